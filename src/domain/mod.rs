@@ -1,1 +1,26 @@
-//! (to be written)
+//! What an incident is: pure data and pure rules.
+//!
+//! Nothing in here reads a clock, a file, the environment or the network; time always comes in as a value. Two functions
+//! carry the house: [`decide::decide`] turns a [`command::Command`] into events or a refusal a person can act on, and
+//! [`state::State::apply`] folds one journal entry into the state. The engine, the review and a replay of the past use
+//! the same fold, so they cannot disagree.
+
+pub mod actor;
+pub mod backup;
+pub mod catalog;
+pub mod command;
+pub mod decide;
+pub mod event;
+pub mod health;
+pub mod incident;
+pub mod message;
+pub mod run;
+pub mod state;
+pub mod time;
+pub mod timeline;
+
+#[cfg(test)]
+mod tests;
+
+pub use actor::{Access, Actor};
+pub use time::Time;

@@ -1,0 +1,185 @@
+//! What can be asked of the engine: by a key, a command line, a script, all the same way.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use super::actor::Actor;
+use super::catalog::Severity;
+use super::incident::Status;
+use super::message::Template;
+use super::run::Plan;
+use super::time::Time;
+
+/// A request to change something. `incident: None` means the one open incident.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "command")]
+pub enum Command {
+    Declare {
+        title: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        severity: Option<Severity>,
+        #[serde(default)]
+        services: BTreeSet<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        onset: Option<Time>,
+    },
+    Acknowledge {
+        #[serde(default)]
+        incident: Option<String>,
+    },
+    SetSeverity {
+        #[serde(default)]
+        incident: Option<String>,
+        severity: Severity,
+        #[serde(default)]
+        reason: String,
+    },
+    /// Includes resolving; `force` needs a reason.
+    SetStatus {
+        #[serde(default)]
+        incident: Option<String>,
+        status: Status,
+        #[serde(default)]
+        reason: String,
+        #[serde(default)]
+        force: bool,
+    },
+    Assign {
+        #[serde(default)]
+        incident: Option<String>,
+        role: String,
+        user: String,
+    },
+    SetServices {
+        #[serde(default)]
+        incident: Option<String>,
+        #[serde(default)]
+        add: BTreeSet<String>,
+        #[serde(default)]
+        remove: BTreeSet<String>,
+    },
+    Retitle {
+        #[serde(default)]
+        incident: Option<String>,
+        title: String,
+    },
+    Reopen {
+        #[serde(default)]
+        incident: Option<String>,
+        reason: String,
+    },
+    Note {
+        #[serde(default)]
+        incident: Option<String>,
+        text: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        happened_at: Option<Time>,
+    },
+    /// A step on the way to an action, so that the record shows what a person meant to do.
+    Step {
+        what: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        about: Option<String>,
+    },
+    /// Starts a plan that the engine made before. `confirm` is what the person typed (`y`, or the target's name).
+    Run {
+        plan: Box<Plan>,
+        confirm: String,
+        #[serde(default)]
+        reason: String,
+        /// The typed word `unlogged`, needed while nothing can be recorded.
+        #[serde(default)]
+        unlogged: bool,
+    },
+    Cancel {
+        run: String,
+        #[serde(default)]
+        reason: String,
+    },
+    Send {
+        #[serde(default)]
+        incident: Option<String>,
+        template: Template,
+        subject: String,
+        body: String,
+        channels: Vec<String>,
+    },
+    Pause {
+        service: String,
+        until: Time,
+        reason: String,
+    },
+    Resume {
+        service: String,
+        #[serde(default)]
+        reason: String,
+    },
+}
+
+impl Command {
+    /// The words for refusals and logs.
+    pub fn title(&self) -> String {
+        match self {
+            Command::Declare { title, .. } => format!("declare \"{title}\""),
+            Command::Acknowledge { .. } => "acknowledge".into(),
+            Command::SetSeverity { severity, .. } => format!("set severity {severity}"),
+            Command::SetStatus { status: Status::Resolved, .. } => "resolve".into(),
+            Command::SetStatus { status, .. } => format!("set status {}", status.word()),
+            Command::Assign { role, user, .. } => format!("assign {role} to {user}"),
+            Command::SetServices { .. } => "change the affected services".into(),
+            Command::Retitle { .. } => "change the title".into(),
+            Command::Reopen { .. } => "reopen".into(),
+            Command::Note { .. } => "note".into(),
+            Command::Step { what, .. } => what.clone(),
+            Command::Run { plan, .. } => plan.title.clone(),
+            Command::Cancel { run, .. } => format!("cancel run {run}"),
+            Command::Send { template, .. } => format!("send {}", template.word()),
+            Command::Pause { service, .. } => format!("pause {service}"),
+            Command::Resume { service, .. } => format!("resume {service}"),
+        }
+    }
+}
+
+/// Who asks, and when.
+#[derive(Clone, Debug)]
+pub struct Context {
+    pub now: Time,
+    /// Boot clock, milliseconds, and the boot it belongs to.
+    pub boot_ms: u64,
+    pub boot: String,
+    pub actor: Actor,
+}
+
+/// Why not, in words a person can act on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refusal {
+    /// What stands against it.
+    pub reason: String,
+    /// What would allow it, or what to do instead; may be empty.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub instead: String,
+    /// The request itself makes no sense (wrong usage) rather than being forbidden now.
+    #[serde(default)]
+    pub usage: bool,
+}
+
+impl Refusal {
+    pub fn new(reason: impl Into<String>, instead: impl Into<String>) -> Self {
+        Refusal { reason: reason.into(), instead: instead.into(), usage: false }
+    }
+
+    pub fn usage(reason: impl Into<String>, instead: impl Into<String>) -> Self {
+        Refusal { reason: reason.into(), instead: instead.into(), usage: true }
+    }
+}
+
+impl std::fmt::Display for Refusal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.reason)?;
+        if !self.instead.is_empty() {
+            write!(f, ": {}", self.instead)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,199 @@
+//! What happened: one type per journal kind, and the entry that carries it.
+//!
+//! Kinds are a public contract: fields are only ever added (with a default), kinds never change their meaning. A kind
+//! that this version does not know is kept whole as [`Event::Unknown`] and shown raw.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::actor::Actor;
+use super::backup::{BackupState, Copy};
+use super::catalog::{Catalog, Severity};
+use super::health::Health;
+use super::incident::Status;
+use super::message::{Delivery, Template};
+use super::run::{Plan, RunState, Side, Verdict};
+use super::time::Time;
+
+macro_rules! events {
+    ($($(#[$doc:meta])* $kind:literal => $name:ident { $($(#[$fdoc:meta])* $field:ident : $ty:ty),* $(,)? })*) => {
+        $(
+            $(#[$doc])*
+            #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+            pub struct $name { $($(#[$fdoc])* pub $field: $ty),* }
+            impl From<$name> for Event { fn from(e: $name) -> Event { Event::$name(e) } }
+        )*
+
+        /// One thing that happened.
+        #[derive(Clone, Debug, PartialEq)]
+        pub enum Event {
+            $($(#[$doc])* $name($name),)*
+            /// A kind of another version, or a payload that was redacted or does not read.
+            Unknown { kind: String, payload: Value },
+        }
+
+        impl Event {
+            /// All kinds this version writes.
+            pub const KINDS: &'static [&'static str] = &[$($kind),*];
+
+            /// The journal's name of it.
+            pub fn kind(&self) -> &str {
+                match self { $(Event::$name(_) => $kind,)* Event::Unknown { kind, .. } => kind }
+            }
+
+            /// The fields, as they are stored.
+            pub fn payload(&self) -> Value {
+                match self {
+                    $(Event::$name(e) => serde_json::to_value(e).unwrap_or(Value::Null),)*
+                    Event::Unknown { payload, .. } => payload.clone(),
+                }
+            }
+
+            /// Reads a stored kind and payload; what is not understood is kept as it is.
+            pub fn read(kind: &str, payload: Value) -> Event {
+                match kind {
+                    $($kind => match serde_json::from_value::<$name>(payload.clone()) {
+                        Ok(e) => Event::$name(e),
+                        Err(_) => Event::Unknown { kind: kind.to_owned(), payload },
+                    },)*
+                    _ => Event::Unknown { kind: kind.to_owned(), payload },
+                }
+            }
+        }
+    };
+}
+
+events! {
+    /// The engine took over this state directory.
+    "engine.started" => EngineStarted { version: String, pid: u32,
+        /// The one before said goodbye.
+        clean: bool }
+    /// The engine ended on request.
+    "engine.stopped" => EngineStopped { reason: String }
+    /// The wall clock moved against the monotonic one by this many milliseconds.
+    "clock.stepped" => ClockStepped { by_ms: i64 }
+    /// The host was suspended for this many milliseconds.
+    "host.suspended" => HostSuspended { for_ms: u64 }
+    /// A torn last line was moved aside on opening.
+    "journal.healed" => JournalHealed { moved_to: String, bytes: u64 }
+    /// Entries were kept in memory for a while because nothing could be written.
+    "journal.gap" => JournalGap { since: Time, until: Time, kept: u64, lost: u64, why: String }
+    /// A part of the journal failed its verification.
+    "journal.damaged" => JournalDamaged { part: String, line: u64, why: String }
+    /// A configuration came into force.
+    "config.loaded" => ConfigLoaded { digest: String, source: String, catalog: Catalog }
+    /// A configuration was refused; the one before stays in force.
+    "config.rejected" => ConfigRejected { source: String, faults: Vec<String> }
+
+    /// A confirmed change of a service's state.
+    "health.changed" => HealthChanged { service: String, from: Health, to: Health, check: String, detail: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")] because: Option<String>,
+        /// First failure of the confirming streak (for down), or first success (for up).
+        #[serde(default, skip_serializing_if = "Option::is_none")] happened_at: Option<Time> }
+    /// Only the cause changed: what it is down because of.
+    "health.because" => HealthBecause { service: String, because: Option<String> }
+    /// A person paused a service's checks.
+    "service.paused" => ServicePaused { service: String, until: Time, reason: String }
+    /// A pause ended, by a person or by its expiry.
+    "service.resumed" => ServiceResumed { service: String, reason: String }
+
+    /// A confirmed change of a backup set's state.
+    "backup.changed" => BackupChanged { backup: String, from: BackupState, to: BackupState, detail: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")] newest: Option<Copy> }
+    /// A new good copy appeared.
+    "backup.arrived" => BackupArrived { backup: String, copy: Copy }
+
+    "incident.declared" => IncidentDeclared { title: String, severity: Severity, services: BTreeSet<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")] onset: Option<Time>,
+        /// `human` or the name of a trigger.
+        source: String }
+    /// When the trouble began, found by the probes or stated.
+    "incident.onset" => IncidentOnset { onset: Time, why: String }
+    "incident.acknowledged" => IncidentAcknowledged {}
+    "incident.severity" => IncidentSeverity { from: Severity, to: Severity, reason: String }
+    "incident.status" => IncidentStatus { from: Status, to: Status, reason: String,
+        /// Resolved against the rules, with the reason given.
+        #[serde(default)] forced: bool }
+    "incident.assigned" => IncidentAssigned { role: String, user: String }
+    "incident.services" => IncidentServices { added: BTreeSet<String>, removed: BTreeSet<String> }
+    "incident.titled" => IncidentTitled { title: String }
+    "incident.reopened" => IncidentReopened { reason: String }
+    /// The samples before and during it were sealed into its folder.
+    "incident.sealed" => IncidentSealed { file: String, digest: String, samples: u64 }
+
+    "note.added" => NoteAdded { text: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")] happened_at: Option<Time> }
+    /// A step of a person on the way to an action: opened, chose, typed, left.
+    "step.taken" => StepTaken { what: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")] about: Option<String> }
+
+    "run.requested" => RunRequested { plan: Plan,
+        #[serde(default, skip_serializing_if = "String::is_empty")] reason: String,
+        #[serde(default)] unlogged: bool }
+    "run.claimed" => RunClaimed { run: String, pid: u32 }
+    "run.started" => RunStarted { run: String }
+    "run.phase" => RunPhase { run: String, phase: usize, name: String }
+    "run.cancel-requested" => RunCancelRequested { run: String, reason: String }
+    /// Left something beside the live data, or kept what was live; `gone` names what no longer exists.
+    "run.side" => RunSide { run: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")] side: Option<Side>,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")] gone: Vec<String> }
+    "run.finished" => RunFinished { run: String, state: RunState,
+        #[serde(default, skip_serializing_if = "Option::is_none")] exit: Option<i32>,
+        verdict: Verdict, detail: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")] finished_at: Option<Time>,
+        /// SHA-256 of the captured output.
+        #[serde(default, skip_serializing_if = "String::is_empty")] output_digest: String,
+        /// The last lines of the output, cleaned and masked.
+        #[serde(default, skip_serializing_if = "String::is_empty")] excerpt: String }
+
+    "message.queued" => MessageQueued { template: Template, subject: String, body: String, channels: Vec<String>,
+        /// Sent by configuration, not by a person.
+        #[serde(default)] automatic: bool }
+    /// What one channel answered to one attempt.
+    "message.attempted" => MessageAttempted { message: String, channel: String, attempt: u32, result: Delivery,
+        answer: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")] next_at: Option<Time> }
+
+    /// A command was refused: what was asked, and why not.
+    "command.refused" => CommandRefused { asked: String, reason: String }
+}
+
+/// One entry of the journal, read.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Entry {
+    pub seq: u64,
+    /// When it was recorded.
+    pub at: Time,
+    /// Milliseconds of the boot clock, which neither steps nor stops in suspend.
+    pub boot_ms: u64,
+    /// Which boot `boot_ms` belongs to.
+    pub boot: String,
+    pub host: String,
+    pub actor: Actor,
+    pub incident: Option<String>,
+    pub event: Event,
+}
+
+impl Entry {
+    /// When it happened: as stated, else when it was recorded.
+    pub fn happened_at(&self) -> Time {
+        match &self.event {
+            Event::HealthChanged(e) => e.happened_at,
+            Event::NoteAdded(e) => e.happened_at,
+            Event::RunFinished(e) => e.finished_at,
+            _ => None,
+        }
+        .unwrap_or(self.at)
+    }
+}
+
+/// Free-form fields by name, for callers that show an event raw.
+pub fn fields(event: &Event) -> BTreeMap<String, Value> {
+    match event.payload() {
+        Value::Object(map) => map.into_iter().collect(),
+        other => BTreeMap::from([("payload".to_owned(), other)]),
+    }
+}

@@ -1,0 +1,107 @@
+//! One incident: what was declared, who leads, how far it is.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use super::catalog::Severity;
+use super::time::Time;
+
+/// Where an incident stands. `Closed` comes after resolved and carries why.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Status {
+    #[default]
+    Investigating,
+    Identified,
+    Monitoring,
+    Resolved,
+    Closed,
+}
+
+impl Status {
+    /// All of them, in order.
+    pub const ALL: [Status; 5] =
+        [Status::Investigating, Status::Identified, Status::Monitoring, Status::Resolved, Status::Closed];
+
+    /// The word shown and typed.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Status::Investigating => "investigating",
+            Status::Identified => "identified",
+            Status::Monitoring => "monitoring",
+            Status::Resolved => "resolved",
+            Status::Closed => "closed",
+        }
+    }
+
+    /// Reads the word. Errors: what is accepted.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        Status::ALL.into_iter().find(|s| s.word() == text).ok_or_else(|| {
+            format!("\"{text}\" is not a status: investigating, identified, monitoring, resolved or closed")
+        })
+    }
+
+    /// The clock runs and updates are due.
+    pub const fn is_open(self) -> bool {
+        matches!(self, Status::Investigating | Status::Identified | Status::Monitoring)
+    }
+}
+
+/// An incident as folded from its entries.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Incident {
+    /// `INC-2026-004`.
+    pub id: String,
+    pub title: String,
+    pub severity: Severity,
+    pub status: Status,
+    pub services: BTreeSet<String>,
+    pub declared_at: Time,
+    pub declared_by: String,
+    /// Journal position of the declaration.
+    pub declared_seq: u64,
+    /// When the trouble began: stated, or the first failure the probes saw. T+ counts from the declaration.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub onset: Option<Time>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub acknowledged_at: Option<Time>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub acknowledged_by: Option<String>,
+    /// Role → user: `commander`, …
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub roles: BTreeMap<String, String>,
+    /// First time the status became monitoring since the declaration or the last reopening.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mitigated_at: Option<Time>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resolved_at: Option<Time>,
+    /// Last message to the outside that a channel accepted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_update_at: Option<Time>,
+    /// Number of update messages asked for so far.
+    #[serde(default)]
+    pub updates: u32,
+    /// Number of notes so far.
+    #[serde(default)]
+    pub notes: u32,
+    /// Milliseconds of monotonic (boot) clock at the declaration and the boot it belongs to, so that T+ does not run
+    /// backwards when the wall clock is stepped.
+    #[serde(default)]
+    pub declared_boot_ms: u64,
+    #[serde(default)]
+    pub declared_boot: String,
+    /// How often it was reopened.
+    #[serde(default)]
+    pub reopened: u32,
+    /// Last entry that belongs to it.
+    #[serde(default)]
+    pub last_seq: u64,
+}
+
+impl Incident {
+    /// The user who commands, if anyone does.
+    pub fn commander(&self) -> Option<&str> {
+        self.roles.get("commander").map(String::as_str)
+    }
+}

@@ -1,0 +1,137 @@
+//! Masking secrets at the moment of capture: those known by value, and those known by shape.
+
+use std::borrow::Cow;
+
+/// What stands in place of a secret.
+pub const MASKED: &str = "***";
+
+/// A set of known secret values. Values shorter than four characters are not masked by value: they would blank out
+/// ordinary text.
+#[derive(Clone, Default)]
+pub struct Mask {
+    values: Vec<String>,
+}
+
+impl std::fmt::Debug for Mask {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Mask({} values)", self.values.len())
+    }
+}
+
+impl Mask {
+    /// Longest first, so that a secret that contains another is masked whole. Each value is masked also in its
+    /// percent-encoded and JSON-escaped form.
+    pub fn new(values: impl IntoIterator<Item = String>) -> Self {
+        let mut all: Vec<String> = Vec::new();
+        for value in values {
+            for line in value.lines().chain(std::iter::once(value.as_str())) {
+                if line.trim().len() < 4 {
+                    continue;
+                }
+                all.push(percent(line));
+                all.push(line.replace('\\', "\\\\").replace('"', "\\\""));
+                all.push(line.to_owned());
+            }
+        }
+        all.sort_by(|a, b| b.len().cmp(&a.len()).then(a.cmp(b)));
+        all.dedup();
+        Mask { values: all }
+    }
+
+    /// The longest known value in bytes: how much a streaming reader has to hold back so that none is split.
+    pub fn longest(&self) -> usize {
+        self.values.first().map_or(0, String::len)
+    }
+
+    /// `text` without any known value and without passwords in addresses, bearer tokens and common token shapes.
+    pub fn apply<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        let mut out = Cow::Borrowed(text);
+        for value in &self.values {
+            if out.contains(value.as_str()) {
+                out = Cow::Owned(out.replace(value.as_str(), MASKED));
+            }
+        }
+        match shapes(&out) {
+            Some(masked) => Cow::Owned(masked),
+            None => out,
+        }
+    }
+}
+
+fn percent(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for b in text.bytes() {
+        if b.is_ascii_alphanumeric() || b"-_.~".contains(&b) {
+            out.push(char::from(b));
+        } else {
+            out.push_str(&format!("%{b:02X}"));
+        }
+    }
+    out
+}
+
+/// Masks `scheme://user:password@`, `Bearer …`, `password=…` and well-known token prefixes. `None` when there is none.
+fn shapes(text: &str) -> Option<String> {
+    let patterns = patterns();
+    if !patterns.iter().any(|(re, _)| re.is_match(text)) {
+        return None;
+    }
+    let mut out = text.to_owned();
+    for (re, with) in patterns {
+        out = re.replace_all(&out, *with).into_owned();
+    }
+    (out != text).then_some(out)
+}
+
+fn patterns() -> &'static [(regex::Regex, &'static str)] {
+    static PATTERNS: std::sync::OnceLock<Vec<(regex::Regex, &'static str)>> = std::sync::OnceLock::new();
+    PATTERNS.get_or_init(|| {
+        [
+            (r"([A-Za-z][A-Za-z0-9+.-]*://[^/\s:@]*):[^/\s@]+@", "$1:***@"),
+            (r"(?i)\b(bearer|geniekey|basic)\s+[A-Za-z0-9._~+/=-]{8,}", "$1 ***"),
+            (
+                r#"(?i)\b(password|passwd|pwd|secret|token|api[_-]?key|access[_-]?key)(["']?\s*[=:]\s*["']?)[^\s"'&,;]{4,}"#,
+                "$1$2***",
+            ),
+            (r"https://hooks\.slack\.com/services/[A-Za-z0-9/_-]+", "https://hooks.slack.com/services/***"),
+            (r"\b(xox[abprs]-|ghp_|gho_|ghs_|github_pat_|glpat-|sk_live_|sk-)[A-Za-z0-9_-]{8,}", "$1***"),
+            (r"\bAKIA[0-9A-Z]{16}\b", "***"),
+            (r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}", "***"),
+        ]
+        .into_iter()
+        .filter_map(|(re, with)| regex::Regex::new(re).ok().map(|re| (re, with)))
+        .collect()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn known_values_vanish_in_every_form() {
+        let mask = Mask::new(["s3cr/t\"x".to_owned()]);
+        for text in ["a s3cr/t\"x b", "a s3cr%2Ft%22x b", "a s3cr/t\\\"x b"] {
+            assert_eq!(mask.apply(text), "a *** b");
+        }
+    }
+
+    #[test]
+    fn shapes_vanish_without_being_known() {
+        let mask = Mask::default();
+        for (text, wanted) in [
+            ("postgres://app:hunter2@db/app", "postgres://app:***@db/app"),
+            ("Authorization: Bearer abcdefgh12345", "Authorization: Bearer ***"),
+            ("password=hunter22 host=db", "password=*** host=db"),
+            ("nothing to see", "nothing to see"),
+            ("https://hooks.slack.com/services/T0/B0/xyz", "https://hooks.slack.com/services/***"),
+        ] {
+            assert_eq!(mask.apply(text), wanted);
+        }
+    }
+
+    #[test]
+    fn short_values_do_not_blank_out_text() {
+        assert_eq!(Mask::new(["a".to_owned()]).apply("banana"), "banana");
+    }
+}
