@@ -136,7 +136,10 @@ impl Board {
 
     /// What a saved check knew before a restart; call after [`Board::seed`]. The service's state stays the journal's.
     pub fn seed_check(&mut self, service: &str, check: &str, status: CheckStatus) {
-        if let Some(slot) = self.node_mut(service).and_then(|n| n.checks.iter_mut().find(|(name, _)| name == check)) {
+        if let Some(slot) = self
+            .node_mut(service)
+            .and_then(|n| n.checks.iter_mut().find(|(name, _)| name == check))
+        {
             slot.1 = CheckStatus { stale: true, ..status };
         }
     }
@@ -146,7 +149,9 @@ impl Board {
     pub fn reconfigure(&mut self, catalog: &Catalog, checks: &BTreeMap<String, Vec<String>>) -> Vec<Event> {
         let mut old = std::mem::replace(self, Board::new(catalog, checks));
         for node in &mut self.nodes {
-            let Some(before) = old.index.get(&node.name).and_then(|i| old.nodes.get_mut(*i)) else { continue };
+            let Some(before) = old.index.get(&node.name).and_then(|i| old.nodes.get_mut(*i)) else {
+                continue;
+            };
             for (name, status) in &mut node.checks {
                 if let Some(known) = before.checks.iter_mut().find(|(n, _)| n == name) {
                     *status = std::mem::take(&mut known.1);
@@ -169,9 +174,13 @@ impl Board {
     /// Takes in what a check says now.
     pub fn update(&mut self, service: &str, check: &str, status: CheckStatus) -> Vec<Event> {
         let mut events = Vec::new();
-        let Some(&i) = self.index.get(service) else { return events };
+        let Some(&i) = self.index.get(service) else {
+            return events;
+        };
         let node = &mut self.nodes[i];
-        let Some(slot) = node.checks.iter_mut().find(|(name, _)| name == check) else { return events };
+        let Some(slot) = node.checks.iter_mut().find(|(name, _)| name == check) else {
+            return events;
+        };
         let (since, happened_at) = (status.since, status.happened_at);
         slot.1 = status;
         let before = node.counts_as_cause();
@@ -194,16 +203,27 @@ impl Board {
 
     fn set_paused(&mut self, service: &str, at: Time, paused: bool) -> Vec<Event> {
         let mut events = Vec::new();
-        let Some(&i) = self.index.get(service) else { return events };
+        let Some(&i) = self.index.get(service) else {
+            return events;
+        };
         let node = &mut self.nodes[i];
         if node.paused == paused {
             return events;
         }
         node.paused = paused;
         let state = if paused { Health::Paused } else { Health::Unknown };
-        node.status = ServiceStatus { state, since: at, ..ServiceStatus::default() };
+        node.status = ServiceStatus {
+            state,
+            since: at,
+            ..ServiceStatus::default()
+        };
         for (_, check) in &mut node.checks {
-            *check = CheckStatus { state, since: at, happened_at: at, ..CheckStatus::default() };
+            *check = CheckStatus {
+                state,
+                since: at,
+                happened_at: at,
+                ..CheckStatus::default()
+            };
         }
         self.blame_below(i, &mut events);
         events
@@ -216,7 +236,10 @@ impl Board {
 
     /// Its checks, in configured order.
     pub fn checks(&self, service: &str) -> &[(String, CheckStatus)] {
-        self.index.get(service).and_then(|i| self.nodes.get(*i)).map_or(&[], |n| &n.checks)
+        self.index
+            .get(service)
+            .and_then(|i| self.nodes.get(*i))
+            .map_or(&[], |n| &n.checks)
     }
 
     /// All services by name.
@@ -226,7 +249,9 @@ impl Board {
 
     /// What to look at at once when `service` fails: what it depends on, through services that have no checks of their own.
     pub fn parents_to_probe(&self, service: &str) -> Vec<&str> {
-        let Some(&start) = self.index.get(service) else { return Vec::new() };
+        let Some(&start) = self.index.get(service) else {
+            return Vec::new();
+        };
         let (mut seen, mut queue, mut found) = (BTreeSet::from([start]), vec![start], Vec::new());
         while let Some(i) = queue.pop() {
             for &p in &self.nodes[i].parents {
@@ -295,7 +320,11 @@ impl Board {
             return;
         }
         let since = since.unwrap_or(happened_at);
-        let happened_at = if to == Health::Down { first_fail.unwrap_or(happened_at) } else { happened_at };
+        let happened_at = if to == Health::Down {
+            first_fail.unwrap_or(happened_at)
+        } else {
+            happened_at
+        };
         node.status.worst = name;
         node.status.detail.clone_from(&detail);
         node.status.state = to;
@@ -338,7 +367,10 @@ impl Board {
         let because = self.cause(i, false);
         if because != self.nodes[i].status.because {
             self.nodes[i].status.because.clone_from(&because);
-            events.push(Event::HealthBecause(HealthBecause { service: self.nodes[i].name.clone(), because }));
+            events.push(Event::HealthBecause(HealthBecause {
+                service: self.nodes[i].name.clone(),
+                because,
+            }));
         }
     }
 
@@ -348,7 +380,9 @@ impl Board {
         let present = self.nodes[i].status.because.as_deref();
         let confirmed = self.root_of(i, &|n: &Node| n.status.state == Health::Down);
         let root = confirmed.or_else(|| {
-            self.root_of(i, &|n: &Node| n.counts_as_cause() && (fresh || present == Some(n.name.as_str())))
+            self.root_of(i, &|n: &Node| {
+                n.counts_as_cause() && (fresh || present == Some(n.name.as_str()))
+            })
         })?;
         self.nodes.get(root).map(|n| n.name.clone())
     }
@@ -365,12 +399,7 @@ impl Board {
         root
     }
 
-    fn broken_parent(
-        &self,
-        i: usize,
-        seen: &mut BTreeSet<usize>,
-        broken: &dyn Fn(&Node) -> bool,
-    ) -> Option<usize> {
+    fn broken_parent(&self, i: usize, seen: &mut BTreeSet<usize>, broken: &dyn Fn(&Node) -> bool) -> Option<usize> {
         let (mut best, mut queue) = (None::<usize>, vec![i]);
         while let Some(at) = queue.pop() {
             for &p in &self.nodes[at].parents {
@@ -402,7 +431,10 @@ impl Node {
     /// The worst check; of equals the one that has been so for longest.
     fn worst(&self) -> Option<(&str, &CheckStatus)> {
         let rank = |c: &CheckStatus| (counted(c.state), c.first_fail_at.unwrap_or(c.since));
-        self.checks.iter().min_by_key(|(_, c)| rank(c)).map(|(name, c)| (name.as_str(), c))
+        self.checks
+            .iter()
+            .min_by_key(|(_, c)| rank(c))
+            .map(|(name, c)| (name.as_str(), c))
     }
 
     fn mark(&mut self) {
