@@ -27,21 +27,13 @@ pub struct Decided {
 type Outcome = Result<Vec<Decided>, Refusal>;
 
 fn one(incident: Option<String>, event: impl Into<Event>) -> Outcome {
-    Ok(vec![Decided {
-        incident,
-        event: event.into(),
-    }])
+    Ok(vec![Decided { incident, event: event.into() }])
 }
 
 /// Decides `command` against `state`. Errors: the refusal, nothing having happened.
 pub fn decide(state: &State, command: Command, ctx: &Context) -> Outcome {
     match command {
-        Command::Declare {
-            title,
-            severity,
-            services,
-            onset,
-        } => {
+        Command::Declare { title, severity, services, onset } => {
             let title = checked_text("title", &title, TITLE_LIMIT)?;
             for service in &services {
                 known_service(state, service)?;
@@ -49,74 +41,39 @@ pub fn decide(state: &State, command: Command, ctx: &Context) -> Outcome {
             if let Some(onset) = onset
                 && onset > ctx.now
             {
-                return Err(Refusal::usage(
-                    "the onset lies in the future",
-                    "state a time that has passed",
-                ));
+                return Err(Refusal::usage("the onset lies in the future", "state a time that has passed"));
             }
             let id = state.next_incident_id(ctx.now);
             let severity = severity.unwrap_or_else(|| state.suggested_severity());
-            one(
-                Some(id),
-                IncidentDeclared {
-                    title,
-                    severity,
-                    services,
-                    onset,
-                    source: "human".into(),
-                },
-            )
+            one(Some(id), IncidentDeclared { title, severity, services, onset, source: "human".into() })
         }
         Command::Acknowledge { incident } => {
             let incident = open_incident(state, incident)?;
             if let Some(by) = &incident.acknowledged_by {
-                return Err(Refusal::new(
-                    format!("{} is acknowledged already, by {by}", incident.id),
-                    "",
-                ));
+                return Err(Refusal::new(format!("{} is acknowledged already, by {by}", incident.id), ""));
             }
-            let mut events = vec![Decided {
-                incident: Some(incident.id.clone()),
-                event: IncidentAcknowledged {}.into(),
-            }];
+            let mut events =
+                vec![Decided { incident: Some(incident.id.clone()), event: IncidentAcknowledged {}.into() }];
             // Whoever picks up an incident that nobody leads, leads it until somebody else is named.
             if incident.commander().is_none() {
                 events.push(Decided {
                     incident: Some(incident.id.clone()),
-                    event: IncidentAssigned {
-                        role: "commander".into(),
-                        user: ctx.actor.user.clone(),
-                    }
-                    .into(),
+                    event: IncidentAssigned { role: "commander".into(), user: ctx.actor.user.clone() }.into(),
                 });
             }
             Ok(events)
         }
-        Command::SetSeverity {
-            incident,
-            severity,
-            reason,
-        } => {
+        Command::SetSeverity { incident, severity, reason } => {
             let incident = open_incident(state, incident)?;
             if incident.severity == severity {
                 return Err(Refusal::new(format!("{} is {severity} already", incident.id), ""));
             }
             let from = incident.severity;
-            one(
-                Some(incident.id.clone()),
-                IncidentSeverity {
-                    from,
-                    to: severity,
-                    reason: checked_reason(&reason)?,
-                },
-            )
+            one(Some(incident.id.clone()), IncidentSeverity { from, to: severity, reason: checked_reason(&reason)? })
         }
-        Command::SetStatus {
-            incident,
-            status,
-            reason,
-            force,
-        } => set_status(state, incident, status, checked_reason(&reason)?, force),
+        Command::SetStatus { incident, status, reason, force } => {
+            set_status(state, incident, status, checked_reason(&reason)?, force)
+        }
         Command::Assign { incident, role, user } => {
             let incident = open_incident(state, incident)?;
             let role = checked_text("role", &role, 40)?;
@@ -139,12 +96,7 @@ pub fn decide(state: &State, command: Command, ctx: &Context) -> Outcome {
         }
         Command::Retitle { incident, title } => {
             let incident = open_incident(state, incident)?;
-            one(
-                Some(incident.id.clone()),
-                IncidentTitled {
-                    title: checked_text("title", &title, TITLE_LIMIT)?,
-                },
-            )
+            one(Some(incident.id.clone()), IncidentTitled { title: checked_text("title", &title, TITLE_LIMIT)? })
         }
         Command::Reopen { incident, reason } => {
             let incident = match incident {
@@ -162,19 +114,12 @@ pub fn decide(state: &State, command: Command, ctx: &Context) -> Outcome {
             let reason = required_reason("reopening", &reason)?;
             one(Some(incident.id.clone()), IncidentReopened { reason })
         }
-        Command::Note {
-            incident,
-            text,
-            happened_at,
-        } => {
+        Command::Note { incident, text, happened_at } => {
             let text = checked_text("note", &text, NOTE_LIMIT)?;
             if let Some(at) = happened_at
                 && at > ctx.now
             {
-                return Err(Refusal::usage(
-                    "the note's time lies in the future",
-                    "state a time that has passed",
-                ));
+                return Err(Refusal::usage("the note's time lies in the future", "state a time that has passed"));
             }
             // A note is never lost to the question where it belongs.
             let incident = match incident {
@@ -187,64 +132,34 @@ pub fn decide(state: &State, command: Command, ctx: &Context) -> Outcome {
             let what = checked_text("step", &what, 400)?;
             one(first_open(state), StepTaken { what, about })
         }
-        Command::Run {
-            plan,
-            confirm,
-            reason,
-            unlogged,
-        } => decide_run(state, *plan, &confirm, reason, unlogged),
+        Command::Run { plan, confirm, reason, unlogged } => decide_run(state, *plan, &confirm, reason, unlogged),
         Command::Cancel { run, reason } => {
             let found = state.runs.get(&run).ok_or_else(|| unknown_run(&run))?;
             if found.state.is_over() {
                 return Err(Refusal::new(format!("run {run} is over: {}", found.state.word()), ""));
             }
             if found.cancel_requested {
-                return Err(Refusal::new(
-                    format!("run {run} is being cancelled already"),
-                    "wait for it to end",
-                ));
+                return Err(Refusal::new(format!("run {run} is being cancelled already"), "wait for it to end"));
             }
-            one(
-                found.incident.clone(),
-                RunCancelRequested {
-                    run,
-                    reason: checked_reason(&reason)?,
-                },
-            )
+            one(found.incident.clone(), RunCancelRequested { run, reason: checked_reason(&reason)? })
         }
-        Command::Send {
-            incident,
-            template,
-            subject,
-            body,
-            channels,
-        } => {
+        Command::Send { incident, template, subject, body, channels } => {
             let incident = match incident {
                 Some(id) => Some(find_incident(state, &id)?.id.clone()),
                 None => first_open(state).or_else(|| last_incident(state)),
             };
             if incident.is_none() && template != super::message::Template::Test {
-                return Err(Refusal::new(
-                    "there is no incident to write about",
-                    "declare one with d",
-                ));
+                return Err(Refusal::new("there is no incident to write about", "declare one with d"));
             }
             if channels.is_empty() {
-                return Err(Refusal::usage(
-                    "no channel is chosen",
-                    "choose one, or add a [[channel]] to mayday.toml",
-                ));
+                return Err(Refusal::usage("no channel is chosen", "choose one, or add a [[channel]] to mayday.toml"));
             }
             for channel in &channels {
                 if !state.catalog.channels.iter().any(|c| c.name == *channel) {
                     let known: Vec<_> = state.catalog.channels.iter().map(|c| c.name.as_str()).collect();
                     return Err(Refusal::usage(
                         format!("there is no channel \"{channel}\""),
-                        if known.is_empty() {
-                            "add a [[channel]] to mayday.toml".into()
-                        } else {
-                            known.join(", ")
-                        },
+                        if known.is_empty() { "add a [[channel]] to mayday.toml".into() } else { known.join(", ") },
                     ));
                 }
             }
@@ -252,29 +167,17 @@ pub fn decide(state: &State, command: Command, ctx: &Context) -> Outcome {
             let body = checked_text("message", &body, NOTE_LIMIT)?;
             one(
                 incident,
-                MessageQueued {
-                    template,
-                    subject,
-                    body,
-                    channels,
-                    automatic: false,
-                },
+                MessageQueued { id: format!("m-{}", ctx.fresh), template, subject, body, channels, automatic: false },
             )
         }
         Command::Pause { service, until, reason } => {
             known_service(state, &service)?;
             let reason = required_reason("a pause", &reason)?;
             if until <= ctx.now {
-                return Err(Refusal::usage(
-                    "the pause would end before it begins",
-                    "state a time to come",
-                ));
+                return Err(Refusal::usage("the pause would end before it begins", "state a time to come"));
             }
             if until > ctx.now.plus(Duration::from_secs(7 * 86_400)) {
-                return Err(Refusal::usage(
-                    "a pause lasts seven days at most",
-                    "state a nearer time",
-                ));
+                return Err(Refusal::usage("a pause lasts seven days at most", "state a nearer time"));
             }
             one(first_open(state), ServicePaused { service, until, reason })
         }
@@ -283,13 +186,7 @@ pub fn decide(state: &State, command: Command, ctx: &Context) -> Outcome {
             if state.services.get(&service).is_none_or(|r| r.state != Health::Paused) {
                 return Err(Refusal::new(format!("{service} is not paused"), ""));
             }
-            one(
-                first_open(state),
-                ServiceResumed {
-                    service,
-                    reason: checked_reason(&reason)?,
-                },
-            )
+            one(first_open(state), ServiceResumed { service, reason: checked_reason(&reason)? })
         }
     }
 }
@@ -308,29 +205,17 @@ fn set_status(state: &State, incident: Option<String>, status: Status, reason: S
     };
     let from = incident.status;
     if from == status {
-        return Err(Refusal::new(
-            format!("{} is {} already", incident.id, status.word()),
-            "",
-        ));
+        return Err(Refusal::new(format!("{} is {} already", incident.id, status.word()), ""));
     }
     match (from.is_open(), status) {
         (true, Status::Closed) => {
-            return Err(Refusal::new(
-                format!("{} is still open", incident.id),
-                "resolve it first",
-            ));
+            return Err(Refusal::new(format!("{} is still open", incident.id), "resolve it first"));
         }
         (false, s) if s.is_open() => {
-            return Err(Refusal::new(
-                format!("{} is {}", incident.id, from.word()),
-                "reopen it with a reason",
-            ));
+            return Err(Refusal::new(format!("{} is {}", incident.id, from.word()), "reopen it with a reason"));
         }
         (false, Status::Resolved) => {
-            return Err(Refusal::new(
-                format!("{} is closed", incident.id),
-                "reopen it with a reason",
-            ));
+            return Err(Refusal::new(format!("{} is closed", incident.id), "reopen it with a reason"));
         }
         _ => {}
     }
@@ -348,39 +233,18 @@ fn set_status(state: &State, incident: Option<String>, status: Status, reason: S
             forced = true;
         }
     }
-    one(
-        Some(incident.id.clone()),
-        IncidentStatus {
-            from,
-            to: status,
-            reason,
-            forced,
-        },
-    )
+    one(Some(incident.id.clone()), IncidentStatus { from, to: status, reason, forced })
 }
 
 /// What stands against calling `incident` resolved, in words: runs under way or contradicted, tier-1 services down,
 /// affected services down.
 pub fn against_resolving(state: &State, incident: &Incident) -> Vec<String> {
     let mut against = Vec::new();
-    for run in state
-        .runs_in_order()
-        .filter(|r| r.incident.as_deref() == Some(&incident.id))
-    {
+    for run in state.runs_in_order().filter(|r| r.incident.as_deref() == Some(&incident.id)) {
         if run.stands_contradicted() {
-            against.push(format!(
-                "run {} ({}) is contradicted: {}",
-                run.id(),
-                run.plan.title,
-                run.detail
-            ));
+            against.push(format!("run {} ({}) is contradicted: {}", run.id(), run.plan.title, run.detail));
         } else if !run.state.is_over() {
-            against.push(format!(
-                "run {} ({}) is still {}",
-                run.id(),
-                run.plan.title,
-                run.state.word()
-            ));
+            against.push(format!("run {} ({}) is still {}", run.id(), run.plan.title, run.state.word()));
         }
     }
     for (name, record) in &state.services {
@@ -396,16 +260,10 @@ pub fn against_resolving(state: &State, incident: &Incident) -> Vec<String> {
 
 fn decide_run(state: &State, plan: super::run::Plan, confirm: &str, reason: String, unlogged: bool) -> Outcome {
     if state.runs.contains_key(&plan.id) {
-        return Err(Refusal::new(
-            format!("run {} was started before", plan.id),
-            "make a new plan",
-        ));
+        return Err(Refusal::new(format!("run {} was started before", plan.id), "make a new plan"));
     }
     if let Some(blocker) = plan.blockers().next() {
-        return Err(Refusal::new(
-            format!("{}: {}", blocker.name, blocker.detail),
-            "mend that and plan again",
-        ));
+        return Err(Refusal::new(format!("{}: {}", blocker.name, blocker.detail), "mend that and plan again"));
     }
     match plan.risk {
         Risk::Observe => {}
@@ -420,11 +278,7 @@ fn decide_run(state: &State, plan: super::run::Plan, confirm: &str, reason: Stri
         Risk::Destructive => {
             return Err(Refusal::new(
                 format!("{} is destructive and was not confirmed", plan.title),
-                format!(
-                    "type {}, or give --confirm {}",
-                    plan.target,
-                    crate::text::shell_word(&plan.target)
-                ),
+                format!("type {}, or give --confirm {}", plan.target, crate::text::shell_word(&plan.target)),
             ));
         }
     }
@@ -432,10 +286,7 @@ fn decide_run(state: &State, plan: super::run::Plan, confirm: &str, reason: Stri
         return Err(Refusal::new(
             format!(
                 "{} is held by run {} ({}, requested by {} at {}Z)",
-                plan.holds
-                    .iter()
-                    .find(|h| holder.plan.holds.contains(h))
-                    .map_or("it", String::as_str),
+                plan.holds.iter().find(|h| holder.plan.holds.contains(h)).map_or("it", String::as_str),
                 holder.id(),
                 holder.plan.title,
                 holder.requested_by,
@@ -449,10 +300,7 @@ fn decide_run(state: &State, plan: super::run::Plan, confirm: &str, reason: Stri
         if run.state != RunState::Succeeded {
             let drop = matches!(plan.work, Work::Drop { .. });
             if !drop {
-                return Err(Refusal::new(
-                    format!("run {of} has not succeeded: it is {}", run.state.word()),
-                    "",
-                ));
+                return Err(Refusal::new(format!("run {of} has not succeeded: it is {}", run.state.word()), ""));
             }
         }
     }
@@ -465,14 +313,7 @@ fn decide_run(state: &State, plan: super::run::Plan, confirm: &str, reason: Stri
         .and_then(|s| state.open_incidents().into_iter().find(|i| i.services.contains(s)))
         .map(|i| i.id.clone())
         .or_else(|| first_open(state));
-    one(
-        incident,
-        RunRequested {
-            plan,
-            reason: checked_reason(&reason)?,
-            unlogged,
-        },
-    )
+    one(incident, RunRequested { plan, reason: checked_reason(&reason)?, unlogged })
 }
 
 fn unknown_run(id: &str) -> Refusal {
@@ -484,20 +325,14 @@ fn first_open(state: &State) -> Option<String> {
 }
 
 fn last_incident(state: &State) -> Option<String> {
-    state
-        .incidents
-        .values()
-        .max_by_key(|i| i.last_seq)
-        .map(|i| i.id.clone())
+    state.incidents.values().max_by_key(|i| i.last_seq).map(|i| i.id.clone())
 }
 
 fn find_incident<'a>(state: &'a State, id: &str) -> Result<&'a Incident, Refusal> {
-    state.incidents.get(id).ok_or_else(|| {
-        Refusal::usage(
-            format!("there is no incident \"{id}\""),
-            "mayday incident list shows them",
-        )
-    })
+    state
+        .incidents
+        .get(id)
+        .ok_or_else(|| Refusal::usage(format!("there is no incident \"{id}\""), "mayday incident list shows them"))
 }
 
 fn open_incident(state: &State, id: Option<String>) -> Result<&Incident, Refusal> {
@@ -512,10 +347,7 @@ fn open_incident(state: &State, id: Option<String>) -> Result<&Incident, Refusal
         return Ok(incident);
     }
     match state.open_incidents().as_slice() {
-        [] => Err(Refusal::new(
-            "no incident is open",
-            "declare one with d, or: mayday incident declare TITLE",
-        )),
+        [] => Err(Refusal::new("no incident is open", "declare one with d, or: mayday incident declare TITLE")),
         [only] => Ok(only),
         several => {
             let ids: Vec<_> = several.iter().map(|i| i.id.as_str()).collect();
@@ -555,19 +387,12 @@ fn checked_text(what: &str, text: &str, limit: usize) -> Result<String, Refusal>
 }
 
 fn checked_reason(reason: &str) -> Result<String, Refusal> {
-    if reason.trim().is_empty() {
-        Ok(String::new())
-    } else {
-        checked_text("reason", reason, 4000)
-    }
+    if reason.trim().is_empty() { Ok(String::new()) } else { checked_text("reason", reason, 4000) }
 }
 
 fn required_reason(what: &str, reason: &str) -> Result<String, Refusal> {
     if reason.trim().is_empty() {
-        return Err(Refusal::usage(
-            format!("{what} needs a reason"),
-            "say why in a few words",
-        ));
+        return Err(Refusal::usage(format!("{what} needs a reason"), "say why in a few words"));
     }
     checked_text("reason", reason, 4000)
 }

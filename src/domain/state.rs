@@ -304,7 +304,7 @@ impl State {
     fn apply_message(&mut self, entry: &Entry) {
         match &entry.event {
             Event::MessageQueued(e) => {
-                let id = format!("m-{}", entry.seq);
+                let id = e.id.clone();
                 let fresh = |_| ChannelDelivery {
                     state: Delivery::Queued,
                     attempts: 0,
@@ -357,11 +357,7 @@ impl State {
 
     fn trim_incidents(&mut self) {
         while self.incidents.len() > KEEP {
-            let oldest = self
-                .incidents
-                .values()
-                .filter(|i| !i.status.is_open())
-                .min_by_key(|i| i.declared_seq);
+            let oldest = self.incidents.values().filter(|i| !i.status.is_open()).min_by_key(|i| i.declared_seq);
             let Some(id) = oldest.map(|i| i.id.clone()) else { return };
             self.incidents.remove(&id);
         }
@@ -370,9 +366,7 @@ impl State {
     fn trim_runs(&mut self) {
         while self.run_order.len() > KEEP {
             let done = self.run_order.iter().position(|id| {
-                self.runs
-                    .get(id)
-                    .is_none_or(|r| r.state.is_over() && r.sides.is_empty() && !r.stands_contradicted())
+                self.runs.get(id).is_none_or(|r| r.state.is_over() && r.sides.is_empty() && !r.stands_contradicted())
             });
             let Some(at) = done else { return };
             let id = self.run_order.remove(at);
@@ -382,10 +376,7 @@ impl State {
 
     fn trim_messages(&mut self) {
         while self.message_order.len() > KEEP {
-            let done = self
-                .message_order
-                .iter()
-                .position(|id| self.messages.get(id).is_none_or(Message::is_done));
+            let done = self.message_order.iter().position(|id| self.messages.get(id).is_none_or(Message::is_done));
             let Some(at) = done else { return };
             let id = self.message_order.remove(at);
             self.messages.remove(&id);
@@ -418,16 +409,12 @@ impl State {
 
     /// The unfinished run that holds any of `holds`, if there is one.
     pub fn holder(&self, holds: &[String]) -> Option<&Run> {
-        self.runs_in_order()
-            .find(|r| !r.state.is_over() && r.plan.holds.iter().any(|h| holds.contains(h)))
+        self.runs_in_order().find(|r| !r.state.is_over() && r.plan.holds.iter().any(|h| holds.contains(h)))
     }
 
     /// Services that open incidents name.
     pub fn services_in_incidents(&self) -> BTreeSet<String> {
-        self.open_incidents()
-            .iter()
-            .flat_map(|i| i.services.iter().cloned())
-            .collect()
+        self.open_incidents().iter().flat_map(|i| i.services.iter().cloned()).collect()
     }
 
     /// When the next update to the outside is due: counted from the last accepted message, else from the declaration.

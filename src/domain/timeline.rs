@@ -94,11 +94,7 @@ fn run_of(event: &Event) -> Option<String> {
 }
 
 fn because(reason: &str) -> String {
-    if reason.is_empty() {
-        String::new()
-    } else {
-        format!(": {reason}")
-    }
+    if reason.is_empty() { String::new() } else { format!(": {reason}") }
 }
 
 fn list(items: &std::collections::BTreeSet<String>) -> String {
@@ -109,26 +105,17 @@ fn sentence(event: &Event) -> (Level, String) {
     use Level::{Bad, Detail, Good, Info, Warn};
     match event {
         Event::EngineStarted(e) if e.clean => (Detail, format!("engine {} started", e.version)),
-        Event::EngineStarted(e) => (
-            Warn,
-            format!("engine {} started; the one before had ended without goodbye", e.version),
-        ),
+        Event::EngineStarted(e) => {
+            (Warn, format!("engine {} started; the one before had ended without goodbye", e.version))
+        }
         Event::EngineStopped(e) => (Detail, format!("engine stopped{}", because(&e.reason))),
         Event::ClockStepped(e) => (Warn, format!("the clock was moved by {} s", e.by_ms as f64 / 1000.0)),
-        Event::HostSuspended(e) => (
-            Warn,
-            format!(
-                "the host was suspended for {}",
-                text::duration(std::time::Duration::from_millis(e.for_ms))
-            ),
-        ),
-        Event::JournalHealed(e) => (
-            Warn,
-            format!(
-                "a torn last line of {} bytes was moved aside to {}",
-                e.bytes, e.moved_to
-            ),
-        ),
+        Event::HostSuspended(e) => {
+            (Warn, format!("the host was suspended for {}", text::duration(std::time::Duration::from_millis(e.for_ms))))
+        }
+        Event::JournalHealed(e) => {
+            (Warn, format!("a torn last line of {} bytes was moved aside to {}", e.bytes, e.moved_to))
+        }
         Event::JournalGap(e) => (
             Bad,
             format!(
@@ -136,17 +123,10 @@ fn sentence(event: &Event) -> (Level, String) {
                 e.since, e.until, e.why, e.kept, e.lost
             ),
         ),
-        Event::JournalDamaged(e) => (
-            Bad,
-            format!("the journal is damaged: {} line {}: {}", e.part, e.line, e.why),
-        ),
+        Event::JournalDamaged(e) => (Bad, format!("the journal is damaged: {} line {}: {}", e.part, e.line, e.why)),
         Event::ConfigLoaded(e) => (
             Detail,
-            format!(
-                "configuration {} in force: {}",
-                e.source,
-                text::plural(e.catalog.services.len(), "service")
-            ),
+            format!("configuration {} in force: {}", e.source, text::plural(e.catalog.services.len(), "service")),
         ),
         Event::ConfigRejected(e) => (
             Warn,
@@ -165,30 +145,14 @@ fn sentence(event: &Event) -> (Level, String) {
                 Health::Up => Good,
                 Health::Paused => Info,
             };
-            let cause = e
-                .because
-                .as_ref()
-                .map(|b| format!(" because of {b}"))
-                .unwrap_or_default();
-            (
-                level,
-                format!(
-                    "{} {} → {}{cause}{}",
-                    e.service,
-                    e.from.word(),
-                    e.to.word(),
-                    because(&e.detail)
-                ),
-            )
+            let cause = e.because.as_ref().map(|b| format!(" because of {b}")).unwrap_or_default();
+            (level, format!("{} {} → {}{cause}{}", e.service, e.from.word(), e.to.word(), because(&e.detail)))
         }
         Event::HealthBecause(e) => match &e.because {
             Some(cause) => (Info, format!("{} is down because of {cause}", e.service)),
             None => (Info, format!("{} is down for a cause of its own", e.service)),
         },
-        Event::ServicePaused(e) => (
-            Info,
-            format!("paused {} until {}{}", e.service, e.until, because(&e.reason)),
-        ),
+        Event::ServicePaused(e) => (Info, format!("paused {} until {}{}", e.service, e.until, because(&e.reason))),
         Event::ServiceResumed(e) => (Info, format!("resumed {}{}", e.service, because(&e.reason))),
         Event::BackupChanged(e) => {
             use super::backup::BackupState as B;
@@ -198,32 +162,13 @@ fn sentence(event: &Event) -> (Level, String) {
                 B::Fresh if e.from == B::Unknown => Detail,
                 B::Fresh => Good,
             };
-            (
-                level,
-                format!(
-                    "backup {} {} → {}{}",
-                    e.backup,
-                    e.from.word(),
-                    e.to.word(),
-                    because(&e.detail)
-                ),
-            )
+            (level, format!("backup {} {} → {}{}", e.backup, e.from.word(), e.to.word(), because(&e.detail)))
         }
-        Event::BackupArrived(e) => (
-            Detail,
-            format!(
-                "backup {} has a new copy {} ({})",
-                e.backup,
-                e.copy.id,
-                text::size(e.copy.size)
-            ),
-        ),
+        Event::BackupArrived(e) => {
+            (Detail, format!("backup {} has a new copy {} ({})", e.backup, e.copy.id, text::size(e.copy.size)))
+        }
         Event::IncidentDeclared(e) => {
-            let on = if e.services.is_empty() {
-                String::new()
-            } else {
-                format!(" affecting {}", list(&e.services))
-            };
+            let on = if e.services.is_empty() { String::new() } else { format!(" affecting {}", list(&e.services)) };
             (Bad, format!("declared {} \"{}\"{on}", e.severity, e.title))
         }
         Event::IncidentOnset(e) => (Info, format!("onset {}{}", e.onset, because(&e.why))),
@@ -239,15 +184,7 @@ fn sentence(event: &Event) -> (Level, String) {
                 (super::incident::Status::Resolved, _) => Good,
                 _ => Info,
             };
-            (
-                level,
-                format!(
-                    "status {} → {}{forced}{}",
-                    e.from.word(),
-                    e.to.word(),
-                    because(&e.reason)
-                ),
-            )
+            (level, format!("status {} → {}{forced}{}", e.from.word(), e.to.word(), because(&e.reason)))
         }
         Event::IncidentAssigned(e) => (Info, format!("{} is {}", e.role, e.user)),
         Event::IncidentServices(e) => {
@@ -267,15 +204,7 @@ fn sentence(event: &Event) -> (Level, String) {
         Event::StepTaken(e) => (Detail, e.what.clone()),
         Event::RunRequested(e) => {
             let unlogged = if e.unlogged { " UNLOGGED" } else { "" };
-            (
-                Info,
-                format!(
-                    "requested {}{unlogged} (run {}){}",
-                    e.plan.title,
-                    e.plan.id,
-                    because(&e.reason)
-                ),
-            )
+            (Info, format!("requested {}{unlogged} (run {}){}", e.plan.title, e.plan.id, because(&e.reason)))
         }
         Event::RunClaimed(e) => (Detail, format!("run {} claimed by process {}", e.run, e.pid)),
         Event::RunStarted(e) => (Detail, format!("run {} started", e.run)),
@@ -309,27 +238,11 @@ fn sentence(event: &Event) -> (Level, String) {
                 Verdict::Contradicted => "CONTRADICTED".to_owned(),
                 v => v.word().to_owned(),
             };
-            (
-                level,
-                format!(
-                    "run {} {}{exit}, {verdict}{}",
-                    e.run,
-                    e.state.word(),
-                    because(&e.detail)
-                ),
-            )
+            (level, format!("run {} {}{exit}, {verdict}{}", e.run, e.state.word(), because(&e.detail)))
         }
         Event::MessageQueued(e) => {
             let auto = if e.automatic { ", by configuration" } else { "" };
-            (
-                Info,
-                format!(
-                    "{} message to {}{auto}: {}",
-                    e.template.word(),
-                    e.channels.join(", "),
-                    e.subject
-                ),
-            )
+            (Info, format!("{} message to {}{auto}: {}", e.template.word(), e.channels.join(", "), e.subject))
         }
         Event::MessageAttempted(e) => {
             let level = match e.result {

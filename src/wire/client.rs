@@ -80,16 +80,10 @@ impl Client {
     ) -> Result<Client, ConnectError> {
         let path = state_dir.join(EngineFile::NAME);
         let file = EngineFile::read(state_dir)
-            .map_err(|e| ConnectError::Unreadable {
-                path,
-                why: e.to_string(),
-            })?
+            .map_err(|e| ConnectError::Unreadable { path, why: e.to_string() })?
             .ok_or_else(|| ConnectError::NotRunning(state_dir.to_owned()))?;
         let socket = file.socket.clone();
-        let silent = || ConnectError::Silent {
-            socket: socket.clone(),
-            seconds: timeout.as_secs(),
-        };
+        let silent = || ConnectError::Silent { socket: socket.clone(), seconds: timeout.as_secs() };
         match tokio::time::timeout(timeout, Self::greet(state_dir, &file, client, access)).await {
             Ok(result) => result,
             Err(_) => Err(silent()),
@@ -99,14 +93,12 @@ impl Client {
     async fn greet(dir: &Path, file: &EngineFile, client: &str, access: Access) -> Result<Client, ConnectError> {
         let socket = &file.socket;
         let stream = UnixStream::connect(socket).await.map_err(|e| match e.kind() {
-            io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => ConnectError::Stale {
-                dir: dir.to_owned(),
-                socket: socket.clone(),
-            },
-            io::ErrorKind::PermissionDenied => ConnectError::Forbidden {
-                socket: socket.clone(),
-                why: "its folder or file is closed to you".into(),
-            },
+            io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
+                ConnectError::Stale { dir: dir.to_owned(), socket: socket.clone() }
+            }
+            io::ErrorKind::PermissionDenied => {
+                ConnectError::Forbidden { socket: socket.clone(), why: "its folder or file is closed to you".into() }
+            }
             _ => ConnectError::Io(e),
         })?;
         let (read, mut write) = stream.into_split();
@@ -121,28 +113,11 @@ impl Client {
         };
         frame::write(&mut write, &hello).await?;
         match frame::read::<Welcome, _>(&mut read, MAX_REPLY).await? {
-            Some(Welcome::Welcome {
-                version,
-                pid,
-                epoch,
-                access,
-                user,
-                ..
-            }) => Ok(Client {
-                read,
-                write,
-                next_id: 1,
-                epoch,
-                pid,
-                version,
-                user,
-                access,
-            }),
+            Some(Welcome::Welcome { version, pid, epoch, access, user, .. }) => {
+                Ok(Client { read, write, next_id: 1, epoch, pid, version, user, access })
+            }
             Some(Welcome::No { reason, instead }) => Err(ConnectError::Refused { reason, instead }),
-            None => Err(ConnectError::Stale {
-                dir: dir.to_owned(),
-                socket: socket.clone(),
-            }),
+            None => Err(ConnectError::Stale { dir: dir.to_owned(), socket: socket.clone() }),
         }
     }
 
@@ -154,16 +129,7 @@ impl Client {
             Ask::Do(_) | Ask::Start { .. } => uuid::Uuid::now_v7().to_string(),
             _ => String::new(),
         };
-        frame::write(
-            &mut self.write,
-            &Request {
-                id,
-                key,
-                via: via.into(),
-                ask,
-            },
-        )
-        .await?;
+        frame::write(&mut self.write, &Request { id, key, via: via.into(), ask }).await?;
         Ok(id)
     }
 
@@ -186,10 +152,7 @@ impl Client {
         };
         match tokio::time::timeout(timeout, wait).await {
             Ok(answer) => answer,
-            Err(_) => Err(io::Error::new(
-                io::ErrorKind::TimedOut,
-                "the engine did not answer in time",
-            )),
+            Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, "the engine did not answer in time")),
         }
     }
 

@@ -24,10 +24,7 @@ pub async fn read_line<R: AsyncBufRead + Unpin>(from: &mut R, limit: usize) -> i
             None => (piece.len(), false),
         };
         if line.len() + taken > limit {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidData,
-                format!("a line of more than {limit} bytes"),
-            ));
+            return Err(io::Error::new(io::ErrorKind::InvalidData, format!("a line of more than {limit} bytes")));
         }
         line.extend_from_slice(piece.get(..taken).unwrap_or_default());
         from.consume(taken);

@@ -27,10 +27,7 @@ impl Mirror {
     /// True when anything but the clock changed.
     pub fn apply(&mut self, change: Change) -> bool {
         if change.whole {
-            *self = Mirror {
-                epoch: change.epoch.clone(),
-                ..Mirror::default()
-            };
+            *self = Mirror { epoch: change.epoch.clone(), ..Mirror::default() };
         } else if change.epoch != self.epoch {
             return false;
         }
@@ -63,15 +60,11 @@ impl Mirror {
         for id in &change.runs_gone {
             self.runs.remove(id);
         }
-        self.services
-            .extend(change.services.into_iter().map(|v| (v.name.clone(), v)));
-        self.backups
-            .extend(change.backups.into_iter().map(|v| (v.name.clone(), v)));
-        self.incidents
-            .extend(change.incidents.into_iter().map(|v| (v.incident.id.clone(), v)));
+        self.services.extend(change.services.into_iter().map(|v| (v.name.clone(), v)));
+        self.backups.extend(change.backups.into_iter().map(|v| (v.name.clone(), v)));
+        self.incidents.extend(change.incidents.into_iter().map(|v| (v.incident.id.clone(), v)));
         self.runs.extend(change.runs.into_iter().map(|v| (v.id.clone(), v)));
-        self.messages
-            .extend(change.messages.into_iter().map(|v| (v.id.clone(), v)));
+        self.messages.extend(change.messages.into_iter().map(|v| (v.id.clone(), v)));
         if let Some(seq) = change.seq {
             self.seq = seq;
         }
@@ -80,11 +73,7 @@ impl Mirror {
 
     /// Open incidents, worst and oldest first.
     pub fn open_incidents(&self) -> Vec<&IncidentView> {
-        let mut open: Vec<_> = self
-            .incidents
-            .values()
-            .filter(|i| i.incident.status.is_open())
-            .collect();
+        let mut open: Vec<_> = self.incidents.values().filter(|i| i.incident.status.is_open()).collect();
         open.sort_by_key(|i| (i.incident.severity, i.incident.declared_seq));
         open
     }
