@@ -203,26 +203,26 @@ impl Soonest {
 
 /// What is wrong with a copy whatever its predecessors are.
 fn own_doubt(f: &Found, rules: &Rules, now: Time) -> Option<Doubt> {
-    let doubt = |why: String| Some(Doubt { why, until: None, writing: false });
     let ahead = f.copy.taken_at.ms_since(now);
     let settle = Duration::from_millis(rules.settle_ms);
+    // Dated ahead of every honest clock, until the moment has come near.
+    let future = (ahead > SLACK_MS).then(|| Time::from_ms(f.copy.taken_at.ms().saturating_sub(SLACK_MS)));
     // Being written comes before empty and cut off: a copy that has just begun is both, and neither is news.
-    let changed = f.changed_at.into_iter().chain((ahead <= SLACK_MS).then_some(f.copy.taken_at)).max();
+    let changed = f.changed_at.into_iter().chain(future.is_none().then_some(f.copy.taken_at)).max();
     if let Some(until) = changed.map(|t| t.plus(settle)).filter(|until| *until > now) {
+        let until = future.map_or(until, |f| f.min(until));
         return Some(Doubt { why: "still being written".to_owned(), until: Some(until), writing: true });
     }
-    if f.copy.size == 0 {
-        return doubt("it is empty".to_owned());
-    }
-    if let Some(fault) = &f.fault {
-        return doubt(fault.clone());
-    }
-    if ahead > SLACK_MS {
-        let until = Time::from_ms(f.copy.taken_at.ms().saturating_sub(SLACK_MS));
-        let why = format!("dated in the future: {}", moment(f.copy.taken_at));
-        return Some(Doubt { why, until: Some(until), writing: false });
-    }
-    None
+    let why = if f.copy.size == 0 {
+        "it is empty".to_owned()
+    } else if let Some(fault) = &f.fault {
+        fault.clone()
+    } else if future.is_some() {
+        format!("dated in the future: {}", moment(f.copy.taken_at))
+    } else {
+        return None;
+    };
+    Some(Doubt { why, until: future, writing: false })
 }
 
 /// Whether a size is far from what its predecessors were.
