@@ -100,13 +100,13 @@ pub(super) struct RunLock {
 
 impl RunLock {
     /// Waits up to `patience`: someone who only looks holds it for a moment.
-    pub(super) fn take(dir: &Path, patience: Duration) -> Result<RunLock, ClaimError> {
+    pub(super) fn take(path: &Path, patience: Duration) -> Result<RunLock, ClaimError> {
         let file = OpenOptions::new()
             .create(true)
             .truncate(false)
             .write(true)
             .mode(0o600)
-            .open(dir.join(LOCK))?;
+            .open(path)?;
         let until = Instant::now() + patience;
         loop {
             match file.try_lock() {

@@ -80,6 +80,11 @@ pub fn look_on(dir: &Path, boot: &str) -> io::Result<Seen> {
         return Ok(Seen::Finished(status));
     }
     let lines = progress::all(dir)?;
+    if let Some(ProgressLine::Finished { status, .. }) =
+        lines.iter().rev().find(|l| matches!(l, ProgressLine::Finished { .. }))
+    {
+        return Ok(Seen::Finished((**status).clone()));
+    }
     let why = if here {
         format!(
             "its process {} is gone and left no status: it was killed, or it crashed",

@@ -9,19 +9,26 @@
 //! capture), never write an escape sequence into a file meant for reading, and never let a process outlive a timeout or
 //! a cancellation.
 
+mod after;
 mod claim;
 mod folder;
+mod hand;
 mod look;
 mod output;
+mod process;
 mod progress;
 mod reap;
+mod sink;
 mod spawn;
 mod status;
+mod stop;
+mod work;
 
 pub use claim::{Claim, ClaimError, expire};
 pub use folder::{find, place, read_plan, write_plan};
 pub use look::{Seen, look, look_on, share, sides};
 pub use output::{OutputChunk, output};
+pub use process::main;
 pub use progress::{Progress, ProgressLine, progress_since};
 pub use reap::{Reaped, reap};
 pub use spawn::{Limits, OUTPUT_LIMIT, cancel, compensate, spawn, spawn_with};

@@ -12,6 +12,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::folder::PROGRESS;
+use super::status::Status;
 use crate::domain::Time;
 use crate::domain::run::{Side, Verdict};
 use crate::recovery::op::Compensation;
@@ -59,6 +60,11 @@ pub enum ProgressLine {
         at: Time,
         verdict: Verdict,
         detail: String,
+    },
+    /// The end, as in `status.json`: it can be told here even when that file could not be written.
+    Finished {
+        at: Time,
+        status: Box<Status>,
     },
     /// A line of another version.
     #[serde(other)]

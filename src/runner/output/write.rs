@@ -40,6 +40,7 @@ pub struct Output {
     older: VecDeque<Piece>,
     broken: Option<Instant>,
     last: VecDeque<String>,
+    closed: bool,
 }
 
 /// How the output was left.
@@ -55,15 +56,10 @@ impl Output {
     pub fn new(dir: &Path, limit: u64) -> Output {
         let half = (limit / 2).max(1024);
         let mut output = Output {
-            dir: dir.to_path_buf(),
             head_limit: half,
             tail_limit: half,
-            at: 0,
-            open: None,
             in_head: true,
-            older: VecDeque::new(),
-            broken: None,
-            last: VecDeque::new(),
+            ..Output::nowhere(dir)
         };
         match Open::create(dir.join(OUTPUT), 0) {
             Ok(open) => output.open = Some(open),
@@ -72,8 +68,48 @@ impl Output {
         output
     }
 
+    /// Goes on behind what an earlier process left, in a segment of its own.
+    pub fn reopen(dir: &Path, limit: u64) -> Output {
+        let at = super::Layout::read(dir).map_or(0, |l| l.total);
+        let older = segments(dir).unwrap_or_default().into();
+        let tail_limit = (limit / 2).max(1024);
+        Output {
+            at,
+            older,
+            tail_limit,
+            ..Output::nowhere(dir)
+        }
+    }
+
+    /// Writes nothing until there is something to write.
+    pub fn nowhere(dir: &Path) -> Output {
+        Output {
+            dir: dir.to_path_buf(),
+            head_limit: 0,
+            tail_limit: 0,
+            at: 0,
+            open: None,
+            in_head: false,
+            older: VecDeque::new(),
+            broken: None,
+            last: VecDeque::new(),
+            closed: false,
+        }
+    }
+
+    /// Keeps nothing at all.
+    pub fn closed(dir: &Path) -> Output {
+        Output {
+            closed: true,
+            ..Output::nowhere(dir)
+        }
+    }
+
     /// One line, cleaned and masked, without its end. Never fails: what cannot be written is counted.
     pub fn line(&mut self, line: &str) {
+        if self.closed {
+            return;
+        }
         self.remember(line);
         let len = line.len() as u64 + 1;
         let room = if self.in_head {
