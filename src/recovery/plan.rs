@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use crate::config::{Config, SecretRef};
 use crate::domain::Time;
 use crate::domain::backup::Copy;
-use crate::domain::run::Run;
+use crate::domain::command::Refusal;
+use crate::domain::run::{Plan, Run, Work};
 
 /// What planning may know beside what it looks at itself.
 #[derive(Clone, Debug, Default)]
@@ -31,4 +32,24 @@ pub struct Planned {
     pub plan: crate::domain::run::Plan,
     /// Name in the plan → where the value comes from.
     pub secrets: BTreeMap<String, SecretRef>,
+}
+
+/// Makes the plan for `work`. Looks only, and for a bounded time; nothing is changed. A refusal says why there can be no
+/// plan at all; what merely forbids its start stands in the plan's preconditions.
+pub async fn make(ctx: &PlanContext, work: &Work) -> Result<Planned, Refusal> {
+    match work {
+        Work::Restore { .. } | Work::CutOver { .. } | Work::Undo { .. } | Work::Drop { .. } => {
+            super::restore::plan(ctx, work).await
+        }
+        _ => Err(Refusal::new(format!("cannot {} {}", work.verb(), work.object()), "")),
+    }
+}
+
+/// The first 16 hex digits of the SHA-256 of the plan's JSON: what a confirmation is bound to.
+pub fn digest(plan: &Plan) -> String {
+    use sha2::{Digest, Sha256};
+    let bytes = serde_json::to_vec(plan).unwrap_or_default();
+    let mut hex = hex::encode(Sha256::digest(bytes));
+    hex.truncate(16);
+    hex
 }
