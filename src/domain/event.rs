@@ -149,7 +149,9 @@ events! {
         /// The last lines of the output, cleaned and masked.
         #[serde(default, skip_serializing_if = "String::is_empty")] excerpt: String }
 
-    "message.queued" => MessageQueued { template: Template, subject: String, body: String, channels: Vec<String>,
+    "message.queued" => MessageQueued {
+        /// The key by which far ends recognise a repeat.
+        id: String, template: Template, subject: String, body: String, channels: Vec<String>,
         /// Sent by configuration, not by a person.
         #[serde(default)] automatic: bool }
     /// What one channel answered to one attempt.
