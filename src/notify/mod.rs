@@ -39,7 +39,7 @@ use crate::domain::message::{Delivery, Message, Template};
 use crate::text::clean::clean_to;
 use crate::text::{Mask, clean, duration};
 
-pub use facts::Facts;
+pub use facts::{Facts, Live, facts};
 pub use template::{Draft, fill};
 
 /// Turns a reference into its value. May block (files, commands): it is called off the async threads, for every attempt
@@ -52,7 +52,7 @@ const ANSWER: usize = 300;
 /// A message on its way to one channel.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Outgoing {
-    /// `m-<seq>`, unique within one journal.
+    /// The message's own id, by which a repeat is recognised.
     pub id: String,
     pub queued_at: Time,
     /// Who asked for it.

@@ -80,7 +80,7 @@ pub(super) fn document(out: &Outgoing) -> Value {
             "services": i.services, "declared_at": i.declared_at,
         })
     });
-    let mut entry = json!({
+    let entry = json!({
         "id": out.id,
         "at": out.queued_at,
         "kind": "message.queued",
@@ -89,10 +89,6 @@ pub(super) fn document(out: &Outgoing) -> Value {
         "subject": out.headline(),
         "body": cut(&out.text(), BODY, units),
     });
-    if let (Some(seq), Some(fields)) = (out.id.strip_prefix("m-").and_then(|n| n.parse::<u64>().ok()), entry.as_object_mut())
-    {
-        fields.insert("seq".into(), seq.into());
-    }
     json!({
         "schema": 1,
         "system": out.system,
