@@ -1,1 +1,40 @@
-//! (to be written)
+//! The low, impure floor: what several folders need from the operating system and from protocols, once.
+//!
+//! Nothing here knows what mayday is for. It must never log, never hold a policy (thresholds, retries, names of
+//! services), never read the configuration, and never put a secret into an error, a `Debug` output or an argument
+//! list. Everything that can wait takes a time limit or says in its documentation that it may block.
+//!
+//! | file | gives |
+//! | --- | --- |
+//! | [`clock`] | wall, boot and monotonic time, the boot id; a settable clock for tests of other folders |
+//! | [`tls`] | one ring provider, one store of roots, a verifier that records instead of hiding what it saw |
+//! | [`pg`] | connecting to PostgreSQL with libpq's meaning of `sslmode` and errors a person can act on |
+//! | [`proc`] | short commands without a shell, ended as a group; identity of processes |
+//! | [`archive`] | reading compressed backups to the end |
+//! | [`disk`] | free space, durable writes, exchanging two names |
+//! | [`peer`] | who is at the other end of a Unix socket |
+//! | [`notify_socket`] | telling systemd how the engine is |
+
+pub mod archive;
+pub mod clock;
+pub mod disk;
+pub mod notify_socket;
+pub mod peer;
+pub mod pg;
+pub mod proc;
+pub mod tls;
+
+/// Makes text of a server or an operating system fit for one line of an error: control characters become spaces and
+/// the length is bounded. Display goes through `text::clean` besides; this only keeps errors to one line.
+pub(crate) fn one_line(text: &str) -> String {
+    const MAX: usize = 300;
+    let mut out = String::new();
+    for (n, c) in text.trim().chars().enumerate() {
+        if n == MAX {
+            out.push('…');
+            break;
+        }
+        out.push(if c.is_control() { ' ' } else { c });
+    }
+    out
+}
