@@ -5,3 +5,4 @@
 
 pub mod op;
 pub mod plan;
+pub mod restore;
