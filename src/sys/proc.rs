@@ -443,7 +443,8 @@ pub fn is_alive(pid: i32, start: u64) -> bool {
 /// Sends a signal to every process of a group. A group that is gone is no error; groups 0 and 1 are refused, because
 /// they would mean this process' own group and everything.
 pub fn kill_group(pgid: i32, signal: i32) -> io::Result<()> {
-    let group = Pid::from_raw(pgid).filter(|p| p.as_raw_nonzero().get() > 1);
+    // The order matters: a negative number is not even a Pid and would panic there.
+    let group = Some(pgid).filter(|id| *id > 1).and_then(Pid::from_raw);
     let (Some(group), Some(signal)) = (group, Signal::from_named_raw(signal)) else {
         return Err(io::ErrorKind::InvalidInput.into());
     };

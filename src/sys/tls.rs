@@ -288,7 +288,7 @@ fn verdict_of(error: &rustls::Error, leaf: &CertificateDer<'_>) -> ChainVerdict 
         CertificateError::Expired | CertificateError::ExpiredContext { .. } => ChainVerdict::Expired,
         CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => ChainVerdict::NotYetValid,
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
-            let presented = certificate_facts(leaf).map(|f| f.names).unwrap_or_default();
+            let presented = cert_days_left(leaf).map(|f| f.san).unwrap_or_default();
             ChainVerdict::WrongName { presented }
         }
         // A CA used as a server's own certificate is how most home-made ones look; webpki calls that "other".
@@ -297,7 +297,8 @@ fn verdict_of(error: &rustls::Error, leaf: &CertificateDer<'_>) -> ChainVerdict 
         {
             ChainVerdict::SelfSigned
         }
-        CertificateError::UnknownIssuer => ChainVerdict::UntrustedIssuer,
+        // A bad signature: somebody uses the name of an authority that this host trusts.
+        CertificateError::UnknownIssuer | CertificateError::BadSignature => ChainVerdict::UntrustedIssuer,
         other => ChainVerdict::Other(super::one_line(&other.to_string())),
     }
 }
@@ -310,7 +311,7 @@ fn is_own_issuer(der: &[u8]) -> bool {
 
 /// What stands in a certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CertificateFacts {
+pub struct CertFacts {
     /// First moment of validity, milliseconds since 1970-01-01 UTC.
     pub not_before_ms: i64,
     /// Last moment of validity, milliseconds since 1970-01-01 UTC.
@@ -320,10 +321,10 @@ pub struct CertificateFacts {
     /// Who signed it.
     pub issuer: String,
     /// DNS names and IP addresses it is good for.
-    pub names: Vec<String>,
+    pub san: Vec<String>,
 }
 
-impl CertificateFacts {
+impl CertFacts {
     /// Whole days left at `now_ms`; negative once it is over.
     pub fn days_left(&self, now_ms: i64) -> i64 {
         (self.not_after_ms - now_ms).div_euclid(86_400_000)
@@ -331,20 +332,20 @@ impl CertificateFacts {
 }
 
 /// Reads one DER certificate (RFC 5280). Control characters in its names are replaced.
-pub fn certificate_facts(der: &[u8]) -> Result<CertificateFacts, String> {
+pub fn cert_days_left(der: &[u8]) -> Result<CertFacts, String> {
     let certificate = Certificate::from_der(der).map_err(|e| format!("the certificate cannot be read: {e}"))?;
     let tbs = &certificate.tbs_certificate;
     let ms = |t: x509_cert::time::Time| i64::try_from(t.to_unix_duration().as_millis()).unwrap_or(i64::MAX);
-    let names = match tbs.get::<SubjectAltName>() {
+    let san = match tbs.get::<SubjectAltName>() {
         Ok(Some((_, SubjectAltName(names)))) => names.iter().filter_map(general_name).collect(),
         _ => Vec::new(),
     };
-    Ok(CertificateFacts {
+    Ok(CertFacts {
         not_before_ms: ms(tbs.validity.not_before),
         not_after_ms: ms(tbs.validity.not_after),
         subject: super::one_line(&tbs.subject.to_string()),
         issuer: super::one_line(&tbs.issuer.to_string()),
-        names,
+        san,
     })
 }
 

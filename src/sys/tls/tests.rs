@@ -8,9 +8,13 @@ struct Identity {
 }
 
 fn ca() -> CertifiedIssuer<'static, KeyPair> {
+    ca_named("test authority")
+}
+
+fn ca_named(name: &str) -> CertifiedIssuer<'static, KeyPair> {
     let mut params = CertificateParams::new(vec![]).unwrap();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    params.distinguished_name.push(DnType::CommonName, "test authority");
+    params.distinguished_name.push(DnType::CommonName, name);
     CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
 }
 
@@ -69,11 +73,10 @@ async fn handshake(identity: Identity, config: ClientConfig, name: &str) -> Resu
 
 #[tokio::test]
 async fn verdicts_and_what_each_demand_lets_through() {
-    let (ours, strangers) = (ca(), ca());
     let valid = (2020, 2090);
     let wrong = ChainVerdict::WrongName { presented: vec!["other.test".into(), "10.0.0.1".into()] };
     type Case = (&'static str, Box<dyn Fn() -> Identity>, ChainVerdict, [bool; 3]);
-    let (ours, strangers) = (Arc::new(ours), Arc::new(strangers));
+    let (ours, impostor, stranger) = (Arc::new(ca()), Arc::new(ca()), Arc::new(ca_named("someone else")));
     let make = |names: &'static [&'static str], years, by: Option<Arc<CertifiedIssuer<'static, KeyPair>>>| {
         Box::new(move || leaf(names, years, by.as_deref())) as Box<dyn Fn() -> Identity>
     };
@@ -88,7 +91,8 @@ async fn verdicts_and_what_each_demand_lets_through() {
             ChainVerdict::NotYetValid,
             [true, false, false],
         ),
-        ("stranger", make(&["db.test"], valid, Some(strangers)), ChainVerdict::UntrustedIssuer, [true, false, false]),
+        ("stranger", make(&["db.test"], valid, Some(stranger)), ChainVerdict::UntrustedIssuer, [true, false, false]),
+        ("impostor", make(&["db.test"], valid, Some(impostor)), ChainVerdict::UntrustedIssuer, [true, false, false]),
         ("self-signed", make(&["db.test"], valid, None), ChainVerdict::SelfSigned, [true, false, false]),
     ];
     for (what, identity, verdict, passes) in cases {
@@ -122,17 +126,17 @@ async fn a_ca_used_as_the_servers_own_certificate_is_called_self_signed() {
 #[test]
 fn facts_of_a_certificate() {
     let identity = leaf(&["db.test", "*.db.test", "10.0.0.1", "::1"], (2024, 2025), None);
-    let facts = certificate_facts(&identity.chain[0]).unwrap();
+    let facts = cert_days_left(&identity.chain[0]).unwrap();
     assert_eq!(facts.not_before_ms, 1_704_067_200_000);
     assert_eq!(facts.not_after_ms, 1_735_689_600_000);
-    assert_eq!(facts.names, ["db.test", "*.db.test", "10.0.0.1", "::1"]);
+    assert_eq!(facts.san, ["db.test", "*.db.test", "10.0.0.1", "::1"]);
     assert!(facts.subject.contains("CN=a"), "{}", facts.subject);
     assert!(!facts.subject.contains('\u{1b}') && !facts.issuer.contains('\u{1b}'), "{facts:?}");
     let day = 86_400_000;
     assert_eq!(facts.days_left(facts.not_after_ms - 3 * day - 5), 3);
     assert_eq!(facts.days_left(facts.not_after_ms + 5), -1);
-    assert!(certificate_facts(b"no certificate").is_err());
-    assert!(certificate_facts(&identity.chain[0][..100]).is_err());
+    assert!(cert_days_left(b"no certificate").is_err());
+    assert!(cert_days_left(&identity.chain[0][..100]).is_err());
 }
 
 #[test]
