@@ -27,12 +27,16 @@ pub struct Place {
 /// Finds configuration and state directory. An explicit state directory needs no configuration at all. Errors: nothing
 /// found, or several systems to choose from.
 pub fn place(global: &Global) -> Result<Place, Failure> {
+    let env = crate::config::Env::of_process();
     let stated = global.state_dir.clone().or_else(|| std::env::var_os("MAYDAY_STATE_DIR").map(PathBuf::from));
     let found = match crate::config::find(global.config.as_deref()) {
         Ok(crate::config::Located::One(path)) => Some(path),
-        Ok(crate::config::Located::Several(paths)) => {
+        Ok(crate::config::Located::Several(found)) => {
             if stated.is_none() {
-                let list = paths.iter().map(|p| format!("  --config {}", p.display())).collect::<Vec<_>>().join("\n");
+                let line = |c: &crate::config::Candidate| {
+                    format!("  --config {}  ({})", c.path.display(), c.system.as_deref().unwrap_or("unreadable"))
+                };
+                let list = found.iter().map(line).collect::<Vec<_>>().join("\n");
                 return Err(Failure::usage(format!("several systems are configured; choose one:\n{list}")));
             }
             None
@@ -47,10 +51,10 @@ pub fn place(global: &Global) -> Result<Place, Failure> {
     let (state_dir, faults) = match &found {
         None => (stated.clone(), Vec::new()),
         Some(path) => match crate::config::load(path) {
-            Ok(config) => (Some(stated.clone().unwrap_or_else(|| crate::config::state_dir(&config))), Vec::new()),
+            Ok(config) => (Some(stated.clone().unwrap_or_else(|| crate::config::state_dir(&config, &env))), Vec::new()),
             Err(faults) => {
                 // A typo must not keep the cockpit shut: the folder is found by what can still be read.
-                let dir = stated.clone().or_else(|| crate::config::state_dir_of_broken(path));
+                let dir = stated.clone().or_else(|| crate::config::state_dir_of_broken(path, &env));
                 (dir, faults.iter().map(ToString::to_string).collect())
             }
         },

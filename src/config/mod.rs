@@ -30,7 +30,9 @@ mod value;
 
 pub use fault::{Fault, render};
 pub use load::{digest, load, load_with_source, parse};
-pub use locate::{Candidate, Env, Located, NotFound, find, find_in, state_dir, state_dir_of};
+pub use locate::{
+    Candidate, Env, Located, NotFound, find, find_in, state_dir, state_dir_of, state_dir_of_broken,
+};
 pub use secret::{MaybeSecret, SecretRef, resolve};
 pub use secrets::pipe_secrets;
 pub use types::*;

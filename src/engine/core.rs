@@ -40,7 +40,6 @@ const REMEMBERED: usize = 1000;
 pub(super) const PLANS: usize = 64;
 
 /// What comes to the core.
-#[derive(Debug)]
 pub enum Message {
     Ask { actor: Actor, key: String, ask: Ask, reply: oneshot::Sender<Answer> },
     /// A plan is made, or cannot be.
@@ -51,6 +50,8 @@ pub enum Message {
     Delivered { message: String, channel: String, number: u32, attempt: notify::Attempt },
     /// The configuration was read again.
     Config(Result<Box<Config>, (String, Vec<String>)>),
+    /// What a new configuration needs is set up.
+    SetUp(Box<super::start::Setup>),
     /// End.
     Stop { reason: String },
 }
@@ -170,6 +171,7 @@ impl Core {
             }
             Message::Config(Ok(config)) => self.reconfigure(*config),
             Message::Config(Err((source, faults))) => self.reject_config(source, faults),
+            Message::SetUp(setup) => self.take_setup(*setup),
             Message::Stop { reason } => self.stopping = Some(reason),
         }
     }
@@ -199,6 +201,7 @@ impl Core {
             self.state.apply(&entry);
             self.mark(&entry);
             self.timelines.take(&entry);
+            self.follow_seals(&entry);
         }
         seq
     }
