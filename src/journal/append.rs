@@ -10,9 +10,9 @@ use super::line::{self, Hash64, MAX_LINE};
 use super::lines::{Head, Lines};
 use super::parts::{self, LIVE, NEXT, Part};
 use super::reserve::Reserve;
-use super::storage::{Access, StoredFile, copy, is_full, write_all};
+use super::storage::{Access, StoredFile, copy_range, is_full, write_all};
 use super::{Draft, Journal, JournalError, Live, entry_of};
-use crate::domain::event::Entry;
+use crate::domain::event::{Entry, Event};
 
 /// Why drafts are not on record. Whatever the reason, none of them is, and the head is where it was.
 #[derive(Debug, thiserror::Error)]
@@ -48,6 +48,8 @@ pub struct Tended {
     pub reserve_left: u64,
     /// The reserve is as large as it should be.
     pub reserve_whole: bool,
+    /// An entry is still to be blanked: why that failed.
+    pub unredacted: Option<String>,
 }
 
 impl Journal {
@@ -77,8 +79,12 @@ impl Journal {
                 .push(place, *size, Some((head.seq, draft.incident.as_deref())));
             place = self.live.index.covered();
             self.head = *head;
+            if let Event::EntryRedacted(e) = &draft.event {
+                self.redactions.push((e.seq, head.seq));
+            }
             entries.push(entry_of(draft, head.seq, &self.options.host));
         }
+        self.feed_mirror();
         Ok(entries)
     }
 
@@ -98,6 +104,11 @@ impl Journal {
             // A full disk is no news here: `reserve_left` tells it.
             let _ = self.reserve.top_up(self.live.file.as_ref(), len);
         }
+        let redactions = if self.failed.is_none() {
+            self.carry_out_redactions().err()
+        } else {
+            None
+        };
         let reserve_left = self.reserve_left();
         let reserve_whole = reserve_left >= self.options.reserve_bytes;
         Tended {
@@ -106,6 +117,7 @@ impl Journal {
             failed: self.failed.clone(),
             reserve_left,
             reserve_whole,
+            unredacted: redactions.map(|e| e.to_string()),
         }
     }
 
@@ -301,7 +313,7 @@ impl Journal {
         let (storage, len) = (self.storage(), self.live.len());
         let next = self.dir.join(NEXT);
         let file = storage.open(&next, Access::Create)?;
-        copy(self.live.file.as_ref(), file.as_ref(), len)?;
+        copy_range(self.live.file.as_ref(), 0, file.as_ref(), 0, len)?;
         file.sync()?;
         storage.rename(&next, &self.live_path())?;
         storage.sync_dir(&self.dir)?;
@@ -363,7 +375,8 @@ impl Journal {
         let _ = parts::save_index(storage.as_ref(), &dir, &name, &index);
         let _ = storage.remove(&dir.join(parts::index_name(LIVE)));
         let _ = self.live.file.set_len(index.covered().offset);
-        self.closed.push(Arc::new(Part::closed(&storage, &dir, &name, index)));
+        let part = Arc::new(Part::closed(&storage, &dir, &name, index));
+        self.closed = self.closed.iter().cloned().chain([part]).collect();
         self.live = Live {
             file,
             id: meta.id,

@@ -81,6 +81,21 @@ pub(super) fn load(storage: &dyn Storage, dir: &Path) -> Result<Option<Found>, S
     }))
 }
 
+/// The entry it stands at and that entry's hash, whichever version wrote it.
+pub(super) fn seen(storage: &dyn Storage, dir: &Path) -> Option<Head> {
+    #[derive(Deserialize)]
+    struct Seen {
+        seq: u64,
+        hash: String,
+    }
+    let bytes = read_small(storage, &dir.join(NAME), LIMIT).ok()?;
+    let seen: Seen = serde_json::from_slice(&bytes).ok()?;
+    Some(Head {
+        seq: seen.seq,
+        hash: Hash64::parse(&seen.hash)?,
+    })
+}
+
 /// Writes it, synced and renamed.
 pub(super) fn save(
     storage: &dyn Storage,

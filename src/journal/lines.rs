@@ -61,6 +61,14 @@ pub struct RawLine<'a> {
 }
 
 impl RawLine<'_> {
+    /// Where the next one begins.
+    pub fn after(&self) -> Place {
+        Place {
+            offset: self.place.offset + self.len,
+            line: self.place.line + 1,
+        }
+    }
+
     /// Takes it apart. Errors: in words.
     pub fn read(&self) -> Result<Line<'_>, String> {
         if self.too_long {
@@ -116,6 +124,11 @@ impl Lines {
             next: start,
             buf: Vec::with_capacity(1024),
         }
+    }
+
+    /// Goes on up to `end`, when more was written to the file.
+    pub fn extend(&mut self, end: u64) {
+        self.input.get_mut().end = end;
     }
 
     /// Where the line begins that comes next.
@@ -196,29 +209,14 @@ impl Head {
 pub struct Chain {
     /// The last entry that was taken, or what a broken line must have been.
     head: Head,
-    /// False where the hash before the next entry is not known: at a start in the middle and after a broken line.
+    /// False behind a broken line, where the hash that the next entry has to follow is not known.
     certain: bool,
-    /// Nothing is known at all: the first entry seen is taken as it is.
-    blank: bool,
 }
 
 impl Chain {
     /// The next entry must follow `head`.
     pub fn after(head: Head) -> Self {
-        Chain {
-            head,
-            certain: true,
-            blank: false,
-        }
-    }
-
-    /// The next entry is taken as it is.
-    pub fn anywhere() -> Self {
-        Chain {
-            head: Head::GENESIS,
-            certain: false,
-            blank: true,
-        }
+        Chain { head, certain: true }
     }
 
     /// What the next entry has to follow, as far as it is known.
@@ -234,16 +232,11 @@ impl Chain {
             hash: line.hash,
         };
         self.certain = true;
-        self.blank = false;
-        let itself = line.check();
-        if before.blank {
-            return itself;
-        }
         let (seq, wanted) = (line.seq(), before.head.seq + 1);
-        if itself.is_err() {
+        if let Err(why) = line.check() {
             // Its own number is not to be believed; the hash it names is what the next entry follows all the same.
             self.head.seq = wanted;
-            return itself;
+            return Err(why);
         }
         if seq != wanted {
             self.head.seq = seq.max(before.head.seq);
@@ -267,10 +260,5 @@ impl Chain {
     pub fn broken(&mut self) {
         self.head.seq += 1;
         self.certain = false;
-    }
-
-    /// Whether the hash of the head is that of the entry right before the next.
-    pub fn is_certain(&self) -> bool {
-        self.certain
     }
 }

@@ -20,7 +20,7 @@
 //! to record until [`Journal::reopen`] has cut the file to what was synced, dropped the cache and read the end back.
 //!
 //! Map: [`line`] the format; `lines` walking and the chain; `index` and `parts` where things stand; `open` and `heal`
-//! taking over a folder; `append`, `reserve`, `rotate` writing; `read` and `reader` reading; [`verify`](verify::verify)
+//! taking over a folder; `append`, `reserve`, `rotate` writing; `read` and `reader` reading; [`verify`]
 //! checking; `redact` blanking; `mirror` the copy elsewhere; [`storage`] what is asked of a file system.
 
 mod append;
@@ -29,15 +29,20 @@ mod heal;
 mod index;
 pub mod line;
 mod lines;
+mod mirror;
 mod open;
 mod parts;
 mod read;
+mod reader;
+mod redact;
 mod reserve;
 pub mod storage;
+mod verify;
 
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -49,11 +54,16 @@ pub use checkpoint::Checkpoint;
 pub use heal::Healed;
 pub use line::Hash64;
 pub use lines::{Damage, Head};
+pub use mirror::MirrorState;
 pub use open::Opened;
 pub use read::{Entries, Page};
+pub use reader::Reader;
+pub use redact::RedactError;
+pub use verify::{Anchor, Gap, PartReport, Redaction, Report, verify};
 
 use index::PartIndex;
-use lines::Place;
+use lines::{Lines, Place};
+use mirror::{Mirror, OnRecord};
 use parts::Part;
 use reserve::Reserve;
 use storage::{Disk, Storage, StoredFile};
@@ -72,6 +82,8 @@ pub struct OpenOptions {
     pub rotate_bytes: u64,
     /// Space in bytes kept for the hours in which the disk is full.
     pub reserve_bytes: u64,
+    /// A file to which every entry's line goes as well, in the background.
+    pub mirror: Option<PathBuf>,
     /// The file system.
     pub storage: Arc<dyn Storage>,
 }
@@ -83,6 +95,7 @@ impl OpenOptions {
             host: host.into(),
             rotate_bytes: ROTATE_BYTES,
             reserve_bytes: RESERVE_BYTES,
+            mirror: None,
             storage: Arc::new(Disk::default()),
         }
     }
@@ -125,7 +138,7 @@ impl JournalError {
 pub struct Journal {
     dir: PathBuf,
     options: OpenOptions,
-    closed: Vec<Arc<Part>>,
+    closed: Arc<[Arc<Part>]>,
     live: Live,
     reserve: Reserve,
     head: Head,
@@ -133,6 +146,9 @@ pub struct Journal {
     failed: Option<String>,
     /// The live part is not closed before it has this many bytes: put off when closing it failed.
     rotate_at: u64,
+    /// Entries that are to be blanked, each with the entry that says so.
+    redactions: Vec<(u64, u64)>,
+    mirror: Option<Mirror>,
 }
 
 /// The part that is written to.
@@ -205,7 +221,7 @@ impl Journal {
     /// Rows that an incident has in the record.
     pub fn incident_rows(&self, incident: &str) -> Result<u64, JournalError> {
         let mut rows = self.live.index.rows(incident);
-        for part in &self.closed {
+        for part in self.closed.iter() {
             rows += part
                 .index()
                 .map_err(JournalError::new("read", self.dir.join(part.name())))?
@@ -238,29 +254,63 @@ impl Journal {
         save(self).map_err(JournalError::new("write", path))
     }
 
+    /// How far the mirror is; `None` when there is none.
+    pub fn mirror(&self) -> Option<MirrorState> {
+        self.mirror.as_ref().map(Mirror::state)
+    }
+
+    /// Ends the writing: waits for the mirror, at most `patience`. False when it does not have everything.
+    pub fn close(self, patience: Duration) -> bool {
+        self.mirror.as_ref().is_none_or(|mirror| mirror.wait(patience))
+    }
+
+    fn feed_mirror(&self) {
+        if let Some(mirror) = &self.mirror {
+            let (closed, live) = (self.closed.clone(), self.live.file.clone());
+            mirror.follow(OnRecord {
+                closed,
+                live,
+                len: self.live.len(),
+                head: self.head,
+            });
+        }
+    }
+
     /// The entry `seq` as a head, the first entry of its part, and where it stands.
     fn find(&self, seq: u64) -> io::Result<(Head, u64, Place)> {
         let missing = || io::Error::new(io::ErrorKind::NotFound, format!("there is no entry {seq} on record"));
-        let first = self.live.index.first();
-        let (part, mut lines) = if first > 0 && first <= seq {
-            let start = self.live.index.before(seq);
-            (first, lines::Lines::new(self.live.file.clone(), start, self.live.len()))
-        } else {
-            let part = self
-                .closed
-                .iter()
-                .rfind(|part| part.first() > 0 && part.first() <= seq)
-                .ok_or_else(missing)?;
-            (part.first(), part.lines(part.index()?.before(seq))?)
-        };
+        let (part, mut lines) = self.lines_before(seq)?.ok_or_else(missing)?;
+        let first = part
+            .and_then(|i| self.closed.get(i))
+            .map_or(self.live.index.first(), |part| part.first());
         while let Some(raw) = lines.next()? {
             match raw.read() {
-                Ok(line) if line.seq() == seq => return Ok((Head { seq, hash: line.hash }, part, raw.place)),
+                Ok(line) if line.seq() == seq => return Ok((Head { seq, hash: line.hash }, first, raw.place)),
                 Ok(line) if line.seq() > seq => break,
                 _ => {}
             }
         }
         Err(missing())
+    }
+
+    /// Lines that begin a little before the entry `seq`, and which closed part they are of (`None`: the live one).
+    fn lines_before(&self, seq: u64) -> io::Result<Option<(Option<usize>, Lines)>> {
+        let first = self.live.index.first();
+        if first > 0 && first <= seq {
+            let start = self.live.index.before(seq);
+            return Ok(Some((None, Lines::new(self.live.file.clone(), start, self.live.len()))));
+        }
+        let Some(i) = self
+            .closed
+            .iter()
+            .rposition(|part| part.first() > 0 && part.first() <= seq)
+        else {
+            return Ok(None);
+        };
+        let Some(part) = self.closed.get(i) else {
+            return Ok(None);
+        };
+        Ok(Some((Some(i), part.lines(part.index()?.before(seq))?)))
     }
 
     fn storage(&self) -> &dyn Storage {
@@ -275,6 +325,34 @@ impl Journal {
             index: &self.live.index,
         }
     }
+}
+
+/// Parts that are missing before or between those that are there.
+fn part_gaps(parts: &[Arc<Part>]) -> Vec<Damage> {
+    let mut gaps = Vec::new();
+    let mut wanted = 1;
+    for part in parts {
+        let Some(number) = parts::part_number(part.name()) else {
+            continue;
+        };
+        let why = match number.checked_sub(wanted) {
+            None | Some(0) => None,
+            Some(1) => Some(format!("{} is missing before it", parts::part_name(wanted))),
+            Some(_) => Some(format!(
+                "{} to {} are missing before it",
+                parts::part_name(wanted),
+                parts::part_name(number - 1)
+            )),
+        };
+        gaps.extend(why.map(|why| Damage {
+            part: part.name().to_owned(),
+            line: 0,
+            byte: 0,
+            why,
+        }));
+        wanted = number + 1;
+    }
+    gaps
 }
 
 /// The entry that a draft becomes.

@@ -9,10 +9,12 @@ use super::heal::{self, Healed};
 use super::index::PartIndex;
 use super::line;
 use super::lines::{Chain, Damage, Head, Lines, Place, RawLine};
+use super::mirror::Mirror;
 use super::parts::{self, LIVE, NEXT, Part, REWRITE_SUFFIX};
 use super::reserve::Reserve;
 use super::storage::{Access, Storage, StoredFile, write_all};
-use super::{Journal, JournalError, Live, OpenOptions};
+use super::{Journal, JournalError, Live, OpenOptions, part_gaps};
+use crate::domain::event::{Entry, Event};
 
 /// Damage that is told one by one; the rest is counted.
 const TOLD: usize = 100;
@@ -32,6 +34,8 @@ pub struct Opened {
     pub checkpoint_dropped: Option<String>,
     /// Entries to fold on top of the checkpoint.
     pub since: u64,
+    /// Entries that were blanked now, because that had been cut short.
+    pub redacted: Vec<u64>,
 }
 
 impl Opened {
@@ -54,6 +58,8 @@ struct Scan<'a> {
     opened: &'a mut Opened,
     /// Lines before this place are older than the checkpoint: only the index wants them.
     count_from: u64,
+    /// Entries that are to be blanked, each with the entry that says so. Most are by now.
+    redactions: Vec<(u64, u64)>,
 }
 
 impl Journal {
@@ -85,7 +91,9 @@ fn open(dir: &Path, options: OpenOptions) -> io::Result<(Journal, Opened)> {
     let meta = file.meta()?;
 
     let mut opened = Opened::default();
-    missing_parts(&closed, &mut opened);
+    for gap in part_gaps(&closed) {
+        opened.note(gap);
+    }
     let (start, ahead) = find_start(storage.as_ref(), dir, &closed, &file, meta.len, &mut opened);
     let mut scan = Scan {
         chain: start
@@ -93,6 +101,7 @@ fn open(dir: &Path, options: OpenOptions) -> io::Result<(Journal, Opened)> {
             .map_or(Chain::after(Head::GENESIS), |s| Chain::after(s.head)),
         opened: &mut opened,
         count_from: 0,
+        redactions: Vec::new(),
     };
     // Closed parts that come after the checkpoint, or all of them.
     let first_part = start.as_ref().map_or(Some(0), |s| s.part);
@@ -112,6 +121,7 @@ fn open(dir: &Path, options: OpenOptions) -> io::Result<(Journal, Opened)> {
     let live_index = load_live_index(storage.as_ref(), dir, &file, meta.len).filter(|_| live_start != Place::START);
     let (index, healed) = scan.live_part(storage.as_ref(), dir, &file, meta.len, live_start, live_index)?;
     let head = scan.chain.head();
+    let redactions = scan.redactions;
     if let Some(seen) = ahead.filter(|seen| *seen > head.seq) {
         let why = format!(
             "the record ends with entry {}, and the checkpoint has seen entry {seen}",
@@ -135,20 +145,32 @@ fn open(dir: &Path, options: OpenOptions) -> io::Result<(Journal, Opened)> {
         id: meta.id,
         index,
     };
-    let dir = dir.to_owned();
-    Ok((
-        Journal {
-            dir,
-            options,
-            closed,
-            live,
-            reserve,
-            head,
-            failed: None,
-            rotate_at,
-        },
-        opened,
-    ))
+    let mirror = options
+        .mirror
+        .clone()
+        .map(|path| Mirror::start(storage.clone(), path))
+        .transpose()?;
+    let mut journal = Journal {
+        dir: dir.to_owned(),
+        options,
+        closed: closed.into(),
+        live,
+        reserve,
+        head,
+        failed: None,
+        rotate_at,
+        redactions,
+        mirror,
+    };
+    // A redaction that cannot be finished now is tried again by `tend`: recording must not wait for it.
+    opened.redacted = journal.carry_out_redactions().unwrap_or_default();
+    if !opened.redacted.is_empty() {
+        // Its state was folded from what is blanked now.
+        opened.checkpoint = None;
+        opened.since = head.seq;
+    }
+    journal.feed_mirror();
+    Ok((journal, opened))
 }
 
 /// Removes what an operation that was cut short left beside the record: none of it is part of it yet.
@@ -160,46 +182,6 @@ fn tidy(storage: &dyn Storage, dir: &Path) -> io::Result<()> {
         }
     }
     Ok(())
-}
-
-fn missing_parts(closed: &[Arc<Part>], opened: &mut Opened) {
-    for (i, part) in closed.iter().enumerate() {
-        let wanted = i as u32
-            + 1
-            + closed
-                .first()
-                .and_then(|p| parts::part_number(p.name()))
-                .unwrap_or(1)
-                .saturating_sub(1);
-        let number = parts::part_number(part.name()).unwrap_or(wanted);
-        if i == 0 && number != 1 {
-            let why = format!(
-                "the parts before it are missing: {} to {}",
-                parts::part_name(1),
-                parts::part_name(number - 1)
-            );
-            opened.note(Damage {
-                part: part.name().to_owned(),
-                line: 0,
-                byte: 0,
-                why,
-            });
-        } else if number != wanted {
-            let before = closed
-                .get(i - 1)
-                .and_then(|p| parts::part_number(p.name()))
-                .unwrap_or(0);
-            if number != before + 1 {
-                let why = format!("the part before it is missing: {}", parts::part_name(number - 1));
-                opened.note(Damage {
-                    part: part.name().to_owned(),
-                    line: 0,
-                    byte: 0,
-                    why,
-                });
-            }
-        }
-    }
 }
 
 /// Where a scan begins: behind the entry of the checkpoint.
@@ -262,28 +244,10 @@ fn follows(lines: &mut Lines, found: &Found) -> io::Result<bool> {
     Ok(line.seq() == found.head.seq && line.hash == found.head.hash && line.check().is_ok())
 }
 
-/// The saved index of the live part, when it fits: an entry stands where its last mark says.
+/// The saved index of the live part, when it fits.
 fn load_live_index(storage: &dyn Storage, dir: &Path, file: &Arc<dyn StoredFile>, len: u64) -> Option<PartIndex> {
-    let index = parts::load_index(storage, dir, LIVE)?;
-    if index.covered().offset > len || index.entries() == 0 {
-        return None;
-    }
-    let mark = index.before(u64::MAX);
-    let mut lines = Lines::new(file.clone(), mark, len);
-    let mut last = Place::START;
-    while let Ok(Some(raw)) = lines.next() {
-        if raw.place == mark && !raw.read().is_ok_and(|line| index.before(line.seq()) == mark) {
-            return None;
-        }
-        last = Place {
-            offset: raw.place.offset + raw.len,
-            line: raw.place.line + 1,
-        };
-        if last.offset >= index.covered().offset {
-            break;
-        }
-    }
-    (last == index.covered()).then_some(index)
+    parts::load_index(storage, dir, LIVE)
+        .filter(|index| parts::fits(index, |place| Ok(Lines::new(file.clone(), place, len))))
 }
 
 impl Scan<'_> {
@@ -352,6 +316,14 @@ impl Scan<'_> {
             Ok(line) => {
                 self.opened.since += 1;
                 fault = self.chain.step(line).err();
+                if line.kind() == "entry.redacted"
+                    && let Ok(Entry {
+                        event: Event::EntryRedacted(e),
+                        ..
+                    }) = line.entry()
+                {
+                    self.redactions.push((e.seq, line.seq()));
+                }
             }
             Err(_) if line::is_newer(raw.bytes) => {
                 let why = format!("{part} line {}: a newer mayday wrote it: use that one", raw.place.line);

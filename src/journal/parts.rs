@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::index::PartIndex;
 use super::lines::{Lines, Place};
-use super::storage::{Access, Storage, StoredFile, read_small, replace};
+use super::storage::{Access, Storage, StoredFile, read_full, read_small, replace};
 
 /// The part that is written to.
 pub const LIVE: &str = "journal.jsonl";
@@ -75,6 +75,21 @@ impl Part {
         })
     }
 
+    /// As [`Part::open`], and keeps the file open, so that it stays readable when it is renamed or replaced. A last line
+    /// without a line end is left out, unless it is a whole entry: someone may be writing it. Says its length as well.
+    pub fn snapshot(storage: &Arc<dyn Storage>, dir: &Path, name: &str) -> io::Result<(Self, u64)> {
+        let mut part = Part::open(storage, dir, name)?;
+        let file = storage.open(&dir.join(name), Access::Read)?;
+        part.len = file.meta()?.len;
+        let whole = last_line_end(file.as_ref(), part.len)?;
+        let mut rest = Lines::new(file.clone(), Place { offset: whole, line: 1 }, part.len);
+        let valid = matches!(rest.next()?, Some(raw) if raw.read().is_ok_and(|line| line.check().is_ok()));
+        let unfinished = if valid { 0 } else { part.len - whole };
+        part.len -= unfinished;
+        part.file = Mutex::new(Some(file));
+        Ok((part, unfinished))
+    }
+
     /// A part that was just closed, with the index that was kept while it was written.
     pub fn closed(storage: &Arc<dyn Storage>, dir: &Path, name: &str, index: PartIndex) -> Self {
         Part {
@@ -120,9 +135,10 @@ impl Part {
         if let Some(index) = kept.as_ref() {
             return Ok(index.clone());
         }
-        let index = match load_index(self.storage.as_ref(), &self.dir, &self.name) {
-            Some(index) if index.covered().offset == self.len => index,
-            _ => build_index(self.lines(Place::START)?)?,
+        let saved = load_index(self.storage.as_ref(), &self.dir, &self.name);
+        let index = match saved.filter(|index| fits(index, |place| self.lines(place))) {
+            Some(index) => complete(index, |place| self.lines(place))?,
+            None => complete(PartIndex::new(), |place| self.lines(place))?,
         };
         let index = Arc::new(index);
         *kept = Some(index.clone());
@@ -136,15 +152,15 @@ impl Part {
 
     /// Makes the index anew from the part, for when it turned out not to fit.
     pub fn reindex(&self) -> io::Result<Arc<PartIndex>> {
-        let index = build_index(self.lines(Place::START)?)?;
+        let index = complete(PartIndex::new(), |place| self.lines(place))?;
         self.set_index(index);
         self.index()
     }
 }
 
-/// Makes an index from all lines.
-pub fn build_index(mut lines: Lines) -> io::Result<PartIndex> {
-    let mut index = PartIndex::new();
+/// Takes the lines into an index that come after what it covers.
+pub fn complete(mut index: PartIndex, lines: impl FnOnce(Place) -> io::Result<Lines>) -> io::Result<PartIndex> {
+    let mut lines = lines(index.covered())?;
     while let Some(raw) = lines.next()? {
         match raw.read() {
             Ok(line) => index.push(raw.place, raw.len, Some((line.seq(), line.incident().as_deref()))),
@@ -152,6 +168,28 @@ pub fn build_index(mut lines: Lines) -> io::Result<PartIndex> {
         }
     }
     Ok(index)
+}
+
+/// Whether a saved index can be that of the part: the entry of its last mark stands where it says, and what it covers
+/// ends with a line. (It may still be wrong about a row; whoever follows it looks.)
+pub fn fits(index: &PartIndex, lines: impl FnOnce(Place) -> io::Result<Lines>) -> bool {
+    if index.entries() == 0 {
+        return false;
+    }
+    let mark = index.before(u64::MAX);
+    let Ok(mut lines) = lines(mark) else { return false };
+    let mut end = None;
+    while let Ok(Some(raw)) = lines.next() {
+        if raw.place == mark && !raw.read().is_ok_and(|line| index.before(line.seq()) == mark) {
+            return false;
+        }
+        let after = raw.after();
+        end = Some(after);
+        if after.offset >= index.covered().offset {
+            break;
+        }
+    }
+    end == Some(index.covered())
 }
 
 /// Reads the index file of a part, when there is one that is as it was written.
@@ -163,6 +201,23 @@ pub fn load_index(storage: &dyn Storage, dir: &Path, part: &str) -> Option<PartI
 /// Writes the index file of a part.
 pub fn save_index(storage: &dyn Storage, dir: &Path, part: &str, index: &PartIndex) -> io::Result<()> {
     replace(storage, dir, &index_name(part), &index.to_bytes())
+}
+
+/// Where the last whole line ends.
+pub fn last_line_end(file: &dyn StoredFile, len: u64) -> io::Result<u64> {
+    let mut end = len;
+    let mut buf = vec![0; 64 << 10];
+    while end > 0 {
+        let size = usize::try_from(end).unwrap_or(usize::MAX).min(buf.len());
+        let start = end - size as u64;
+        let piece = buf.get_mut(..size).unwrap_or_default();
+        let n = read_full(file, piece, start)?;
+        if let Some(at) = piece.get(..n).unwrap_or_default().iter().rposition(|b| *b == b'\n') {
+            return Ok(start + at as u64 + 1);
+        }
+        end = start;
+    }
+    Ok(0)
 }
 
 fn first_seq(file: &Arc<dyn StoredFile>, len: u64) -> io::Result<u64> {

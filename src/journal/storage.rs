@@ -206,18 +206,19 @@ pub fn read_full(file: &dyn StoredFile, buf: &mut [u8], offset: u64) -> io::Resu
     Ok(read)
 }
 
-/// Copies the first `len` bytes. Errors: also when there are fewer.
-pub fn copy(from: &dyn StoredFile, to: &dyn StoredFile, len: u64) -> io::Result<()> {
-    let mut buf = vec![0; 256 << 10];
-    let mut at = 0;
-    while at < len {
-        let wanted = usize::try_from(len - at).unwrap_or(usize::MAX).min(buf.len());
+/// Copies `len` bytes from `at` to `to_at`. Errors: also when there are fewer.
+pub fn copy_range(from: &dyn StoredFile, mut at: u64, to: &dyn StoredFile, mut to_at: u64, len: u64) -> io::Result<()> {
+    let mut buf = vec![0; usize::try_from(len).unwrap_or(usize::MAX).min(256 << 10)];
+    let end = at + len;
+    while at < end {
+        let wanted = usize::try_from(end - at).unwrap_or(usize::MAX).min(buf.len());
         let n = read_full(from, buf.get_mut(..wanted).unwrap_or_default(), at)?;
         if n == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
-        write_all(to, buf.get(..n).unwrap_or_default(), at)?;
+        write_all(to, buf.get(..n).unwrap_or_default(), to_at)?;
         at += n as u64;
+        to_at += n as u64;
     }
     Ok(())
 }
