@@ -314,7 +314,7 @@ impl Core {
                 .or_else(|| self.state.incidents.values().max_by_key(|i| i.last_seq)),
         };
         let facts = match (template, found) {
-            (Template::Test, _) => notify::test_facts(&self.state, &live),
+            (Template::Test, _) => notify::facts::test_facts(&self.state, &live),
             (_, Some(incident)) => {
                 let live = self.live_facts(Some(&incident.id));
                 notify::facts(&self.state, incident, &live, self.now())

@@ -50,6 +50,8 @@ pub enum Message {
     Delivered { message: String, channel: String, number: u32, attempt: notify::Attempt },
     /// The configuration was read again.
     Config(Result<Box<Config>, (String, Vec<String>)>),
+    /// Read the configuration again.
+    Reload,
     /// What a new configuration needs is set up.
     SetUp(Box<super::start::Setup>),
     /// End.
@@ -171,6 +173,7 @@ impl Core {
             }
             Message::Config(Ok(config)) => self.reconfigure(*config),
             Message::Config(Err((source, faults))) => self.reject_config(source, faults),
+            Message::Reload => self.reload(),
             Message::SetUp(setup) => self.take_setup(*setup),
             Message::Stop { reason } => self.stopping = Some(reason),
         }

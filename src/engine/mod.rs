@@ -28,6 +28,7 @@ pub mod schedule;
 mod seal;
 pub mod server;
 pub mod session;
+pub mod signals;
 pub mod start;
 mod timekeeper;
 mod views;

@@ -161,7 +161,10 @@ impl Core {
                         self.record_own(incident.clone(), RunSide { run: id.clone(), side: None, gone: vec![name] });
                     }
                 }
-                ProgressLine::Compensation { .. } | ProgressLine::Verdict { .. } | ProgressLine::Unknown => {}
+                ProgressLine::Compensation { .. }
+                | ProgressLine::Finished { .. }
+                | ProgressLine::Verdict { .. }
+                | ProgressLine::Unknown => {}
             }
         }
     }

@@ -64,6 +64,7 @@ pub enum StartError {
 pub struct Running {
     pub stop: CancellationToken,
     pub socket: PathBuf,
+    pub(super) inbox: mpsc::Sender<super::core::Message>,
     core: tokio::task::JoinHandle<String>,
     instance: Instance,
     server: CancellationToken,
@@ -214,7 +215,7 @@ pub async fn start(options: Options) -> Result<Running, StartError> {
     }
     core.record_own(None, EngineStarted { version: env!("CARGO_PKG_VERSION").into(), pid: std::process::id(), clean });
     if let Some(healed) = opened.healed {
-        let moved_to = healed.moved_to.display().to_string();
+        let moved_to = healed.moved_to.unwrap_or_default();
         core.record_own(None, JournalHealed { moved_to, bytes: healed.bytes });
     }
     core.record_damage(opened.damage.into_iter().map(|d| (d.part, d.line, d.why)).collect());
@@ -230,9 +231,10 @@ pub async fn start(options: Options) -> Result<Running, StartError> {
     if let Some(path) = options.config {
         super::reload::watch(path, shared.core.clone(), stop.clone());
     }
+    let inbox = shared.core.clone();
     let inlets = Inlets { inbox: inbox_rx, observed: observed_rx, reported: reported_rx, stop: stop.clone() };
     let core = tokio::spawn(core.run(inlets));
-    Ok(Running { stop, socket, core, instance, server })
+    Ok(Running { stop, socket, inbox, core, instance, server })
 }
 
 /// What a configuration needs to be put to work: certificates, secret values, senders.

@@ -178,7 +178,7 @@ impl Core {
             });
             if let Some(ring) = measured.and_then(|c| self.samples.ring(name, &c.name)) {
                 let p = ring.percentiles(now.minus(WINDOW));
-                (view.p50_us, view.p95_us, view.p99_us) = (p.p50, p.p95, p.p99);
+                (view.p50_us, view.p95_us, view.p99_us) = (p.p50.map(us), p.p95.map(us), p.p99.map(us));
                 view.latency_us = ring.last().map(|s| s.latency_us);
                 view.spark = ring.spark(now, SPARK).into_iter().map(|v| v.unwrap_or(0)).collect();
             }
@@ -323,5 +323,13 @@ fn target(kind: &CheckKind) -> String {
         CheckKind::Systemd(c) => c.unit.clone(),
         CheckKind::Docker(c) => c.container.clone(),
         CheckKind::Exec(c) => c.run.iter().map(|a| text::shell_word(a)).collect::<Vec<_>>().join(" "),
+    }
+}
+
+/// Microseconds for the wire; a failure is worse than any number.
+fn us(latency: super::samples::Latency) -> u32 {
+    match latency {
+        super::samples::Latency::Us(us) => us.min(u32::MAX - 1),
+        super::samples::Latency::Endless => u32::MAX,
     }
 }
