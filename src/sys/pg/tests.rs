@@ -159,7 +159,7 @@ async fn a_server_that_is_no_postgresql_is_told() {
             let _ = tokio::io::AsyncWriteExt::write_all(&mut socket, b"HTTP/1.1 400 Bad Request\r\n\r\n").await;
         }
     });
-    for mode in ["disable", "prefer", "require"] {
+    for mode in ["disable", "prefer", "require", "verify-full"] {
         let t = target(&format!("postgres://u@127.0.0.1:{port}/d?sslmode={mode}"));
         let error = connect(&t, Duration::from_secs(5)).await.unwrap_err();
         assert!(!matches!(error, PgError::TimedOut(_) | PgError::Auth(_)), "{mode}: {error:?}");
