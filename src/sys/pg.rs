@@ -7,6 +7,8 @@
 
 mod dsn;
 mod error;
+mod split;
+mod tools;
 
 use std::io;
 use std::net::SocketAddr;
@@ -17,14 +19,16 @@ use rustls::RootCertStore;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 use tokio_postgres::config::SslMode as DriverSsl;
 use tokio_postgres::tls::MakeTlsConnect;
 use tokio_postgres::{CancelToken, Client, NoTls};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::tls::{self, ChainVerdict, Demand, Recorder};
-pub use dsn::{DsnError, Endpoint, PgTarget, SslMode, env_for_tools};
+pub use dsn::{DsnError, Endpoint, PgTarget, SslMode};
 pub use error::{PgError, RecoveryPhase, Stage};
+pub use tools::env_for_tools;
 
 /// An open connection. Its task ends with it.
 pub struct PgConn {
@@ -43,10 +47,7 @@ pub struct PgConn {
 
 impl std::fmt::Debug for PgConn {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("PgConn")
-            .field("endpoint", &self.endpoint)
-            .field("tls", &self.tls)
-            .finish_non_exhaustive()
+        f.debug_struct("PgConn").field("endpoint", &self.endpoint).field("tls", &self.tls).finish_non_exhaustive()
     }
 }
 
@@ -63,33 +64,24 @@ impl PgConn {
         let token = self.client.cancel_token();
         let work = async {
             let mut stage = Stage::Resolve;
-            let stream = open(&self.endpoint, &mut stage).await?;
+            let stream = open(&self.endpoint, Instant::now() + timeout, &mut stage).await?;
             cancel_on(stream, token, &self.target, self.tls, &self.endpoint).await
         };
-        tokio::time::timeout(timeout, work)
-            .await
-            .unwrap_or(Err(PgError::TimedOut(Stage::Connect)))
+        tokio::time::timeout(timeout, work).await.unwrap_or(Err(PgError::TimedOut(Stage::Connect)))
     }
 }
 
-/// Connects within `timeout`. With several hosts in the target, each is tried in turn and the last error is given.
+/// Connects within `timeout`. With several hosts in the target each is tried in turn, with an equal share of the time
+/// that is left, and the last error is given.
 pub async fn connect(target: &PgTarget, timeout: Duration) -> Result<PgConn, PgError> {
-    let mut stage = Stage::Resolve;
-    let attempt = try_all(target, &mut stage);
-    match tokio::time::timeout(timeout, attempt).await {
-        Ok(result) => result,
-        Err(_) => Err(PgError::TimedOut(stage)),
-    }
-}
-
-async fn try_all(target: &PgTarget, stage: &mut Stage) -> Result<PgConn, PgError> {
-    let mut last = PgError::Dns {
-        host: String::new(),
-        why: "the connection string names no host".to_owned(),
-    };
-    for endpoint in target.endpoints() {
-        *stage = Stage::Resolve;
-        match try_one(target, endpoint, stage).await {
+    let until = Instant::now() + timeout;
+    let endpoints = target.endpoints();
+    let mut last = PgError::Dns { host: String::new(), why: "the connection string names no host".to_owned() };
+    for (n, endpoint) in endpoints.iter().enumerate() {
+        let until = share(until, endpoints.len() - n);
+        let mut stage = Stage::Resolve;
+        let attempt = tokio::time::timeout_at(until, try_one(target, endpoint, until, &mut stage)).await;
+        match attempt.unwrap_or(Err(PgError::TimedOut(stage))) {
             Ok(connection) => return Ok(connection),
             // The same password would be refused everywhere, and retrying can lock an account.
             Err(e @ PgError::Auth(_)) => return Err(e),
@@ -99,19 +91,29 @@ async fn try_all(target: &PgTarget, stage: &mut Stage) -> Result<PgConn, PgError
     Err(last)
 }
 
-async fn try_one(target: &PgTarget, endpoint: &Endpoint, stage: &mut Stage) -> Result<PgConn, PgError> {
-    let stream = open(endpoint, stage).await?;
-    *stage = Stage::Login;
-    let connection = match stream {
-        Socket::Unix(stream) => login(target, endpoint, stream, false).await?,
-        Socket::Tcp(stream) => login(target, endpoint, stream, target.ssl_mode() != SslMode::Disable).await?,
+/// The end of one of `parts` equal parts of the time until `until`.
+fn share(until: Instant, parts: usize) -> Instant {
+    let now = Instant::now();
+    now + until.saturating_duration_since(now) / u32::try_from(parts.max(1)).unwrap_or(u32::MAX)
+}
+
+async fn try_one(target: &PgTarget, endpoint: &Endpoint, until: Instant, stage: &mut Stage) -> Result<PgConn, PgError> {
+    let mut encrypt = target.ssl_mode() != SslMode::Disable;
+    let connection = loop {
+        let stream = open(endpoint, until, stage).await?;
+        *stage = Stage::Login;
+        let attempt = match stream {
+            Socket::Unix(stream) => login(target, endpoint, stream, false).await,
+            Socket::Tcp(stream) => login(target, endpoint, stream, encrypt).await,
+        };
+        match attempt {
+            // What libpq does: `prefer` encrypts where it works, and must not fail where it does not.
+            Err(PgError::Tls(_)) if encrypt && target.ssl_mode() == SslMode::Prefer => encrypt = false,
+            other => break other?,
+        }
     };
     if target.wants_writable() {
-        let row = connection
-            .client
-            .query_one("SHOW transaction_read_only", &[])
-            .await
-            .map_err(PgError::from)?;
+        let row = connection.client.query_one("SHOW transaction_read_only", &[]).await.map_err(PgError::from)?;
         if row.try_get::<_, String>(0).map_err(PgError::from)? == "on" {
             return Err(PgError::ReadOnly);
         }
@@ -124,48 +126,39 @@ enum Socket {
     Tcp(TcpStream),
 }
 
-async fn open(endpoint: &Endpoint, stage: &mut Stage) -> Result<Socket, PgError> {
+async fn open(endpoint: &Endpoint, until: Instant, stage: &mut Stage) -> Result<Socket, PgError> {
     match endpoint {
         Endpoint::Unix { .. } => {
             let path = endpoint.socket_path();
             *stage = Stage::Connect;
-            UnixStream::connect(&path)
-                .await
-                .map(Socket::Unix)
-                .map_err(|e| match e.kind() {
-                    io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => PgError::Refused {
-                        at: path.display().to_string(),
-                    },
-                    _ => PgError::Other {
-                        sqlstate: None,
-                        message: format!("opening {}: {e}", path.display()),
-                    },
-                })
+            UnixStream::connect(&path).await.map(Socket::Unix).map_err(|e| match e.kind() {
+                io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
+                    PgError::Refused { at: path.display().to_string() }
+                }
+                _ => PgError::Other { sqlstate: None, message: format!("opening {}: {e}", path.display()) },
+            })
         }
         Endpoint::Tcp { host, port, address } => {
             let addresses: Vec<SocketAddr> = match address {
                 Some(ip) => vec![SocketAddr::new(*ip, *port)],
                 None => tokio::net::lookup_host((host.as_str(), *port))
                     .await
-                    .map_err(|e| PgError::Dns {
-                        host: host.clone(),
-                        why: super::one_line(&e.to_string()),
-                    })?
+                    .map_err(|e| PgError::Dns { host: host.clone(), why: super::one_line(&e.to_string()) })?
                     .collect(),
             };
             *stage = Stage::Connect;
-            let mut last = PgError::Dns {
-                host: host.clone(),
-                why: "the name has no address".to_owned(),
-            };
-            for address in addresses {
-                match TcpStream::connect(address).await {
-                    Ok(stream) => {
+            let mut last = PgError::Dns { host: host.clone(), why: "the name has no address".to_owned() };
+            let count = addresses.len();
+            for (n, address) in addresses.into_iter().enumerate() {
+                // One address that swallows packets (often IPv6) must not use up the time of the others.
+                match tokio::time::timeout_at(share(until, count - n), TcpStream::connect(address)).await {
+                    Ok(Ok(stream)) => {
                         // Queries are small and each waits for its answer.
                         let _ = stream.set_nodelay(true);
                         return Ok(Socket::Tcp(stream));
                     }
-                    Err(e) => last = tcp_error(&e, address),
+                    Ok(Err(e)) => last = tcp_error(&e, address),
+                    Err(_) => last = PgError::TimedOut(Stage::Connect),
                 }
             }
             Err(last)
@@ -175,14 +168,9 @@ async fn open(endpoint: &Endpoint, stage: &mut Stage) -> Result<Socket, PgError>
 
 fn tcp_error(e: &io::Error, address: SocketAddr) -> PgError {
     match e.kind() {
-        io::ErrorKind::ConnectionRefused => PgError::Refused {
-            at: address.to_string(),
-        },
+        io::ErrorKind::ConnectionRefused => PgError::Refused { at: address.to_string() },
         io::ErrorKind::TimedOut => PgError::TimedOut(Stage::Connect),
-        _ => PgError::Other {
-            sqlstate: None,
-            message: format!("connecting to {address}: {e}"),
-        },
+        _ => PgError::Other { sqlstate: None, message: format!("connecting to {address}: {e}") },
     }
 }
 
@@ -198,39 +186,19 @@ where
             let _ = connection.await;
         });
         let (endpoint, target) = (endpoint.clone(), target.clone());
-        return Ok(PgConn {
-            client,
-            tls: false,
-            verdict: None,
-            endpoint,
-            handle,
-            target,
-        });
+        return Ok(PgConn { client, tls: false, verdict: None, endpoint, handle, target });
     }
-    config.ssl_mode(if target.ssl_mode() == SslMode::Prefer {
-        DriverSsl::Prefer
-    } else {
-        DriverSsl::Require
-    });
-    let (mut maker, recorder) = tls_for(target)?;
+    config.ssl_mode(if target.ssl_mode() == SslMode::Prefer { DriverSsl::Prefer } else { DriverSsl::Require });
+    let (mut maker, recorder, demand) = tls_for(target)?;
     let connector = MakeTlsConnect::<S>::make_tls_connect(&mut maker, endpoint.name()).unwrap_or_else(|e| match e {});
-    let (client, connection) = config
-        .connect_raw(stream, connector)
-        .await
-        .map_err(|e| tls_error(e, &recorder))?;
+    let (client, connection) =
+        config.connect_raw(stream, connector).await.map_err(|e| tls_error(e, &recorder, demand))?;
     let handle = tokio::spawn(async move {
         let _ = connection.await;
     });
     let verdict = recorder.seen().map(|s| s.verdict);
     let (endpoint, target) = (endpoint.clone(), target.clone());
-    Ok(PgConn {
-        client,
-        tls: verdict.is_some(),
-        verdict,
-        endpoint,
-        handle,
-        target,
-    })
+    Ok(PgConn { client, tls: verdict.is_some(), verdict, endpoint, handle, target })
 }
 
 async fn cancel_on(
@@ -244,20 +212,17 @@ async fn cancel_on(
         Socket::Unix(stream) => token.cancel_query_raw(stream, NoTls).await.map_err(PgError::from),
         Socket::Tcp(stream) if !encrypted => token.cancel_query_raw(stream, NoTls).await.map_err(PgError::from),
         Socket::Tcp(stream) => {
-            let (mut maker, recorder) = tls_for(target)?;
+            let (mut maker, recorder, demand) = tls_for(target)?;
             let connector = MakeTlsConnect::<TcpStream>::make_tls_connect(&mut maker, endpoint.name())
                 .unwrap_or_else(|e| match e {});
-            token
-                .cancel_query_raw(stream, connector)
-                .await
-                .map_err(|e| tls_error(e, &recorder))
+            token.cancel_query_raw(stream, connector).await.map_err(|e| tls_error(e, &recorder, demand))
         }
     }
 }
 
 /// libpq's table of protection (PostgreSQL manual, 34.19.3): `require` does not verify, unless a root file is given,
 /// when it means `verify-ca`.
-fn tls_for(target: &PgTarget) -> Result<(MakeRustlsConnect, Recorder), PgError> {
+fn tls_for(target: &PgTarget) -> Result<(MakeRustlsConnect, Recorder, Demand), PgError> {
     let demand = match target.ssl_mode() {
         SslMode::VerifyFull => Demand::ChainAndName,
         SslMode::VerifyCa => Demand::Chain,
@@ -269,13 +234,13 @@ fn tls_for(target: &PgTarget) -> Result<(MakeRustlsConnect, Recorder), PgError> 
         None => target.roots().cloned().unwrap_or_else(tls::default_roots),
     };
     let (config, recorder) = tls::recording_config(roots, demand, target.identity()).map_err(PgError::Tls)?;
-    Ok((MakeRustlsConnect::new(config), recorder))
+    Ok((MakeRustlsConnect::new(config), recorder, demand))
 }
 
-/// A failed handshake is told by what was seen of the certificate, which says more than the alert.
-fn tls_error(e: tokio_postgres::Error, recorder: &Recorder) -> PgError {
+/// A handshake that failed for its certificate is told by what was seen of it, which says more than the alert.
+fn tls_error(e: tokio_postgres::Error, recorder: &Recorder, demand: Demand) -> PgError {
     match PgError::from(e) {
-        PgError::Tls(why) => match recorder.seen().map(|s| s.verdict) {
+        PgError::Tls(why) if demand != Demand::Nothing => match recorder.seen().map(|s| s.verdict) {
             Some(verdict) if verdict != ChainVerdict::Trusted => PgError::Tls(verdict.to_string()),
             _ => PgError::Tls(why),
         },
@@ -294,11 +259,7 @@ pub fn quote_ident(name: &str) -> String {
 pub fn quote_literal(text: &str) -> String {
     let text = text.split('\0').next().unwrap_or_default();
     let quoted = text.replace('\'', "''");
-    if quoted.contains('\\') {
-        format!(" E'{}'", quoted.replace('\\', "\\\\"))
-    } else {
-        format!("'{quoted}'")
-    }
+    if quoted.contains('\\') { format!(" E'{}'", quoted.replace('\\', "\\\\")) } else { format!("'{quoted}'") }
 }
 
 #[cfg(test)]
