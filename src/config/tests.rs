@@ -34,7 +34,7 @@ fn every_declared_key_is_read_and_explained() {
         }
         for key in table.keys() {
             assert!(
-                present.contains(&(table.at, key.name)),
+                present.contains(&std::ptr::from_ref(key)),
                 "{} `{}` is not in config/mayday.toml",
                 table.at,
                 key.name
