@@ -14,6 +14,8 @@
 pub mod catalogue;
 pub mod files;
 mod look;
+pub mod pgdump;
+pub mod verify;
 mod watch;
 mod whole;
 
@@ -102,6 +104,7 @@ pub struct Followed {
 #[derive(Debug, Default)]
 pub struct Beat {
     count: AtomicU64,
+    read: AtomicU64,
     stop: AtomicBool,
 }
 
@@ -115,6 +118,21 @@ impl Beat {
     /// How often something was achieved so far.
     pub fn count(&self) -> u64 {
         self.count.load(Ordering::Relaxed)
+    }
+
+    /// Notes how many bytes of the copy were read so far.
+    pub fn read_up_to(&self, bytes: u64) {
+        self.read.store(bytes, Ordering::Relaxed);
+    }
+
+    /// Bytes of the copy read so far; compare with its size.
+    pub fn bytes_read(&self) -> u64 {
+        self.read.load(Ordering::Relaxed)
+    }
+
+    /// Whether the end was asked for.
+    pub fn stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
     }
 
     /// Asks the call to end at its next tick.
