@@ -37,11 +37,7 @@ impl Codec {
 
     /// What the name says; [`Codec::Plain`] where it says nothing.
     pub fn by_name(path: &Path) -> Codec {
-        let extension = path
-            .extension()
-            .and_then(|e| e.to_str())
-            .unwrap_or_default()
-            .to_ascii_lowercase();
+        let extension = path.extension().and_then(|e| e.to_str()).unwrap_or_default().to_ascii_lowercase();
         match extension.as_str() {
             "gz" | "tgz" | "gzip" => Codec::Gzip,
             "zst" | "tzst" | "zstd" => Codec::Zstd,
@@ -136,10 +132,7 @@ pub fn reader(mut file: File) -> io::Result<Box<dyn Read + Send>> {
 fn decode<R: Read + Send + 'static>(from: R, codec: Codec) -> io::Result<Box<dyn Read + Send>> {
     Ok(match codec {
         Codec::Plain => Box::new(from),
-        Codec::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(BufReader::with_capacity(
-            1 << 16,
-            from,
-        ))),
+        Codec::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(BufReader::with_capacity(1 << 16, from))),
         Codec::Zstd => {
             let mut decoder = zstd::stream::read::Decoder::new(from)?;
             decoder.window_log_max(ZSTD_WINDOW_LOG_MAX)?;
@@ -164,9 +157,7 @@ impl Read for Counted {
             }
             Err(e) if e.kind() == io::ErrorKind::Interrupted => Err(e),
             Err(e) => {
-                let again = e
-                    .raw_os_error()
-                    .map_or_else(|| e.kind().into(), io::Error::from_raw_os_error);
+                let again = e.raw_os_error().map_or_else(|| e.kind().into(), io::Error::from_raw_os_error);
                 *self.failed.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(e);
                 Err(again)
             }
@@ -202,11 +193,7 @@ pub fn read_to_end_check_until(
         return Err(ArchiveError::Corrupt { at: 0, why });
     }
     let (read, failed) = (Arc::new(AtomicU64::new(0)), Arc::new(std::sync::Mutex::new(None)));
-    let counted = Counted {
-        file,
-        read: read.clone(),
-        failed: failed.clone(),
-    };
+    let counted = Counted { file, read: read.clone(), failed: failed.clone() };
     let mut from = decode(counted, codec)?;
     let mut buffer = vec![0; 1 << 18];
     let mut tail: Vec<u8> = Vec::with_capacity(2 * TAIL);
@@ -221,10 +208,7 @@ pub fn read_to_end_check_until(
                 return Err(match of_file {
                     Some(e) => ArchiveError::Io(e),
                     None if e.kind() == io::ErrorKind::UnexpectedEof => ArchiveError::Truncated { at },
-                    None => ArchiveError::Corrupt {
-                        at,
-                        why: super::one_line(&e.to_string()),
-                    },
+                    None => ArchiveError::Corrupt { at, why: super::one_line(&e.to_string()) },
                 });
             }
         };

@@ -37,9 +37,7 @@ fn read(id: ClockId) -> u64 {
 /// The kernel's random id of this boot. Empty where `/proc` is not mounted: two empty ids are then equal, so a reboot
 /// cannot be noticed there, but nothing is wrongly called lost.
 pub fn boot_id() -> String {
-    std::fs::read_to_string("/proc/sys/kernel/random/boot_id")
-        .map(|s| s.trim().to_owned())
-        .unwrap_or_default()
+    std::fs::read_to_string("/proc/sys/kernel/random/boot_id").map(|s| s.trim().to_owned()).unwrap_or_default()
 }
 
 /// The host's name as the kernel knows it, without a DNS question.
@@ -182,22 +180,13 @@ mod tests {
         let clock = FakeClock::new(1000);
         let other = clock.clone();
         clock.advance(500);
-        assert_eq!(
-            (other.wall_ms(), other.boot_ms(), other.mono_ms()),
-            (1500, 3_600_500, 3_600_500)
-        );
+        assert_eq!((other.wall_ms(), other.boot_ms(), other.mono_ms()), (1500, 3_600_500, 3_600_500));
         clock.suspend(1000);
-        assert_eq!(
-            (other.wall_ms(), other.boot_ms(), other.mono_ms()),
-            (2500, 3_601_500, 3_600_500)
-        );
+        assert_eq!((other.wall_ms(), other.boot_ms(), other.mono_ms()), (2500, 3_601_500, 3_600_500));
         clock.set_wall(-5);
         assert_eq!((other.wall_ms(), other.boot_ms()), (-5, 3_601_500));
         clock.reboot("boot-2", 10);
-        assert_eq!(
-            (other.wall_ms(), other.boot_ms(), other.boot_id()),
-            (5, 1000, "boot-2".to_owned())
-        );
+        assert_eq!((other.wall_ms(), other.boot_ms(), other.boot_id()), (5, 1000, "boot-2".to_owned()));
         assert_eq!(clock.reads(), 11);
     }
 }

@@ -101,17 +101,11 @@ fn parent(path: &Path) -> &Path {
 /// new one, never a part: written beside under a temporary name with `mode`, synced, renamed, folder synced.
 pub fn write_atomic(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     static COUNTER: AtomicU64 = AtomicU64::new(0);
-    let name = path
-        .file_name()
-        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "no file name"))?;
+    let name = path.file_name().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "no file name"))?;
     let dir = parent(path);
     let mut beside = std::ffi::OsString::from(".");
     beside.push(name);
-    beside.push(format!(
-        ".{}-{}.tmp",
-        std::process::id(),
-        COUNTER.fetch_add(1, Ordering::Relaxed)
-    ));
+    beside.push(format!(".{}-{}.tmp", std::process::id(), COUNTER.fetch_add(1, Ordering::Relaxed)));
     let beside = dir.join(beside);
     // A left-over of a process that had the same pid is nobody's.
     let _ = std::fs::remove_file(&beside);
@@ -180,10 +174,7 @@ mod tests {
         assert_eq!(a.filesystem, b.filesystem);
         assert!(a.total >= a.free && a.free > 0 && !a.read_only, "{a:?}");
         assert_ne!(space(Path::new("/proc")).unwrap().filesystem, a.filesystem);
-        assert_eq!(
-            free_bytes(&dir.path().join("none")).unwrap_err().kind(),
-            io::ErrorKind::NotFound
-        );
+        assert_eq!(free_bytes(&dir.path().join("none")).unwrap_err().kind(), io::ErrorKind::NotFound);
         assert!(!is_network_fs(Path::new("/proc")).unwrap());
     }
 
@@ -197,14 +188,8 @@ mod tests {
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o7777, 0o664);
         assert!(write_atomic(&dir.path().join("no/such"), b"x", 0o600).is_err());
         std::fs::create_dir(dir.path().join("folder")).unwrap();
-        assert!(
-            write_atomic(&dir.path().join("folder"), b"x", 0o600).is_err(),
-            "a folder is not replaced by a file"
-        );
-        let mut names: Vec<_> = std::fs::read_dir(dir.path())
-            .unwrap()
-            .map(|e| e.unwrap().file_name())
-            .collect();
+        assert!(write_atomic(&dir.path().join("folder"), b"x", 0o600).is_err(), "a folder is not replaced by a file");
+        let mut names: Vec<_> = std::fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
         names.sort();
         assert_eq!(names, ["folder", "state.json"]);
     }
@@ -220,14 +205,8 @@ mod tests {
         rename_exchange(&a, &b).unwrap();
         assert_eq!(std::fs::read_to_string(a.join("f")).unwrap(), "new");
         assert_eq!(std::fs::read_to_string(b.join("f")).unwrap(), "old");
-        assert!(matches!(
-            rename_exchange(&a, &dir.path().join("none")),
-            Err(ExchangeError::Missing(..))
-        ));
+        assert!(matches!(rename_exchange(&a, &dir.path().join("none")), Err(ExchangeError::Missing(..))));
         let across = rename_exchange(&a, Path::new("/proc/self"));
-        assert!(
-            matches!(across, Err(ExchangeError::DifferentFilesystems(..))),
-            "{across:?}"
-        );
+        assert!(matches!(across, Err(ExchangeError::DifferentFilesystems(..))), "{across:?}");
     }
 }

@@ -57,10 +57,7 @@ impl Notifier {
 
     /// A reload has begun; end it with [`Notifier::ready`]. `monotonic_us` is required by `Type=notify-reload`.
     pub fn reloading(&self) -> io::Result<()> {
-        self.send(&format!(
-            "RELOADING=1\nMONOTONIC_USEC={}",
-            super::clock::monotonic_ms() * 1000
-        ))
+        self.send(&format!("RELOADING=1\nMONOTONIC_USEC={}", super::clock::monotonic_ms() * 1000))
     }
 
     /// Shutdown has begun.
@@ -105,10 +102,7 @@ mod tests {
         let by_path = UnixDatagram::bind(&path).unwrap();
         let name = format!("mayday-test-{}", std::process::id());
         let by_name = UnixDatagram::bind_addr(&SocketAddr::from_abstract_name(&name).unwrap()).unwrap();
-        for (socket, address) in [
-            (&by_path, path.to_str().unwrap().to_owned()),
-            (&by_name, format!("@{name}")),
-        ] {
+        for (socket, address) in [(&by_path, path.to_str().unwrap().to_owned()), (&by_name, format!("@{name}"))] {
             let notifier = Notifier::from_values(Some(&address), None, None);
             assert!(notifier.is_active());
             notifier.ready("watching 3 services\nX=1").unwrap();
@@ -138,10 +132,7 @@ mod tests {
         let me = std::process::id().to_string();
         let interval = |usec, pid| Notifier::from_values(None, usec, pid).watchdog_interval();
         assert_eq!(interval(Some("30000000"), None), Some(Duration::from_secs(15)));
-        assert_eq!(
-            interval(Some("30000000"), Some(me.as_str())),
-            Some(Duration::from_secs(15))
-        );
+        assert_eq!(interval(Some("30000000"), Some(me.as_str())), Some(Duration::from_secs(15)));
         assert_eq!(interval(Some("30000000"), Some("1")), None);
         assert_eq!(interval(Some("0"), None), None);
         assert_eq!(interval(Some("soon"), None), None);

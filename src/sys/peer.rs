@@ -27,13 +27,7 @@ pub fn peer_of(socket: &impl AsFd) -> io::Result<Peer> {
     let cred = rustix::net::sockopt::socket_peercred(socket.as_fd())?;
     let uid = cred.uid.as_raw();
     let pid = cred.pid.as_raw_nonzero().get();
-    Ok(Peer {
-        uid,
-        gid: cred.gid.as_raw(),
-        pid,
-        loginuid: login_uid(pid),
-        user: user_name(uid),
-    })
+    Ok(Peer { uid, gid: cred.gid.as_raw(), pid, loginuid: login_uid(pid), user: user_name(uid) })
 }
 
 /// `/proc/PID/loginuid`; (uid_t)-1 means that nobody logged in.
@@ -73,17 +67,11 @@ fn fields(line: &str) -> Option<(&str, u32)> {
 }
 
 fn name_of(file: &str, id: u32) -> Option<String> {
-    file.lines()
-        .filter_map(fields)
-        .find(|(_, i)| *i == id)
-        .map(|(name, _)| name.to_owned())
+    file.lines().filter_map(fields).find(|(_, i)| *i == id).map(|(name, _)| name.to_owned())
 }
 
 fn id_of(file: &str, name: &str) -> Option<u32> {
-    file.lines()
-        .filter_map(fields)
-        .find(|(n, _)| *n == name)
-        .map(|(_, id)| id)
+    file.lines().filter_map(fields).find(|(n, _)| *n == name).map(|(_, id)| id)
 }
 
 #[cfg(test)]

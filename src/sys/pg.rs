@@ -43,10 +43,7 @@ pub struct PgConn {
 
 impl std::fmt::Debug for PgConn {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("PgConn")
-            .field("endpoint", &self.endpoint)
-            .field("tls", &self.tls)
-            .finish_non_exhaustive()
+        f.debug_struct("PgConn").field("endpoint", &self.endpoint).field("tls", &self.tls).finish_non_exhaustive()
     }
 }
 
@@ -66,9 +63,7 @@ impl PgConn {
             let stream = open(&self.endpoint, &mut stage).await?;
             cancel_on(stream, token, &self.target, self.tls, &self.endpoint).await
         };
-        tokio::time::timeout(timeout, work)
-            .await
-            .unwrap_or(Err(PgError::TimedOut(Stage::Connect)))
+        tokio::time::timeout(timeout, work).await.unwrap_or(Err(PgError::TimedOut(Stage::Connect)))
     }
 }
 
@@ -83,10 +78,7 @@ pub async fn connect(target: &PgTarget, timeout: Duration) -> Result<PgConn, PgE
 }
 
 async fn try_all(target: &PgTarget, stage: &mut Stage) -> Result<PgConn, PgError> {
-    let mut last = PgError::Dns {
-        host: String::new(),
-        why: "the connection string names no host".to_owned(),
-    };
+    let mut last = PgError::Dns { host: String::new(), why: "the connection string names no host".to_owned() };
     for endpoint in target.endpoints() {
         *stage = Stage::Resolve;
         match try_one(target, endpoint, stage).await {
@@ -107,11 +99,7 @@ async fn try_one(target: &PgTarget, endpoint: &Endpoint, stage: &mut Stage) -> R
         Socket::Tcp(stream) => login(target, endpoint, stream, target.ssl_mode() != SslMode::Disable).await?,
     };
     if target.wants_writable() {
-        let row = connection
-            .client
-            .query_one("SHOW transaction_read_only", &[])
-            .await
-            .map_err(PgError::from)?;
+        let row = connection.client.query_one("SHOW transaction_read_only", &[]).await.map_err(PgError::from)?;
         if row.try_get::<_, String>(0).map_err(PgError::from)? == "on" {
             return Err(PgError::ReadOnly);
         }
@@ -129,35 +117,23 @@ async fn open(endpoint: &Endpoint, stage: &mut Stage) -> Result<Socket, PgError>
         Endpoint::Unix { .. } => {
             let path = endpoint.socket_path();
             *stage = Stage::Connect;
-            UnixStream::connect(&path)
-                .await
-                .map(Socket::Unix)
-                .map_err(|e| match e.kind() {
-                    io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => PgError::Refused {
-                        at: path.display().to_string(),
-                    },
-                    _ => PgError::Other {
-                        sqlstate: None,
-                        message: format!("opening {}: {e}", path.display()),
-                    },
-                })
+            UnixStream::connect(&path).await.map(Socket::Unix).map_err(|e| match e.kind() {
+                io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
+                    PgError::Refused { at: path.display().to_string() }
+                }
+                _ => PgError::Other { sqlstate: None, message: format!("opening {}: {e}", path.display()) },
+            })
         }
         Endpoint::Tcp { host, port, address } => {
             let addresses: Vec<SocketAddr> = match address {
                 Some(ip) => vec![SocketAddr::new(*ip, *port)],
                 None => tokio::net::lookup_host((host.as_str(), *port))
                     .await
-                    .map_err(|e| PgError::Dns {
-                        host: host.clone(),
-                        why: super::one_line(&e.to_string()),
-                    })?
+                    .map_err(|e| PgError::Dns { host: host.clone(), why: super::one_line(&e.to_string()) })?
                     .collect(),
             };
             *stage = Stage::Connect;
-            let mut last = PgError::Dns {
-                host: host.clone(),
-                why: "the name has no address".to_owned(),
-            };
+            let mut last = PgError::Dns { host: host.clone(), why: "the name has no address".to_owned() };
             for address in addresses {
                 match TcpStream::connect(address).await {
                     Ok(stream) => {
@@ -175,14 +151,9 @@ async fn open(endpoint: &Endpoint, stage: &mut Stage) -> Result<Socket, PgError>
 
 fn tcp_error(e: &io::Error, address: SocketAddr) -> PgError {
     match e.kind() {
-        io::ErrorKind::ConnectionRefused => PgError::Refused {
-            at: address.to_string(),
-        },
+        io::ErrorKind::ConnectionRefused => PgError::Refused { at: address.to_string() },
         io::ErrorKind::TimedOut => PgError::TimedOut(Stage::Connect),
-        _ => PgError::Other {
-            sqlstate: None,
-            message: format!("connecting to {address}: {e}"),
-        },
+        _ => PgError::Other { sqlstate: None, message: format!("connecting to {address}: {e}") },
     }
 }
 
@@ -198,39 +169,18 @@ where
             let _ = connection.await;
         });
         let (endpoint, target) = (endpoint.clone(), target.clone());
-        return Ok(PgConn {
-            client,
-            tls: false,
-            verdict: None,
-            endpoint,
-            handle,
-            target,
-        });
+        return Ok(PgConn { client, tls: false, verdict: None, endpoint, handle, target });
     }
-    config.ssl_mode(if target.ssl_mode() == SslMode::Prefer {
-        DriverSsl::Prefer
-    } else {
-        DriverSsl::Require
-    });
+    config.ssl_mode(if target.ssl_mode() == SslMode::Prefer { DriverSsl::Prefer } else { DriverSsl::Require });
     let (mut maker, recorder) = tls_for(target)?;
     let connector = MakeTlsConnect::<S>::make_tls_connect(&mut maker, endpoint.name()).unwrap_or_else(|e| match e {});
-    let (client, connection) = config
-        .connect_raw(stream, connector)
-        .await
-        .map_err(|e| tls_error(e, &recorder))?;
+    let (client, connection) = config.connect_raw(stream, connector).await.map_err(|e| tls_error(e, &recorder))?;
     let handle = tokio::spawn(async move {
         let _ = connection.await;
     });
     let verdict = recorder.seen().map(|s| s.verdict);
     let (endpoint, target) = (endpoint.clone(), target.clone());
-    Ok(PgConn {
-        client,
-        tls: verdict.is_some(),
-        verdict,
-        endpoint,
-        handle,
-        target,
-    })
+    Ok(PgConn { client, tls: verdict.is_some(), verdict, endpoint, handle, target })
 }
 
 async fn cancel_on(
@@ -247,10 +197,7 @@ async fn cancel_on(
             let (mut maker, recorder) = tls_for(target)?;
             let connector = MakeTlsConnect::<TcpStream>::make_tls_connect(&mut maker, endpoint.name())
                 .unwrap_or_else(|e| match e {});
-            token
-                .cancel_query_raw(stream, connector)
-                .await
-                .map_err(|e| tls_error(e, &recorder))
+            token.cancel_query_raw(stream, connector).await.map_err(|e| tls_error(e, &recorder))
         }
     }
 }
@@ -294,11 +241,7 @@ pub fn quote_ident(name: &str) -> String {
 pub fn quote_literal(text: &str) -> String {
     let text = text.split('\0').next().unwrap_or_default();
     let quoted = text.replace('\'', "''");
-    if quoted.contains('\\') {
-        format!(" E'{}'", quoted.replace('\\', "\\\\"))
-    } else {
-        format!("'{quoted}'")
-    }
+    if quoted.contains('\\') { format!(" E'{}'", quoted.replace('\\', "\\\\")) } else { format!("'{quoted}'") }
 }
 
 #[cfg(test)]

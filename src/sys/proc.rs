@@ -233,12 +233,7 @@ impl Outcome {
     }
 
     fn not_started(end: End, began: Instant) -> Self {
-        Outcome {
-            end,
-            stdout: Captured::default(),
-            stderr: Captured::default(),
-            took: began.elapsed(),
-        }
+        Outcome { end, stdout: Captured::default(), stderr: Captured::default(), took: began.elapsed() }
     }
 }
 
@@ -262,13 +257,7 @@ pub async fn run(cmd: Cmd) -> Outcome {
         Err(end) => return Outcome::not_started(end, began),
     };
     let mut command = Command::new(&program);
-    command
-        .args(&cmd.args)
-        .env_clear()
-        .envs(env)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
+    command.args(&cmd.args).env_clear().envs(env).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command.kill_on_drop(true);
     if let Some(dir) = &cmd.cwd {
         command.current_dir(dir);
@@ -339,12 +328,7 @@ pub async fn run(cmd: Cmd) -> Outcome {
         },
         Err(e) => End::NotStarted(format!("its status cannot be read: {e}")),
     };
-    Outcome {
-        end,
-        stdout: out.kept,
-        stderr: err.kept,
-        took,
-    }
+    Outcome { end, stdout: out.kept, stderr: err.kept, took }
 }
 
 /// Waits until the process has ended without reaping it.
@@ -373,12 +357,7 @@ struct Stream<R> {
 
 impl<R: AsyncRead + Unpin> Stream<R> {
     fn new(from: Option<R>, keep: usize) -> Self {
-        Stream {
-            from,
-            buffer: vec![0; 16 * 1024],
-            kept: Captured::default(),
-            keep,
-        }
+        Stream { from, buffer: vec![0; 16 * 1024], kept: Captured::default(), keep }
     }
 
     fn ended(&self) -> bool {
@@ -402,15 +381,9 @@ fn resolve(cmd: &Cmd, env: &[(OsString, OsString)]) -> Result<PathBuf, End> {
     if let Some(dir) = &cmd.cwd
         && !dir.is_dir()
     {
-        return Err(End::NotStarted(format!(
-            "the working folder {} does not exist",
-            dir.display()
-        )));
+        return Err(End::NotStarted(format!("the working folder {} does not exist", dir.display())));
     }
-    let path = env
-        .iter()
-        .find(|(name, _)| name == "PATH")
-        .map(|(_, value)| value.as_os_str());
+    let path = env.iter().find(|(name, _)| name == "PATH").map(|(_, value)| value.as_os_str());
     let path = path.unwrap_or_else(|| std::ffi::OsStr::new("/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"));
     match which(&cmd.program, path) {
         Some(found) => Ok(found),
@@ -422,10 +395,9 @@ fn resolve(cmd: &Cmd, env: &[(OsString, OsString)]) -> Result<PathBuf, End> {
 fn start_error(e: &io::Error, program: &Path) -> End {
     match e.kind() {
         // It was there a moment ago: a script whose interpreter is missing.
-        io::ErrorKind::NotFound if program.is_file() => End::NotStarted(format!(
-            "{} needs an interpreter that does not exist",
-            program.display()
-        )),
+        io::ErrorKind::NotFound if program.is_file() => {
+            End::NotStarted(format!("{} needs an interpreter that does not exist", program.display()))
+        }
         io::ErrorKind::NotFound => End::NotFound,
         io::ErrorKind::PermissionDenied => End::PermissionDenied,
         _ => End::NotStarted(e.to_string()),
@@ -443,9 +415,7 @@ pub fn which(name: impl AsRef<std::ffi::OsStr>, path: impl AsRef<std::ffi::OsStr
     if name.as_encoded_bytes().contains(&b'/') {
         return Some(PathBuf::from(name)).filter(|p| usable(p));
     }
-    std::env::split_paths(path.as_ref())
-        .map(|dir| dir.join(name))
-        .find(|p| usable(p))
+    std::env::split_paths(path.as_ref()).map(|dir| dir.join(name)).find(|p| usable(p))
 }
 
 struct Stat {
@@ -459,10 +429,7 @@ fn process_stat(pid: i32) -> Option<Stat> {
     let after_name = text.get(text.rfind(')')? + 1..)?;
     let mut fields = after_name.split_whitespace();
     let state = fields.next()?.chars().next()?;
-    Some(Stat {
-        state,
-        start: fields.nth(18)?.parse().ok()?,
-    })
+    Some(Stat { state, start: fields.nth(18)?.parse().ok()? })
 }
 
 /// When a process started, in clock ticks since boot. Together with the boot id and the pid it names a process for

@@ -29,8 +29,7 @@ pub fn install_provider() {
 
 fn provider() -> Arc<CryptoProvider> {
     static RING: OnceLock<Arc<CryptoProvider>> = OnceLock::new();
-    RING.get_or_init(|| Arc::new(rustls::crypto::ring::default_provider()))
-        .clone()
+    RING.get_or_init(|| Arc::new(rustls::crypto::ring::default_provider())).clone()
 }
 
 /// The certificates to trust: the host's own, or Mozilla's where the host has none, plus those in `extra_ca_files`
@@ -44,12 +43,7 @@ pub fn roots(extra_ca_files: &[PathBuf]) -> (Arc<RootCertStore>, Vec<String>) {
     if store.is_empty() {
         store.roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
     } else {
-        warnings.extend(
-            native
-                .errors
-                .iter()
-                .map(|e| format!("reading the host's CA certificates: {e}")),
-        );
+        warnings.extend(native.errors.iter().map(|e| format!("reading the host's CA certificates: {e}")));
         if unusable > 0 {
             warnings.push(format!("{unusable} of the host's CA certificates cannot be used"));
         }
@@ -73,9 +67,7 @@ pub fn roots(extra_ca_files: &[PathBuf]) -> (Arc<RootCertStore>, Vec<String>) {
 pub fn roots_only(file: &std::path::Path) -> Result<Arc<RootCertStore>, String> {
     let mut store = RootCertStore::empty();
     for certificate in pem_certificates(file)? {
-        store
-            .add(certificate)
-            .map_err(|e| format!("a CA certificate in {} cannot be used: {e}", file.display()))?;
+        store.add(certificate).map_err(|e| format!("a CA certificate in {} cannot be used: {e}", file.display()))?;
     }
     Ok(Arc::new(store))
 }
@@ -91,10 +83,7 @@ fn pem_certificates(file: &std::path::Path) -> Result<Vec<CertificateDer<'static
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)
         .map_err(|e| format!("reading certificates from {}: {e}", file.display()))?;
     if certificates.is_empty() {
-        return Err(format!(
-            "reading certificates from {}: there is none in it (PEM is expected)",
-            file.display()
-        ));
+        return Err(format!("reading certificates from {}: there is none in it (PEM is expected)", file.display()));
     }
     Ok(certificates)
 }
@@ -196,12 +185,7 @@ pub fn recording_config(
     identity: Option<&ClientIdentity>,
 ) -> Result<(ClientConfig, Recorder), String> {
     let recorder = Recorder::default();
-    let verifier = Arc::new(RecordingVerifier {
-        roots,
-        demand,
-        provider: provider(),
-        recorder: recorder.clone(),
-    });
+    let verifier = Arc::new(RecordingVerifier { roots, demand, provider: provider(), recorder: recorder.clone() });
     let builder = ClientConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
         .map_err(|e| e.to_string())?
@@ -214,12 +198,7 @@ pub fn recording_config(
                 .map_err(|e| format!("reading the private key {}: {e}", id.key.display()))?;
             builder
                 .with_client_auth_cert(pem_certificates(&id.certificate)?, key)
-                .map_err(|e| {
-                    format!(
-                        "the client certificate {} cannot be used: {e}",
-                        id.certificate.display()
-                    )
-                })?
+                .map_err(|e| format!("the client certificate {} cannot be used: {e}", id.certificate.display()))?
         }
     };
     // A resumed session shows no certificate.
@@ -267,14 +246,8 @@ impl ServerCertVerifier for RecordingVerifier {
             (Err(e), _) | (Ok(()), Err(e)) => verdict_of(e, leaf),
             (Ok(()), Ok(())) => ChainVerdict::Trusted,
         };
-        let certificates = std::iter::once(leaf)
-            .chain(others)
-            .map(|c| c.as_ref().to_vec())
-            .collect();
-        *self.recorder.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Seen {
-            chain: certificates,
-            verdict,
-        });
+        let certificates = std::iter::once(leaf).chain(others).map(|c| c.as_ref().to_vec()).collect();
+        *self.recorder.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Seen { chain: certificates, verdict });
         if self.demand != Demand::Nothing {
             chain?;
         }

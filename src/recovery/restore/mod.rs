@@ -7,10 +7,7 @@ use crate::domain::run::Work;
 
 /// Plans a restore, cut-over, undo or drop.
 pub async fn plan(_ctx: &PlanContext, work: &Work) -> Result<Planned, Refusal> {
-    Err(Refusal::new(
-        format!("cannot {} {} yet", work.verb(), work.object()),
-        "",
-    ))
+    Err(Refusal::new(format!("cannot {} {} yet", work.verb(), work.object()), ""))
 }
 
 /// Executes a native operation of a plan.

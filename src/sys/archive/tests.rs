@@ -74,12 +74,7 @@ fn whole_archives_are_read_to_the_end() {
 
 #[test]
 fn nothing_inside_is_empty() {
-    for (name, content) in [
-        ("a.sql", vec![]),
-        ("a.gz", vec![]),
-        ("a.gz", gz(b"")),
-        ("a.zst", zst(b"")),
-    ] {
+    for (name, content) in [("a.sql", vec![]), ("a.gz", vec![]), ("a.gz", gz(b"")), ("a.zst", zst(b""))] {
         let found = check(name, &content);
         assert!(matches!(found, Err(ArchiveError::Empty)), "{name}: {found:?}");
     }
@@ -105,19 +100,13 @@ fn a_cut_in_the_second_member_is_noticed() {
     let (one, two) = (gz(&sample(3000)), gz(&sample(2000)));
     for cut in 1..two.len() {
         let found = check("a.gz", &[&one[..], &two[..cut]].concat());
-        let noticed = matches!(
-            found,
-            Err(ArchiveError::Truncated { .. } | ArchiveError::Corrupt { .. })
-        );
+        let noticed = matches!(found, Err(ArchiveError::Truncated { .. } | ArchiveError::Corrupt { .. }));
         assert!(noticed, "cut at {cut}: {found:?}");
     }
     let (one, two) = (zst(&sample(3000)), zst(&sample(2000)));
     for cut in 1..two.len() {
         let found = check("a.zst", &[&one[..], &two[..cut]].concat());
-        let noticed = matches!(
-            found,
-            Err(ArchiveError::Truncated { .. } | ArchiveError::Corrupt { .. })
-        );
+        let noticed = matches!(found, Err(ArchiveError::Truncated { .. } | ArchiveError::Corrupt { .. }));
         assert!(noticed, "cut at {cut}: {found:?}");
     }
 }
@@ -161,42 +150,24 @@ fn progress_counts_the_file_and_can_stop() {
     std::fs::write(&path, &content).unwrap();
     let mut seen = vec![];
     read_to_end_check(&path, &mut |bytes| seen.push(bytes)).unwrap();
-    assert!(
-        seen.len() > 5 && seen.is_sorted() && seen.last() == Some(&(content.len() as u64)),
-        "{seen:?}"
-    );
+    assert!(seen.len() > 5 && seen.is_sorted() && seen.last() == Some(&(content.len() as u64)), "{seen:?}");
     let mut calls = 0;
     let found = read_to_end_check_until(&path, &mut |_| {
         calls += 1;
-        if calls == 3 {
-            ControlFlow::Break(())
-        } else {
-            ControlFlow::Continue(())
-        }
+        if calls == 3 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     });
-    assert!(
-        matches!(found, Err(ArchiveError::Cancelled { at }) if at > 0 && at < 3_000_000),
-        "{found:?}"
-    );
+    assert!(matches!(found, Err(ArchiveError::Cancelled { at }) if at > 0 && at < 3_000_000), "{found:?}");
 }
 
 #[test]
 fn the_reader_streams_any_codec() {
     let dir = tempfile::tempdir().unwrap();
     let data = sample(100_000);
-    for content in [
-        data.clone(),
-        gz(&data),
-        zst(&data),
-        [gz(&data[..5]), gz(&data[5..])].concat(),
-    ] {
+    for content in [data.clone(), gz(&data), zst(&data), [gz(&data[..5]), gz(&data[5..])].concat()] {
         let path = dir.path().join("x");
         std::fs::write(&path, content).unwrap();
         let mut decoded = vec![];
-        reader(File::open(&path).unwrap())
-            .unwrap()
-            .read_to_end(&mut decoded)
-            .unwrap();
+        reader(File::open(&path).unwrap()).unwrap().read_to_end(&mut decoded).unwrap();
         assert_eq!(decoded, data);
     }
 }

@@ -156,9 +156,7 @@ impl PgTarget {
             split_pairs(dsn)?
         };
         let mut config = Config::from_str(&rest).map_err(|e| DsnError(driver_complaint(&e)))?;
-        let user = config
-            .get_user()
-            .map_or_else(|| peer::user_name(peer::current_uid()), str::to_owned);
+        let user = config.get_user().map_or_else(|| peer::user_name(peer::current_uid()), str::to_owned);
         let database = config.get_dbname().map_or_else(|| user.clone(), str::to_owned);
         config.user(&user).dbname(&database);
         if config.get_application_name().is_none() {
@@ -178,28 +176,13 @@ impl PgTarget {
                 return Err(DsnError(format!("sslmode must be {known}")));
             }
         };
-        let ssl_root_cert = get("sslrootcert")
-            .filter(|f| *f != "system" && !f.is_empty())
-            .map(PathBuf::from);
+        let ssl_root_cert = get("sslrootcert").filter(|f| *f != "system" && !f.is_empty()).map(PathBuf::from);
         let identity = match (get("sslcert"), get("sslkey")) {
-            (Some(certificate), Some(key)) => Some(ClientIdentity {
-                certificate: certificate.into(),
-                key: key.into(),
-            }),
+            (Some(certificate), Some(key)) => Some(ClientIdentity { certificate: certificate.into(), key: key.into() }),
             (None, None) => None,
             _ => return Err(DsnError("sslcert and sslkey belong together".to_owned())),
         };
-        Ok(PgTarget {
-            config,
-            endpoints,
-            user,
-            database,
-            password,
-            ssl_mode,
-            ssl_root_cert,
-            identity,
-            roots: None,
-        })
+        Ok(PgTarget { config, endpoints, user, database, password, ssl_mode, ssl_root_cert, identity, roots: None })
     }
 
     /// With another password.
@@ -325,11 +308,8 @@ pub fn env_for_tools(target: &PgTarget) -> Vec<(String, String)> {
 
 /// libpq before 16 knows no `sslrootcert=system`, so the host's bundle is named where verification is demanded.
 fn root_file_for_tools(target: &PgTarget) -> Option<PathBuf> {
-    const BUNDLES: [&str; 3] = [
-        "/etc/ssl/certs/ca-certificates.crt",
-        "/etc/pki/tls/certs/ca-bundle.crt",
-        "/etc/ssl/cert.pem",
-    ];
+    const BUNDLES: [&str; 3] =
+        ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem"];
     if target.ssl_root_cert.is_some() {
         return target.ssl_root_cert.clone();
     }
@@ -367,11 +347,7 @@ fn split_url(dsn: &str) -> Result<(String, Ours), DsnError> {
             rest.push(pair);
         }
     }
-    let rest = if rest.is_empty() {
-        base.to_owned()
-    } else {
-        format!("{base}?{}", rest.join("&"))
-    };
+    let rest = if rest.is_empty() { base.to_owned() } else { format!("{base}?{}", rest.join("&")) };
     Ok((rest, ours))
 }
 
@@ -471,9 +447,7 @@ fn endpoints_of(config: &Config) -> Result<Vec<Endpoint>, DsnError> {
     let count = hosts.len().max(addresses.len());
     let fits = |n: usize| n == count || n == 0;
     if !fits(hosts.len()) || !fits(addresses.len()) || (ports.len() > 1 && ports.len() != count) {
-        return Err(DsnError(
-            "it has a different number of hosts, host addresses and ports".to_owned(),
-        ));
+        return Err(DsnError("it has a different number of hosts, host addresses and ports".to_owned()));
     }
     let port = |i: usize| ports.get(i).or(ports.first()).copied().unwrap_or(DEFAULT_PORT);
     if count == 0 {
@@ -481,25 +455,16 @@ fn endpoints_of(config: &Config) -> Result<Vec<Endpoint>, DsnError> {
         let here = if dir.is_dir() {
             Endpoint::Unix { dir, port: port(0) }
         } else {
-            Endpoint::Tcp {
-                host: "localhost".to_owned(),
-                port: port(0),
-                address: None,
-            }
+            Endpoint::Tcp { host: "localhost".to_owned(), port: port(0), address: None }
         };
         return Ok(vec![here]);
     }
     Ok((0..count)
         .map(|i| match (hosts.get(i), addresses.get(i)) {
-            (Some(Host::Unix(dir)), _) => Endpoint::Unix {
-                dir: dir.clone(),
-                port: port(i),
-            },
-            (Some(Host::Tcp(name)), address) => Endpoint::Tcp {
-                host: name.clone(),
-                port: port(i),
-                address: address.copied(),
-            },
+            (Some(Host::Unix(dir)), _) => Endpoint::Unix { dir: dir.clone(), port: port(i) },
+            (Some(Host::Tcp(name)), address) => {
+                Endpoint::Tcp { host: name.clone(), port: port(i), address: address.copied() }
+            }
             (None, address) => Endpoint::Tcp {
                 host: address.map(ToString::to_string).unwrap_or_default(),
                 port: port(i),

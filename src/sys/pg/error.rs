@@ -125,24 +125,15 @@ impl From<tokio_postgres::Error> for PgError {
                 PgError::Auth(why.unwrap_or_else(|| "no password is configured".to_owned()))
             }
             (_, _) if io.is_some_and(is_hang_up) => PgError::Closed,
-            (what, Some(why)) => PgError::Other {
-                sqlstate: None,
-                message: format!("{what}: {why}"),
-            },
-            (what, None) => PgError::Other {
-                sqlstate: None,
-                message: what.to_owned(),
-            },
+            (what, Some(why)) => PgError::Other { sqlstate: None, message: format!("{what}: {why}") },
+            (what, None) => PgError::Other { sqlstate: None, message: what.to_owned() },
         }
     }
 }
 
 fn is_hang_up(e: &std::io::Error) -> bool {
     use std::io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
-    matches!(
-        e.kind(),
-        BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof
-    )
+    matches!(e.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof)
 }
 
 /// By SQLSTATE (PostgreSQL manual, appendix A).
@@ -159,10 +150,7 @@ fn of_server(db: &DbError) -> PgError {
         "57P03" => PgError::Recovering(phase_of(&message), message),
         "3D000" => PgError::NoDatabase(message),
         "53300" => PgError::TooManyConnections(message),
-        code => PgError::Other {
-            sqlstate: Some(code.to_owned()),
-            message,
-        },
+        code => PgError::Other { sqlstate: Some(code.to_owned()), message },
     }
 }
 

@@ -6,27 +6,14 @@ fn target(dsn: &str) -> PgTarget {
 }
 
 fn tcp(host: &str, port: u16) -> Endpoint {
-    Endpoint::Tcp {
-        host: host.into(),
-        port,
-        address: None,
-    }
+    Endpoint::Tcp { host: host.into(), port, address: None }
 }
 
 #[test]
 fn both_forms_of_connection_strings() {
-    let sock = Endpoint::Unix {
-        dir: "/tmp/pg sock".into(),
-        port: 5433,
-    };
+    let sock = Endpoint::Unix { dir: "/tmp/pg sock".into(), port: 5433 };
     for (dsn, user, database, endpoint, mode) in [
-        (
-            "postgres://app@db.test/shop",
-            "app",
-            "shop",
-            tcp("db.test", 5432),
-            SslMode::Prefer,
-        ),
+        ("postgres://app@db.test/shop", "app", "shop", tcp("db.test", 5432), SslMode::Prefer),
         (
             "postgresql://app:p%40ss@[::1]:6432/shop?sslmode=verify-full",
             "app",
@@ -34,41 +21,11 @@ fn both_forms_of_connection_strings() {
             tcp("::1", 6432),
             SslMode::VerifyFull,
         ),
-        (
-            "postgres://a%20b@h/d?connect_timeout=3&sslmode=require",
-            "a b",
-            "d",
-            tcp("h", 5432),
-            SslMode::Require,
-        ),
-        (
-            "host=db.test user=app dbname=shop sslmode=verify-ca",
-            "app",
-            "shop",
-            tcp("db.test", 5432),
-            SslMode::VerifyCa,
-        ),
-        (
-            "host = '/tmp/pg sock' port=5433 user='it'",
-            "it",
-            "it",
-            sock.clone(),
-            SslMode::Prefer,
-        ),
-        (
-            "postgres://app@%2Ftmp%2Fpg%20sock:5433/shop?sslmode=disable",
-            "app",
-            "shop",
-            sock,
-            SslMode::Disable,
-        ),
-        (
-            "host=db.test user=app sslmode=allow gssencmode=prefer",
-            "app",
-            "app",
-            tcp("db.test", 5432),
-            SslMode::Prefer,
-        ),
+        ("postgres://a%20b@h/d?connect_timeout=3&sslmode=require", "a b", "d", tcp("h", 5432), SslMode::Require),
+        ("host=db.test user=app dbname=shop sslmode=verify-ca", "app", "shop", tcp("db.test", 5432), SslMode::VerifyCa),
+        ("host = '/tmp/pg sock' port=5433 user='it'", "it", "it", sock.clone(), SslMode::Prefer),
+        ("postgres://app@%2Ftmp%2Fpg%20sock:5433/shop?sslmode=disable", "app", "shop", sock, SslMode::Disable),
+        ("host=db.test user=app sslmode=allow gssencmode=prefer", "app", "app", tcp("db.test", 5432), SslMode::Prefer),
     ] {
         let t = target(dsn);
         assert_eq!((t.user(), t.database(), t.ssl_mode()), (user, database, mode), "{dsn}");
@@ -81,17 +38,10 @@ fn both_forms_of_connection_strings() {
     let addressed = target("host=db.test hostaddr=10.0.0.9 user=u");
     assert_eq!(
         addressed.endpoints(),
-        [Endpoint::Tcp {
-            host: "db.test".into(),
-            port: 5432,
-            address: Some([10, 0, 0, 9].into())
-        }]
+        [Endpoint::Tcp { host: "db.test".into(), port: 5432, address: Some([10, 0, 0, 9].into()) }]
     );
     let nothing = target("");
-    assert_eq!(
-        nothing.user(),
-        crate::sys::peer::user_name(crate::sys::peer::current_uid())
-    );
+    assert_eq!(nothing.user(), crate::sys::peer::user_name(crate::sys::peer::current_uid()));
     assert_eq!(nothing.endpoints().len(), 1);
     let quoted = target(r"host=h user=u password='a\'b\\c d' sslrootcert='/etc/my ca.pem'");
     assert_eq!(quoted.password().unwrap().expose_secret(), r"a'b\c d");
@@ -140,9 +90,7 @@ fn bad_connection_strings_are_refused_without_repeating_them() {
 #[test]
 fn tools_reach_the_same_server() {
     let get = |env: &[(String, String)], key: &str| env.iter().find(|(k, _)| k == key).map(|(_, v)| v.clone());
-    let env = env_for_tools(&target(
-        "postgres://app:x@db.test:6432/shop?sslmode=verify-full&sslrootcert=/ca.pem",
-    ));
+    let env = env_for_tools(&target("postgres://app:x@db.test:6432/shop?sslmode=verify-full&sslrootcert=/ca.pem"));
     for (key, value) in [
         ("PGHOST", "db.test"),
         ("PGPORT", "6432"),
@@ -173,14 +121,8 @@ fn words_of_a_server_that_takes_no_connections() {
     for (message, phase) in [
         ("the database system is starting up", RecoveryPhase::StartingUp),
         ("the database system is in recovery mode", RecoveryPhase::InRecovery),
-        (
-            "the database system is not yet accepting connections",
-            RecoveryPhase::InRecovery,
-        ),
-        (
-            "the database system is not accepting connections",
-            RecoveryPhase::InRecovery,
-        ),
+        ("the database system is not yet accepting connections", RecoveryPhase::InRecovery),
+        ("the database system is not accepting connections", RecoveryPhase::InRecovery),
         ("the database system is shutting down", RecoveryPhase::ShuttingDown),
         ("das Datenbanksystem startet", RecoveryPhase::Unknown),
     ] {
@@ -196,44 +138,16 @@ async fn refusal_silence_and_a_bad_name_are_told_apart() {
     let silent = connect(&target(&format!("postgres://u:hunter22@127.0.0.1:{port}/d")), limit).await;
     assert_eq!(silent.unwrap_err(), PgError::TimedOut(Stage::Login));
     drop(listener);
-    let refused = connect(&target(&format!("postgres://u@127.0.0.1:{port}/d")), limit)
-        .await
-        .unwrap_err();
-    assert_eq!(
-        refused,
-        PgError::Refused {
-            at: format!("127.0.0.1:{port}")
-        }
-    );
-    let no_socket = connect(&target("host=/no/such/folder user=u"), limit)
-        .await
-        .unwrap_err();
-    assert_eq!(
-        no_socket,
-        PgError::Refused {
-            at: "/no/such/folder/.s.PGSQL.5432".into()
-        }
-    );
+    let refused = connect(&target(&format!("postgres://u@127.0.0.1:{port}/d")), limit).await.unwrap_err();
+    assert_eq!(refused, PgError::Refused { at: format!("127.0.0.1:{port}") });
+    let no_socket = connect(&target("host=/no/such/folder user=u"), limit).await.unwrap_err();
+    assert_eq!(no_socket, PgError::Refused { at: "/no/such/folder/.s.PGSQL.5432".into() });
     // RFC 6761: names under .invalid never resolve.
-    let unknown = connect(&target("postgres://u@db.invalid/d"), Duration::from_secs(20))
-        .await
-        .unwrap_err();
-    assert!(
-        matches!(&unknown, PgError::Dns { host, .. } if host == "db.invalid"),
-        "{unknown:?}"
-    );
+    let unknown = connect(&target("postgres://u@db.invalid/d"), Duration::from_secs(20)).await.unwrap_err();
+    assert!(matches!(&unknown, PgError::Dns { host, .. } if host == "db.invalid"), "{unknown:?}");
     // Several hosts: the second answers nothing either, and its error is the one told.
-    let both = connect(
-        &target(&format!("host=/no/such/folder,127.0.0.1 port=1,{port} user=u")),
-        limit,
-    )
-    .await;
-    assert_eq!(
-        both.unwrap_err(),
-        PgError::Refused {
-            at: format!("127.0.0.1:{port}")
-        }
-    );
+    let both = connect(&target(&format!("host=/no/such/folder,127.0.0.1 port=1,{port} user=u")), limit).await;
+    assert_eq!(both.unwrap_err(), PgError::Refused { at: format!("127.0.0.1:{port}") });
 }
 
 #[tokio::test]
@@ -248,9 +162,6 @@ async fn a_server_that_is_no_postgresql_is_told() {
     for mode in ["disable", "prefer", "require"] {
         let t = target(&format!("postgres://u@127.0.0.1:{port}/d?sslmode={mode}"));
         let error = connect(&t, Duration::from_secs(5)).await.unwrap_err();
-        assert!(
-            !matches!(error, PgError::TimedOut(_) | PgError::Auth(_)),
-            "{mode}: {error:?}"
-        );
+        assert!(!matches!(error, PgError::TimedOut(_) | PgError::Auth(_)), "{mode}: {error:?}");
     }
 }

@@ -41,15 +41,9 @@ async fn ends_are_told_apart() {
         assert_eq!(run(cmd.clone()).await.end, end, "{cmd:?}");
     }
     let outcome = run(Cmd::new(&orphan)).await;
-    assert!(
-        matches!(&outcome.end, End::NotStarted(why) if why.contains("interpreter")),
-        "{outcome:?}"
-    );
+    assert!(matches!(&outcome.end, End::NotStarted(why) if why.contains("interpreter")), "{outcome:?}");
     let outcome = run(sh("pwd").cwd("/no/such/folder")).await;
-    assert!(
-        matches!(&outcome.end, End::NotStarted(why) if why.contains("/no/such/folder")),
-        "{outcome:?}"
-    );
+    assert!(matches!(&outcome.end, End::NotStarted(why) if why.contains("/no/such/folder")), "{outcome:?}");
     assert!(run(sh("true")).await.success());
 }
 
@@ -57,41 +51,15 @@ async fn ends_are_told_apart() {
 async fn output_environment_folder_and_stdin() {
     let dir = tempfile::tempdir().unwrap();
     let script = "pwd; echo \"$A $B\"; read line || echo no input; echo error >&2; env | sort | cut -d= -f1";
-    let outcome = run(sh(script)
-        .cwd(dir.path())
-        .env("A", "one")
-        .env("B", "two")
-        .env("A", "three"))
-    .await;
+    let outcome = run(sh(script).cwd(dir.path()).env("A", "one").env("B", "two").env("A", "three")).await;
     let text = outcome.stdout.text();
     let lines: Vec<_> = text.lines().collect();
-    assert_eq!(
-        lines[..3],
-        [
-            dir.path().canonicalize().unwrap().to_str().unwrap(),
-            "three two",
-            "no input"
-        ],
-        "{text}"
-    );
-    assert!(
-        !lines.contains(&"CARGO_MANIFEST_DIR"),
-        "the environment of this process was handed on: {text}"
-    );
+    assert_eq!(lines[..3], [dir.path().canonicalize().unwrap().to_str().unwrap(), "three two", "no input"], "{text}");
+    assert!(!lines.contains(&"CARGO_MANIFEST_DIR"), "the environment of this process was handed on: {text}");
     assert_eq!(outcome.stderr.text(), "error\n");
-    assert!(
-        run(sh("echo $CARGO_MANIFEST_DIR").inherit_env())
-            .await
-            .stdout
-            .text()
-            .len()
-            > 1
-    );
+    assert!(run(sh("echo $CARGO_MANIFEST_DIR").inherit_env()).await.stdout.text().len() > 1);
     assert!(Cmd::from_argv::<String>(&[]).is_none());
-    assert_eq!(
-        run(Cmd::from_argv(&["echo", "a b", "$A"]).unwrap()).await.stdout.text(),
-        "a b $A\n"
-    );
+    assert_eq!(run(Cmd::from_argv(&["echo", "a b", "$A"]).unwrap()).await.stdout.text(), "a b $A\n");
 }
 
 #[test]
@@ -105,27 +73,18 @@ async fn the_group_is_ended_at_the_time_limit() {
     let dir = tempfile::tempdir().unwrap();
     let pids = dir.path().join("pids");
     let read = || -> Vec<i32> {
-        std::fs::read_to_string(&pids)
-            .unwrap_or_default()
-            .lines()
-            .filter_map(|l| l.parse().ok())
-            .collect()
+        std::fs::read_to_string(&pids).unwrap_or_default().lines().filter_map(|l| l.parse().ok()).collect()
     };
     let file = pids.display();
     for (script, killed) in [
-        (
-            format!("echo $$ >> {file}; sleep 1000 & echo $! >> {file}; wait"),
-            false,
-        ),
+        (format!("echo $$ >> {file}; sleep 1000 & echo $! >> {file}; wait"), false),
         (
             format!("trap '' TERM; echo $$ >> {file}; sleep 1000 & echo $! >> {file}; while :; do sleep 1000; done"),
             true,
         ),
     ] {
         std::fs::write(&pids, "").unwrap();
-        let cmd = sh(&script)
-            .timeout(Duration::from_millis(300))
-            .grace(Duration::from_millis(300));
+        let cmd = sh(&script).timeout(Duration::from_millis(300)).grace(Duration::from_millis(300));
         let outcome = run(cmd).await;
         assert_eq!(outcome.end, End::TimedOut { killed }, "{script}");
         assert!(outcome.took < Duration::from_secs(5));
@@ -139,16 +98,10 @@ async fn dropping_the_future_kills_the_group() {
     let dir = tempfile::tempdir().unwrap();
     let pids = dir.path().join("pids");
     let read = || -> Vec<i32> {
-        std::fs::read_to_string(&pids)
-            .unwrap_or_default()
-            .lines()
-            .filter_map(|l| l.parse().ok())
-            .collect()
+        std::fs::read_to_string(&pids).unwrap_or_default().lines().filter_map(|l| l.parse().ok()).collect()
     };
     let file = pids.display();
-    let task = tokio::spawn(run(sh(&format!(
-        "echo $$ >> {file}; sleep 1000 & echo $! >> {file}; wait"
-    ))));
+    let task = tokio::spawn(run(sh(&format!("echo $$ >> {file}; sleep 1000 & echo $! >> {file}; wait"))));
     until("both have started", || read().len() == 2).await;
     task.abort();
     until("both processes are gone", || read().iter().all(|pid| gone(*pid))).await;
@@ -171,19 +124,13 @@ async fn what_the_command_leaves_behind_is_ended_or_left_alone() {
     // One that left the group and holds the pipe cannot hold up the caller.
     let began = Instant::now();
     let outcome = run(sh("echo before; setsid sleep 30 & sleep 0.1; exit 3")).await;
-    assert_eq!(
-        (outcome.end, outcome.stdout.text().as_str()),
-        (End::Exited(3), "before\n")
-    );
+    assert_eq!((outcome.end, outcome.stdout.text().as_str()), (End::Exited(3), "before\n"));
     assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
 }
 
 #[tokio::test]
 async fn a_flood_is_read_counted_and_cut() {
-    let cmd = Cmd::new("sh").args([
-        "-c",
-        "echo first; head -c 5000000 /dev/zero | tr '\\0' x; echo; echo last",
-    ]);
+    let cmd = Cmd::new("sh").args(["-c", "echo first; head -c 5000000 /dev/zero | tr '\\0' x; echo; echo last"]);
     let outcome = run(cmd.keep_output(1000)).await;
     assert!(outcome.success());
     let text = outcome.stdout.text();
@@ -202,11 +149,7 @@ fn keeping_both_ends_loses_nothing_that_fits() {
             for piece in all.chunks(3) {
                 kept.push(piece, keep);
             }
-            assert_eq!(
-                kept.head.len() + kept.tail.len(),
-                keep.min(total.into()),
-                "{keep} of {total}"
-            );
+            assert_eq!(kept.head.len() + kept.tail.len(), keep.min(total.into()), "{keep} of {total}");
             assert_eq!(kept.cut as usize, usize::from(total).saturating_sub(keep));
             assert!(all.starts_with(&kept.head) && all.ends_with(&kept.tail));
         }
@@ -219,10 +162,7 @@ fn which_looks_through_the_path() {
     std::fs::write(dir.path().join("sh"), "not executable").unwrap();
     let path = format!("{}:/bin:/usr/bin", dir.path().display());
     let found = which("sh", &path).unwrap();
-    assert!(
-        found == Path::new("/bin/sh") || found == Path::new("/usr/bin/sh"),
-        "{found:?}"
-    );
+    assert!(found == Path::new("/bin/sh") || found == Path::new("/usr/bin/sh"), "{found:?}");
     assert_eq!(which("/bin/sh", ""), Some(PathBuf::from("/bin/sh")));
     assert_eq!(which("sh", dir.path()), None);
     assert_eq!(which("", &path), None);
@@ -251,15 +191,8 @@ fn a_process_is_named_by_pid_and_start_time() {
 #[test]
 fn dangerous_groups_are_refused() {
     for pgid in [-1, 0, 1] {
-        assert_eq!(
-            kill_group(pgid, libc::SIGTERM).unwrap_err().kind(),
-            io::ErrorKind::InvalidInput,
-            "{pgid}"
-        );
+        assert_eq!(kill_group(pgid, libc::SIGTERM).unwrap_err().kind(), io::ErrorKind::InvalidInput, "{pgid}");
     }
-    assert!(
-        kill_group(i32::MAX, libc::SIGTERM).is_ok(),
-        "a group that is gone is no error"
-    );
+    assert!(kill_group(i32::MAX, libc::SIGTERM).is_ok(), "a group that is gone is no error");
     assert!(kill_group(i32::MAX, 9999).is_err());
 }

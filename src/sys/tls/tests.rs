@@ -29,10 +29,7 @@ fn leaf(names: &[&str], years: (i32, i32), by: Option<&CertifiedIssuer<'static, 
         None => params.self_signed(&key).unwrap(),
     };
     let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
-    Identity {
-        chain: vec![certificate.der().clone()],
-        key,
-    }
+    Identity { chain: vec![certificate.der().clone()], key }
 }
 
 fn trusting(ca: &CertifiedIssuer<'static, KeyPair>) -> Arc<RootCertStore> {
@@ -60,9 +57,7 @@ async fn handshake(identity: Identity, config: ClientConfig, name: &str) -> Resu
     });
     let socket = tokio::net::TcpStream::connect(address).await.unwrap();
     let name = ServerName::try_from(name.to_owned()).unwrap();
-    let connected = tokio_rustls::TlsConnector::from(Arc::new(config))
-        .connect(name, socket)
-        .await;
+    let connected = tokio_rustls::TlsConnector::from(Arc::new(config)).connect(name, socket).await;
     let result = match connected {
         Ok(mut stream) => {
             let mut text = String::new();
@@ -79,9 +74,7 @@ async fn handshake(identity: Identity, config: ClientConfig, name: &str) -> Resu
 #[tokio::test]
 async fn verdicts_and_what_each_demand_lets_through() {
     let valid = (2020, 2090);
-    let wrong = ChainVerdict::WrongName {
-        presented: vec!["other.test".into(), "10.0.0.1".into()],
-    };
+    let wrong = ChainVerdict::WrongName { presented: vec!["other.test".into(), "10.0.0.1".into()] };
     type Case = (&'static str, Box<dyn Fn() -> Identity>, ChainVerdict, [bool; 3]);
     let (ours, impostor, stranger) = (Arc::new(ca()), Arc::new(ca()), Arc::new(ca_named("someone else")));
     let make = |names: &'static [&'static str], years, by: Option<Arc<CertifiedIssuer<'static, KeyPair>>>| {
@@ -89,48 +82,18 @@ async fn verdicts_and_what_each_demand_lets_through() {
     };
     // Which of the demands (nothing, chain, chain and name) let the handshake through.
     let cases: Vec<Case> = vec![
-        (
-            "trusted",
-            make(&["db.test"], valid, Some(ours.clone())),
-            ChainVerdict::Trusted,
-            [true, true, true],
-        ),
-        (
-            "wrong name",
-            make(&["other.test", "10.0.0.1"], valid, Some(ours.clone())),
-            wrong,
-            [true, true, false],
-        ),
-        (
-            "expired",
-            make(&["db.test"], (2019, 2020), Some(ours.clone())),
-            ChainVerdict::Expired,
-            [true, false, false],
-        ),
+        ("trusted", make(&["db.test"], valid, Some(ours.clone())), ChainVerdict::Trusted, [true, true, true]),
+        ("wrong name", make(&["other.test", "10.0.0.1"], valid, Some(ours.clone())), wrong, [true, true, false]),
+        ("expired", make(&["db.test"], (2019, 2020), Some(ours.clone())), ChainVerdict::Expired, [true, false, false]),
         (
             "early",
             make(&["db.test"], (2080, 2090), Some(ours.clone())),
             ChainVerdict::NotYetValid,
             [true, false, false],
         ),
-        (
-            "stranger",
-            make(&["db.test"], valid, Some(stranger)),
-            ChainVerdict::UntrustedIssuer,
-            [true, false, false],
-        ),
-        (
-            "impostor",
-            make(&["db.test"], valid, Some(impostor)),
-            ChainVerdict::UntrustedIssuer,
-            [true, false, false],
-        ),
-        (
-            "self-signed",
-            make(&["db.test"], valid, None),
-            ChainVerdict::SelfSigned,
-            [true, false, false],
-        ),
+        ("stranger", make(&["db.test"], valid, Some(stranger)), ChainVerdict::UntrustedIssuer, [true, false, false]),
+        ("impostor", make(&["db.test"], valid, Some(impostor)), ChainVerdict::UntrustedIssuer, [true, false, false]),
+        ("self-signed", make(&["db.test"], valid, None), ChainVerdict::SelfSigned, [true, false, false]),
     ];
     for (what, identity, verdict, passes) in cases {
         let demands = [Demand::Nothing, Demand::Chain, Demand::ChainAndName];
@@ -146,11 +109,7 @@ async fn verdicts_and_what_each_demand_lets_through() {
             assert_eq!(seen.chain, chain, "{what}, {demand:?}");
         }
         let plain = client_config(trusting(&ours));
-        assert_eq!(
-            handshake(identity(), (*plain).clone(), "db.test").await.is_ok(),
-            passes[2],
-            "{what}, plain client"
-        );
+        assert_eq!(handshake(identity(), (*plain).clone(), "db.test").await.is_ok(), passes[2], "{what}, plain client");
     }
 }
 
@@ -158,10 +117,7 @@ async fn verdicts_and_what_each_demand_lets_through() {
 async fn a_ca_used_as_the_servers_own_certificate_is_called_self_signed() {
     let home_made = ca();
     let key = PrivateKeyDer::try_from(home_made.key().serialize_der()).unwrap();
-    let identity = Identity {
-        chain: vec![home_made.der().clone()],
-        key,
-    };
+    let identity = Identity { chain: vec![home_made.der().clone()], key };
     let (config, recorder) = recording_config(trusting(&ca()), Demand::Nothing, None).unwrap();
     handshake(identity, config, "db.test").await.unwrap();
     assert_eq!(recorder.seen().unwrap().verdict, ChainVerdict::SelfSigned);
@@ -175,10 +131,7 @@ fn facts_of_a_certificate() {
     assert_eq!(facts.not_after_ms, 1_735_689_600_000);
     assert_eq!(facts.san, ["db.test", "*.db.test", "10.0.0.1", "::1"]);
     assert!(facts.subject.contains("CN=a"), "{}", facts.subject);
-    assert!(
-        !facts.subject.contains('\u{1b}') && !facts.issuer.contains('\u{1b}'),
-        "{facts:?}"
-    );
+    assert!(!facts.subject.contains('\u{1b}') && !facts.issuer.contains('\u{1b}'), "{facts:?}");
     let day = 86_400_000;
     assert_eq!(facts.days_left(facts.not_after_ms - 3 * day - 5), 3);
     assert_eq!(facts.days_left(facts.not_after_ms + 5), -1);
@@ -191,11 +144,7 @@ fn roots_take_extra_files_and_warn_about_bad_ones() {
     install_provider();
     install_provider();
     let dir = tempfile::tempdir().unwrap();
-    let (good, bad, empty) = (
-        dir.path().join("ca.pem"),
-        dir.path().join("bad.pem"),
-        dir.path().join("empty.pem"),
-    );
+    let (good, bad, empty) = (dir.path().join("ca.pem"), dir.path().join("bad.pem"), dir.path().join("empty.pem"));
     std::fs::write(&good, ca().pem()).unwrap();
     std::fs::write(&bad, "-----BEGIN CERTIFICATE-----\n????\n-----END CERTIFICATE-----\n").unwrap();
     std::fs::write(&empty, "").unwrap();
@@ -204,10 +153,7 @@ fn roots_take_extra_files_and_warn_about_bad_ones() {
     let (more, warnings) = roots(&[good.clone(), bad.clone(), empty, dir.path().join("none.pem")]);
     assert_eq!(more.len(), plain.len() + 1);
     let named = |file: &str| warnings.iter().any(|w| w.contains(file));
-    assert!(
-        named("bad.pem") && named("empty.pem") && named("none.pem") && !named("ca.pem"),
-        "{warnings:?}"
-    );
+    assert!(named("bad.pem") && named("empty.pem") && named("none.pem") && !named("ca.pem"), "{warnings:?}");
     assert_eq!(roots_only(&good).unwrap().len(), 1);
     assert!(roots_only(&bad).is_err());
     assert_eq!(default_roots().len(), plain.len());
