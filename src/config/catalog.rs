@@ -22,7 +22,8 @@ impl Control {
         }
     }
 
-    /// What it can do: `restart`, `stop`, `start`. Commands can restart when they can stop and start.
+    /// What it can do: `restart`, `stop`, `start`. Commands can restart when they can stop and start; Railway's
+    /// client can only restart.
     pub fn verbs(&self) -> Vec<&'static str> {
         match self {
             Control::Commands(c) => {
@@ -32,6 +33,7 @@ impl Control {
                     .filter_map(|(verb, can)| can.then_some(verb))
                     .collect()
             }
+            Control::Railway { .. } => vec!["restart"],
             _ => vec!["restart", "stop", "start"],
         }
     }

@@ -117,10 +117,7 @@ impl Schedule {
         let shared = Arc::new(Shared::default());
         let mut wheel = Wheel::new(tx, clock, Arc::clone(&shared));
         wheel.replace(checks);
-        Schedule {
-            shared,
-            task: tokio::spawn(wheel.run()),
-        }
+        Schedule { shared, task: tokio::spawn(wheel.run()) }
     }
 
     /// The services that open incidents name: probed at their incident interval.
@@ -267,10 +264,7 @@ impl Wheel {
             if sleep.deadline() != wake_at {
                 sleep.as_mut().reset(wake_at);
             }
-            *lock(&shared.stats) = Stats {
-                running: self.running.len(),
-                ..self.stats
-            };
+            *lock(&shared.stats) = Stats { running: self.running.len(), ..self.stats };
             tokio::select! {
                 biased;
                 () = shared.wake.notified() => {
@@ -353,11 +347,7 @@ impl Wheel {
         let mut count = 0;
         for planned in checks {
             count += 1;
-            let service = Arc::clone(
-                names
-                    .entry(planned.service)
-                    .or_insert_with_key(|k| Arc::from(k.as_str())),
-            );
+            let service = Arc::clone(names.entry(planned.service).or_insert_with_key(|k| Arc::from(k.as_str())));
             let check: Arc<str> = Arc::from(planned.check.name.as_str());
             let rules = rules_of(&planned.check.timing);
             let index = match known.remove(&(Arc::clone(&service), Arc::clone(&check))) {
@@ -467,12 +457,7 @@ impl Wheel {
             let result = AssertUnwindSafe(probe.probe(timeout)).catch_unwind().await;
             let result = result.unwrap_or_else(|_| {
                 let took = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
-                ProbeResult::new(
-                    Outcome::Error,
-                    None,
-                    "the probe itself failed: this is a fault of mayday",
-                    took,
-                )
+                ProbeResult::new(Outcome::Error, None, "the probe itself failed: this is a fault of mayday", took)
             });
             Finished { slot: i, result }
         });
@@ -493,11 +478,7 @@ impl Wheel {
         }
         let timing = &slot.config.timing;
         let every = timing.every.max(Duration::from_millis(1));
-        let missed = if slot.on_grid {
-            slots_between(slot.due, now, every)
-        } else {
-            0
-        };
+        let missed = if slot.on_grid { slots_between(slot.due, now, every) } else { 0 };
         self.stats.missed += u64::from(missed);
         slot.machine.set_lag(missed);
         let (at, boot_ms) = (Time::from_ms(self.clock.wall_ms()), self.clock.boot_ms());
@@ -551,9 +532,7 @@ impl Wheel {
             slot.again |= requested;
             return;
         }
-        let recent = slot
-            .started
-            .is_some_and(|t| now.duration_since(t) < slot.config.timing.retry_interval);
+        let recent = slot.started.is_some_and(|t| now.duration_since(t) < slot.config.timing.retry_interval);
         if (requested || !recent) && slot.due > now {
             self.set_due(i, now, false);
         }
@@ -670,8 +649,6 @@ fn slots_between(due: Instant, now: Instant, every: Duration) -> u32 {
 
 /// Probes at once: half of the file descriptors this process may have, and never more than can be of use.
 fn in_flight_limit() -> usize {
-    let soft = rustix::process::getrlimit(rustix::process::Resource::Nofile)
-        .current
-        .unwrap_or(4096);
+    let soft = rustix::process::getrlimit(rustix::process::Resource::Nofile).current.unwrap_or(4096);
     usize::try_from(soft / 2).unwrap_or(4096).clamp(32, 4096)
 }

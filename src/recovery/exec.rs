@@ -79,21 +79,8 @@ pub struct Ended {
 pub async fn run(command: &Command<'_>, stop: &CancellationToken, out: &mut (dyn FnMut(&[u8]) + Send)) -> Ended {
     let began = Instant::now();
     match start(command) {
-        Ok((child, reader)) => {
-            Running {
-                command,
-                child,
-                reader: Some(reader),
-                began,
-            }
-            .to_end(stop, out)
-            .await
-        }
-        Err((code, why)) => Ended {
-            end: End::NotStarted { code, why },
-            took: began.elapsed(),
-            left: None,
-        },
+        Ok((child, reader)) => Running { command, child, reader: Some(reader), began }.to_end(stop, out).await,
+        Err((code, why)) => Ended { end: End::NotStarted { code, why }, took: began.elapsed(), left: None },
     }
 }
 
@@ -139,9 +126,7 @@ impl Running<'_> {
         // The leader has ended and is not reaped yet, so its number still means its group and nobody else's.
         if why.is_some() {
             let until = limit.deadline().min(Instant::now() + self.command.grace);
-            killed |= self
-                .end_rest(pid, first.as_ref().map_or(0, |p| p.start), until, &mut buffer, out)
-                .await;
+            killed |= self.end_rest(pid, first.as_ref().map_or(0, |p| p.start), until, &mut buffer, out).await;
         }
         let status = self.child.wait().await;
         self.drain(&mut buffer, out).await;
@@ -152,16 +137,9 @@ impl Running<'_> {
                 (Some(code), _) => End::Exited(code),
                 (None, signal) => End::Signalled(signal.unwrap_or(0)),
             },
-            (None, Err(e)) => End::NotStarted {
-                code: 126,
-                why: format!("its status cannot be read: {e}"),
-            },
+            (None, Err(e)) => End::NotStarted { code: 126, why: format!("its status cannot be read: {e}") },
         };
-        Ended {
-            end,
-            took: self.began.elapsed(),
-            left: self.reader,
-        }
+        Ended { end, took: self.began.elapsed(), left: self.reader }
     }
 
     /// Waits for what is left of the group, and kills it at `until`. True when that was needed.
@@ -251,21 +229,13 @@ fn start(command: &Command<'_>) -> Result<(tokio::process::Child, pipe::Receiver
     let program = resolve(command.argv, command.env, command.cwd)?;
     let (reader, writer) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)
         .map_err(|e| (126, format!("no pipe for its output: {e}")))?;
-    let second = writer
-        .try_clone()
-        .map_err(|e| (126, format!("no pipe for its output: {e}")))?;
+    let second = writer.try_clone().map_err(|e| (126, format!("no pipe for its output: {e}")))?;
     let reader =
         pipe::Receiver::from_owned_fd(reader).map_err(|e| (126, format!("its output cannot be followed: {e}")))?;
 
     let mut std_command = std::process::Command::new(&program);
-    std_command
-        .args(command.argv.iter().skip(1))
-        .envs(command.env)
-        .process_group(0);
-    std_command
-        .stdin(Stdio::null())
-        .stdout(Stdio::from(writer))
-        .stderr(Stdio::from(second));
+    std_command.args(command.argv.iter().skip(1)).envs(command.env).process_group(0);
+    std_command.stdin(Stdio::null()).stdout(Stdio::from(writer)).stderr(Stdio::from(second));
     for (name, value) in &command.secret_env {
         std_command.env(name, value.expose_secret());
     }
@@ -297,13 +267,7 @@ fn resolve(argv: &[String], env: &BTreeMap<String, String>, cwd: Option<&Path>) 
     if let Some(dir) = cwd
         && !dir.is_dir()
     {
-        return Err((
-            126,
-            format!(
-                "the working folder {} does not exist: create it or correct `cwd`",
-                dir.display()
-            ),
-        ));
+        return Err((126, format!("the working folder {} does not exist: create it or correct `cwd`", dir.display())));
     }
     let Some(name) = argv.first() else {
         return Err((127, "there is no command to run".to_owned()));
@@ -321,22 +285,15 @@ fn resolve(argv: &[String], env: &BTreeMap<String, String>, cwd: Option<&Path>) 
         Some(found) => Ok(found),
         None if named.is_file() => Err((126, format!("{} may not be executed by this user", named.display()))),
         None if name.contains('/') => Err((127, format!("there is no program {}", named.display()))),
-        None => Err((
-            127,
-            format!("there is no program {name} in PATH ({})", path.to_string_lossy()),
-        )),
+        None => Err((127, format!("there is no program {name} in PATH ({})", path.to_string_lossy()))),
     }
 }
 
 fn start_error(e: &io::Error, program: &Path) -> NotStarted {
     match e.kind() {
-        io::ErrorKind::NotFound => (
-            127,
-            format!(
-                "{} cannot be executed: its interpreter does not exist",
-                program.display()
-            ),
-        ),
+        io::ErrorKind::NotFound => {
+            (127, format!("{} cannot be executed: its interpreter does not exist", program.display()))
+        }
         io::ErrorKind::PermissionDenied => (126, format!("{} may not be executed by this user", program.display())),
         _ => (126, format!("{} could not be started: {e}", program.display())),
     }

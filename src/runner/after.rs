@@ -68,10 +68,7 @@ pub(super) async fn look(
     stop: &Stop,
     deadline: Instant,
 ) -> Seen {
-    let unverified = |detail: String| Seen {
-        verdict: Verdict::Unverified,
-        detail,
-    };
+    let unverified = |detail: String| Seen { verdict: Verdict::Unverified, detail };
     let checks = match checks::prepare(&after.checks, secrets) {
         Ok(checks) if checks.is_empty() => {
             return unverified("done; there was no check to see the effect by".to_owned());
@@ -103,10 +100,7 @@ async fn ask(checks: &[Check], after: &After, sink: &RunSink, deadline: Instant)
         last = round;
         let took = text::duration(began.elapsed());
         if streak >= times {
-            return Seen {
-                verdict: Verdict::Verified,
-                detail: format!("{} ({took} after it was done)", last.text),
-            };
+            return Seen { verdict: Verdict::Verified, detail: format!("{} ({took} after it was done)", last.text) };
         }
         // A row that has begun may be finished, as long as the whole run has time.
         let over = Instant::now() >= if streak > 0 { deadline } else { until };
@@ -134,10 +128,7 @@ struct Round {
 
 impl Default for Round {
     fn default() -> Self {
-        Round {
-            says: Says::Nothing,
-            text: String::new(),
-        }
+        Round { says: Says::Nothing, text: String::new() }
     }
 }
 
@@ -146,10 +137,7 @@ impl Round {
         let left = until.saturating_duration_since(Instant::now());
         let within = left.clamp(Duration::from_millis(500), LOOK);
         let results = futures_util::future::join_all(checks.iter().map(|c| c.probe.ask(within))).await;
-        let mut round = Round {
-            says: Says::Holds,
-            text: String::new(),
-        };
+        let mut round = Round { says: Says::Holds, text: String::new() };
         let mut good = Vec::new();
         let mut bad = Vec::new();
         for (check, result) in checks.iter().zip(results) {
@@ -166,11 +154,7 @@ impl Round {
                 _ => Says::Holds,
             };
         }
-        round.text = if bad.is_empty() {
-            good.join("; ")
-        } else {
-            bad.join("; ")
-        };
+        round.text = if bad.is_empty() { good.join("; ") } else { bad.join("; ") };
         round
     }
 }

@@ -101,12 +101,7 @@ pub(super) struct RunLock {
 impl RunLock {
     /// Waits up to `patience`: someone who only looks holds it for a moment.
     pub(super) fn take(path: &Path, patience: Duration) -> Result<RunLock, ClaimError> {
-        let file = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .mode(0o600)
-            .open(path)?;
+        let file = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path)?;
         let until = Instant::now() + patience;
         loop {
             match file.try_lock() {
@@ -132,12 +127,7 @@ impl RunLock {
 /// Takes the claim away from any runner that might still come: the request waited too long. `true` when nobody had
 /// claimed it; `false` when a runner was faster, and the run is to be followed as any other. On disk on return.
 pub fn expire(dir: &Path) -> io::Result<bool> {
-    match (Claim {
-        expired: true,
-        ..Claim::of_this_process()
-    })
-    .write(dir)
-    {
+    match (Claim { expired: true, ..Claim::of_this_process() }).write(dir) {
         Ok(()) => Ok(true),
         Err(ClaimError::Taken | ClaimError::Locked) => Ok(false),
         Err(ClaimError::Io(e)) => Err(e),

@@ -39,10 +39,7 @@ pub fn write_plan(dir: &Path, plan: &Plan) -> io::Result<()> {
     fs::set_permissions(dir, fs::Permissions::from_mode(0o700))?;
     let path = dir.join(PLAN);
     if path.try_exists()? {
-        return Err(io::Error::new(
-            io::ErrorKind::AlreadyExists,
-            format!("{} is there already", path.display()),
-        ));
+        return Err(io::Error::new(io::ErrorKind::AlreadyExists, format!("{} is there already", path.display())));
     }
     let mut bytes = serde_json::to_vec_pretty(plan).map_err(io::Error::other)?;
     bytes.push(b'\n');
@@ -68,20 +65,13 @@ pub fn place(state_dir: &Path, runtime_dir: Option<&Path>, plan: &Plan) -> io::R
         Err(e) => e,
     };
     let Some(runtime) = runtime_dir else {
-        return Err(io::Error::new(
-            why.kind(),
-            format!("write the plan into {}: {why}", first.display()),
-        ));
+        return Err(io::Error::new(why.kind(), format!("write the plan into {}: {why}", first.display())));
     };
     let second = run_dir(runtime, &plan.id)?;
     write_plan(&second, plan).map(|()| second.clone()).map_err(|e| {
         io::Error::new(
             e.kind(),
-            format!(
-                "write the plan into {}: {why}; into {}: {e}",
-                first.display(),
-                second.display()
-            ),
+            format!("write the plan into {}: {why}; into {}: {e}", first.display(), second.display()),
         )
     })
 }
@@ -98,10 +88,7 @@ pub fn find(state_dir: &Path, runtime_dir: Option<&Path>, id: &str) -> Option<Pa
 fn run_dir(base: &Path, id: &str) -> io::Result<PathBuf> {
     let plain = !id.is_empty() && id.len() <= 32 && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
     if !plain {
-        return Err(io::Error::new(
-            io::ErrorKind::InvalidInput,
-            "a run id is made of letters and digits",
-        ));
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "a run id is made of letters and digits"));
     }
     Ok(base.join("runs").join(id))
 }
@@ -111,12 +98,8 @@ pub(super) fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> io::Resu
     use std::io::Read;
     let mut bytes = Vec::new();
     fs::File::open(path)?.take(LARGEST).read_to_end(&mut bytes)?;
-    serde_json::from_slice(&bytes).map_err(|e| {
-        io::Error::new(
-            io::ErrorKind::InvalidData,
-            format!("{} does not read: {e}", path.display()),
-        )
-    })
+    serde_json::from_slice(&bytes)
+        .map_err(|e| io::Error::new(io::ErrorKind::InvalidData, format!("{} does not read: {e}", path.display())))
 }
 
 /// The folder as an absolute path without links: the mark that the run's processes carry.

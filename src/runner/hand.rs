@@ -23,11 +23,7 @@ pub(super) fn receive() -> Result<BTreeMap<String, SecretString>, String> {
     let parsed = match bytes.as_slice() {
         [] => Ok(BTreeMap::new()),
         line => serde_json::from_slice::<BTreeMap<String, String>>(line)
-            .map(|all| {
-                all.into_iter()
-                    .map(|(name, value)| (name, SecretString::from(value)))
-                    .collect()
-            })
+            .map(|all| all.into_iter().map(|(name, value)| (name, SecretString::from(value))).collect())
             .map_err(|_| "what came on standard input is not a line of secrets".to_owned()),
     };
     bytes.fill(0);
@@ -41,10 +37,7 @@ fn read_line(fd: BorrowedFd<'_>) -> Result<Vec<u8>, String> {
     let mut buffer = [0u8; 4096];
     loop {
         let left = until.saturating_duration_since(Instant::now());
-        let wait = Timespec {
-            tv_sec: i64::try_from(left.as_secs()).unwrap_or(1),
-            tv_nsec: left.subsec_nanos().into(),
-        };
+        let wait = Timespec { tv_sec: i64::try_from(left.as_secs()).unwrap_or(1), tv_nsec: left.subsec_nanos().into() };
         match poll(&mut [PollFd::new(&fd, PollFlags::IN)], Some(&wait)) {
             Ok(0) => return Err(format!("no secrets came within {} s", PATIENCE.as_secs())),
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
@@ -115,9 +108,7 @@ fn of_environment(name: &str, value: String) -> Vec<String> {
     ];
     let mut found: Vec<String> = passwords_in_addresses(&value);
     let upper = name.to_ascii_uppercase();
-    let named = upper
-        .split(['_', '-', '.'])
-        .any(|part| NAMES.contains(&part) || part.ends_with("PASSWORD"));
+    let named = upper.split(['_', '-', '.']).any(|part| NAMES.contains(&part) || part.ends_with("PASSWORD"));
     // PWD and OLDPWD are folders, and so is many a …_KEY: a path is no secret. Short values would blank out the text.
     let plain = upper == "PWD" || upper == "OLDPWD" || value.starts_with('/') || value.len() < 6;
     if named && !plain {
@@ -150,16 +141,8 @@ mod tests {
             ("PGPASSWORD", "hunter22", vec!["hunter22"]),
             ("RAILWAY_TOKEN", "abcdef-123", vec!["abcdef-123"]),
             ("api_key", "k-123456", vec!["k-123456"]),
-            (
-                "DATABASE_URL",
-                "postgres://app:hunter22@db:5432/app?x=1",
-                vec!["hunter22"],
-            ),
-            (
-                "BROKERS",
-                "amqp://a:firstpw@h1/,amqp://a:secondpw@h2/",
-                vec!["firstpw", "secondpw"],
-            ),
+            ("DATABASE_URL", "postgres://app:hunter22@db:5432/app?x=1", vec!["hunter22"]),
+            ("BROKERS", "amqp://a:firstpw@h1/,amqp://a:secondpw@h2/", vec!["firstpw", "secondpw"]),
             ("PWD", "/home/oncall", vec![]),
             ("SSH_KEY", "/home/oncall/.ssh/id", vec![]),
             ("KEYBOARD", "de-nodeadkeys", vec![]),

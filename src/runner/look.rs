@@ -53,11 +53,7 @@ pub fn look_on(dir: &Path, boot: &str) -> io::Result<Seen> {
         return Ok(Seen::Finished(status));
     }
     let Some(claim) = Claim::read(dir)? else {
-        return Ok(if dir.join(PLAN).try_exists()? {
-            Seen::Unclaimed
-        } else {
-            Seen::NoPlan
-        });
+        return Ok(if dir.join(PLAN).try_exists()? { Seen::Unclaimed } else { Seen::NoPlan });
     };
     if claim.expired {
         return Ok(Seen::Expired);
@@ -67,13 +63,7 @@ pub fn look_on(dir: &Path, boot: &str) -> io::Result<Seen> {
     if here && (claim.is_alive(boot) || RunLock::is_held(dir)) {
         let (phase, progress) = position(&progress::all(dir)?);
         let cancel_requested = dir.join(CANCEL).exists();
-        return Ok(Seen::Running {
-            pid: claim.pid,
-            claimed_at: claim.at,
-            phase,
-            progress,
-            cancel_requested,
-        });
+        return Ok(Seen::Running { pid: claim.pid, claimed_at: claim.at, phase, progress, cancel_requested });
     }
     // It may have ended between the two looks.
     if let Some(status) = Status::read(dir)? {
@@ -86,10 +76,7 @@ pub fn look_on(dir: &Path, boot: &str) -> io::Result<Seen> {
         return Ok(Seen::Finished((**status).clone()));
     }
     let why = if here {
-        format!(
-            "its process {} is gone and left no status: it was killed, or it crashed",
-            claim.pid
-        )
+        format!("its process {} is gone and left no status: it was killed, or it crashed", claim.pid)
     } else {
         "the host was restarted while it ran".to_owned()
     };

@@ -51,12 +51,8 @@ pub fn output(dir: &Path, offset: u64, len: usize) -> io::Result<OutputChunk> {
 
 fn try_output(dir: &Path, offset: u64, len: usize) -> io::Result<OutputChunk> {
     let layout = Layout::read(dir)?;
-    let mut chunk = OutputChunk {
-        total: layout.total,
-        cut: layout.cut,
-        offset: offset.min(layout.total),
-        ..Default::default()
-    };
+    let mut chunk =
+        OutputChunk { total: layout.total, cut: layout.cut, offset: offset.min(layout.total), ..Default::default() };
     chunk.next = chunk.offset;
     let Some(piece) = layout.pieces.iter().find(|p| p.part.start + p.part.len > offset) else {
         return Ok(chunk);
@@ -68,12 +64,7 @@ fn try_output(dir: &Path, offset: u64, len: usize) -> io::Result<OutputChunk> {
     let got = read_at(&File::open(&piece.path)?, &mut bytes, piece.part.at + within)?;
     bytes.truncate(got);
     // An offset in the middle of a character belongs to whoever computed it from the end: step forward.
-    let skip = bytes
-        .iter()
-        .take(4)
-        .take_while(|b| (0x80..0xc0).contains(*b))
-        .count()
-        .min(bytes.len());
+    let skip = bytes.iter().take(4).take_while(|b| (0x80..0xc0).contains(*b)).count().min(bytes.len());
     bytes.drain(..skip);
     chunk.offset += skip as u64;
     let whole = match std::str::from_utf8(&bytes) {
@@ -126,33 +117,20 @@ impl Layout {
         match status {
             Some(status) if segments.is_empty() => {
                 total = status.output.total;
-                pieces.extend(status.output.parts.iter().map(|part| Piece {
-                    path: head.clone(),
-                    part: *part,
-                }));
+                pieces.extend(status.output.parts.iter().map(|part| Piece { path: head.clone(), part: *part }));
             }
             status => {
                 // Joined or not, the first part of `output.log` is the beginning.
                 let said = status.as_ref().map_or(0, |s| s.output.total);
-                let first = status
-                    .and_then(|s| s.output.parts.first().map(|p| p.len))
-                    .unwrap_or(head_len);
-                let part = Part {
-                    start: 0,
-                    len: first.min(head_len),
-                    at: 0,
-                };
+                let first = status.and_then(|s| s.output.parts.first().map(|p| p.len)).unwrap_or(head_len);
+                let part = Part { start: 0, len: first.min(head_len), at: 0 };
                 pieces.push(Piece { path: head, part });
                 pieces.extend(segments);
                 total = pieces.last().map_or(0, |p| p.part.start + p.part.len).max(said);
             }
         }
         let kept: u64 = pieces.iter().map(|p| p.part.len).sum();
-        Ok(Layout {
-            pieces,
-            total,
-            cut: total.saturating_sub(kept),
-        })
+        Ok(Layout { pieces, total, cut: total.saturating_sub(kept) })
     }
 }
 
@@ -166,18 +144,9 @@ fn segments(dir: &Path) -> io::Result<Vec<Piece>> {
     for entry in fs::read_dir(dir)? {
         let entry = entry?;
         let name = entry.file_name();
-        let start = name
-            .to_str()
-            .and_then(|n| n.strip_prefix("output-")?.strip_suffix(".log")?.parse().ok());
+        let start = name.to_str().and_then(|n| n.strip_prefix("output-")?.strip_suffix(".log")?.parse().ok());
         if let Some(start) = start {
-            found.push(Piece {
-                path: entry.path(),
-                part: Part {
-                    start,
-                    len: entry.metadata()?.len(),
-                    at: 0,
-                },
-            });
+            found.push(Piece { path: entry.path(), part: Part { start, len: entry.metadata()?.len(), at: 0 } });
         }
     }
     found.sort_by_key(|p| p.part.start);

@@ -59,11 +59,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
     // SAFETY: no other thread exists yet, so nobody reads the environment at the same time.
     unsafe { std::env::set_var(super::MARK, canonical(&options.dir)) };
-    let ended = if options.compensate {
-        compensate(&options)
-    } else {
-        execute(&options)
-    };
+    let ended = if options.compensate { compensate(&options) } else { execute(&options) };
     ended.unwrap_or_else(|(code, why)| {
         eprintln!("mayday runner: {}: {why}", options.dir.display());
         ExitCode::from(code)
@@ -73,12 +69,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 type Refused = (u8, String);
 
 fn read_options(args: impl IntoIterator<Item = OsString>) -> Result<Options, String> {
-    let mut options = Options {
-        dir: PathBuf::new(),
-        detach: false,
-        compensate: false,
-        output_limit: OUTPUT_LIMIT,
-    };
+    let mut options = Options { dir: PathBuf::new(), detach: false, compensate: false, output_limit: OUTPUT_LIMIT };
     let mut args = args.into_iter();
     while let Some(arg) = args.next() {
         match arg.to_str() {
@@ -127,11 +118,7 @@ fn get_away(detach: bool) -> io::Result<Option<ExitCode>> {
             while unsafe { libc::waitpid(child, &mut status, 0) } == -1
                 && io::Error::last_os_error().kind() == io::ErrorKind::Interrupted
             {}
-            let code = if libc::WIFEXITED(status) {
-                libc::WEXITSTATUS(status)
-            } else {
-                1
-            };
+            let code = if libc::WIFEXITED(status) { libc::WEXITSTATUS(status) } else { 1 };
             Ok(Some(ExitCode::from(u8::try_from(code).unwrap_or(1))))
         }
     }
@@ -160,28 +147,19 @@ fn execute(options: &Options) -> Result<ExitCode, Refused> {
     unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
 
     let file = StatusFile::prepare(dir);
-    let sink = Arc::new(RunSink::new(
-        dir,
-        hand::mask(&secrets),
-        Output::new(dir, options.output_limit),
-    ));
+    let sink = Arc::new(RunSink::new(dir, hand::mask(&secrets), Output::new(dir, options.output_limit)));
     let runtime = runtime()?;
     let mut status = runtime.block_on(async {
         let deadline = Instant::now() + Duration::from_millis(plan.timeout_ms.max(1));
         let stop = Stop::default();
         tokio::spawn(stop.clone().watch(dir.to_path_buf(), deadline));
-        Work::new(dir.to_path_buf(), plan, secrets, sink.clone(), stop, deadline)
-            .run()
-            .await
+        Work::new(dir.to_path_buf(), plan, secrets, sink.clone(), stop, deadline).run().await
     });
     let closed = sink.close(dir);
     (status.output, status.output_digest, status.excerpt) = (closed.map, closed.digest, closed.excerpt);
     tell(dir, file, &sink, &status)?;
     if let Err(e) = settle(dir) {
-        eprintln!(
-            "mayday runner: {}: the output stays in its segments: {e}",
-            dir.display()
-        );
+        eprintln!("mayday runner: {}: the output stays in its segments: {e}", dir.display());
     }
     drop_empty_errors(dir);
     Ok(ExitCode::from(code(&status)))
@@ -195,10 +173,7 @@ fn tell(dir: &Path, file: io::Result<StatusFile>, sink: &RunSink, status: &Statu
     while let Err(e) = &written {
         // The progress file has it: the engine finds the end there.
         if noted.is_ok() || std::time::Instant::now() > until {
-            return Err((
-                1,
-                format!("{}, but status.json cannot be written: {e}", status.state.word()),
-            ));
+            return Err((1, format!("{}, but status.json cannot be written: {e}", status.state.word())));
         }
         std::thread::sleep(Duration::from_secs(1));
         written = StatusFile::prepare(dir).and_then(|file| file.finish(status));
@@ -230,32 +205,16 @@ fn compensate(options: &Options) -> Result<ExitCode, Refused> {
     let _lock = RunLock::take(&dir.join("compensate.lock"), Duration::from_secs(30)).map_err(|e| (3, e.to_string()))?;
     let claim = Claim::read(dir).map_err(|e| (1, e.to_string()))?;
     if claim.is_none_or(|c| c.is_alive(&clock::boot_id())) || RunLock::is_held(dir) {
-        return Err((
-            3,
-            "the run is not lost: its own runner takes back what it left open".to_owned(),
-        ));
+        return Err((3, "the run is not lost: its own runner takes back what it left open".to_owned()));
     }
     let lines = progress::all(dir).map_err(|e| (1, e.to_string()))?;
     let Some(what) = progress::open_compensation(&lines) else {
         return Ok(ExitCode::SUCCESS);
     };
-    let sink = Arc::new(RunSink::new(
-        dir,
-        hand::mask(&secrets),
-        Output::reopen(dir, options.output_limit),
-    ));
+    let sink = Arc::new(RunSink::new(dir, hand::mask(&secrets), Output::reopen(dir, options.output_limit)));
     let result = runtime()?.block_on(async {
         let deadline = Instant::now() + Duration::from_secs(60);
-        Work::new(
-            dir.to_path_buf(),
-            plan,
-            secrets,
-            sink.clone(),
-            Stop::default(),
-            deadline,
-        )
-        .compensate(&what)
-        .await
+        Work::new(dir.to_path_buf(), plan, secrets, sink.clone(), Stop::default(), deadline).compensate(&what).await
     });
     match result {
         Ok(()) => Ok(ExitCode::SUCCESS),

@@ -105,13 +105,7 @@ impl ProgressLog {
     /// Opens for appending; a line that was torn by a crash is ended first.
     pub(super) fn open(dir: &Path) -> io::Result<ProgressLog> {
         let path = dir.join(PROGRESS);
-        let file = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .read(true)
-            .write(true)
-            .mode(0o600)
-            .open(path)?;
+        let file = OpenOptions::new().create(true).truncate(false).read(true).write(true).mode(0o600).open(path)?;
         let at = file.metadata()?.len();
         let mut log = ProgressLog { file, at };
         let mut last = [0u8];
@@ -164,10 +158,7 @@ pub fn progress_since(dir: &Path, offset: u64) -> io::Result<(Vec<ProgressLine>,
         None if bytes.len() as u64 >= PORTION => return Ok((Vec::new(), offset + PORTION)),
         None => return Ok((Vec::new(), offset)),
     };
-    let lines = whole
-        .split(|b| *b == b'\n')
-        .filter_map(|line| serde_json::from_slice(line).ok())
-        .collect();
+    let lines = whole.split(|b| *b == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect();
     Ok((lines, offset + whole.len() as u64))
 }
 

@@ -67,8 +67,5 @@ pub fn reap(dir: &Path) -> io::Result<Reaped> {
 
 /// The claim's pid belongs to another process by now, whose session is not ours.
 fn foreign_leader(claim: &Claim) -> bool {
-    i32::try_from(claim.pid)
-        .ok()
-        .and_then(crate::sys::proc::pid_start_time)
-        .is_some_and(|start| start != claim.start)
+    i32::try_from(claim.pid).ok().and_then(crate::sys::proc::pid_start_time).is_some_and(|start| start != claim.start)
 }

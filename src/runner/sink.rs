@@ -100,18 +100,11 @@ impl RunSink {
     }
 
     pub(super) fn started(&self) {
-        self.note(&ProgressLine::Started {
-            at: now(),
-            pid: std::process::id(),
-        });
+        self.note(&ProgressLine::Started { at: now(), pid: std::process::id() });
     }
 
     pub(super) fn phase(&self, index: usize, name: &str) {
-        let line = ProgressLine::Phase {
-            at: now(),
-            index,
-            name: name.to_owned(),
-        };
+        let line = ProgressLine::Phase { at: now(), index, name: name.to_owned() };
         {
             let mut inner = self.inner();
             inner.counting = None;
@@ -122,19 +115,12 @@ impl RunSink {
     }
 
     pub(super) fn verdict(&self, verdict: Verdict, detail: &str) {
-        self.note(&ProgressLine::Verdict {
-            at: now(),
-            verdict,
-            detail: detail.to_owned(),
-        });
+        self.note(&ProgressLine::Verdict { at: now(), verdict, detail: detail.to_owned() });
     }
 
     /// The whole end, synced into the room kept for it: it is known even where `status.json` cannot be written.
     pub(super) fn finished(&self, status: &Status) -> io::Result<()> {
-        self.must(&ProgressLine::Finished {
-            at: now(),
-            status: Box::new(status.clone()),
-        })
+        self.must(&ProgressLine::Finished { at: now(), status: Box::new(status.clone()) })
     }
 
     /// What has to be taken back at this moment.
@@ -186,16 +172,10 @@ impl Sink for RunSink {
         let moment = Instant::now();
         let what = crate::text::clean(&inner.lines.text(what)).into_owned();
         let counting = match inner.counting.take() {
-            Some(c) if c.what == what && done >= c.latest.0 && total == c.latest.1 => Counting {
-                latest: (done, total),
-                ..c
-            },
-            _ => Counting {
-                what: what.clone(),
-                since: moment,
-                from: done,
-                latest: (done, total),
-            },
+            Some(c) if c.what == what && done >= c.latest.0 && total == c.latest.1 => {
+                Counting { latest: (done, total), ..c }
+            }
+            _ => Counting { what: what.clone(), since: moment, from: done, latest: (done, total) },
         };
         let eta_ms = counting.left(moment);
         inner.counting = Some(counting);
@@ -206,39 +186,22 @@ impl Sink for RunSink {
         }
         inner.progress_at = Some(moment);
         inner.progress_lines = inner.progress_lines.saturating_add(1);
-        let line = ProgressLine::Progress {
-            at: now(),
-            progress: Progress {
-                done,
-                total,
-                what,
-                eta_ms,
-            },
-        };
+        let line = ProgressLine::Progress { at: now(), progress: Progress { done, total, what, eta_ms } };
         if let Ok(log) = &mut inner.log {
             let _ = log.write(&line, false);
         }
     }
 
     fn side(&self, side: &Side) -> io::Result<()> {
-        self.must(&ProgressLine::Side {
-            at: now(),
-            side: side.clone(),
-        })
+        self.must(&ProgressLine::Side { at: now(), side: side.clone() })
     }
 
     fn gone(&self, name: &str) -> io::Result<()> {
-        self.must(&ProgressLine::Gone {
-            at: now(),
-            name: name.to_owned(),
-        })
+        self.must(&ProgressLine::Gone { at: now(), name: name.to_owned() })
     }
 
     fn compensation(&self, what: Option<&Compensation>) -> io::Result<()> {
-        self.must(&ProgressLine::Compensation {
-            at: now(),
-            what: what.cloned(),
-        })?;
+        self.must(&ProgressLine::Compensation { at: now(), what: what.cloned() })?;
         self.inner().compensation = what.cloned();
         Ok(())
     }
@@ -265,24 +228,10 @@ mod tests {
     #[test]
     fn the_time_left_follows_the_speed() {
         let since = Instant::now();
-        let counting = Counting {
-            what: String::new(),
-            since,
-            from: 100,
-            latest: (350, 600),
-        };
-        assert_eq!(
-            counting.left(since + Duration::from_millis(500)),
-            None,
-            "too early to tell"
-        );
+        let counting = Counting { what: String::new(), since, from: 100, latest: (350, 600) };
+        assert_eq!(counting.left(since + Duration::from_millis(500)), None, "too early to tell");
         assert_eq!(counting.left(since + Duration::from_secs(10)), Some(10_000));
-        let done = Counting {
-            what: String::new(),
-            since,
-            from: 0,
-            latest: (600, 600),
-        };
+        let done = Counting { what: String::new(), since, from: 0, latest: (600, 600) };
         assert_eq!(done.left(since + Duration::from_secs(10)), None);
     }
 }

@@ -16,15 +16,8 @@ use super::folder::{CANCEL, ERRORS};
 use crate::sys::{clock, disk};
 
 /// Variables of a service manager that speak about the engine, not about what it starts.
-const NOT_HANDED_ON: [&str; 7] = [
-    "NOTIFY_SOCKET",
-    "WATCHDOG_USEC",
-    "WATCHDOG_PID",
-    "LISTEN_FDS",
-    "LISTEN_PID",
-    "LISTEN_FDNAMES",
-    super::MARK,
-];
+const NOT_HANDED_ON: [&str; 7] =
+    ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", super::MARK];
 
 /// Bytes of output kept per run unless said otherwise.
 pub const OUTPUT_LIMIT: u64 = 16 << 20;
@@ -70,18 +63,9 @@ fn start(
     limits: Limits,
     compensate: bool,
 ) -> io::Result<u32> {
-    let errors = OpenOptions::new()
-        .create(true)
-        .append(true)
-        .mode(0o600)
-        .open(dir.join(ERRORS));
+    let errors = OpenOptions::new().create(true).append(true).mode(0o600).open(dir.join(ERRORS));
     let mut command = Command::new(exe);
-    command
-        .arg("runner")
-        .arg(dir)
-        .arg("--detach")
-        .arg("--output-limit")
-        .arg(limits.output.to_string());
+    command.arg("runner").arg(dir).arg("--detach").arg("--output-limit").arg(limits.output.to_string());
     if compensate {
         command.arg("--compensate");
     }
@@ -109,19 +93,14 @@ fn start(
         ))
     })?;
     if let Some(mut input) = input {
-        let plain: BTreeMap<&str, &str> = secrets
-            .iter()
-            .map(|(name, value)| (name.as_str(), value.expose_secret()))
-            .collect();
+        let plain: BTreeMap<&str, &str> =
+            secrets.iter().map(|(name, value)| (name.as_str(), value.expose_secret())).collect();
         let mut line = serde_json::to_vec(&plain).map_err(io::Error::other)?;
         line.push(b'\n');
         input.write_all(&line).map_err(|e| {
             io::Error::new(
                 e.kind(),
-                format!(
-                    "hand the secrets to runner {pid}: {e}: see {}",
-                    dir.join(ERRORS).display()
-                ),
+                format!("hand the secrets to runner {pid}: {e}: see {}", dir.join(ERRORS).display()),
             )
         })?;
     }
@@ -132,13 +111,7 @@ fn start(
 /// runner that has not begun yet will not begin. Not an error when the run has ended.
 pub fn cancel(dir: &Path) -> io::Result<()> {
     let path = dir.join(CANCEL);
-    match OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(&path)
-    {
+    match OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path) {
         Ok(file) => {
             file.sync_all()?;
             disk::fsync_dir(dir)?;
@@ -166,8 +139,6 @@ fn signal(dir: &Path) -> io::Result<bool> {
         // Looked at again with the descriptor in hand: the pid cannot change its meaning any more.
         Ok(fd) if claim.is_alive(&boot) => pidfd_send_signal(fd, Signal::TERM).map(|()| true).or(Ok(false)),
         Ok(_) => Ok(false),
-        Err(_) => rustix::process::kill_process(pid, Signal::TERM)
-            .map(|()| true)
-            .or(Ok(false)),
+        Err(_) => rustix::process::kill_process(pid, Signal::TERM).map(|()| true).or(Ok(false)),
     }
 }

@@ -93,19 +93,10 @@ pub(super) struct StatusFile {
 impl StatusFile {
     pub(super) fn prepare(dir: &Path) -> io::Result<StatusFile> {
         let beside = dir.join(format!("{STATUS}.new"));
-        let file = OpenOptions::new()
-            .create(true)
-            .truncate(true)
-            .write(true)
-            .mode(0o600)
-            .open(&beside)?;
+        let file = OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&beside)?;
         // Not every file system can; then it is written without a reserve.
         let _ = rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, RESERVE);
-        Ok(StatusFile {
-            dir: dir.to_path_buf(),
-            beside,
-            file,
-        })
+        Ok(StatusFile { dir: dir.to_path_buf(), beside, file })
     }
 
     /// Writes, syncs, renames, syncs the folder.

@@ -42,25 +42,11 @@ pub(super) struct Work {
 
 /// How one phase ended.
 enum PhaseEnd {
-    Done {
-        exit: Option<i32>,
-        verified: Option<String>,
-    },
-    Failed {
-        exit: Option<i32>,
-        why: String,
-    },
-    Contradicted {
-        why: String,
-    },
-    TimedOut {
-        exit: Option<i32>,
-        why: String,
-    },
-    Cancelled {
-        exit: Option<i32>,
-        why: String,
-    },
+    Done { exit: Option<i32>, verified: Option<String> },
+    Failed { exit: Option<i32>, why: String },
+    Contradicted { why: String },
+    TimedOut { exit: Option<i32>, why: String },
+    Cancelled { exit: Option<i32>, why: String },
 }
 
 impl Work {
@@ -72,15 +58,7 @@ impl Work {
         stop: Stop,
         deadline: Instant,
     ) -> Work {
-        Work {
-            dir,
-            plan,
-            secrets,
-            sink,
-            stop,
-            deadline,
-            left: Vec::new(),
-        }
+        Work { dir, plan, secrets, sink, stop, deadline, left: Vec::new() }
     }
 
     /// Executes everything. The status lacks what only the closed output can tell.
@@ -115,19 +93,11 @@ impl Work {
     }
 
     async fn phases(&mut self, status: &mut Status) -> Vec<String> {
-        let missing: Vec<&str> = self
-            .plan
-            .secrets
-            .iter()
-            .map(String::as_str)
-            .filter(|name| !self.secrets.contains_key(*name))
-            .collect();
+        let missing: Vec<&str> =
+            self.plan.secrets.iter().map(String::as_str).filter(|name| !self.secrets.contains_key(*name)).collect();
         if !missing.is_empty() {
             status.state = RunState::Failed;
-            status.detail = format!(
-                "the secret {} was not handed over: nothing was executed",
-                missing.join(", ")
-            );
+            status.detail = format!("the secret {} was not handed over: nothing was executed", missing.join(", "));
             return Vec::new();
         }
         let mut verified = Vec::new();
@@ -139,17 +109,13 @@ impl Work {
             }
             let began = Instant::now();
             self.sink.phase(index, &phase.name);
-            self.sink
-                .own(&format!("── {}/{} {}", index + 1, phases.len(), phase.name));
+            self.sink.own(&format!("── {}/{} {}", index + 1, phases.len(), phase.name));
             for line in phase.step.shown() {
                 self.sink.own(&format!("$ {line}"));
             }
             let end = self.phase(phase).await;
             let took_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-            status.phases.push(PhaseTime {
-                name: phase.name.clone(),
-                took_ms,
-            });
+            status.phases.push(PhaseTime { name: phase.name.clone(), took_ms });
             let last = index + 1 == phases.len();
             match end {
                 PhaseEnd::Done { exit, verified: seen } => {
@@ -202,22 +168,12 @@ impl Work {
     }
 
     fn over(&self) -> String {
-        format!(
-            "the {} of the whole run were over",
-            text::duration(Duration::from_millis(self.plan.timeout_ms))
-        )
+        format!("the {} of the whole run were over", text::duration(Duration::from_millis(self.plan.timeout_ms)))
     }
 
     async fn phase(&mut self, phase: &Phase) -> PhaseEnd {
         match &phase.step {
-            Step::Command {
-                argv,
-                env,
-                secret_env,
-                cwd,
-                timeout_ms,
-                refused_if,
-            } => {
+            Step::Command { argv, env, secret_env, cwd, timeout_ms, refused_if } => {
                 let mut handed = Vec::new();
                 for (variable, name) in secret_env {
                     match self.secrets.get(name) {
@@ -270,22 +226,15 @@ impl Work {
         let took = text::duration(ended.took);
         match ended.end {
             End::Exited(0) => match refusals.finish() {
-                None => PhaseEnd::Done {
-                    exit: Some(0),
-                    verified: None,
-                },
+                None => PhaseEnd::Done { exit: Some(0), verified: None },
                 Some(line) => PhaseEnd::Failed {
                     exit: Some(0),
-                    why: format!(
-                        "{name} answered no, although it exited with 0: {}",
-                        self.sink.safe(&line)
-                    ),
+                    why: format!("{name} answered no, although it exited with 0: {}", self.sink.safe(&line)),
                 },
             },
-            End::Exited(code) => PhaseEnd::Failed {
-                exit: Some(code),
-                why: format!("{name} exited with {code} after {took}; {said}"),
-            },
+            End::Exited(code) => {
+                PhaseEnd::Failed { exit: Some(code), why: format!("{name} exited with {code} after {took}; {said}") }
+            }
             End::Signalled(signal) => PhaseEnd::Failed {
                 exit: Some(128 + signal),
                 why: format!("{name} was ended by signal {signal} from elsewhere after {took}; {said}"),
@@ -293,10 +242,7 @@ impl Work {
             End::NotStarted { code, why } => PhaseEnd::Failed { exit: Some(code), why },
             End::TimedOut { killed } => PhaseEnd::TimedOut {
                 exit: Some(124),
-                why: format!(
-                    "{name} was still running after {took} and was {}; {said}",
-                    ended_how(killed)
-                ),
+                why: format!("{name} was still running after {took} and was {}; {said}", ended_how(killed)),
             },
             End::Stopped { killed } => self.stop_end(&format!("{name} was {} after {took}; {said}", ended_how(killed))),
         }
@@ -305,14 +251,8 @@ impl Work {
     /// The end of a phase that was stopped together with the run.
     fn stop_end(&self, how: &str) -> PhaseEnd {
         match self.stop.why() {
-            Some(Why::Time) => PhaseEnd::TimedOut {
-                exit: None,
-                why: format!("{}: {how}", self.over()),
-            },
-            _ => PhaseEnd::Cancelled {
-                exit: None,
-                why: format!("cancelled: {how}"),
-            },
+            Some(Why::Time) => PhaseEnd::TimedOut { exit: None, why: format!("{}: {how}", self.over()) },
+            _ => PhaseEnd::Cancelled { exit: None, why: format!("cancelled: {how}") },
         }
     }
 
@@ -328,18 +268,13 @@ impl Work {
             } => None,
         };
         match result {
-            Some(Ok(done)) => PhaseEnd::Done {
-                exit: None,
-                verified: done.verified,
-            },
+            Some(Ok(done)) => PhaseEnd::Done { exit: None, verified: done.verified },
             Some(Err(OpError::Failed(why))) => PhaseEnd::Failed { exit: None, why },
             Some(Err(OpError::Contradicted(why))) => PhaseEnd::Contradicted { why },
             Some(Err(OpError::Cancelled)) => self.stop_end("it left the live side untouched"),
             None => {
                 let patience = text::duration(PATIENCE);
-                self.stop_end(&format!(
-                    "it did not stop within {patience} and was abandoned: look at what it left"
-                ))
+                self.stop_end(&format!("it did not stop within {patience} and was abandoned: look at what it left"))
             }
         }
     }
@@ -379,16 +314,12 @@ impl Work {
             let tried = tokio::time::timeout(TAKE_BACK, caught(restore::execute(&what.op, &what.args, &context))).await;
             match tried {
                 Ok(Ok(_)) => {
-                    return self
-                        .sink
-                        .compensation(None)
-                        .map_err(|e| format!("done, but not noted: {e}"));
+                    return self.sink.compensation(None).map_err(|e| format!("done, but not noted: {e}"));
                 }
                 Ok(Err(e)) => last = e.to_string(),
                 Err(_) => last = format!("no end within {}", text::duration(TAKE_BACK)),
             }
-            self.sink
-                .own(&format!("── attempt {attempt} of {ATTEMPTS} failed: {last}"));
+            self.sink.own(&format!("── attempt {attempt} of {ATTEMPTS} failed: {last}"));
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
         Err(last)
@@ -398,11 +329,7 @@ impl Work {
     async fn conclude(&mut self, status: &mut Status, verified: Vec<String>) {
         let done = self.plan.phases.len();
         let Some(after) = self.plan.after.clone() else {
-            status.verdict = if verified.is_empty() {
-                Verdict::Unverified
-            } else {
-                Verdict::Verified
-            };
+            status.verdict = if verified.is_empty() { Verdict::Unverified } else { Verdict::Verified };
             status.detail = match verified.is_empty() {
                 true => "done; nothing was configured to see the effect by".to_owned(),
                 false => verified.join("; "),
@@ -410,17 +337,11 @@ impl Work {
             return;
         };
         self.sink.phase(done, "check");
-        self.sink.own(&format!(
-            "── looking whether it took effect: {}",
-            after.shown.join("; ")
-        ));
+        self.sink.own(&format!("── looking whether it took effect: {}", after.shown.join("; ")));
         let began = Instant::now();
         let seen = after::look(&after, &self.secrets, &self.sink, &self.stop, self.deadline).await;
         let took_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-        status.phases.push(PhaseTime {
-            name: "check".to_owned(),
-            took_ms,
-        });
+        status.phases.push(PhaseTime { name: "check".to_owned(), took_ms });
         status.verdict = seen.verdict;
         status.detail = verified.into_iter().chain([seen.detail]).collect::<Vec<_>>().join("; ");
         if self.stop.why() == Some(Why::Cancelled) && seen.verdict == Verdict::Unverified {
@@ -430,11 +351,7 @@ impl Work {
 }
 
 fn ended_how(killed: bool) -> &'static str {
-    if killed {
-        "killed, because TERM was not enough"
-    } else {
-        "ended by TERM"
-    }
+    if killed { "killed, because TERM was not enough" } else { "ended by TERM" }
 }
 
 /// A panic of an operation is a failure of that operation, not the end of the runner.
@@ -442,14 +359,8 @@ async fn caught(operation: impl Future<Output = Result<Done, OpError>>) -> Resul
     match AssertUnwindSafe(operation).catch_unwind().await {
         Ok(result) => result,
         Err(panic) => {
-            let said = panic
-                .downcast_ref::<String>()
-                .map(String::as_str)
-                .or(panic.downcast_ref::<&str>().copied());
-            Err(OpError::Failed(format!(
-                "a fault in mayday itself: {}",
-                said.unwrap_or("unknown")
-            )))
+            let said = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
+            Err(OpError::Failed(format!("a fault in mayday itself: {}", said.unwrap_or("unknown"))))
         }
     }
 }

@@ -22,11 +22,7 @@ pub fn list() -> Vec<Process> {
     let Ok(entries) = std::fs::read_dir("/proc") else {
         return Vec::new();
     };
-    entries
-        .flatten()
-        .filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok())
-        .filter_map(read)
-        .collect()
+    entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok()).filter_map(read).collect()
 }
 
 /// One process; `None` when it has ended.
@@ -46,14 +42,7 @@ fn parse(pid: i32, stat: &[u8]) -> Option<Process> {
     let parent = fields.next()?.parse().ok()?;
     let group = fields.next()?.parse().ok()?;
     let session = fields.next()?.parse().ok()?;
-    Some(Process {
-        pid,
-        name,
-        parent,
-        group,
-        session,
-        start: fields.nth(15)?.parse().ok()?,
-    })
+    Some(Process { pid, name, parent, group, session, start: fields.nth(15)?.parse().ok()? })
 }
 
 /// The environment that the process was started with holds exactly this `NAME=value`. `false` where it cannot be read.
@@ -97,22 +86,13 @@ mod tests {
         let p = parse(7, stat).unwrap();
         assert_eq!((p.parent, p.group, p.session, p.start), (1, 70, 71, 4242));
         assert!(!p.name.contains('\u{1b}'), "{:?}", p.name);
-        assert!(
-            parse(
-                7,
-                b"7 (gone) Z 1 70 71 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 4242 1 1\n"
-            )
-            .is_none()
-        );
+        assert!(parse(7, b"7 (gone) Z 1 70 71 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 4242 1 1\n").is_none());
     }
 
     #[test]
     fn this_process_is_in_the_table() {
         let me = i32::try_from(std::process::id()).unwrap();
-        let found = list()
-            .into_iter()
-            .find(|p| p.pid == me)
-            .expect("this process is listed");
+        let found = list().into_iter().find(|p| p.pid == me).expect("this process is listed");
         assert_eq!(Some(found.start), crate::sys::proc::pid_start_time(me));
         assert_eq!(found.parent, std::os::unix::process::parent_id().cast_signed());
     }

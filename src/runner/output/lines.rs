@@ -25,12 +25,7 @@ pub struct Lines {
 
 impl Lines {
     pub fn new(mask: Mask) -> Lines {
-        Lines {
-            mask,
-            line: Vec::new(),
-            after_return: false,
-            swallowing: false,
-        }
+        Lines { mask, line: Vec::new(), after_return: false, swallowing: false }
     }
 
     /// More bytes; `emit` gets each line that is complete.
@@ -41,10 +36,7 @@ impl Lines {
                 rest = rest.get(1..).unwrap_or_default();
                 continue;
             }
-            let room = (LONGEST + self.hold_back())
-                .saturating_sub(self.line.len())
-                .max(1)
-                .min(rest.len());
+            let room = (LONGEST + self.hold_back()).saturating_sub(self.line.len()).max(1).min(rest.len());
             let window = rest.get(..room).unwrap_or_default();
             match window.iter().position(|b| matches!(b, b'\n' | b'\r')) {
                 Some(end) => {
@@ -137,10 +129,7 @@ fn masked(mask: &Mask, bytes: &[u8]) -> String {
 /// Where a line may be cut: before blanks first, then anywhere between characters, latest first.
 fn places(line: &[u8], latest: usize) -> impl Iterator<Item = usize> {
     let boundary = |at: &usize| line.get(*at).is_none_or(|b| !(0x80..0xc0).contains(b));
-    let blanks = (1..=latest)
-        .rev()
-        .filter(|at| line.get(*at).is_some_and(u8::is_ascii_whitespace))
-        .take(TRIES);
+    let blanks = (1..=latest).rev().filter(|at| line.get(*at).is_some_and(u8::is_ascii_whitespace)).take(TRIES);
     let others = (1..=latest).rev().filter(boundary).take(TRIES);
     blanks.chain(others)
 }
@@ -188,15 +177,7 @@ mod tests {
         let secret = "s3cret-value-of-a-planted-token";
         let mask = Mask::new([secret.to_owned()]);
         let filler = "abcdefgh ".repeat(LONGEST / 9);
-        for place in [
-            0,
-            9,
-            LONGEST - 40,
-            LONGEST - 5,
-            LONGEST + 3,
-            LONGEST + 1020,
-            LONGEST + 1040,
-        ] {
+        for place in [0, 9, LONGEST - 40, LONGEST - 5, LONGEST + 3, LONGEST + 1020, LONGEST + 1040] {
             for spaced in [true, false] {
                 let mut line = filler.repeat(3);
                 if !spaced {

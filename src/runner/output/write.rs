@@ -55,12 +55,7 @@ impl Output {
     /// `limit` in bytes, half for the beginning and half for the end.
     pub fn new(dir: &Path, limit: u64) -> Output {
         let half = (limit / 2).max(1024);
-        let mut output = Output {
-            head_limit: half,
-            tail_limit: half,
-            in_head: true,
-            ..Output::nowhere(dir)
-        };
+        let mut output = Output { head_limit: half, tail_limit: half, in_head: true, ..Output::nowhere(dir) };
         match Open::create(dir.join(OUTPUT), 0) {
             Ok(open) => output.open = Some(open),
             Err(_) => output.fail(),
@@ -73,12 +68,7 @@ impl Output {
         let at = super::Layout::read(dir).map_or(0, |l| l.total);
         let older = segments(dir).unwrap_or_default().into();
         let tail_limit = (limit / 2).max(1024);
-        Output {
-            at,
-            older,
-            tail_limit,
-            ..Output::nowhere(dir)
-        }
+        Output { at, older, tail_limit, ..Output::nowhere(dir) }
     }
 
     /// Writes nothing until there is something to write.
@@ -99,10 +89,7 @@ impl Output {
 
     /// Keeps nothing at all.
     pub fn closed(dir: &Path) -> Output {
-        Output {
-            closed: true,
-            ..Output::nowhere(dir)
-        }
+        Output { closed: true, ..Output::nowhere(dir) }
     }
 
     /// One line, cleaned and masked, without its end. Never fails: what cannot be written is counted.
@@ -112,16 +99,8 @@ impl Output {
         }
         self.remember(line);
         let len = line.len() as u64 + 1;
-        let room = if self.in_head {
-            self.head_limit
-        } else {
-            (self.tail_limit / 2).max(512)
-        };
-        if self
-            .open
-            .as_ref()
-            .is_some_and(|open| open.len > 0 && open.len + len > room)
-        {
+        let room = if self.in_head { self.head_limit } else { (self.tail_limit / 2).max(512) };
+        if self.open.as_ref().is_some_and(|open| open.len > 0 && open.len + len > room) {
             self.next_segment();
         }
         if self.open.is_none() && self.broken.is_none_or(|at| at.elapsed() >= RETRY) {
@@ -173,11 +152,7 @@ impl Output {
             } else if open.len == 0 {
                 let _ = fs::remove_file(&open.path);
             } else {
-                let part = Part {
-                    start: open.start,
-                    len: open.len,
-                    at: 0,
-                };
+                let part = Part { start: open.start, len: open.len, at: 0 };
                 self.older.push_back(Piece { path: open.path, part });
             }
         }
@@ -203,19 +178,11 @@ impl Output {
             let _ = open.file.sync_all();
         }
         let was_head = self.in_head;
-        let head_len = if was_head {
-            self.open.as_ref().map_or(0, |o| o.len)
-        } else {
-            self.head_limit
-        };
+        let head_len = if was_head { self.open.as_ref().map_or(0, |o| o.len) } else { self.head_limit };
         self.put_away();
         let excerpt = self.last.iter().map(String::as_str).collect::<Vec<_>>().join("\n");
         let head_len = head_len.min(fs::metadata(&head).map_or(0, |m| m.len()));
-        let mut parts = vec![Part {
-            start: 0,
-            len: head_len,
-            at: 0,
-        }];
+        let mut parts = vec![Part { start: 0, len: head_len, at: 0 }];
         let kept = head_len + self.older.iter().map(|p| p.part.len).sum::<u64>();
         let cut = self.at.saturating_sub(kept);
         let (digest, joined) = match join(&self.dir, head_len, &self.older, self.at) {
@@ -224,32 +191,14 @@ impl Output {
             Err(_) => (String::new(), Vec::new()),
         };
         parts.extend(joined);
-        Closed {
-            map: OutputMap {
-                total: self.at,
-                cut,
-                parts,
-            },
-            digest,
-            excerpt,
-        }
+        Closed { map: OutputMap { total: self.at, cut, parts }, digest, excerpt }
     }
 }
 
 impl Open {
     fn create(path: PathBuf, start: u64) -> io::Result<Open> {
-        let file = OpenOptions::new()
-            .create(true)
-            .truncate(true)
-            .write(true)
-            .mode(0o600)
-            .open(&path)?;
-        Ok(Open {
-            file,
-            path,
-            start,
-            len: 0,
-        })
+        let file = OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&path)?;
+        Ok(Open { file, path, start, len: 0 })
     }
 
     fn write(&mut self, line: &str) -> io::Result<()> {
@@ -282,12 +231,7 @@ fn join(dir: &Path, head_len: u64, older: &VecDeque<Piece>, total: u64) -> io::R
         return Ok((hex::encode(hash.finalize()), Vec::new()));
     }
     let path = dir.join(JOINED);
-    let mut file = OpenOptions::new()
-        .create(true)
-        .truncate(true)
-        .write(true)
-        .mode(0o600)
-        .open(&path)?;
+    let mut file = OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&path)?;
     let mut parts = Vec::new();
     let written = (|| {
         let mut at = copy(&head, head_len, &mut hash, Some(&mut file))?;
@@ -303,11 +247,7 @@ fn join(dir: &Path, head_len: u64, older: &VecDeque<Piece>, total: u64) -> io::R
         };
         for piece in older {
             at += gap(position, piece.part.start, &mut file, &mut hash)?;
-            parts.push(Part {
-                start: piece.part.start,
-                len: piece.part.len,
-                at,
-            });
+            parts.push(Part { start: piece.part.start, len: piece.part.len, at });
             at += copy(&piece.path, piece.part.len, &mut hash, Some(&mut file))?;
             position = piece.part.start + piece.part.len;
         }
