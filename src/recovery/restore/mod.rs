@@ -5,6 +5,16 @@
 //!
 //! [`plan`] looks and changes nothing. [`execute`] runs one phase of such a plan in the runner's process.
 
+mod child;
+mod format;
+mod job;
+mod names;
+mod pg;
+mod secrets;
+mod sql;
+mod toc;
+mod tools;
+
 use crate::domain::command::Refusal;
 use crate::domain::run::Work;
 
@@ -24,6 +34,9 @@ pub fn handles(op: &str) -> bool {
 
 /// Executes one phase of a plan made by [`plan`], or a compensation.
 pub async fn execute(op: &str, args: &serde_json::Value, ctx: &OpContext) -> Result<Done, OpError> {
-    let (_, _) = (args, ctx);
-    Err(OpError::Failed(format!("{op}: this version of mayday does not know this step: run it with the version that planned it")))
+    if op.starts_with("pg.") { pg::execute(op, args, ctx).await } else { Err(unknown(op)) }
+}
+
+fn unknown(op: &str) -> OpError {
+    OpError::Failed(format!("{op}: this version of mayday does not know this step: run it with the version that planned it"))
 }
