@@ -445,6 +445,10 @@ fn driver_complaint(e: &tokio_postgres::Error) -> String {
 fn endpoints_of(config: &Config) -> Result<Vec<Endpoint>, DsnError> {
     let (hosts, addresses, ports) = (config.get_hosts(), config.get_hostaddrs(), config.get_ports());
     let count = hosts.len().max(addresses.len());
+    // Such a host is the rest of a password, and would be shown in every message.
+    if hosts.iter().any(|h| matches!(h, Host::Tcp(name) if name.contains('@'))) {
+        return Err(DsnError("it has two @: one that belongs to the password is written %40".to_owned()));
+    }
     let fits = |n: usize| n == count || n == 0;
     if !fits(hosts.len()) || !fits(addresses.len()) || (ports.len() > 1 && ports.len() != count) {
         return Err(DsnError("it has a different number of hosts, host addresses and ports".to_owned()));
