@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::cli::args::{BackupsCmd, Cli, Cmd, ConfigCmd, EngineCmd, Global, JournalCmd, RunsCmd};
+use crate::cli::args::{BackupsCmd, Cli, Cmd, ConfigCmd, EngineCmd, Global, RunsCmd};
 use crate::cli::{Failure, Session, connect, exit, help, incident, record, runs, say, status};
 use crate::domain::Access;
 use crate::domain::Time;
@@ -22,7 +22,7 @@ pub fn run(cli: Cli) -> Result<u8, Failure> {
         Some(Cmd::Demo { screen, no_servers }) => crate::demo::run(&screen, no_servers),
         Some(Cmd::Engine(EngineCmd::Run { detached })) => run_engine(&global, detached),
         Some(Cmd::Runner { dir }) => {
-            let _ = crate::runner::main(&dir);
+            let _ = crate::runner::main([dir.into_os_string()]);
             Ok(0)
         }
         Some(Cmd::Completions { shell }) => {
@@ -65,7 +65,7 @@ fn one_shot(global: Global, command: Cmd) -> Result<u8, Failure> {
                                 let mut session = Session { client, json: global.json, place };
                                 incident::note(&mut session, text, incident, at).await
                             }
-                            Err(why) => incident::spool(&place.state_dir, &text, incident, at, &why),
+                            Err(why) => incident::spool(&place.state_dir, &text, incident, at, &why.text),
                         }
                     }
                     command => {
@@ -312,11 +312,23 @@ async fn verify_backup(session: &mut Session, name: &str, copy: Option<String>) 
             None => format!("{name} has no copy"),
         }));
     };
-    let verified = crate::backup::verify(found).await;
+    let verified = crate::backup::verify::verify(found, &crate::backup::verify::Options::default()).await;
     if session.json {
         crate::cli::print(&verified)?;
     } else {
-        say(&verified.to_string());
+        say(&format!("{}: {}", verified.id, verified.verdict));
+        for answer in &verified.checks {
+            let mark = match answer.good {
+                Some(true) => "ok",
+                Some(false) => "BAD",
+                None => "?",
+            };
+            say(&format!("  {mark:<4} {}: {}", answer.check, answer.words));
+        }
     }
-    Ok(if verified.is_good() { exit::DONE } else { exit::FAILED })
+    Ok(match verified.good {
+        Some(true) => exit::DONE,
+        Some(false) => exit::FAILED,
+        None => exit::UNVERIFIED,
+    })
 }

@@ -8,10 +8,8 @@ use mayday::cli::{Cli, Cmd, Failure};
 fn main() -> ExitCode {
     // A runner is started thousands of times and must be small and quick: nothing else is set up for it.
     let mut args = std::env::args_os().skip(1);
-    if args.next().is_some_and(|a| a == "runner")
-        && let Some(dir) = args.next()
-    {
-        return mayday::runner::main(std::path::Path::new(&dir));
+    if args.next().is_some_and(|a| a == "runner") {
+        return mayday::runner::main(args);
     }
     let _ = color_eyre::config::HookBuilder::default().display_env_section(false).install();
     mayday::sys::tls::install_provider();

@@ -262,3 +262,35 @@ pub async fn notify(session: &mut Session, sending: Sending) -> Result<u8, Failu
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
 }
+
+/// Name of the folder in which notes wait for the next engine.
+pub const SPOOL: &str = "spool";
+
+/// Keeps a note for the next engine, because none answers. On disk when this returns.
+pub fn spool(
+    dir: &std::path::Path,
+    words: &[String],
+    incident: Option<String>,
+    at: Option<String>,
+    why: &str,
+) -> Result<u8, Failure> {
+    use std::os::unix::fs::DirBuilderExt;
+    let text = if *words == ["-"] { read_stdin()? } else { words.join(" ") };
+    let at = match at {
+        Some(at) => parse_time(&at)?,
+        None => Time::from_ms(crate::sys::clock::now_ms()),
+    };
+    let note = Command::Note { incident, text, happened_at: Some(at) };
+    let folder = dir.join(SPOOL);
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(&folder)
+        .map_err(|e| Failure::failed(format!("make {}: {e}", folder.display())))?;
+    let path = folder.join(format!("{}.json", uuid::Uuid::now_v7()));
+    let bytes = serde_json::to_vec(&note).map_err(|e| Failure::failed(e.to_string()))?;
+    crate::sys::disk::write_atomic(&path, &bytes, 0o600)
+        .map_err(|e| Failure::failed(format!("write {}: {e}", path.display())))?;
+    eprintln!("mayday: {why}\nmayday: the note is kept in {} and taken in by the next engine", path.display());
+    Ok(0)
+}
