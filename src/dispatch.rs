@@ -256,46 +256,12 @@ fn config(global: &Global, command: &ConfigCmd) -> Result<u8, Failure> {
     Ok(worst)
 }
 
-async fn init(output: Option<&Path>, force: bool, print: bool) -> Result<u8, Failure> {
-    let text = crate::config::starter(&crate::survey::host().await);
-    if print {
-        say(&text);
-        return Ok(0);
-    }
-    let path = output.unwrap_or(Path::new("mayday.toml"));
-    if path.exists() && !force {
-        return Err(Failure::refused(format!("{} exists: give --force to replace it, or --output", path.display())));
-    }
-    crate::sys::disk::write_atomic(path, text.as_bytes(), 0o600)
-        .map_err(|e| Failure::failed(format!("write {}: {e}", path.display())))?;
-    say(&format!("wrote {}; look through it, then: mayday config check, and: mayday", path.display()));
-    Ok(0)
+async fn init(_output: Option<&Path>, _force: bool, _print: bool) -> Result<u8, Failure> {
+    Err(Failure::failed("being built"))
 }
 
-async fn doctor(global: &Global) -> Result<u8, Failure> {
-    let place = connect::place(global);
-    let config = match &place {
-        Ok(place) => place.config.as_deref().and_then(|p| crate::config::load(p).ok()),
-        Err(_) => None,
-    };
-    let state_dir = place.as_ref().ok().map(|p| p.state_dir.clone());
-    let findings = crate::survey::doctor(config.as_ref(), state_dir.as_deref()).await;
-    if global.json {
-        crate::cli::print(&findings)?;
-    } else {
-        if let Err(failure) = &place {
-            say(&format!("BAD   configuration: {}", failure.text));
-        } else if let Ok(place) = &place {
-            for fault in &place.faults {
-                say(&format!("BAD   configuration: {fault}"));
-            }
-        }
-        for finding in &findings {
-            say(&finding.to_string());
-        }
-    }
-    let bad = place.is_err() || findings.iter().any(crate::survey::Finding::is_bad);
-    Ok(if bad { exit::FAILED } else { exit::DONE })
+async fn doctor(_global: &Global) -> Result<u8, Failure> {
+    Err(Failure::failed("being built"))
 }
 
 async fn verify_backup(session: &mut Session, name: &str, copy: Option<String>) -> Result<u8, Failure> {
