@@ -14,6 +14,7 @@
 //! | `lint` | what is allowed and yet hardly meant |
 //! | `effective`, `schema` | what is in force, as TOML; what may be written, as JSON Schema |
 //! | [`fault`] | what is wrong, and its picture |
+//! | [`starter`] | what `mayday init` writes from what it found |
 //! | [`locate`] | which file, which state folder |
 
 mod build;
@@ -30,6 +31,7 @@ mod schema;
 pub mod secret;
 mod secrets;
 mod shape;
+pub mod starter;
 pub mod types;
 mod value;
 
@@ -40,6 +42,7 @@ pub use locate::{Candidate, Env, Located, NotFound, find, find_in, state_dir, st
 pub use schema::schema;
 pub use secret::{MaybeSecret, SecretRef, resolve};
 pub use secrets::pipe_secrets;
+pub use starter::{Survey, starter};
 pub use types::*;
 
 #[cfg(test)]
