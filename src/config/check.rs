@@ -2,15 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::fault::position;
+use super::fault::Lines;
 use super::read::{Sink, Span, Tab, nearest};
 use super::types::Config;
 use super::value::quoted;
 
 /// All faults between tables. `source` is for naming lines in messages.
 pub fn check(root: &Tab, config: &Config, source: &str, sink: &mut Sink) {
+    let lines = Lines::new(source);
     for kind in ["service", "backup", "action", "channel"] {
-        unique(root, kind, source, sink);
+        unique(root, kind, &lines, sink);
     }
     let services: BTreeSet<&str> = config.services.iter().map(|s| s.name.as_str()).collect();
     for tab in root.tabs("service") {
@@ -41,7 +42,9 @@ fn exists(name: &str, services: &BTreeSet<&str>, at: Span, sink: &mut Sink) {
     if services.contains(name) {
         return;
     }
-    let hint = match nearest(name, services.iter().copied()) {
+    // Comparing with every name costs; with so many faults it is another one that has to be found.
+    let near = if sink.len() < 100 { nearest(name, services.iter().copied()) } else { None };
+    let hint = match near {
         Some(near) => format!("did you mean {}?", quoted(near)),
         None if services.is_empty() => "there is no [[service]] yet".into(),
         None => format!("add a [[service]] with name = {}", quoted(name)),
@@ -49,14 +52,14 @@ fn exists(name: &str, services: &BTreeSet<&str>, at: Span, sink: &mut Sink) {
     sink.missing(at, format!("there is no service {}", quoted(name)), hint);
 }
 
-fn unique(root: &Tab, kind: &str, source: &str, sink: &mut Sink) {
+fn unique(root: &Tab, kind: &str, lines: &Lines<'_>, sink: &mut Sink) {
     let mut first: BTreeMap<&str, Span> = BTreeMap::new();
     for tab in root.tabs(kind) {
         let Some(name) = tab.text("name") else { continue };
         let at = tab.at("name");
         match first.get(name) {
             Some(earlier) => {
-                let line = position(source, earlier.start).0;
+                let line = lines.position(earlier.start).0;
                 sink.fault(at, format!("a second {kind} {}, the first is in line {line}", quoted(name)), "rename one");
             }
             None => {

@@ -50,16 +50,34 @@ impl fmt::Display for Fault {
     }
 }
 
-/// Line and column (both from 1, the column in characters) of a byte of `source`.
-pub fn position(source: &str, at: usize) -> (usize, usize) {
-    let mut at = at.min(source.len());
-    while !source.is_char_boundary(at) {
-        at -= 1;
+/// Where the lines of a text begin.
+pub struct Lines<'a> {
+    source: &'a str,
+    starts: Vec<usize>,
+}
+
+impl<'a> Lines<'a> {
+    pub fn new(source: &'a str) -> Self {
+        let after = source.bytes().enumerate().filter(|(_, b)| *b == b'\n').map(|(i, _)| i + 1);
+        Lines { source, starts: std::iter::once(0).chain(after).collect() }
     }
-    let before = source.get(..at).unwrap_or_default();
-    let line_start = before.rfind('\n').map_or(0, |i| i + 1);
-    let line = before.bytes().filter(|b| *b == b'\n').count() + 1;
-    (line, before.get(line_start..).unwrap_or_default().chars().count() + 1)
+
+    /// Line and column (both from 1, the column in characters) of a byte.
+    pub fn position(&self, at: usize) -> (usize, usize) {
+        let mut at = at.min(self.source.len());
+        while !self.source.is_char_boundary(at) {
+            at -= 1;
+        }
+        let line = self.starts.partition_point(|start| *start <= at);
+        let start = line.checked_sub(1).and_then(|i| self.starts.get(i)).copied().unwrap_or(0);
+        (line, self.source.get(start..at).unwrap_or_default().chars().count() + 1)
+    }
+
+    /// The text of the line that a byte stands in.
+    pub fn line_at(&self, at: usize) -> &'a str {
+        let start = self.position(at).0.checked_sub(1).and_then(|i| self.starts.get(i)).copied().unwrap_or(0);
+        self.source.get(start..).and_then(|rest| rest.lines().next()).unwrap_or_default()
+    }
 }
 
 /// All faults with the lines they stand in, and a count. `source` is the text of the file; secrets in it are blanked out.

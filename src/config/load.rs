@@ -8,7 +8,8 @@ use sha2::{Digest, Sha256};
 
 use super::build;
 use super::check;
-use super::fault::{Fault, position};
+use super::fault::{Fault, Lines};
+use super::lint;
 use super::read::{self, Sink};
 use super::types::Config;
 
@@ -49,7 +50,7 @@ pub fn load_with_source(path: &Path) -> Result<Config, (Vec<Fault>, String)> {
     let text = String::from_utf8(bytes).map_err(|e| {
         let at = e.utf8_error().valid_up_to();
         let source = String::from_utf8_lossy(e.as_bytes()).into_owned();
-        let (line, column) = position(&source, at);
+        let (line, column) = Lines::new(&source).position(at);
         let fault = Fault {
             file: path.to_owned(),
             line,
@@ -82,6 +83,7 @@ fn checked(text: &str, path: &Path, others_read: bool) -> Result<Config, Vec<Fau
     if !sink.is_empty() {
         return Err(sink.finish(text));
     }
+    config.warnings = lint::lint(&root, &config, text);
     config.digest = digest(text.as_bytes());
     Ok(config)
 }

@@ -11,26 +11,39 @@
 //! | `keys` | the one table of keys, in the language of `shape`, with the forms of `value` |
 //! | `read` | from text to checked values, with their places in the file |
 //! | `build`, `check` | from checked values to the types; what must fit together |
+//! | `lint` | what is allowed and yet hardly meant |
+//! | `effective`, `schema` | what is in force, as TOML; what may be written, as JSON Schema |
 //! | [`fault`] | what is wrong, and its picture |
+//! | [`starter`] | what `mayday init` writes from what it found |
 //! | [`locate`] | which file, which state folder |
 
 mod build;
 mod catalog;
 mod check;
+mod effective;
 pub mod fault;
 mod keys;
+mod lint;
 mod load;
 pub mod locate;
 mod read;
+mod schema;
 pub mod secret;
 mod secrets;
 mod shape;
+pub mod starter;
 pub mod types;
 mod value;
 
+pub use effective::effective;
 pub use fault::{Fault, render};
 pub use load::{digest, load, load_with_source, parse};
 pub use locate::{Candidate, Env, Located, NotFound, find, find_in, state_dir, state_dir_of};
+pub use schema::schema;
 pub use secret::{MaybeSecret, SecretRef, resolve};
 pub use secrets::pipe_secrets;
+pub use starter::{Survey, starter};
 pub use types::*;
+
+#[cfg(test)]
+mod tests;

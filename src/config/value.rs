@@ -432,7 +432,9 @@ pub fn duration_text(d: Duration) -> String {
         return "0s".into();
     }
     let mut out = String::new();
-    for (unit, size) in [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)] {
+    // `26h` is how people say it, and not `1d2h`.
+    let day = if ms >= 2 * 86_400_000 { 86_400_000 } else { u64::MAX };
+    for (unit, size) in [("d", day), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)] {
         if ms >= size {
             out.push_str(&format!("{}{unit}", ms / size));
             ms %= size;

@@ -304,9 +304,7 @@ fn verdict_of(error: &rustls::Error, leaf: &CertificateDer<'_>) -> ChainVerdict 
 }
 
 fn is_own_issuer(der: &[u8]) -> bool {
-    let Ok(certificate) = Certificate::from_der(der) else {
-        return false;
-    };
+    let Ok(certificate) = Certificate::from_der(der) else { return false };
     let tbs = &certificate.tbs_certificate;
     matches!((tbs.issuer.to_der(), tbs.subject.to_der()), (Ok(a), Ok(b)) if a == b)
 }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::Span;
-use crate::config::fault::{Fault, position};
+use crate::config::fault::{Fault, Lines};
 
 /// How far a fault can be believed when the file has syntax errors too.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -50,24 +50,29 @@ impl Sink {
         self.list.push((Weight::Missed, span, message.into(), hint.into()));
     }
 
+    pub fn len(&self) -> usize {
+        self.list.len()
+    }
+
     pub fn is_empty(&self) -> bool {
         self.list.is_empty()
     }
 
     /// All faults in the order of the file. Those that only follow from a syntax error are left out.
     pub fn finish(self, source: &str) -> Vec<Fault> {
-        let line_of = |at: usize| position(source, at).0;
+        let index = Lines::new(source);
+        let line_of = |at: usize| index.position(at).0;
         let lines: Vec<usize> = self.of_syntax().map(|span| line_of(span.start)).collect();
         let broken = self.list.iter().any(|(w, ..)| *w == Weight::Broken);
         // After a broken header nobody knows which table the following lines belong to.
         let lost_after = self
             .of_syntax()
-            .filter(|span| line_at(source, span.start).trim_start().starts_with('['))
+            .filter(|span| index.line_at(span.start).trim_start().starts_with('['))
             .map(|span| span.start)
             .min();
         let mut out: Vec<Fault> = Vec::new();
         for (weight, span, message, hint) in self.list {
-            let (line, column) = position(source, span.start);
+            let (line, column) = index.position(span.start);
             let hidden = match weight {
                 Weight::Broken | Weight::Slip => false,
                 Weight::Seen => lines.contains(&line) || lost_after.is_some_and(|at| span.start >= at),
@@ -85,13 +90,4 @@ impl Sink {
     fn of_syntax(&self) -> impl Iterator<Item = &Span> {
         self.list.iter().filter(|(w, ..)| matches!(w, Weight::Broken | Weight::Slip)).map(|(_, span, ..)| span)
     }
-}
-
-fn line_at(source: &str, at: usize) -> &str {
-    let mut at = at.min(source.len());
-    while !source.is_char_boundary(at) {
-        at -= 1;
-    }
-    let from = source.get(..at).and_then(|s| s.rfind('\n')).map_or(0, |i| i + 1);
-    source.get(from..).and_then(|s| s.lines().next()).unwrap_or_default()
 }

@@ -10,7 +10,7 @@ use crate::config::secret::{MaybeSecret, SecretRef};
 use crate::text::parse_duration;
 
 /// A value whose form was checked.
-#[derive(Debug)]
+
 pub enum Val {
     Text(String),
     Int(i64),
@@ -26,14 +26,14 @@ pub enum Val {
 }
 
 /// A value and where it stands.
-#[derive(Debug)]
+
 pub struct Item {
     pub span: Span,
     pub val: Val,
 }
 
 /// A table of which every key is known. Asking for a key marks it as used; a test holds that every declared key is.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Tab {
     /// Its header, or its braces.
     pub span: Span,
@@ -41,6 +41,9 @@ pub struct Tab {
     /// Keys that are in the file with a faulty value.
     pub(super) faulty: BTreeSet<String>,
     used: RefCell<BTreeSet<String>>,
+    /// What declared it; none for maps.
+    #[cfg(test)]
+    pub decl: Option<&'static crate::config::shape::Table>,
 }
 
 impl Tab {
@@ -179,28 +182,27 @@ impl Tab {
         inner.entries().into_iter().filter_map(|(k, item)| Some((k.to_owned(), read(item)?))).collect()
     }
 
-    /// Paths of keys that nothing asked for, below and in this table.
+    /// This table and all below it.
     #[cfg(test)]
-    pub fn unused(&self, at: &str) -> Vec<String> {
-        let mut out = Vec::new();
-        for (key, (_, item)) in &self.keys {
-            let here = format!("{at}.{key}");
-            if !self.used.borrow().contains(key) {
-                out.push(here.clone());
-            }
+    pub fn all<'a>(&'a self, out: &mut Vec<&'a Tab>) {
+        fn of_item<'a>(item: &'a Item, out: &mut Vec<&'a Tab>) {
             match &item.val {
-                Val::Tab(t) => out.extend(t.unused(&here)),
-                Val::List(items) => {
-                    for item in items {
-                        if let Val::Tab(t) = &item.val {
-                            out.extend(t.unused(&here));
-                        }
-                    }
-                }
+                Val::Tab(tab) => tab.all(out),
+                Val::List(items) => items.iter().for_each(|i| of_item(i, out)),
                 _ => {}
             }
         }
-        out
+        out.push(self);
+        self.keys.values().for_each(|(_, item)| of_item(item, out));
+    }
+
+    /// Keys present, and those of them that nothing asked for.
+    #[cfg(test)]
+    pub fn present_and_unused(&self) -> (Vec<&str>, Vec<&str>) {
+        let used = self.used.borrow();
+        let present: Vec<&str> = self.keys.keys().map(String::as_str).collect();
+        let unused = present.iter().filter(|k| !used.contains(**k)).copied().collect();
+        (present, unused)
     }
 }
 

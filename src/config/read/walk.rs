@@ -43,6 +43,10 @@ fn syntax(message: &str) -> (String, &'static str) {
 
 fn table(source: &DeTable<'_>, span: Span, decl: &'static Table, sink: &mut Sink) -> Tab {
     let mut out = Tab::new(span.clone());
+    #[cfg(test)]
+    {
+        out.decl = Some(decl);
+    }
     for (name, value) in source.iter() {
         let Some(key) = decl.key(name.get_ref()) else {
             unknown(name, decl, sink);
