@@ -87,6 +87,7 @@ fn a_killed_runner_leaves_a_lost_run_whose_processes_are_ended() {
     assert_eq!(runner::reap(&bench.dir).unwrap(), runner::Reaped::default(), "a living run is left alone");
     signal(pid, libc::SIGKILL);
     wait_gone(pid);
+    wait_until("the lock is free", PATIENCE, || !matches!(bench.look(), Seen::Running { .. }));
     match bench.look() {
         Seen::Lost { why, compensation: None, .. } => assert!(why.contains("killed"), "{why}"),
         other => panic!("{other:?}"),
@@ -141,6 +142,8 @@ fn killed_at_any_moment_a_run_is_accounted_for_and_executed_at_most_once() {
         std::thread::sleep(Duration::from_micros(seed % 60_000));
         signal(pid, libc::SIGKILL);
         wait_gone(pid);
+        // A child between fork and exec holds the lock for a moment longer than its parent lives.
+        wait_until("the lock is free", PATIENCE, || !matches!(bench.look(), Seen::Running { .. }));
         let seen = bench.look();
         match &seen {
             Seen::Unclaimed => assert!(count(&home).is_empty(), "round {round}"),
