@@ -1,8 +1,25 @@
-fn main() -> std::process::ExitCode {
+//! mayday: parse, install error reports, dispatch.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use mayday::cli::{Cli, Cmd, Failure};
+
+fn main() -> ExitCode {
+    // A runner is started thousands of times and must be small and quick: nothing else is set up for it.
     let mut args = std::env::args_os().skip(1);
-    // First of all, while this process has one thread: a runner forks.
-    if args.next().is_some_and(|arg| arg == "runner") {
+    if args.next().is_some_and(|a| a == "runner") {
         return mayday::runner::main(args);
     }
-    std::process::ExitCode::SUCCESS
+    let _ = color_eyre::config::HookBuilder::default().display_env_section(false).install();
+    mayday::sys::tls::install_provider();
+    let cli = Cli::parse();
+    let status = matches!(cli.command, Some(Cmd::Status));
+    match mayday::dispatch::run(cli) {
+        Ok(code) => ExitCode::from(code),
+        Err(Failure { code, text }) => {
+            eprintln!("mayday: {text}");
+            ExitCode::from(if status && code < 64 { mayday::cli::exit::STATUS_FAILED } else { code })
+        }
+    }
 }

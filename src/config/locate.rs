@@ -155,3 +155,20 @@ pub fn state_dir_of(system: &str, configured: Option<&Path>, env: &Env) -> PathB
     let system = if matches!(system.as_str(), "" | "." | "..") { "default".to_owned() } else { system };
     below.join("mayday").join(system)
 }
+
+/// The folder of the record for a configuration that does not read as a whole: what can still be read of it decides, so
+/// that a typo keeps nobody from the cockpit. `None` when not even the system's name can be read.
+pub fn state_dir_of_broken(path: &Path, env: &Env) -> Option<PathBuf> {
+    let text = std::fs::read_to_string(path).ok()?;
+    let (table, _) = toml::de::DeTable::parse_recoverable(&text);
+    let table = table.get_ref();
+    let text_at = |table_name: &str, key: &str| -> Option<String> {
+        Some(table.get(table_name)?.get_ref().get(key)?.get_ref().as_str()?.to_owned())
+    };
+    let configured = text_at("engine", "state_dir").map(PathBuf::from);
+    let name = text_at("system", "name");
+    if name.is_none() && configured.is_none() && env.mayday_state_dir.is_none() {
+        return None;
+    }
+    Some(state_dir_of(&name.unwrap_or_default(), configured.as_deref(), env))
+}

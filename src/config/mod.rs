@@ -38,7 +38,7 @@ mod value;
 pub use effective::effective;
 pub use fault::{Fault, render};
 pub use load::{digest, load, load_with_source, parse};
-pub use locate::{Candidate, Env, Located, NotFound, find, find_in, state_dir, state_dir_of};
+pub use locate::{Candidate, Env, Located, NotFound, find, find_in, state_dir, state_dir_of, state_dir_of_broken};
 pub use schema::schema;
 pub use secret::{MaybeSecret, SecretRef, resolve};
 pub use secrets::pipe_secrets;

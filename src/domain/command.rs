@@ -124,10 +124,7 @@ impl Command {
             Command::Declare { title, .. } => format!("declare \"{title}\""),
             Command::Acknowledge { .. } => "acknowledge".into(),
             Command::SetSeverity { severity, .. } => format!("set severity {severity}"),
-            Command::SetStatus {
-                status: Status::Resolved,
-                ..
-            } => "resolve".into(),
+            Command::SetStatus { status: Status::Resolved, .. } => "resolve".into(),
             Command::SetStatus { status, .. } => format!("set status {}", status.word()),
             Command::Assign { role, user, .. } => format!("assign {role} to {user}"),
             Command::SetServices { .. } => "change the affected services".into(),
@@ -152,6 +149,8 @@ pub struct Context {
     pub boot_ms: u64,
     pub boot: String,
     pub actor: Actor,
+    /// A fresh unique id, for what the command makes and the outside must recognise when it is repeated.
+    pub fresh: String,
 }
 
 /// Why not, in words a person can act on.
@@ -169,19 +168,11 @@ pub struct Refusal {
 
 impl Refusal {
     pub fn new(reason: impl Into<String>, instead: impl Into<String>) -> Self {
-        Refusal {
-            reason: reason.into(),
-            instead: instead.into(),
-            usage: false,
-        }
+        Refusal { reason: reason.into(), instead: instead.into(), usage: false }
     }
 
     pub fn usage(reason: impl Into<String>, instead: impl Into<String>) -> Self {
-        Refusal {
-            reason: reason.into(),
-            instead: instead.into(),
-            usage: true,
-        }
+        Refusal { reason: reason.into(), instead: instead.into(), usage: true }
     }
 }
 

@@ -5,7 +5,7 @@
 //! Only conclusive results are samples; our own faults say nothing about the service. In a percentile a failure counts as
 //! endless, so that an outage cannot improve it. Samples are never journal entries.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -179,33 +179,50 @@ impl Ring {
 /// The rings of all checks.
 #[derive(Debug, Default)]
 pub struct Samples {
-    rings: HashMap<(Arc<str>, Arc<str>), Ring>,
+    /// By service, then by check; a service has few.
+    rings: HashMap<Arc<str>, Vec<(Arc<str>, Ring)>>,
 }
 
 impl Samples {
     /// Keeps what an observation saw.
     pub fn take(&mut self, o: &Observation) {
-        if Class::of(o.result.outcome).is_some() {
-            let key = (Arc::clone(&o.service), Arc::clone(&o.check));
-            self.rings.entry(key).or_default().push(o.at, &o.result);
+        if Class::of(o.result.outcome).is_none() {
+            return;
+        }
+        let checks = self.rings.entry(Arc::clone(&o.service)).or_default();
+        match checks.iter_mut().find(|(name, _)| *name == o.check) {
+            Some((_, ring)) => ring.push(o.at, &o.result),
+            None => {
+                let mut ring = Ring::default();
+                ring.push(o.at, &o.result);
+                checks.push((Arc::clone(&o.check), ring));
+            }
         }
     }
 
     pub fn ring(&self, service: &str, check: &str) -> Option<&Ring> {
-        self.rings.get(&(Arc::from(service), Arc::from(check)))
+        self.rings
+            .get(service)?
+            .iter()
+            .find(|(name, _)| **name == *check)
+            .map(|(_, ring)| ring)
     }
 
     /// Forgets the checks that `keep` refuses, after a reload.
     pub fn retain(&mut self, mut keep: impl FnMut(&str, &str) -> bool) {
-        self.rings.retain(|(service, check), _| keep(service, check));
+        for (service, checks) in &mut self.rings {
+            checks.retain(|(check, _)| keep(service, check));
+        }
+        self.rings.retain(|_, checks| !checks.is_empty());
     }
 
     /// The samples of `services` (of all when empty) at or after `t`, ordered by moment, then service and check: what is
     /// sealed when an incident is declared.
-    pub fn seal(&self, services: &std::collections::BTreeSet<String>, t: Time) -> Vec<Sealed> {
+    pub fn seal(&self, services: &BTreeSet<String>, t: Time) -> Vec<Sealed> {
         let wanted = |service: &str| services.is_empty() || services.contains(service);
         let mut out: Vec<Sealed> = Vec::new();
-        for ((service, check), ring) in self.rings.iter().filter(|((service, _), _)| wanted(service)) {
+        let all = self.rings.iter().filter(|(service, _)| wanted(service));
+        for (service, (check, ring)) in all.flat_map(|(service, checks)| checks.iter().map(move |c| (service, c))) {
             out.extend(ring.since(t).map(|s| Sealed {
                 service: service.to_string(),
                 check: check.to_string(),

@@ -130,20 +130,14 @@ impl Seed {
     /// From the state alone, as a journal has it.
     pub fn new(state: Health, since: Time, down_since: Option<Time>) -> Self {
         let first_fail_at = (state == Health::Down).then(|| down_since.unwrap_or(since));
-        let fails = first_fail_at
-            .map(|since| Streak { count: 1, since })
-            .unwrap_or_default();
+        let fails = first_fail_at.map(|since| Streak { count: 1, since }).unwrap_or_default();
         Seed {
             state,
             since,
             happened_at: first_fail_at.unwrap_or(since),
             first_fail_at,
             observed_at: None,
-            counters: Counters {
-                fails,
-                bad: fails,
-                ..Counters::default()
-            },
+            counters: Counters { fails, bad: fails, ..Counters::default() },
         }
     }
 }
@@ -206,9 +200,7 @@ impl Counters {
     /// The oldest fail that K counts.
     fn first_fail_of_window(&self) -> Time {
         let oldest = (0..WINDOW as usize).rev().find(|i| self.window >> i & 1 == 1);
-        oldest
-            .and_then(|i| self.moments.get(i).copied())
-            .unwrap_or(self.fails.since)
+        oldest.and_then(|i| self.moments.get(i).copied()).unwrap_or(self.fails.since)
     }
 }
 
@@ -296,12 +288,7 @@ impl Machine {
         self.status.observed_at = Some(at);
         self.status.stale = false;
         let change = self.next(result.outcome).map(|(to, happened_at)| {
-            let change = Change {
-                from: self.status.state,
-                to,
-                happened_at,
-                detail: result.detail.clone(),
-            };
+            let change = Change { from: self.status.state, to, happened_at, detail: result.detail.clone() };
             self.enter(to, at, happened_at);
             change
         });
@@ -316,30 +303,18 @@ impl Machine {
             return None;
         }
         let happened_at = self.seen_at.plus(Duration::from_millis(self.rules.stale_after_ms));
-        let why = self
-            .status
-            .last
-            .as_ref()
-            .filter(|l| !l.outcome.is_conclusive() && !l.detail.is_empty());
+        let why = self.status.last.as_ref().filter(|l| !l.outcome.is_conclusive() && !l.detail.is_empty());
         let mut detail = format!("no result for {}", duration(Duration::from_millis(silent)));
         if let Some(last) = why {
             detail.push_str(": ");
             detail.push_str(&last.detail);
         }
-        let change = Change {
-            from: self.status.state,
-            to: Health::Unknown,
-            happened_at,
-            detail,
-        };
+        let change = Change { from: self.status.state, to: Health::Unknown, happened_at, detail };
         let at = self.seen_at.plus(Duration::from_millis(silent));
         // What was under way is too old to confirm anything. Only an outage that was confirmed goes on from where it
         // began, so that its clock does not start over when the next result is a fail again.
         let fails = (self.status.state == Health::Down).then_some(self.counters.fails);
-        self.counters = Counters {
-            fails: fails.unwrap_or_default(),
-            ..Counters::default()
-        };
+        self.counters = Counters { fails: fails.unwrap_or_default(), ..Counters::default() };
         self.enter(Health::Unknown, at, happened_at);
         self.status.stale = true;
         self.mark();
@@ -351,12 +326,7 @@ impl Machine {
         if self.status.state == Health::Paused {
             return None;
         }
-        let change = Change {
-            from: self.status.state,
-            to: Health::Paused,
-            happened_at: at,
-            detail: "paused".into(),
-        };
+        let change = Change { from: self.status.state, to: Health::Paused, happened_at: at, detail: "paused".into() };
         self.enter(Health::Paused, at, at);
         self.forget();
         Some(change)
@@ -367,12 +337,7 @@ impl Machine {
         if self.status.state != Health::Paused {
             return None;
         }
-        let change = Change {
-            from: Health::Paused,
-            to: Health::Unknown,
-            happened_at: at,
-            detail: "resumed".into(),
-        };
+        let change = Change { from: Health::Paused, to: Health::Unknown, happened_at: at, detail: "resumed".into() };
         self.enter(Health::Unknown, at, at);
         self.forget();
         Some(change)

@@ -71,6 +71,7 @@ fn judge(name: &str, verb: Verb, json: &str) -> Precondition {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::run::Checked;
 
     // `docker container inspect --format '{{json .State}}'` of Docker 28 (fields shortened).
     const RUNNING: &str = r#"{"Status":"running","Running":true,"Paused":false,"Restarting":false,"OOMKilled":false,"Dead":false,"Pid":4711,"ExitCode":0,"Error":"","StartedAt":"2026-11-20T01:02:03.4Z","FinishedAt":"0001-01-01T00:00:00Z","Health":{"Status":"unhealthy","FailingStreak":3,"Log":[]}}"#;
