@@ -170,7 +170,8 @@ async fn silence_ends_with_the_channels_time_limit() {
 
 #[tokio::test]
 async fn the_address_of_a_webhook_never_shows() {
-    let echo = format!("you asked for http://127.0.0.1/services/{TOKEN} with tok-123456789 and signing-key-1 \u{1b}[2J");
+    let echo = format!("you asked for http://127.0.0.1/services/{TOKEN} \u{1b}[2J");
+    let told = "tok-123456789 is not signing-key-1";
     let elsewhere = HttpScript::start(vec![Answer::ok("ok")]);
     let long = format!("{}{}", "services/T0000/B0000/XyzzyPlughSecret99 ".repeat(101), "x".repeat(4000));
     for answer in [
@@ -183,7 +184,9 @@ async fn the_address_of_a_webhook_never_shows() {
         Answer::hang(),
     ] {
         let server = HttpScript::start(vec![answer.clone()]);
-        for sender in [slack(hook(&server), SECOND), webhook(hook(&server), SECOND)] {
+        server.route("/told", vec![Answer::status(400).body(told)]);
+        let told = webhook(server.url("/told"), SECOND);
+        for sender in [slack(hook(&server), SECOND), webhook(hook(&server), SECOND), told] {
             let attempt = send(&sender).await;
             let shown = format!("{attempt:?} {sender:?}");
             for secret in ["XyzzyPlugh", "B0000", "tok-123456789", "signing-key-1", "\u{1b}"] {
