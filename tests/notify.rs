@@ -120,7 +120,7 @@ async fn slack_answers_and_what_they_mean() {
         (vec![Answer::status(408)], Retrying, "408", 1),
         (vec![Answer::cut()], Retrying, "no answer from 127.0.0.1", 1),
         // Head and status are there, the body breaks off before "ok": not known to be taken.
-        (vec![Answer::ok("ok").cut_after(42)], Retrying, "ok", 1),
+        (vec![Answer::ok("ok").cut_after(45)], Retrying, "not Slack's", 1),
         (vec![Answer::raw("SSH-2.0-OpenSSH_9.2\r\n")], Retrying, "no answer from 127.0.0.1", 1),
         (vec![Answer::status(400).body("invalid_blocks"), Answer::ok("ok")], Accepted, "blocks refused", 2),
         (vec![Answer::status(400).body("msg_blocks_too_long"), Answer::status(400).body("no_text")], Refused, "no_text", 2),
