@@ -400,15 +400,6 @@ pub enum JournalCmd {
         #[arg(long, value_name = "DIR")]
         dir: Option<PathBuf>,
     },
-    /// Destroy the text of one entry that holds a leaked secret; the chain still verifies.
-    Redact {
-        seq: u64,
-        #[arg(long)]
-        why: String,
-        /// Confirm by repeating the seq.
-        #[arg(long, value_name = "SEQ")]
-        confirm: Option<u64>,
-    },
 }
 
 #[derive(Debug, Subcommand)]

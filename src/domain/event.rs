@@ -82,6 +82,8 @@ events! {
     "journal.gap" => JournalGap { since: Time, until: Time, kept: u64, lost: u64, why: String }
     /// A part of the journal failed its verification.
     "journal.damaged" => JournalDamaged { part: String, line: u64, why: String }
+    /// The payload of the entry `seq` is blanked in the record; its digest stays, so that the chain still verifies.
+    "entry.redacted" => EntryRedacted { seq: u64, why: String }
     /// A configuration came into force.
     "config.loaded" => ConfigLoaded { digest: String, source: String, catalog: Catalog }
     /// A configuration was refused; the one before stays in force.

@@ -262,6 +262,7 @@ fn sentence(event: &Event) -> (Level, String) {
                 ),
             )
         }
+        Event::EntryRedacted(e) => (Warn, format!("entry {} was redacted{}", e.seq, because(&e.why))),
         Event::CommandRefused(e) => (Detail, format!("refused: {}{}", e.asked, because(&e.reason))),
         Event::Unknown { kind, payload } => (Detail, format!("{kind} {payload}")),
     }

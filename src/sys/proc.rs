@@ -134,7 +134,8 @@ impl Cmd {
     }
 }
 
-const KEPT: [&str; 6] = ["PATH", "HOME", "LANG", "TZ", "USER", "LOGNAME"];
+/// `MAYDAY_RUNNER` names the run that a tool belongs to, so that it can be found when the runner was killed.
+const KEPT: [&str; 7] = ["PATH", "HOME", "LANG", "TZ", "USER", "LOGNAME", "MAYDAY_RUNNER"];
 
 /// How a command ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -331,7 +332,7 @@ pub async fn run(cmd: Cmd) -> Outcome {
 }
 
 /// Waits until the process has ended without reaping it.
-async fn exited(pid: Option<i32>) {
+pub async fn exited(pid: Option<i32>) {
     let Some(pid) = pid.and_then(Pid::from_raw) else { return };
     if let Ok(fd) = pidfd_open(pid, PidfdFlags::NONBLOCK) {
         // SAFETY: the AsyncFd owns the descriptor, which stays open and the same until both are dropped together.
@@ -365,7 +366,9 @@ impl<R: AsyncRead + Unpin> Stream<R> {
 
     /// Takes what is there; never returns once the stream has ended. Safe to drop at any await.
     async fn pump(&mut self) {
-        let Some(from) = &mut self.from else { return std::future::pending().await };
+        let Some(from) = &mut self.from else {
+            return std::future::pending().await;
+        };
         match from.read(&mut self.buffer).await {
             Ok(n) if n > 0 => self.kept.push(self.buffer.get(..n).unwrap_or_default(), self.keep),
             Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
