@@ -94,8 +94,11 @@ pub fn execute(dsn: &str, statement: &str) -> io::Result<()> {
         let conn = loop {
             match pg::connect(&target, Duration::from_secs(2)).await {
                 Ok(conn) => break conn,
-                Err(e) if begun.elapsed() > Duration::from_secs(10) => return Err(io::Error::other(e.to_string())),
-                Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+                Err(pg::PgError::Refused { .. } | pg::PgError::Recovering(..) | pg::PgError::TimedOut(_))
+                    if begun.elapsed() < Duration::from_secs(10) =>
+                { tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+                Err(e) => return Err(io::Error::other(e.to_string())),
             }
         };
         conn.client.batch_execute(statement).await.map_err(|e| io::Error::other(pg::PgError::from(e).to_string()))
@@ -104,7 +107,7 @@ pub fn execute(dsn: &str, statement: &str) -> io::Result<()> {
 
 /// The database of the shop, with something to lose.
 pub fn fill(server: &Server) -> io::Result<()> {
-    let maintenance = server.dsn.replace("/shop", "/postgres");
+    let maintenance = format!("postgresql://shop@127.0.0.1:{}/postgres", server.port);
     execute(&maintenance, "create database shop")?;
     execute(
         &server.dsn,
