@@ -139,7 +139,27 @@ pub(super) fn blank_secrets(source: &str) -> String {
         }
     }
     // Whole values are replaced, so no character is cut; should one be, the picture is dropped rather than the secret shown.
-    String::from_utf8(bytes).unwrap_or_default()
+    harmless(&String::from_utf8(bytes).unwrap_or_default())
+}
+
+/// Without characters that a terminal obeys, each replaced by marks of as many bytes.
+fn harmless(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut buffer = [0; 4];
+    for c in text.chars() {
+        let mark = match c {
+            '\n' | '\t' | ' '..='~' => "",
+            '\r' => " ",
+            _ if clean(c.encode_utf8(&mut buffer)) == *c.encode_utf8(&mut [0; 4]) => "",
+            _ => ["", ".", "·", "·.", "··"].get(c.len_utf8()).copied().unwrap_or(""),
+        };
+        if mark.is_empty() {
+            out.push(c);
+        } else {
+            out.push_str(mark);
+        }
+    }
+    out
 }
 
 /// Quoted text that by its line alone may be a secret: by its key, or because it is an address with one in it.

@@ -10,7 +10,10 @@ use crate::{good, meaning, nowhere, repo, shipped};
 
 fn example(name: &str) -> Config {
     let path = repo(&format!("config/examples/{name}.toml"));
-    config::load_with_source(&path).unwrap_or_else(|(faults, text)| panic!("{}", config::render(&faults, &text, false)))
+    let loaded = config::load_with_source(&path);
+    loaded
+        .map(|(config, _)| config)
+        .unwrap_or_else(|(faults, text)| panic!("{}", config::render(&faults, &text, false)))
 }
 
 fn minutes(m: u64) -> Option<Duration> {

@@ -348,7 +348,7 @@ fn colour_is_only_there_when_asked_for() {
 
 #[test]
 fn text_from_the_file_reaches_the_terminal_harmless() {
-    let text = "[system]\nname = \"shop\"\n\"\\u001b]0;owned\\u0007\" = 1\nenvironment = 'a\u{202e}b'\n# \u{202e}\u{9b}2J\nx=1";
+    let text = "[system]\nname = \"shop\"\n\"\\u001b]0;owned\\u0007\" = 1\nenvironment = 'a\u{202e}b\u{9b}2J'\n# \u{202e}\u{9b}2J\nx=1";
     let faults = config::parse(text, nowhere()).unwrap_err();
     let shown =
         format!("{}{}", config::render(&faults, text, false), faults.iter().map(Fault::to_string).collect::<String>());

@@ -141,15 +141,9 @@ fn the_digest_says_whether_a_save_changed_anything() {
 fn a_secret_in_the_open_needs_a_file_that_others_cannot_read() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("a.toml");
-    let text = format!(
-        "{}[[service]]\nname = \"db\"\n[service.postgres]\ndsn = \"postgres://u:sekrit1@h/db\"\n\
-         [[service.postgres]]\n",
-        named("shop")
-    )
-    .replace("[service.postgres]\ndsn", "[[service.postgres]]\ndsn")
-    .replace("[[service.postgres]]\n\u{0}", "");
-    let text = text.trim_end_matches("[[service.postgres]]\n").to_owned()
-        + "[[service.redis]]\nurl = \"redis://h\"\npassword = \"sekrit2\"\n\
+    let text = named("shop")
+        + "[[service]]\nname = \"db\"\n[[service.postgres]]\ndsn = \"postgres://u:sekrit1@h/db\"\n\
+           [[service.redis]]\nurl = \"redis://h\"\npassword = \"sekrit2\"\n\
            [[service.http]]\nurl = \"https://h/?token=sekrit3\"\nheaders = { Authorization = \"Bearer sekrit4\", Accept = \"text/plain\" }\n\
            [[service.exec]]\nrun = [\"/bin/true\"]\nenv = { API_TOKEN = \"sekrit5\", LANG = \"C\" }\n\
            [[channel]]\nname = \"c\"\nslack = { webhook = \"https://hooks.slack.com/services/sekrit6\" }\n";

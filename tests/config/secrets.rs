@@ -186,6 +186,24 @@ fn checks_travel_in_plans_without_their_secrets() {
     assert_eq!(secrets, wanted);
 }
 
+#[tokio::test]
+async fn what_is_kept_for_a_restart_holds_no_secret_and_reads_back() {
+    let (text, values) = planted();
+    let config = good(&text);
+    let kept = config::keepable(&config);
+    assert!(values.iter().all(|v| !kept.contains(v.as_str())), "{kept}");
+    let again = good(&kept);
+    assert_eq!(again.secret_refs().len(), config.secret_refs().len());
+    for (place, secret) in again.secret_refs() {
+        let error = resolve(&secret, SOON).await.unwrap_err();
+        assert!(error.contains("is not kept"), "{place}: {error}");
+    }
+    // Without secrets in the file nothing is lost.
+    let (_, text) = crate::shipped().swap_remove(0);
+    let config = good(&text);
+    assert_eq!(crate::meaning(good(&config::keepable(&config))), crate::meaning(config));
+}
+
 /// What is resolved from a file with open permissions is masked like any other.
 #[tokio::test]
 async fn listed_secrets_make_a_mask() {
