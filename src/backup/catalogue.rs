@@ -421,6 +421,9 @@ impl Keeper {
         let now = Instant::now();
         let wall = self.now();
         let mut sleep = LONGEST_SLEEP;
+        if self.reading.is_some() {
+            sleep = sleep.min(self.limits.hang_after * 2);
+        }
         for entry in self.entries.values() {
             match self.lanes.get(&entry.lane) {
                 Some(_) => sleep = sleep.min(self.limits.hang_after / 2),
