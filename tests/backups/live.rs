@@ -72,6 +72,43 @@ async fn a_copy_being_written_is_suspect_and_hides_nothing() {
     catalogue.shutdown().await;
 }
 
+/// Changes inside a folder are not reported, and are looked for all the same before it counts as complete.
+#[tokio::test]
+async fn a_directory_dump_is_not_complete_while_a_file_in_it_grows() {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    let dir = support::scratch();
+    let dump = dir.path().join("2026.dump");
+    std::fs::create_dir(&dump).unwrap();
+    std::fs::write(dump.join("toc.dat"), b"PGDMP").unwrap();
+    let mut backup = set("pg", dir.path(), "*.dump");
+    files(&mut backup).folders = true;
+    files(&mut backup).settle = Some(Duration::from_millis(600));
+    let (done, stop) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+    let writer = std::thread::spawn({
+        let (file, stop, done) = (dump.join("4012.dat"), stop.clone(), done.clone());
+        move || {
+            let mut file = std::fs::File::create(file).unwrap();
+            while !stop.load(Ordering::SeqCst) {
+                file.write_all(b"row\n").unwrap();
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            done.store(true, Ordering::SeqCst);
+        }
+    });
+    let (catalogue, mut rx) = start(&[backup]);
+    let mut looks = std::collections::BTreeSet::new();
+    while looks.len() < 5 {
+        let report = until(&mut rx, "looks", |r| r.scanned_at.is_some()).await;
+        assert!(report.judged.writing, "{}", report.judged.detail);
+        looks.insert(report.scanned_at);
+    }
+    stop.store(true, Ordering::SeqCst);
+    until(&mut rx, "complete", |r| !r.judged.writing).await;
+    assert!(done.load(Ordering::SeqCst));
+    writer.join().unwrap();
+    catalogue.shutdown().await;
+}
+
 #[tokio::test]
 async fn a_cut_off_copy_is_found_by_reading_it() {
     let dir = support::scratch();
