@@ -1,11 +1,13 @@
 //! Health: what a probe can say, and the states a service can be in.
 //!
-//! The state machine that turns results into confirmed states stands in [`machine`].
+//! The state machine that turns results into confirmed states stands in [`machine`], what checks mean for services and
+//! services for one another in [`board`].
 
 use serde::{Deserialize, Serialize};
 
 use super::time::Time;
 
+pub mod board;
 pub mod machine;
 
 /// The confirmed state of a check or a service: exactly one.
@@ -68,6 +70,8 @@ pub enum Reason {
     TimeoutHeaders,
     TimeoutBody,
     TimeoutQuery,
+    /// Of a command, or in no phase that is worth naming.
+    Timeout,
     TlsExpired,
     TlsNotYet,
     TlsUntrusted,
@@ -102,6 +106,7 @@ impl Reason {
             Reason::TimeoutHeaders => "timed out, no answer",
             Reason::TimeoutBody => "timed out in body",
             Reason::TimeoutQuery => "query timed out",
+            Reason::Timeout => "timed out",
             Reason::TlsExpired => "certificate expired",
             Reason::TlsNotYet => "certificate not yet valid",
             Reason::TlsUntrusted => "certificate untrusted",

@@ -179,10 +179,11 @@ pub fn read_to_end_check_until(
     path: &Path,
     progress: &mut dyn FnMut(u64) -> ControlFlow<()>,
 ) -> Result<Decoded, ArchiveError> {
-    let mut file = File::open(path)?;
-    if file.metadata()?.is_dir() {
-        return Err(ArchiveError::Io(io::Error::from(io::ErrorKind::IsADirectory)));
+    // Asked before opening, which would wait for ever on a named pipe.
+    if !std::fs::metadata(path)?.is_file() {
+        return Err(ArchiveError::Io(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file")));
     }
+    let mut file = File::open(path)?;
     let codec = codec_of(&mut file)?;
     let named = Codec::by_name(path);
     if file.metadata()?.len() == 0 {

@@ -134,7 +134,8 @@ impl Cmd {
     }
 }
 
-const KEPT: [&str; 6] = ["PATH", "HOME", "LANG", "TZ", "USER", "LOGNAME"];
+/// `MAYDAY_RUNNER` names the run that a tool belongs to, so that it can be found when the runner was killed.
+const KEPT: [&str; 7] = ["PATH", "HOME", "LANG", "TZ", "USER", "LOGNAME", "MAYDAY_RUNNER"];
 
 /// How a command ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -331,7 +332,7 @@ pub async fn run(cmd: Cmd) -> Outcome {
 }
 
 /// Waits until the process has ended without reaping it.
-async fn exited(pid: Option<i32>) {
+pub async fn exited(pid: Option<i32>) {
     let Some(pid) = pid.and_then(Pid::from_raw) else { return };
     if let Ok(fd) = pidfd_open(pid, PidfdFlags::NONBLOCK) {
         // SAFETY: the AsyncFd owns the descriptor, which stays open and the same until both are dropped together.

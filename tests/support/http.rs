@@ -180,14 +180,17 @@ impl HttpScript {
                 state.accepted.fetch_add(1, Ordering::SeqCst);
                 lock(&state.connections).extend(stream.try_clone());
                 let (state, tls) = (state.clone(), tls.clone());
-                std::thread::spawn(move || match tls {
-                    None => serve(&state, &mut BufReader::new(&stream), &stream),
-                    Some(config) => {
-                        let Ok(session) = rustls::ServerConnection::new(config) else { return };
-                        let both = Both(Arc::new(Mutex::new(rustls::StreamOwned::new(session, &stream))));
-                        serve(&state, &mut BufReader::new(both.clone()), both);
-                        let _ = stream.shutdown(Shutdown::Both);
+                std::thread::spawn(move || {
+                    match tls.map(rustls::ServerConnection::new) {
+                        None => serve(&state, &mut BufReader::new(&stream), &stream),
+                        Some(Ok(session)) => {
+                            let both = Both(Arc::new(Mutex::new(rustls::StreamOwned::new(session, &stream))));
+                            serve(&state, &mut BufReader::new(both.clone()), both);
+                        }
+                        Some(Err(_)) => {}
                     }
+                    // Closing alone is not enough: the copy kept for the end of the server holds it open.
+                    let _ = stream.shutdown(Shutdown::Both);
                 });
             }
         });

@@ -127,7 +127,6 @@ impl Postgres {
         set("port", &self.port.to_string());
         set("unix_socket_directories", &self.dir.path().display().to_string());
         set("shared_buffers", "16MB");
-        set("max_connections", "60");
         set("jit", "off");
         // No files in /dev/shm that a killed server would leave.
         set("dynamic_shared_memory_type", "mmap");

@@ -136,7 +136,9 @@ fn damage_and_garbage_are_corrupt() {
 #[test]
 fn a_file_that_cannot_be_read_is_not_called_corrupt() {
     let dir = tempfile::tempdir().unwrap();
-    for path in [dir.path().join("none.gz"), dir.path().to_path_buf()] {
+    let pipe = dir.path().join("pipe.gz");
+    rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+    for path in [dir.path().join("none.gz"), dir.path().to_path_buf(), pipe] {
         let found = read_to_end_check(&path, &mut |_| {});
         assert!(matches!(found, Err(ArchiveError::Io(_))), "{found:?}");
     }

@@ -361,7 +361,9 @@ fn percent_decode(text: &str) -> Result<String, DsnError> {
             continue;
         }
         let digit = |b: Option<u8>| b.and_then(|b| char::from(b).to_digit(16));
-        let (Some(high), Some(low)) = (digit(bytes.next()), digit(bytes.next())) else { return Err(bad()) };
+        let (Some(high), Some(low)) = (digit(bytes.next()), digit(bytes.next())) else {
+            return Err(bad());
+        };
         out.push((high * 16 + low) as u8);
     }
     String::from_utf8(out).map_err(|_| bad())
@@ -443,6 +445,10 @@ fn driver_complaint(e: &tokio_postgres::Error) -> String {
 fn endpoints_of(config: &Config) -> Result<Vec<Endpoint>, DsnError> {
     let (hosts, addresses, ports) = (config.get_hosts(), config.get_hostaddrs(), config.get_ports());
     let count = hosts.len().max(addresses.len());
+    // Such a host is the rest of a password, and would be shown in every message.
+    if hosts.iter().any(|h| matches!(h, Host::Tcp(name) if name.contains('@'))) {
+        return Err(DsnError("it has two @: one that belongs to the password is written %40".to_owned()));
+    }
     let fits = |n: usize| n == count || n == 0;
     if !fits(hosts.len()) || !fits(addresses.len()) || (ports.len() > 1 && ports.len() != count) {
         return Err(DsnError("it has a different number of hosts, host addresses and ports".to_owned()));

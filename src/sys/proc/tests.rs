@@ -1,4 +1,5 @@
 use super::*;
+use rustix::process::Signal;
 
 fn sh(script: &str) -> Cmd {
     Cmd::new("sh").args(["-c", script])
