@@ -194,8 +194,8 @@ impl Journal {
             return Err(self.give_up("make room for it", e));
         }
         while let Err(e) = write_all(file.as_ref(), bytes, len) {
-            // Half of it may stand there now. It goes first, so that nothing of it can be taken for an entry.
-            let cut = file.set_len(len);
+            // Half of it may stand there now. It goes first, and for good, so that nothing of it comes back as an entry.
+            let cut = file.set_len(len).and_then(|()| file.sync());
             self.reserve.was_cut(len);
             if let Err(cut) = cut {
                 self.failed = Some(format!("cut off what was half written: {cut}"));

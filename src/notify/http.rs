@@ -60,10 +60,16 @@ pub(super) fn address(text: &str, secret: bool, secrets: &Secrets) -> Result<Url
         }
     }
     if secret {
-        secrets.remember(url.path());
-        for part in url.path().split('/').filter(|p| p.len() >= 8) {
-            secrets.remember(part);
+        // Every way in which a far end may repeat it: whole, from any part on, and the long parts alone.
+        for (at, _) in url.path().match_indices('/') {
+            let rest = url.path().get(at..).unwrap_or_default();
+            for known in [rest, rest.trim_matches('/')] {
+                if known.len() >= 12 {
+                    secrets.remember(known);
+                }
+            }
         }
+        url.path().split('/').filter(|p| p.len() >= 12).for_each(|p| secrets.remember(p));
     }
     Ok(url)
 }

@@ -46,6 +46,8 @@ impl Webhook {
         let mut headers = HeaderMap::new();
         for (name, value) in &self.headers {
             let value = secrets.resolve_maybe(value).await?;
+            // "Bearer …": the far end may repeat the second word alone.
+            value.expose_secret().split_whitespace().filter(|w| w.len() >= 8).for_each(|w| secrets.remember(w));
             let (name, value) = header(name, value.expose_secret())?;
             headers.insert(name, value);
         }

@@ -20,6 +20,7 @@ pub fn render(review: &Review<'_>) -> String {
     let lines = timeline::lines(&review.story, review.start());
     page.head();
     page.section("Summary");
+    parts::facts(&mut page);
     page.place(&sections::SUMMARY);
     page.section("Impact");
     parts::impact(&mut page);

@@ -14,6 +14,34 @@ use crate::domain::message::Delivery;
 use crate::domain::run::{RunState, Side, SideRole, Verdict as RunVerdict};
 use crate::text::plural;
 
+/// The incident in a few lines, for whoever writes the summary.
+pub(super) fn facts(page: &mut Page<'_, '_>) {
+    let review = page.review;
+    let story = &review.story;
+    let mut lines = Vec::new();
+    let how = if story.source == "human" { String::new() } else { format!(" by the trigger {}", page.say(&story.source)) };
+    let severity = story.severities.iter().map(|(_, s)| *s).min().map_or("", |s| s.name());
+    lines.push(format!("Declared{how} at {}, worst severity {severity} {}", utc(story.declared.at), brackets(&[story.declared.seq])));
+    for s in review.measures.services.iter().filter(|s| !s.intervals.is_empty()) {
+        let total = s.total_ms.map_or_else(|| "not recorded".to_owned(), ms);
+        let objective = match s.verdict {
+            Verdict::None => String::new(),
+            v => format!(", RTO {}", verdict(v)),
+        };
+        let name = page.say(&s.service);
+        lines.push(format!("{name} was down for {total}{objective} {}", brackets(&s.entries)));
+    }
+    for name in ["ttd", "tta", "ttm", "ttr", "cost"] {
+        if let Some(m) = review.measures.get(name) {
+            lines.push(format!("{}: {} {}", m.label, value(m), brackets(&m.entries)));
+        }
+    }
+    for line in lines {
+        page.line(&format!("- {}", line.trim_end()));
+    }
+    page.line("");
+}
+
 pub(super) fn impact(page: &mut Page<'_, '_>) {
     let review = page.review;
     page.table(&["Service", "Tier", "Down", "When", "From"]);

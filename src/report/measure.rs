@@ -101,7 +101,7 @@ impl Measure {
             (Some(a), Some(b)) => {
                 let mut m = Measure::new(name, label, Value::Ms(b.at.ms_since(a.at)));
                 (m.from, m.to) = (Some(a.at), Some(b.at));
-                m.entries = vec![a.seq, b.seq];
+                m.entries = vec![a.seq.min(b.seq), a.seq.max(b.seq)];
                 m.entries.dedup();
                 m
             }

@@ -7,6 +7,10 @@ use crate::domain::Time;
 use crate::domain::event::{Entry, Event};
 use crate::domain::timeline::{Level, Row, row};
 
+/// Families of kinds that happen to the system, whichever incident is open.
+const OF_THE_SYSTEM: [&str; 9] =
+    ["engine", "clock", "host", "journal", "config", "health", "service", "backup", "entry"];
+
 /// One row of the story.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Line {
@@ -41,8 +45,9 @@ fn line(story: &Story<'_>, entry: &Entry, from: Time) -> Option<Line> {
     let own = entry.incident.as_deref() == Some(story.id.as_str())
         || of_run
         || matches!(&entry.event, Event::MessageAttempted(e) if story.messages.iter().any(|m| m.id == e.message));
-    // What belongs to another incident is told there.
-    let around = entry.incident.is_none() && entry.at >= from && of_the_system(&entry.event);
+    // What people did for another incident is told there.
+    let kind = entry.event.kind().split('.').next().unwrap_or_default();
+    let around = entry.at >= from && OF_THE_SYSTEM.contains(&kind);
     if !own && !around {
         return None;
     }
@@ -51,23 +56,6 @@ fn line(story: &Story<'_>, entry: &Entry, from: Time) -> Option<Line> {
         _ => row.text.clone(),
     };
     Some(Line { row, at, text, own })
-}
-
-const fn of_the_system(event: &Event) -> bool {
-    !matches!(
-        event,
-        Event::NoteAdded(_)
-            | Event::StepTaken(_)
-            | Event::RunRequested(_)
-            | Event::RunClaimed(_)
-            | Event::RunStarted(_)
-            | Event::RunPhase(_)
-            | Event::RunCancelRequested(_)
-            | Event::RunSide(_)
-            | Event::MessageQueued(_)
-            | Event::MessageAttempted(_)
-            | Event::CommandRefused(_)
-    )
 }
 
 /// `T+00:12:43`, counted from the declaration; `T-00:03:10` before it.
