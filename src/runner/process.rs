@@ -140,6 +140,7 @@ fn execute(options: &Options) -> Result<ExitCode, Refused> {
         let code = if matches!(e, ClaimError::Io(_)) { 1 } else { 3 };
         (code, format!("{e}: nothing was executed"))
     };
+    crate::sys::tls::install_provider();
     let runtime = runtime()?;
     let signals = runtime.block_on(async { Signals::catch() });
     let _lock = RunLock::take(&dir.join(LOCK), PATIENCE).map_err(refused)?;
@@ -213,6 +214,7 @@ fn compensate(options: &Options) -> Result<ExitCode, Refused> {
         return Ok(ExitCode::SUCCESS);
     };
     let sink = Arc::new(RunSink::new(dir, hand::mask(&secrets), Output::reopen(dir, options.output_limit)));
+    crate::sys::tls::install_provider();
     let result = runtime()?.block_on(async {
         let deadline = Instant::now() + Duration::from_secs(60);
         Work::new(dir.to_path_buf(), plan, secrets, sink.clone(), Stop::default(), deadline).compensate(&what).await
