@@ -144,7 +144,11 @@ fn a_restored_copy_is_held_against_its_rpo() {
     assert!(beside.note.contains("never put live") && beside.note.contains("after the onset"), "{}", beside.note);
     // A test restore loses nothing, a failed one restored nothing.
     assert!(m.get("rpo.run7").is_none() && m.get("rpo.run8").is_none());
-    golden("restored", &told, Extra { head: Some("9f3a12cd77"), samples: Some(incidents::SAMPLES), ..Extra::default() });
+    golden(
+        "restored",
+        &told,
+        Extra { head: Some("9f3a12cd77"), samples: Some(incidents::SAMPLES), ..Extra::default() },
+    );
 }
 
 #[test]

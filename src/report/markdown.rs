@@ -110,19 +110,16 @@ impl Page<'_, '_> {
         let catalog = story.catalog_at(story.declared.seq).map(|(_, c)| c);
         let title = format!("# {}: {}\n", self.say(&story.id), self.say(&story.title));
         self.line(&title);
-        let severities: Vec<String> = story.severities.iter().map(|(m, s)| format!("{s} ({})", cite(&[m.seq]))).collect();
+        let severities: Vec<String> =
+            story.severities.iter().map(|(m, s)| format!("{s} ({})", cite(&[m.seq]))).collect();
         let status = story.statuses.last().map_or("", |(_, s, _)| s.word());
         let system = match catalog {
             Some(c) if c.environment.is_empty() => self.say(&c.system),
             Some(c) => format!("{} ({})", self.say(&c.system), self.say(&c.environment)),
             None => "not recorded".into(),
         };
-        let declared = format!(
-            "{} by {} ({})",
-            utc(story.declared.at),
-            self.say(&story.declared_by),
-            cite(&[story.declared.seq])
-        );
+        let declared =
+            format!("{} by {} ({})", utc(story.declared.at), self.say(&story.declared_by), cite(&[story.declared.seq]));
         let head = self.review.extra.head.map(|h| format!(", head {}", self.say(h))).unwrap_or_default();
         let record = format!("up to entry {}{head}", story.last.seq);
         self.table(&["", ""]);
