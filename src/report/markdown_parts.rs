@@ -190,7 +190,10 @@ pub(super) fn objectives(page: &mut Page<'_, '_>) {
     }
     let restores: Vec<_> = review.measures.all.iter().filter(|m| m.name.starts_with("rpo.")).collect();
     for m in &restores {
-        let said = if m.verdict == Verdict::None { "no RPO is configured".into() } else { verdict(m.verdict) };
+        let said = match m.verdict {
+            Verdict::None => "no RPO is configured".into(),
+            v => verdict(v),
+        };
         let label = page.say(&m.label);
         page.row(&[&label, &value(m), &said, &cite(&m.entries)]);
     }

@@ -41,6 +41,8 @@ pub enum Verdict {
     Undecided {
         limit_ms: i64,
     },
+    /// A copy that never went live, or did not stay: nothing was lost by it.
+    NotLive,
 }
 
 impl Verdict {
@@ -54,13 +56,14 @@ impl Verdict {
         }
     }
 
-    /// `met`, `missed`, `undecided`, or nothing.
+    /// `met`, `missed`, `undecided`, `not live`, or nothing.
     pub const fn word(&self) -> &'static str {
         match self {
             Verdict::None => "",
             Verdict::Met { .. } => "met",
             Verdict::Missed { .. } => "missed",
             Verdict::Undecided { .. } => "undecided",
+            Verdict::NotLive => "not live",
         }
     }
 }
@@ -112,8 +115,8 @@ impl Measure {
                 m.entries.dedup();
                 m
             }
-            (None, _) => Measure::missing(name, label, format!("{} was not recorded", from.0)),
-            (_, None) => Measure::missing(name, label, format!("{} was not recorded", to.0)),
+            (None, _) => Measure::missing(name, label, format!("{} is not on record", from.0)),
+            (_, None) => Measure::missing(name, label, format!("{} is not on record", to.0)),
         }
     }
 
@@ -245,24 +248,34 @@ fn timing(out: &mut Vec<Measure>, story: &Story<'_>, onset: Option<Mark>, interv
     if let Some(m) = out.first_mut().filter(|_| story.onset.is_none() && onset.is_some()) {
         m.note = "from the probes; nobody stated it".into();
     }
-    let mut ttd = Measure::span("ttd", "Time to detect", ("onset", onset), ("detect", detect));
+    let mut ttd = Measure::span("ttd", "Time to detect", ("the onset", onset), ("the first sign", detect));
     if ttd.ms().is_some_and(|ms| ms < 0) {
         ttd.note = "negative: people were faster than the probes".into();
     } else if let Some(ms) = probe_ms(story, onset, intervals).filter(|_| ttd.ms().is_some()) {
         ttd.note = format!("± {}", crate::text::duration(std::time::Duration::from_millis(ms)));
     }
     out.push(ttd);
-    out.push(Measure::span("page_delay", "Time to the first message", ("detect", detect), ("page", page)));
-    let mut tta = Measure::span("tta", "Time to acknowledge", ("detect", detect), ("ack", ack));
+    out.push(Measure::span(
+        "page_delay",
+        "Time to the first message",
+        ("the first sign", detect),
+        ("an accepted message", page),
+    ));
+    let mut tta = Measure::span("tta", "Time to acknowledge", ("the first sign", detect), ("an acknowledgement", ack));
     if let (Some(ms), Some(facts)) = (tta.ms(), severity_facts(story)) {
         tta.verdict = Verdict::of(ms, facts.respond_within_ms, true);
     }
     out.push(tta);
-    out.push(Measure::span("tta_page", "Acknowledged after the first message", ("page", page), ("ack", ack)));
-    out.push(Measure::span("ttm", "Time to mitigate", ("detect", detect), ("mitigate", mitigate)));
-    let mut ttr = Measure::span("ttr", "Time to resolve", ("detect", detect), ("resolve", resolve));
+    out.push(Measure::span(
+        "tta_page",
+        "Acknowledged after the first message",
+        ("an accepted message", page),
+        ("an acknowledgement", ack),
+    ));
+    out.push(Measure::span("ttm", "Time to mitigate", ("the first sign", detect), ("the mitigation", mitigate)));
+    let mut ttr = Measure::span("ttr", "Time to resolve", ("the first sign", detect), ("the resolution", resolve));
     if !story.reopened.is_empty() && ttr.ms().is_some() {
-        ttr.note = format!("to the last resolution; reopened {} times", story.reopened.len());
+        ttr.note = format!("to the last resolution; reopened {}", crate::text::plural(story.reopened.len(), "time"));
         ttr.entries.extend(story.reopened.iter().map(|m| m.seq));
         ttr.entries.sort_unstable();
     }

@@ -139,7 +139,10 @@ pub(super) fn restores(out: &mut Vec<Measure>, story: &Story<'_>, onset: Option<
                 m.entries = vec![run.requested.seq, finish.mark.seq, onset.seq];
                 let configured =
                     story.catalog_at(run.requested.seq).and_then(|(_, c)| c.backups.get(backup)).and_then(|b| b.rpo_ms);
-                m.verdict = Verdict::of(lost, run.plan.rpo_ms.or(configured), true);
+                m.verdict = match (live, undone) {
+                    (Some(_), None) => Verdict::of(lost, run.plan.rpo_ms.or(configured), true),
+                    _ => Verdict::NotLive,
+                };
                 let copy_time = format!("copy {} of {}", copy.id, copy.taken_at);
                 m.note = match (live, undone) {
                     (None, _) => format!("{copy_time}; restored beside the live data, never put live"),

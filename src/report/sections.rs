@@ -31,7 +31,7 @@ pub const DEFINITIONS: &[(&str, &str)] = &[
     ("rto", "downtime of the service against the RTO in force when it went down"),
     (
         "rpo",
-        "onset − time of the copy that was restored, against the RPO of its backup set; writes between the onset and the cut-over are lost besides",
+        "onset − time of the copy that was restored, against the RPO of its backup set where the copy went live and stayed; writes between the onset and the cut-over are lost besides",
     ),
     (
         "cost",

@@ -404,9 +404,12 @@ pub fn restored() -> Told {
     let run3 = restore(&t, "run3", "postgres-wal", "02:30:00", None, false);
     t.run(run3, "02:57:00", "02:58:00", ok.0, ok.1);
     t.run(plan("run4", Work::CutOver { of: "run3".into() }, "cut over"), "02:59:00", "02:59:10", ok.0, ok.1);
-    t.run(plan("run5", Work::Undo { of: "run4".into() }, "undo the cut-over"), "03:00:00", "03:00:10", ok.0, ok.1);
     let run6 = restore(&t, "run6", "postgres-full", "02:48:00", None, false);
     t.run(run6, "03:01:00", "03:02:00", ok.0, ok.1);
+    t.run(plan("run9", Work::CutOver { of: "run6".into() }, "cut over"), "03:02:10", "03:02:20", ok.0, ok.1);
+    t.run(plan("run5", Work::Undo { of: "run9".into() }, "undo the cut-over"), "03:02:30", "03:02:40", ok.0, ok.1);
+    let run10 = restore(&t, "run10", "postgres-full", "02:30:00", None, false);
+    t.run(run10, "03:02:50", "03:02:55", ok.0, ok.1);
     let run7 = restore(&t, "run7", "postgres-full", "02:00:00", None, true);
     t.run(run7, "03:03:00", "03:04:00", ok.0, ok.1);
     let run8 = restore(&t, "run8", "postgres-full", "02:00:00", None, false);
