@@ -96,10 +96,9 @@ impl Mailer {
         let fail = |e: Error| judge(&format!("{place}: "), &e);
         let hello = ClientId::default();
         let first = if s.tls == MailTls::Implicit { self.tls.clone() } else { None };
-        let mut smtp =
-            AsyncSmtpConnection::connect_tokio1((s.host.as_str(), port), Some(timeout), &hello, first, None)
-                .await
-                .map_err(fail)?;
+        let mut smtp = AsyncSmtpConnection::connect_tokio1((s.host.as_str(), port), Some(timeout), &hello, first, None)
+            .await
+            .map_err(fail)?;
         if let (MailTls::Starttls, Some(tls)) = (s.tls, &self.tls) {
             if !smtp.can_starttls() {
                 return Err(Attempt::refused(format!(
@@ -220,9 +219,8 @@ fn raw(name: &'static str, value: &str) -> HeaderValue {
 }
 
 fn html(out: &Outgoing) -> String {
-    let escape = |text: &str| {
-        text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
-    };
+    let escape =
+        |text: &str| text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;");
     format!(
         "<!DOCTYPE html>\n<html><body style=\"font-family:sans-serif\">\n<h2 style=\"margin:0 0 12px\">{}</h2>\n\
          <div style=\"white-space:pre-wrap\">{}</div>\n<hr><p style=\"color:#666;font-size:small\">{}</p>\n</body></html>\n",

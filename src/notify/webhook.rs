@@ -58,8 +58,7 @@ impl Webhook {
         }
         if let Some(secret) = &self.secret {
             let key = secrets.resolve(secret).await?;
-            let (name, value) =
-                header("x-mayday-signature", &sign::signature(key.expose_secret().as_bytes(), &body))?;
+            let (name, value) = header("x-mayday-signature", &sign::signature(key.expose_secret().as_bytes(), &body))?;
             headers.insert(name, value);
         }
         Ok(http::post(client, &url, headers, body, secrets).await?.attempt())
