@@ -256,7 +256,7 @@ fn config(global: &Global, command: &ConfigCmd) -> Result<u8, Failure> {
             ConfigCmd::Schema => false,
         };
         match crate::config::load_with_source(&path) {
-            Ok(config) => {
+            Ok((config, _)) => {
                 if effective {
                     say(&crate::config::effective(&config));
                 } else if global.json {
