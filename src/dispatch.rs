@@ -19,8 +19,9 @@ pub fn run(cli: Cli) -> Result<u8, Failure> {
     match command {
         None => crate::viewer::open(&global, &screen),
         Some(Cmd::Wall { screen, rotate }) => crate::viewer::wall(&global, &screen, rotate),
-        Some(Cmd::Demo { screen, no_servers }) => crate::demo::run(&screen, no_servers),
+        Some(Cmd::Demo { screen, no_servers }) => demo(&screen, no_servers),
         Some(Cmd::Engine(EngineCmd::Run { detached })) => run_engine(&global, detached),
+        Some(Cmd::DemoService { verb, dir, name }) => demo_service(&verb, &dir, &name),
         Some(Cmd::Runner { dir }) => {
             let _ = crate::runner::main([dir.into_os_string()]);
             Ok(0)
@@ -118,6 +119,39 @@ async fn connected(session: &mut Session, command: Cmd) -> Result<u8, Failure> {
         // The others were dispatched before a connection was made.
         _ => Err(Failure::failed("this command needs no engine and was not dispatched")),
     }
+}
+
+/// The sandbox: made, shown, removed. Leaving the viewer removes it.
+fn demo(screen: &crate::cli::args::Screen, no_servers: bool) -> Result<u8, Failure> {
+    eprintln!("mayday demo: making a sandbox …");
+    let sandbox = crate::demo::Sandbox::make(!no_servers)
+        .map_err(|e| Failure::failed(format!("the sandbox could not be made: {e}")))?;
+    for line in &sandbox.about {
+        eprintln!("  {line}");
+    }
+    eprintln!("  all of it in {}; leaving with q removes it", sandbox.dir.display());
+    let global = Global {
+        config: Some(sandbox.config.clone()),
+        state_dir: Some(sandbox.state_dir.clone()),
+        json: false,
+    };
+    // SAFETY: no other thread exists yet; the engine that is started from here reads it.
+    unsafe { std::env::set_var("MAYDAY_SANDBOX", "1") };
+    let left = crate::viewer::open(&global, screen);
+    drop(sandbox);
+    left
+}
+
+fn demo_service(verb: &str, dir: &Path, name: &str) -> Result<u8, Failure> {
+    if verb == "guard" {
+        crate::demo::sandbox::watch_over(dir)?;
+        return Ok(0);
+    }
+    let done = crate::demo::service::run(verb, dir, name).map_err(|e| Failure::failed(e.to_string()))?;
+    if !done.is_empty() {
+        say(&done);
+    }
+    Ok(0)
 }
 
 fn run_engine(global: &Global, detached: bool) -> Result<u8, Failure> {
@@ -222,7 +256,7 @@ fn config(global: &Global, command: &ConfigCmd) -> Result<u8, Failure> {
             ConfigCmd::Schema => false,
         };
         match crate::config::load_with_source(&path) {
-            Ok(config) => {
+            Ok((config, _)) => {
                 if effective {
                     say(&crate::config::effective(&config));
                 } else if global.json {

@@ -215,6 +215,9 @@ pub enum Cmd {
     Man,
     /// Longer explanations: keys, config, journal, restore, trouble.
     Help { topic: Option<String> },
+    /// A service of the sandbox. Started by the demo's own configuration.
+    #[command(hide = true)]
+    DemoService { verb: String, dir: PathBuf, name: String },
     /// Execute one plan. Started by the engine, not by people.
     #[command(hide = true)]
     Runner { dir: PathBuf },

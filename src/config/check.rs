@@ -42,7 +42,9 @@ fn exists(name: &str, services: &BTreeSet<&str>, at: Span, sink: &mut Sink) {
     if services.contains(name) {
         return;
     }
-    let hint = match nearest(name, services.iter().copied()) {
+    // Comparing with every name costs; with so many faults it is another one that has to be found.
+    let near = if sink.len() < 100 { nearest(name, services.iter().copied()) } else { None };
+    let hint = match near {
         Some(near) => format!("did you mean {}?", quoted(near)),
         None if services.is_empty() => "there is no [[service]] yet".into(),
         None => format!("add a [[service]] with name = {}", quoted(name)),

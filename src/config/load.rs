@@ -23,24 +23,26 @@ pub fn digest(bytes: &[u8]) -> String {
 
 /// Reads and checks a file. Errors: every fault in it, in its order, or the one that kept it from being read.
 pub fn load(path: &Path) -> Result<Config, Vec<Fault>> {
-    load_with_source(path).map_err(|(faults, _)| faults)
+    load_with_source(path).map(|(config, _)| config).map_err(|(faults, _)| faults)
 }
 
-/// As [`load`]; the faults come with the text of the file, for [`super::render`].
-pub fn load_with_source(path: &Path) -> Result<Config, (Vec<Fault>, String)> {
+/// As [`load`]; with the text of the file in both cases, for [`super::render`].
+pub fn load_with_source(path: &Path) -> Result<(Config, String), (Vec<Fault>, String)> {
     let whole = |message: String, hint: &str| (vec![Fault::of_file(path, message, hint)], String::new());
-    let opened = std::fs::File::open(path).and_then(|f| Ok((f.metadata()?, f)));
-    let (meta, file) = opened.map_err(|e| {
+    let unopened = |e: std::io::Error| {
         let hint = match e.kind() {
             std::io::ErrorKind::NotFound => "mayday init writes one, mayday demo needs none",
             std::io::ErrorKind::PermissionDenied => "let this user read it",
             _ => "",
         };
         whole(format!("cannot be opened: {e}"), hint)
-    })?;
+    };
+    // Looked at before it is opened: opening a pipe would wait for its writer.
+    let meta = std::fs::metadata(path).map_err(unopened)?;
     if !meta.is_file() {
         return Err(whole("is not a file".into(), "name the .toml file itself"));
     }
+    let file = std::fs::File::open(path).map_err(unopened)?;
     let mut bytes = Vec::new();
     file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(|e| whole(format!("cannot be read: {e}"), ""))?;
     if bytes.len() as u64 > MAX_BYTES {
@@ -61,7 +63,10 @@ pub fn load_with_source(path: &Path) -> Result<Config, (Vec<Fault>, String)> {
         };
         (vec![fault], source)
     })?;
-    checked(&text, path, others_read).map_err(|faults| (faults, text))
+    match checked(&text, path, others_read) {
+        Ok(config) => Ok((config, text)),
+        Err(faults) => Err((faults, text)),
+    }
 }
 
 /// Checks a text as if it stood in the file `path`, which need not exist. Whether others can read it is not looked at.

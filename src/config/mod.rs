@@ -14,6 +14,7 @@
 //! | `lint` | what is allowed and yet hardly meant |
 //! | `effective`, `schema` | what is in force, as TOML; what may be written, as JSON Schema |
 //! | [`fault`] | what is wrong, and its picture |
+//! | [`starter`] | what `mayday init` writes from what it found |
 //! | [`locate`] | which file, which state folder |
 
 mod build;
@@ -30,6 +31,7 @@ mod schema;
 pub mod secret;
 mod secrets;
 mod shape;
+pub mod starter;
 pub mod types;
 mod value;
 
@@ -39,7 +41,8 @@ pub use load::{digest, load, load_with_source, parse};
 pub use locate::{Candidate, Env, Located, NotFound, find, find_in, state_dir, state_dir_of, state_dir_of_broken};
 pub use schema::schema;
 pub use secret::{MaybeSecret, SecretRef, resolve};
-pub use secrets::pipe_secrets;
+pub use secrets::{NOT_KEPT, keepable, pipe_secrets};
+pub use starter::{Survey, starter};
 pub use types::*;
 
 #[cfg(test)]

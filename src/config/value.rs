@@ -21,7 +21,7 @@ macro_rules! formats {
 
 formats! {
     TEXT: "a text", "\"…\"", r"^[^\u0000-\u001f]*$", one_line;
-    LINES: "a text", "\"…\"", r"", any_text;
+    LINES: "a text", "\"…\"", r"^[^\u0000]*$", any_text;
     PLAIN: "a text", "\"…\"", r"^[^\u0000-\u001f]+$", filled_line;
     NAME: "a name", "\"api\"", r"^[^-\s\u0000-\u001f][^\u0000-\u001f]{0,63}$", name;
     SYSTEM_NAME: "a name", "\"shop\"", r"^[^-.\s/\u0000-\u001f][^/\u0000-\u001f]{0,63}$", system_name;
@@ -63,8 +63,8 @@ pub fn quoted(text: &str) -> String {
     format!("\"{}\"", text::clean::clean_to(text, 60))
 }
 
-fn any_text(_: &str) -> Result<(), String> {
-    Ok(())
+fn any_text(t: &str) -> Result<(), String> {
+    if t.contains('\0') { Err("must not hold a zero byte".into()) } else { Ok(()) }
 }
 
 fn one_line(t: &str) -> Result<(), String> {
@@ -432,7 +432,9 @@ pub fn duration_text(d: Duration) -> String {
         return "0s".into();
     }
     let mut out = String::new();
-    for (unit, size) in [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)] {
+    // `26h` is how people say it, and not `1d2h`.
+    let day = if ms >= 2 * 86_400_000 { 86_400_000 } else { u64::MAX };
+    for (unit, size) in [("d", day), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)] {
         if ms >= size {
             out.push_str(&format!("{}{unit}", ms / size));
             ms %= size;

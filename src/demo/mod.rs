@@ -1,9 +1,21 @@
-//! The sandbox.
+//! The sandbox: real services on loopback to break and to repair, in a temporary folder that is gone afterwards.
+//!
+//! Nothing in here is special to the cockpit: it watches, restarts and restores these services by an ordinary
+//! configuration file, with the same panes and commands as production. What only the sandbox has are the actions that
+//! break things. It never touches anything outside its folder and the processes it started.
+//!
+//! | file | is |
+//! | --- | --- |
+//! | [`sandbox`] | making the folder, starting what runs in it, removing it |
+//! | [`service`] | starting, stopping, breaking one service by its pid file |
+//! | [`web`] | the API and the web front end themselves |
+//! | [`servers`] | PostgreSQL and Redis, where their programs are found |
+//! | [`text`] | the configuration file |
 
-use crate::cli::Failure;
-use crate::cli::args::Screen;
+pub mod sandbox;
+pub mod servers;
+pub mod service;
+pub mod text;
+pub mod web;
 
-/// Runs the sandbox.
-pub fn run(_screen: &Screen, _no_servers: bool) -> Result<u8, Failure> {
-    Err(Failure::failed("the sandbox is being built"))
-}
+pub use sandbox::Sandbox;

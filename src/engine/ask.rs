@@ -203,6 +203,7 @@ impl Core {
                 .filter_map(|(n, r)| r.down_since.map(|at| (n.clone(), now.since(at).as_millis() as u64)))
                 .collect(),
             state_dir: self.state_dir.clone(),
+            tool_path: None,
         };
         let inbox = self.inbox.clone();
         tokio::spawn(async move {

@@ -126,7 +126,6 @@ impl Core {
     pub async fn run(mut self, mut inlets: Inlets) -> String {
         let mut tick = tokio::time::interval(Duration::from_secs(1));
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        self.turn().await;
         loop {
             tokio::select! {
                 message = inlets.inbox.recv() => match message {
@@ -269,7 +268,7 @@ impl Core {
 
     /// The end of a turn: disk, answers, effects, picture. Effects may lead to further entries, which go to disk too
     /// before anything comes of them.
-    async fn turn(&mut self) {
+    pub(super) async fn turn(&mut self) {
         for _ in 0..8 {
             self.commit().await;
             self.reconcile();

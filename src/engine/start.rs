@@ -226,6 +226,8 @@ pub async fn start(options: Options) -> Result<Running, StartError> {
             core.reject_config(source, faults);
         }
     }
+    // Whoever asks first is told what is, not an empty picture.
+    core.turn().await;
     let socket = instance.socket().to_owned();
     tokio::spawn(super::server::serve(listener, Arc::clone(&shared), server.clone()));
     if let Some(path) = options.config {

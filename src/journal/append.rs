@@ -52,6 +52,9 @@ pub struct Tended {
     pub unredacted: Option<String>,
 }
 
+/// For each line that is to be written: the head it makes, and its bytes.
+type Written = Vec<(Head, u64)>;
+
 impl Journal {
     /// Puts drafts on record, in their order, with one write and one sync for all of them; returns them as entries once
     /// they are on disk. Errors: none of them is on record then.
@@ -143,7 +146,7 @@ impl Journal {
         self.dir.join(LIVE)
     }
 
-    fn encode(&self, drafts: &[Draft]) -> Result<(Vec<u8>, Vec<(Head, u64)>), AppendError> {
+    fn encode(&self, drafts: &[Draft]) -> Result<(Vec<u8>, Written), AppendError> {
         let unfit = |why: String| AppendError::Unfit {
             path: self.live_path(),
             why,
@@ -194,8 +197,8 @@ impl Journal {
             return Err(self.give_up("make room for it", e));
         }
         while let Err(e) = write_all(file.as_ref(), bytes, len) {
-            // Half of it may stand there now. It goes first, so that nothing of it can be taken for an entry.
-            let cut = file.set_len(len);
+            // Half of it may stand there now. It goes first, and for good, so that nothing of it comes back as an entry.
+            let cut = file.set_len(len).and_then(|()| file.sync());
             self.reserve.was_cut(len);
             if let Err(cut) = cut {
                 self.failed = Some(format!("cut off what was half written: {cut}"));
@@ -370,7 +373,7 @@ impl Journal {
             }
             return Err(err("begin a part after")(e));
         }
-        let index = std::mem::replace(&mut self.live.index, PartIndex::new());
+        let index = std::mem::replace(&mut self.live.index, PartIndex::empty());
         // Both only save time and space later on.
         let _ = parts::save_index(storage.as_ref(), &dir, &name, &index);
         let _ = storage.remove(&dir.join(parts::index_name(LIVE)));
@@ -380,7 +383,7 @@ impl Journal {
         self.live = Live {
             file,
             id: meta.id,
-            index: PartIndex::new(),
+            index: PartIndex::empty(),
         };
         self.reserve = reserve;
         self.rotate_at = self.options.rotate_bytes;

@@ -215,15 +215,13 @@ impl<'a> Line<'a> {
             ));
         }
         match self.fields.salt {
-            Some(salt) => {
-                if Hash64::of(&[salt.as_bytes(), self.payload().as_bytes()]) != self.digest {
-                    return Err(format!("entry {seq} was changed: its digest does not fit its payload"));
-                }
+            Some(salt) if Hash64::of(&[salt.as_bytes(), self.payload().as_bytes()]) != self.digest => {
+                return Err(format!("entry {seq} was changed: its digest does not fit its payload"));
             }
             None if self.redacted_by().is_none() => {
                 return Err(format!("entry {seq} was changed: it has no salt and is not redacted"));
             }
-            None => {}
+            _ => {}
         }
         Ok(())
     }

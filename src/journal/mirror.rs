@@ -353,7 +353,7 @@ fn open_target(storage: &dyn Storage, path: &Path, record: &OnRecord) -> io::Res
 }
 
 fn hash_at(record: &OnRecord, seq: u64) -> io::Result<Option<Head>> {
-    let index = PartIndex::new();
+    let index = PartIndex::empty();
     let live = LiveView {
         name: LIVE,
         file: &record.live,

@@ -59,7 +59,7 @@ pub use open::Opened;
 pub use read::{Entries, Page};
 pub use reader::Reader;
 pub use redact::RedactError;
-pub use verify::{Anchor, Gap, PartReport, Redaction, Report, verify};
+pub use verify::{Anchor, Gap, PartReport, Redaction, Report, verify, verify_with};
 
 use index::PartIndex;
 use lines::{Lines, Place};

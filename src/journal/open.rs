@@ -252,7 +252,7 @@ fn load_live_index(storage: &dyn Storage, dir: &Path, file: &Arc<dyn StoredFile>
 
 impl Scan<'_> {
     fn closed_part(&mut self, part: &Part, start: Place) -> io::Result<()> {
-        let mut index = (start == Place::START).then(PartIndex::new);
+        let mut index = (start == Place::START).then(PartIndex::empty);
         let mut lines = part.lines(start)?;
         while let Some(raw) = lines.next()? {
             self.line(part.name(), &raw, index.as_mut())?;
@@ -273,7 +273,7 @@ impl Scan<'_> {
         start: Place,
         saved: Option<PartIndex>,
     ) -> io::Result<(PartIndex, Option<Healed>)> {
-        let mut index = saved.unwrap_or_else(PartIndex::new);
+        let mut index = saved.unwrap_or_else(PartIndex::empty);
         self.count_from = start.offset;
         let mut lines = Lines::new(file.clone(), index.covered().min(start), end);
         let mut torn = None;

@@ -138,7 +138,7 @@ impl Part {
         let saved = load_index(self.storage.as_ref(), &self.dir, &self.name);
         let index = match saved.filter(|index| fits(index, |place| self.lines(place))) {
             Some(index) => complete(index, |place| self.lines(place))?,
-            None => complete(PartIndex::new(), |place| self.lines(place))?,
+            None => complete(PartIndex::empty(), |place| self.lines(place))?,
         };
         let index = Arc::new(index);
         *kept = Some(index.clone());
@@ -152,7 +152,7 @@ impl Part {
 
     /// Makes the index anew from the part, for when it turned out not to fit.
     pub fn reindex(&self) -> io::Result<Arc<PartIndex>> {
-        let index = complete(PartIndex::new(), |place| self.lines(place))?;
+        let index = complete(PartIndex::empty(), |place| self.lines(place))?;
         self.set_index(index);
         self.index()
     }

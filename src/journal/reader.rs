@@ -26,12 +26,18 @@ impl Reader {
     /// Opens a state folder (or a copy of one), or a single file such as a mirror. Needs the right to read, takes no lock,
     /// changes nothing. Errors: there is nothing to read, or no right to.
     pub fn open(path: &Path) -> Result<Reader, JournalError> {
-        let storage: Arc<dyn Storage> = Arc::new(Disk::default());
-        Reader::open_in(&storage, path).map_err(JournalError::new("read the journal in", path))
+        Reader::open_with(&(Arc::new(Disk::default()) as Arc<dyn Storage>), path)
     }
 
-    pub(super) fn open_in(storage: &Arc<dyn Storage>, path: &Path) -> io::Result<Reader> {
-        if path.is_file() {
+    /// As [`Reader::open`], in a storage of one's own.
+    pub fn open_with(storage: &Arc<dyn Storage>, path: &Path) -> Result<Reader, JournalError> {
+        Reader::look(storage, path).map_err(JournalError::new("read the journal in", path))
+    }
+
+    pub(super) fn look(storage: &Arc<dyn Storage>, path: &Path) -> io::Result<Reader> {
+        if let Err(e) = storage.list(path)
+            && e.kind() == io::ErrorKind::NotADirectory
+        {
             let dir = path.parent().unwrap_or(Path::new("."));
             let name = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
             let (part, unfinished) = Part::snapshot(storage, dir, name)?;

@@ -181,7 +181,7 @@ impl Journal {
                 return Err(e);
             }
         };
-        let index = parts::complete(PartIndex::new(), |place| Ok(Lines::new(file.clone(), place, len)))?;
+        let index = parts::complete(PartIndex::empty(), |place| Ok(Lines::new(file.clone(), place, len)))?;
         let meta = file.meta()?;
         // An index of the old bytes must not outlive them.
         let _ = storage.remove(&self.dir.join(parts::index_name(name)));

@@ -118,8 +118,12 @@ pub enum Anchor {
 /// Verifies the record in a state folder, a copy of one, or a single file such as a mirror. `anchor` is the beginning of
 /// a head, at least 8 hex digits. Errors: the record cannot be read at all, or the anchor is none.
 pub fn verify(path: &Path, anchor: Option<&str>) -> Result<Report, JournalError> {
-    let storage: Arc<dyn Storage> = Arc::new(Disk::default());
-    run(&storage, path, anchor).map_err(JournalError::new("verify the journal in", path))
+    verify_with(&(Arc::new(Disk::default()) as Arc<dyn Storage>), path, anchor)
+}
+
+/// As [`verify`], in a storage of one's own.
+pub fn verify_with(storage: &Arc<dyn Storage>, path: &Path, anchor: Option<&str>) -> Result<Report, JournalError> {
+    run(storage, path, anchor).map_err(JournalError::new("verify the journal in", path))
 }
 
 /// What is gathered on the way and can only be judged at the end.
@@ -134,12 +138,8 @@ struct Gathered {
 
 fn run(storage: &Arc<dyn Storage>, path: &Path, anchor: Option<&str>) -> io::Result<Report> {
     let anchor = anchor.map(read_anchor).transpose()?;
-    let reader = Reader::open_in(storage, path)?;
-    let seen = if path.is_file() {
-        None
-    } else {
-        checkpoint::seen(storage.as_ref(), path)
-    };
+    let reader = Reader::look(storage, path)?;
+    let seen = checkpoint::seen(storage.as_ref(), path);
     let mut report = Report {
         parts: Vec::new(),
         entries: 0,

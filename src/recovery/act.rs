@@ -38,7 +38,7 @@ pub async fn plan(ctx: &PlanContext, work: &Work, name: &str) -> Result<Planned,
     if let Some(dir) = &action.cwd {
         draft.look(look::folder("working folder", dir).await);
     }
-    draft.look(look::program(&action.run, action.cwd.as_deref(), &command.plain_env()).await);
+    draft.look(draft.tools().program(&action.run, action.cwd.as_deref(), &command.plain_env()).await);
     if let Some(warning) = look::arguments(&action.run) {
         draft.look(warning);
     }

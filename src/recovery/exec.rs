@@ -79,7 +79,7 @@ pub struct Ended {
 pub async fn run(command: &Command<'_>, stop: &CancellationToken, out: &mut (dyn FnMut(&[u8]) + Send)) -> Ended {
     let began = Instant::now();
     match start(command) {
-        Ok((child, reader)) => Running { command, child, reader: Some(reader), began }.to_end(stop, out).await,
+        Ok((child, reader)) => Running { command, child, reader: Some(reader), began }.finish(stop, out).await,
         Err((code, why)) => Ended { end: End::NotStarted { code, why }, took: began.elapsed(), left: None },
     }
 }
@@ -92,7 +92,7 @@ struct Running<'a> {
 }
 
 impl Running<'_> {
-    async fn to_end(mut self, stop: &CancellationToken, out: &mut (dyn FnMut(&[u8]) + Send)) -> Ended {
+    async fn finish(mut self, stop: &CancellationToken, out: &mut (dyn FnMut(&[u8]) + Send)) -> Ended {
         let pid = self.child.id().and_then(|id| i32::try_from(id).ok());
         let first = pid.and_then(procs::read);
         let mut buffer = vec![0; 32 << 10];

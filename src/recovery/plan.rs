@@ -38,6 +38,8 @@ pub struct PlanContext {
     pub down_ms: BTreeMap<String, u64>,
     /// The engine's state folder: a restore never goes there.
     pub state_dir: PathBuf,
+    /// Where tools are looked up, in the form of `$PATH`; that of this process when left out.
+    pub tool_path: Option<std::ffi::OsString>,
 }
 
 /// A plan together with where its secrets come from. The values are resolved by the engine when the run starts.

@@ -19,7 +19,7 @@ use super::progress;
 use super::sink::RunSink;
 use super::spawn::OUTPUT_LIMIT;
 use super::status::{Status, StatusFile};
-use super::stop::Stop;
+use super::stop::{Signals, Stop};
 use super::work::Work;
 use crate::domain::run::{RunState, Verdict};
 use crate::sys::clock;
@@ -140,6 +140,9 @@ fn execute(options: &Options) -> Result<ExitCode, Refused> {
         let code = if matches!(e, ClaimError::Io(_)) { 1 } else { 3 };
         (code, format!("{e}: nothing was executed"))
     };
+    crate::sys::tls::install_provider();
+    let runtime = runtime()?;
+    let signals = runtime.block_on(async { Signals::catch() });
     let _lock = RunLock::take(&dir.join(LOCK), PATIENCE).map_err(refused)?;
     Claim::of_this_process().write(dir).map_err(refused)?;
     // A limit on the size of files is a full disk like any other, not a reason to die. Commands get the default back.
@@ -148,11 +151,10 @@ fn execute(options: &Options) -> Result<ExitCode, Refused> {
 
     let file = StatusFile::prepare(dir);
     let sink = Arc::new(RunSink::new(dir, hand::mask(&secrets), Output::new(dir, options.output_limit)));
-    let runtime = runtime()?;
     let mut status = runtime.block_on(async {
         let deadline = Instant::now() + Duration::from_millis(plan.timeout_ms.max(1));
         let stop = Stop::default();
-        tokio::spawn(stop.clone().watch(dir.to_path_buf(), deadline));
+        tokio::spawn(stop.clone().watch(signals, dir.to_path_buf(), deadline));
         Work::new(dir.to_path_buf(), plan, secrets, sink.clone(), stop, deadline).run().await
     });
     let closed = sink.close(dir);
@@ -212,6 +214,7 @@ fn compensate(options: &Options) -> Result<ExitCode, Refused> {
         return Ok(ExitCode::SUCCESS);
     };
     let sink = Arc::new(RunSink::new(dir, hand::mask(&secrets), Output::reopen(dir, options.output_limit)));
+    crate::sys::tls::install_provider();
     let result = runtime()?.block_on(async {
         let deadline = Instant::now() + Duration::from_secs(60);
         Work::new(dir.to_path_buf(), plan, secrets, sink.clone(), Stop::default(), deadline).compensate(&what).await

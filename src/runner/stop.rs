@@ -21,6 +21,27 @@ pub(super) enum Why {
     Time,
 }
 
+/// The signals that this process answers to, caught from the moment this is made.
+#[derive(Debug)]
+pub(super) struct Signals {
+    term: Option<Signal>,
+    int: Option<Signal>,
+    hangup: Option<Signal>,
+}
+
+impl Signals {
+    /// Needs a runtime. Before the claim: a signal that comes just after it must find somebody. Signals that cannot be
+    /// caught are left as they are.
+    pub(super) fn catch() -> Signals {
+        Signals {
+            term: signal(SignalKind::terminate()).ok(),
+            int: signal(SignalKind::interrupt()).ok(),
+            // A handler, not an ignored signal: what is ignored would be ignored by the commands too.
+            hangup: signal(SignalKind::hangup()).ok(),
+        }
+    }
+}
+
 /// The wish to stop, shared by everything that runs.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Stop {
@@ -38,12 +59,9 @@ impl Stop {
         self.token.cancel();
     }
 
-    /// Watches for every reason to stop; returns when one came. Signals that cannot be caught are left as they are.
-    pub(super) async fn watch(self, dir: PathBuf, deadline: Instant) {
-        let mut term = signal(SignalKind::terminate()).ok();
-        let mut int = signal(SignalKind::interrupt()).ok();
-        // A handler, not an ignored signal: what is ignored would be ignored by the commands too.
-        let mut hangup = signal(SignalKind::hangup()).ok();
+    /// Watches for every reason to stop, for as long as the run goes on.
+    pub(super) async fn watch(self, signals: Signals, dir: PathBuf, deadline: Instant) {
+        let Signals { mut term, mut int, mut hangup } = signals;
         let mut look = interval(LOOK);
         let why = loop {
             tokio::select! {

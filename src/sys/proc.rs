@@ -366,9 +366,7 @@ impl<R: AsyncRead + Unpin> Stream<R> {
 
     /// Takes what is there; never returns once the stream has ended. Safe to drop at any await.
     async fn pump(&mut self) {
-        let Some(from) = &mut self.from else {
-            return std::future::pending().await;
-        };
+        let Some(from) = &mut self.from else { return std::future::pending().await };
         match from.read(&mut self.buffer).await {
             Ok(n) if n > 0 => self.kept.push(self.buffer.get(..n).unwrap_or_default(), self.keep),
             Err(e) if e.kind() == io::ErrorKind::Interrupted => {}

@@ -50,6 +50,10 @@ impl Sink {
         self.list.push((Weight::Missed, span, message.into(), hint.into()));
     }
 
+    pub fn len(&self) -> usize {
+        self.list.len()
+    }
+
     pub fn is_empty(&self) -> bool {
         self.list.is_empty()
     }

@@ -21,7 +21,7 @@ pub async fn plan(
         _ => {
             return Err(Refusal::new(
                 format!("no command is configured by which {service} is {}", past(verb)),
-                format!("add `{} = [\"…\"]` to its `control.commands`", verb.word()),
+                format!("add `{} = [\"…\"]` to its `control`", verb.word()),
             ));
         }
     };
@@ -33,7 +33,7 @@ pub async fn plan(
         let mut command = Command::new(argv.iter().cloned(), timeout.unwrap_or(LOCAL));
         command.cwd.clone_from(cwd);
         command.env.clone_from(env);
-        draft.look(look::program(argv, cwd.as_deref(), &command.plain_env()).await);
+        draft.look(draft.tools().program(argv, cwd.as_deref(), &command.plain_env()).await);
         if let Some(warning) = look::arguments(argv) {
             draft.look(warning);
         }

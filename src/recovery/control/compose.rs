@@ -9,7 +9,7 @@ use crate::config::CheckKind;
 use crate::domain::command::Refusal;
 use crate::domain::run::Checked;
 use crate::recovery::plan::draft::{Command, Draft};
-use crate::recovery::plan::look::{self, ask, failed, passed, said, warned};
+use crate::recovery::plan::look::{self, failed, passed, said, warned};
 
 pub async fn plan(
     draft: &mut Draft<'_>,
@@ -33,7 +33,7 @@ pub async fn plan(
     if let Some(dir) = project_dir {
         base.extend(["--project-directory".to_owned(), dir.to_string_lossy().into_owned()]);
     }
-    if program.is_some() && !draft.plan.preconditions.iter().any(|p| p.result == Checked::Failed) {
+    if program.is_some() && !draft.is_blocked() {
         known(draft, &base, project_dir, service).await;
     }
     let tail: &[&str] = match verb {
@@ -48,17 +48,17 @@ pub async fn plan(
 
 /// `docker compose`, else the older `docker-compose`.
 async fn program(draft: &mut Draft<'_>) -> Option<Vec<String>> {
-    let docker = look::tool("docker", "docker-ce-cli and docker-compose-plugin");
+    let docker = draft.tools().tool("docker", "docker-ce-cli and docker-compose-plugin");
     let mut why = "docker is not installed".to_owned();
     if docker.result == Checked::Passed {
-        let answer = ask(&["docker", "compose", "version", "--short"].map(str::to_owned), None).await;
+        let answer = draft.tools().ask(&["docker", "compose", "version", "--short"].map(str::to_owned), None).await;
         if answer.success() {
             draft.look(passed("tool docker compose", format!("version {}", answer.stdout.text().trim())));
             return Some(vec!["docker".to_owned(), "compose".to_owned()]);
         }
         why = said(&answer);
     }
-    let older = look::tool("docker-compose", "docker-compose-plugin");
+    let older = draft.tools().tool("docker-compose", "docker-compose-plugin");
     if older.result == Checked::Passed {
         let detail = format!("docker compose does not work ({why}); docker-compose is used: {}", older.detail);
         draft.look(warned("tool docker compose", detail));
@@ -73,7 +73,7 @@ async fn known(draft: &mut Draft<'_>, base: &[String], dir: Option<&Path>, servi
     let question =
         |extra: &[&str]| -> Vec<String> { base.iter().cloned().chain(extra.iter().map(|a| (*a).to_owned())).collect() };
     let name = format!("service {service}");
-    let answer = ask(&question(&["config", "--services"]), dir).await;
+    let answer = draft.tools().ask(&question(&["config", "--services"]), dir).await;
     if !answer.success() {
         draft.look(failed(name, format!("the compose file does not read: {}", said(&answer))));
         return;
@@ -83,7 +83,7 @@ async fn known(draft: &mut Draft<'_>, base: &[String], dir: Option<&Path>, servi
         draft.look(passed(name, "in the compose file"));
         return;
     }
-    let all = ask(&question(&["--profile", "*", "config", "--services"]), dir).await;
+    let all = draft.tools().ask(&question(&["--profile", "*", "config", "--services"]), dir).await;
     if all.success() && all.stdout.text().lines().any(|line| line.trim() == service) {
         draft.look(passed(name, "in the compose file, behind a profile"));
         return;

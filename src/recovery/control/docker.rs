@@ -6,9 +6,9 @@ use serde::Deserialize;
 use super::{LOCAL, Verb};
 use crate::config::{CheckKind, DockerCheck};
 use crate::domain::command::Refusal;
-use crate::domain::run::{Checked, Precondition};
+use crate::domain::run::Precondition;
 use crate::recovery::plan::draft::{Command, Draft};
-use crate::recovery::plan::look::{self, ask, failed, passed, said, warned};
+use crate::recovery::plan::look::{failed, passed, said, warned};
 
 /// `.State` of `docker container inspect`, as far as it is used.
 #[derive(Debug, Default, Deserialize)]
@@ -30,12 +30,10 @@ struct HealthState {
 
 pub async fn plan(draft: &mut Draft<'_>, verb: Verb, container: &str) -> Result<Option<CheckKind>, Refusal> {
     draft.effects(&format!("{}s container {container}", verb.word()));
-    let tool = look::tool("docker", "docker-ce-cli (or docker.io)");
-    let there = tool.result == Checked::Passed;
-    draft.look(tool);
+    let there = draft.tool("docker", "docker-ce-cli (or docker.io)");
     if there {
         let question = ["docker", "container", "inspect", "--format", "{{json .State}}", container];
-        let answer = ask(&question.map(str::to_owned), None).await;
+        let answer = draft.tools().ask(&question.map(str::to_owned), None).await;
         let name = format!("container {container}");
         draft.look(match answer.success() {
             true => judge(&name, verb, &answer.stdout.text()),
@@ -73,6 +71,7 @@ fn judge(name: &str, verb: Verb, json: &str) -> Precondition {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::run::Checked;
 
     // `docker container inspect --format '{{json .State}}'` of Docker 28 (fields shortened).
     const RUNNING: &str = r#"{"Status":"running","Running":true,"Paused":false,"Restarting":false,"OOMKilled":false,"Dead":false,"Pid":4711,"ExitCode":0,"Error":"","StartedAt":"2026-11-20T01:02:03.4Z","FinishedAt":"0001-01-01T00:00:00Z","Health":{"Status":"unhealthy","FailingStreak":3,"Log":[]}}"#;

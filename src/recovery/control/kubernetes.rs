@@ -7,9 +7,8 @@ use serde_json::Value;
 use super::{REMOTE, Verb};
 use crate::config::CheckKind;
 use crate::domain::command::Refusal;
-use crate::domain::run::Checked;
 use crate::recovery::plan::draft::{Command, Draft};
-use crate::recovery::plan::look::{self, ask, failed, passed, said, warned};
+use crate::recovery::plan::look::{failed, passed, said, warned};
 
 /// Where the number of replicas is remembered while a workload is stopped.
 const REPLICAS: &str = "mayday/replicas";
@@ -31,9 +30,7 @@ pub async fn plan(
     }
     let place = namespace.map_or(String::new(), |n| format!(" in namespace {n}"));
     draft.effects(&format!("{}s {workload}{place}", verb.word()));
-    let tool = look::tool("kubectl", "kubectl");
-    let there = tool.result == Checked::Passed;
-    draft.look(tool);
+    let there = draft.tool("kubectl", "kubectl");
     let state = if there { ask_state(draft, &base, &workload).await } else { State::default() };
     if there && state.known {
         may(draft, &base, &workload, verb).await;
@@ -119,7 +116,7 @@ async fn ask_state(draft: &mut Draft<'_>, base: &[String], workload: &str) -> St
         .cloned()
         .chain(["get", workload, "-o", "json", "--request-timeout=6s"].map(str::to_owned))
         .collect();
-    let answer = ask(&question, None).await;
+    let answer = draft.tools().ask(&question, None).await;
     if !answer.success() {
         draft.look(failed(format!("workload {workload}"), format!("kubectl cannot tell: {}", said(&answer))));
         return State::default();
@@ -153,7 +150,7 @@ async fn may(draft: &mut Draft<'_>, base: &[String], workload: &str, verb: Verb)
         .chain(["auth", "can-i", "patch", workload].map(str::to_owned))
         .chain(subresource.iter().map(|a| (*a).to_owned()))
         .collect();
-    let answer = ask(&question, None).await;
+    let answer = draft.tools().ask(&question, None).await;
     let text = answer.stdout.text();
     match text.lines().next().map(str::trim) {
         Some("yes") => draft.look(passed("permission", format!("may patch {workload}"))),

@@ -11,9 +11,8 @@ use std::path::Path;
 use super::{REMOTE, Verb};
 use crate::config::CheckKind;
 use crate::domain::command::Refusal;
-use crate::domain::run::Checked;
 use crate::recovery::plan::draft::{Command, Draft};
-use crate::recovery::plan::look::{self, ask, failed, passed, said, warned};
+use crate::recovery::plan::look::{self, failed, passed, said, warned};
 
 /// What the client says when nothing was done, whatever its exit code: an answered question ends in `No`; a failed
 /// deployment and a refusal to ask are errors in newer versions.
@@ -42,12 +41,10 @@ pub async fn plan(
     if let Some(dir) = project_dir {
         draft.look(look::folder("project folder", dir).await);
     }
-    let tool = look::tool("railway", "the Railway CLI (npm i -g @railway/cli)");
-    let there = tool.result == Checked::Passed;
-    draft.look(tool);
+    let there = draft.tool("railway", "the Railway CLI (npm i -g @railway/cli)");
     if there {
         version(draft, environment.is_some()).await;
-        if !draft.plan.preconditions.iter().any(|p| p.result == Checked::Failed) {
+        if !draft.is_blocked() {
             linked(draft, service, project_dir).await;
         }
     }
@@ -64,7 +61,7 @@ pub async fn plan(
 
 /// The client's own help says, without the network, whether it has what is needed.
 async fn version(draft: &mut Draft<'_>, environment: bool) {
-    let answer = ask(&["railway", "restart", "--help"].map(str::to_owned), None).await;
+    let answer = draft.tools().ask(&["railway", "restart", "--help"].map(str::to_owned), None).await;
     let help = answer.stdout.text();
     draft.look(if !answer.success() || !help.contains("--yes") {
         failed("railway restart", format!("this client has no restart: update it ({})", said(&answer)))
@@ -79,7 +76,7 @@ async fn version(draft: &mut Draft<'_>, environment: bool) {
 
 /// Logged in, linked to a project, and the service is in it. Asks Railway; what it does not answer is a warning.
 async fn linked(draft: &mut Draft<'_>, service: &str, dir: Option<&Path>) {
-    let answer = ask(&["railway", "status", "--json"].map(str::to_owned), dir).await;
+    let answer = draft.tools().ask(&["railway", "status", "--json"].map(str::to_owned), dir).await;
     if !answer.success() {
         let said = said(&answer);
         let surely =

@@ -8,20 +8,18 @@ use crate::config::{CheckKind, SystemdCheck};
 use crate::domain::command::Refusal;
 use crate::domain::run::Precondition;
 use crate::recovery::plan::draft::{Command, Draft};
-use crate::recovery::plan::look::{self, ask, failed, passed, said, warned};
+use crate::recovery::plan::look::{failed, passed, said, warned};
 
 const PROPERTIES: &str = "LoadState,ActiveState,SubState,NeedDaemonReload,RefuseManualStart,RefuseManualStop";
 
 pub async fn plan(draft: &mut Draft<'_>, verb: Verb, unit: &str, user: bool) -> Result<Option<CheckKind>, Refusal> {
     let manager: &[&str] = if user { &["systemctl", "--user"] } else { &["systemctl"] };
     draft.effects(&format!("{}s systemd unit {unit}", verb.word()));
-    let tool = look::tool("systemctl", "systemd");
-    let there = tool.result == crate::domain::run::Checked::Passed;
-    draft.look(tool);
+    let there = draft.tool("systemctl", "systemd");
     if there {
         let question: Vec<String> =
             manager.iter().copied().chain(["show", unit, "--property", PROPERTIES]).map(str::to_owned).collect();
-        let answer = ask(&question, None).await;
+        let answer = draft.tools().ask(&question, None).await;
         let name = format!("unit {unit}");
         if answer.success() {
             for found in judge(&name, unit, verb, &answer.stdout.text()) {

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
+use super::look::Tools;
 use super::{PlanContext, Planned};
 use crate::config::{CheckKind, MaybeSecret, SecretRef, Service, pipe_secrets};
 use crate::domain::command::Refusal;
-use crate::domain::run::{After, Phase, Plan, Precondition, Risk, Step, Work};
+use crate::domain::run::{After, Checked, Phase, Plan, Precondition, Risk, Step, Work};
 use crate::text;
 
 /// Room beside the steps and the check in the time of a whole run.
@@ -99,6 +100,23 @@ impl<'a> Draft<'a> {
 
     pub fn look(&mut self, precondition: Precondition) {
         self.plan.preconditions.push(precondition);
+    }
+
+    pub fn tools(&self) -> Tools {
+        Tools::of(self.ctx)
+    }
+
+    /// Looks for a tool; false when it is not there.
+    pub fn tool(&mut self, name: &str, package: &str) -> bool {
+        let found = self.tools().tool(name, package);
+        let there = found.result == Checked::Passed;
+        self.look(found);
+        there
+    }
+
+    /// Something that was looked at stands in the way.
+    pub fn is_blocked(&self) -> bool {
+        self.plan.blockers().next().is_some()
     }
 
     /// A command as the next phase.

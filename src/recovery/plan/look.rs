@@ -1,9 +1,11 @@
 //! Looking at what a plan needs: programs, folders, and what a platform's own tool answers.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::PlanContext;
 use crate::domain::run::{Checked, Precondition};
 use crate::sys::proc::{self, Cmd, Outcome};
 use crate::text;
@@ -32,44 +34,61 @@ pub fn failed(name: impl Into<String>, detail: impl Into<String>) -> Preconditio
     found(name, Checked::Failed, detail)
 }
 
-/// The file that a program's name means, in `PATH`, or the folder of the command for a relative path.
-pub fn which(name: &str, cwd: Option<&Path>, env: &BTreeMap<String, String>) -> Option<PathBuf> {
-    let path = env.get("PATH").map(std::ffi::OsString::from).or_else(|| std::env::var_os("PATH")).unwrap_or_default();
-    let named = match cwd {
-        Some(dir) if name.contains('/') && !name.starts_with('/') => dir.join(name),
-        _ => PathBuf::from(name),
-    };
-    proc::which(named, path)
+/// Tools as they are found from here.
+#[derive(Clone, Debug)]
+pub struct Tools {
+    path: OsString,
 }
 
-/// A tool by name; `package` says what to install where it is missing.
-pub fn tool(name: &str, package: &str) -> Precondition {
-    match which(name, None, &BTreeMap::new()) {
-        Some(path) => passed(format!("tool {name}"), path.display().to_string()),
-        None => failed(format!("tool {name}"), format!("{name} is not in PATH of the engine: install {package}")),
+impl Tools {
+    pub fn of(ctx: &PlanContext) -> Tools {
+        let path = ctx.tool_path.clone().or_else(|| std::env::var_os("PATH"));
+        Tools { path: path.unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin".into()) }
     }
-}
 
-/// The program of an argument list: there, and executable by this user. Bounded: it may lie on a dead file system.
-pub async fn program(argv: &[String], cwd: Option<&Path>, env: &BTreeMap<String, String>) -> Precondition {
-    let Some(name) = argv.first().cloned() else { return failed("program", "there is no command to run") };
-    let label = format!("program {}", name.rsplit('/').next().unwrap_or(&name));
-    let (asked, dir, env) = (name.clone(), cwd.map(Path::to_path_buf), env.clone());
-    let looked = bounded(move || {
-        let named = match &dir {
-            Some(dir) if asked.contains('/') => dir.join(&asked),
-            _ => PathBuf::from(&asked),
-        };
-        (which(&asked, dir.as_deref(), &env), named.is_file())
-    });
-    match looked.await {
-        None => failed(label, format!("looking for {name} took longer than {} s", FILES.as_secs())),
-        Some((Some(path), _)) => passed(label, path.display().to_string()),
-        Some((None, true)) => failed(label, format!("{name} is there, but this user may not execute it: chmod +x")),
-        Some((None, false)) if name.contains('/') => failed(label, format!("there is no {name}: correct the path")),
-        Some((None, false)) => {
-            failed(label, format!("{name} is not in PATH of the engine: install it, or write its whole path"))
+    /// The file that a program's name means.
+    pub fn which(&self, name: &str) -> Option<PathBuf> {
+        proc::which(name, &self.path)
+    }
+
+    /// A tool by name; `package` says what to install where it is missing.
+    pub fn tool(&self, name: &str, package: &str) -> Precondition {
+        match self.which(name) {
+            Some(path) => passed(format!("tool {name}"), path.display().to_string()),
+            None => failed(format!("tool {name}"), format!("{name} is not in PATH of the engine: install {package}")),
         }
+    }
+
+    /// The program of an argument list: there, and executable by this user. A relative path is one below `cwd`. Bounded:
+    /// it may lie on a dead file system.
+    pub async fn program(&self, argv: &[String], cwd: Option<&Path>, env: &BTreeMap<String, String>) -> Precondition {
+        let Some(name) = argv.first().cloned() else { return failed("program", "there is no command to run") };
+        let label = format!("program {}", name.rsplit('/').next().unwrap_or(&name));
+        let named = match cwd {
+            Some(dir) if name.contains('/') => dir.join(&name),
+            _ => PathBuf::from(&name),
+        };
+        let path = env.get("PATH").map_or_else(|| self.path.clone(), OsString::from);
+        let looked = bounded(move || (proc::which(&named, &path), named.is_file()));
+        match looked.await {
+            None => failed(label, format!("looking for {name} took longer than {} s", FILES.as_secs())),
+            Some((Some(path), _)) => passed(label, path.display().to_string()),
+            Some((None, true)) => failed(label, format!("{name} is there, but this user may not execute it: chmod +x")),
+            Some((None, false)) if name.contains('/') => failed(label, format!("there is no {name}: correct the path")),
+            Some((None, false)) => {
+                failed(label, format!("{name} is not in PATH of the engine: install it, or write its whole path"))
+            }
+        }
+    }
+
+    /// Asks a tool a question that changes nothing.
+    pub async fn ask(&self, argv: &[String], cwd: Option<&Path>) -> Outcome {
+        let mut cmd = Cmd::from_argv(argv).unwrap_or_else(|| Cmd::new("")).inherit_env().timeout(PATIENCE);
+        cmd = cmd.keep_output(2 << 20).env("NO_COLOR", "1").env("PATH", &self.path);
+        if let Some(dir) = cwd {
+            cmd = cmd.cwd(dir);
+        }
+        proc::run(cmd).await
     }
 }
 
@@ -103,16 +122,6 @@ pub async fn file(name: &str, path: &Path) -> Precondition {
 /// Something that blocks, for a bounded time. `None` when it did not come back; its thread is left behind.
 async fn bounded<T: Send + 'static>(look: impl FnOnce() -> T + Send + 'static) -> Option<T> {
     tokio::time::timeout(FILES, tokio::task::spawn_blocking(look)).await.ok()?.ok()
-}
-
-/// Asks a tool a question that changes nothing.
-pub async fn ask(argv: &[String], cwd: Option<&Path>) -> Outcome {
-    let mut cmd = Cmd::from_argv(argv).unwrap_or_else(|| Cmd::new("")).inherit_env().timeout(PATIENCE);
-    cmd = cmd.keep_output(2 << 20).env("NO_COLOR", "1");
-    if let Some(dir) = cwd {
-        cmd = cmd.cwd(dir);
-    }
-    proc::run(cmd).await
 }
 
 /// What a tool said when it refused: its last line on stderr, else on stdout, else how it ended.

@@ -308,7 +308,8 @@ mod tests {
         let end = run_until(script, Path::new("/"), &cancel, line, &mut |_| Ok(())).await;
         assert!(matches!(end, Err(Stopped::Cancelled)) && began.elapsed() < GRACE);
         let child = *pid.lock().unwrap();
-        let gone = || crate::sys::proc::pid_start_time(child).is_none_or(|start| !crate::sys::proc::is_alive(child, start));
+        let gone =
+            || crate::sys::proc::pid_start_time(child).is_none_or(|start| !crate::sys::proc::is_alive(child, start));
         while !gone() {
             assert!(began.elapsed() < GRACE, "its child {child} lives on");
             tokio::task::yield_now().await;

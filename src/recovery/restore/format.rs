@@ -95,7 +95,9 @@ pub fn look(path: &Path) -> Result<Shape, String> {
     let shown = path.display();
     let meta = std::fs::metadata(path).map_err(|e| match e.kind() {
         io::ErrorKind::NotFound => format!("{shown} no longer exists: choose another copy"),
-        io::ErrorKind::PermissionDenied => format!("{shown} may not be read by this user: give it the right, or run mayday as one who has it"),
+        io::ErrorKind::PermissionDenied => {
+            format!("{shown} may not be read by this user: give it the right, or run mayday as one who has it")
+        }
         _ => format!("{shown} cannot be looked at: {e}"),
     })?;
     if meta.is_dir() {
@@ -118,9 +120,9 @@ pub fn look(path: &Path) -> Result<Shape, String> {
         let toc = toc::read(io::BufReader::new(front.as_slice().chain(from)));
         return match &toc {
             // `toc.dat` of a directory archive, picked alone.
-            Ok(t) if t.head.kind == toc::Kind::Directory => {
-                Err(format!("{shown} is only the table of contents of a directory archive: set `folders = true` so that its folder is the copy"))
-            }
+            Ok(t) if t.head.kind == toc::Kind::Directory => Err(format!(
+                "{shown} is only the table of contents of a directory archive: set `folders = true` so that its folder is the copy"
+            )),
             _ => Ok(shape(Kind::PgCustom, Some(toc))),
         };
     }
@@ -133,10 +135,14 @@ pub fn look(path: &Path) -> Result<Shape, String> {
         return Ok(shape(Kind::Tar, None));
     }
     if front.is_empty() {
-        return Err(format!("{shown} holds nothing but its compression: the dump failed when it was made; choose another copy"));
+        return Err(format!(
+            "{shown} holds nothing but its compression: the dump failed when it was made; choose another copy"
+        ));
     }
     if front.contains(&0) {
-        return Err(format!("{shown} is neither a dump of PostgreSQL, nor SQL, nor a tar archive: choose another copy"));
+        return Err(format!(
+            "{shown} is neither a dump of PostgreSQL, nor SQL, nor a tar archive: choose another copy"
+        ));
     }
     Ok(shape(Kind::Sql, None))
 }

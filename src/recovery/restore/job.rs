@@ -117,11 +117,10 @@ pub struct FolderRestore {
     pub leftovers: Vec<PathBuf>,
 }
 
-/// A folder by path and inode.
+/// A folder by path and inode. Not by device: those get other numbers when a host starts again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PinnedFolder {
     pub path: PathBuf,
-    pub device: u64,
     pub inode: u64,
 }
 

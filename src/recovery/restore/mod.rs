@@ -6,26 +6,20 @@
 //! [`plan`] looks and changes nothing. [`execute`] runs one phase of such a plan in the runner's process.
 
 mod child;
+mod folder;
 mod format;
 mod job;
 mod names;
 mod pg;
+mod plan;
 mod secrets;
 mod sql;
 mod toc;
 mod tools;
 
-use crate::domain::command::Refusal;
-use crate::domain::run::Work;
-
 use super::op::{Done, OpContext, OpError};
-use super::plan::{PlanContext, Planned};
 
-/// Plans a restore, a cut-over, an undo or a drop. Errors: why not, and what to do instead.
-pub async fn plan(ctx: &PlanContext, work: &Work) -> Result<Planned, Refusal> {
-    let _ = ctx;
-    Err(Refusal::usage(format!("{} is not a restore", work.verb()), ""))
-}
+pub use plan::{plan, secrets as secrets_of};
 
 /// Whether `op` is one that [`execute`] knows.
 pub fn handles(op: &str) -> bool {
@@ -34,9 +28,15 @@ pub fn handles(op: &str) -> bool {
 
 /// Executes one phase of a plan made by [`plan`], or a compensation.
 pub async fn execute(op: &str, args: &serde_json::Value, ctx: &OpContext) -> Result<Done, OpError> {
-    if op.starts_with("pg.") { pg::execute(op, args, ctx).await } else { Err(unknown(op)) }
+    match op.split_once('.') {
+        Some(("pg", _)) => pg::execute(op, args, ctx).await,
+        Some(("folder", _)) => folder::execute(op, args, ctx).await,
+        _ => Err(unknown(op)),
+    }
 }
 
 fn unknown(op: &str) -> OpError {
-    OpError::Failed(format!("{op}: this version of mayday does not know this step: run it with the version that planned it"))
+    OpError::Failed(format!(
+        "{op}: this version of mayday does not know this step: run it with the version that planned it"
+    ))
 }

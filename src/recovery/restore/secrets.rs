@@ -79,10 +79,6 @@ impl Reach {
     pub fn target_for(&self, ctx: &OpContext) -> Result<PgTarget, OpError> {
         self.target(&ctx.secrets).map_err(OpError::Failed)
     }
-
-    pub fn names(&self) -> Vec<String> {
-        self.dsn_secret.iter().chain(&self.password_secret).cloned().collect()
-    }
 }
 
 /// Looks the secrets up, for planning. Errors name where a value should have come from, never a value.

@@ -173,7 +173,9 @@ impl<R: Read> Reader<R> {
         let minor = self.byte()?;
         let mut head = Head { minor, ..Head::default() };
         if major != 1 || minor < 10 {
-            return Err(TocError::Broken(format!("its archive version {major}.{minor} is not one of PostgreSQL 8.0 or later")));
+            return Err(TocError::Broken(format!(
+                "its archive version {major}.{minor} is not one of PostgreSQL 8.0 or later"
+            )));
         }
         let _revision = self.byte()?;
         self.int_size = self.byte()?;
@@ -328,7 +330,12 @@ mod tests {
         for minor in 10..=16 {
             let bytes = archive(
                 minor,
-                &[("DATABASE", "app", "boss"), ("TABLE", "users", "app_rw"), ("TABLE", "logs", "app_rw"), ("EXTENSION", "citext", "")],
+                &[
+                    ("DATABASE", "app", "boss"),
+                    ("TABLE", "users", "app_rw"),
+                    ("TABLE", "logs", "app_rw"),
+                    ("EXTENSION", "citext", ""),
+                ],
             );
             let toc = read(bytes.as_slice()).unwrap_or_else(|e| panic!("1.{minor}: {e}"));
             assert_eq!((toc.head.database.as_str(), toc.head.server.as_str()), ("app", "15.18 (Debian)"));

@@ -102,7 +102,12 @@ impl Properties {
             roles.dedup();
             sql.extend(roles.into_iter().map(|role| format!("{} RESET ALL", alter(&db, role))));
             for (role, setting, value) in &self.settings {
-                sql.push(format!("{} SET {} TO {}", alter(&db, role), quote_ident(setting), setting_value(setting, value)));
+                sql.push(format!(
+                    "{} SET {} TO {}",
+                    alter(&db, role),
+                    quote_ident(setting),
+                    setting_value(setting, value)
+                ));
             }
         }
         sql
@@ -195,7 +200,11 @@ mod tests {
     fn nothing_is_said_where_nothing_differs() {
         let same = Properties { owner: "o".into(), limit: -1, ..Properties::default() };
         assert!(same.statements("d", &same).is_empty());
-        let wanted = Properties { limit: 50, settings: vec![(Some("r".into()), "work_mem".into(), "64MB".into())], ..same.clone() };
+        let wanted = Properties {
+            limit: 50,
+            settings: vec![(Some("r".into()), "work_mem".into(), "64MB".into())],
+            ..same.clone()
+        };
         assert_eq!(
             wanted.statements("D\"b", &same),
             [

@@ -2,8 +2,8 @@
 
 use super::super::job::PgDrop;
 use super::make;
-use super::server::{self, failed};
 use super::recorded;
+use super::server::{self, failed};
 use crate::recovery::op::{Done, OpContext, OpError};
 
 pub async fn run(job: &PgDrop, ctx: &OpContext) -> Result<Done, OpError> {
@@ -22,7 +22,9 @@ pub async fn run(job: &PgDrop, ctx: &OpContext) -> Result<Done, OpError> {
     match found {
         None => ctx.sink.line(&format!("{name} is gone already")),
         Some(found) if found.oid != job.gone.oid => {
-            return Err(OpError::Failed(format!("{what}: it is not the database it was when this was planned: plan anew")));
+            return Err(OpError::Failed(format!(
+                "{what}: it is not the database it was when this was planned: plan anew"
+            )));
         }
         Some(_) => {
             if ctx.cancel.is_cancelled() {

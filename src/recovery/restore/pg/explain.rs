@@ -30,7 +30,10 @@ fn hint(said: &str) -> String {
     if said.contains("does not exist")
         && let Some(role) = quoted_after("role \"").filter(|r| said.contains(&format!("role \"{r}\" does not exist")))
     {
-        return format!("create it on the server (CREATE ROLE {};) and start again", crate::sys::pg::quote_ident(&role));
+        return format!(
+            "create it on the server (CREATE ROLE {};) and start again",
+            crate::sys::pg::quote_ident(&role)
+        );
     }
     if let Some(file) = quoted_after("could not open extension control file \"") {
         let extension = file.rsplit('/').next().unwrap_or_default().trim_end_matches(".control").to_owned();
@@ -46,7 +49,10 @@ fn hint(said: &str) -> String {
         ("must be member of role", "use a role that is a member of the owners in the copy, or a superuser"),
         ("No space left on device", "make room on the server's disk"),
         ("unsupported version", "install a newer postgresql-client or choose another copy"),
-        ("unrecognized configuration parameter", "the dump is of a newer PostgreSQL than the server: choose another copy or a newer server"),
+        (
+            "unrecognized configuration parameter",
+            "the dump is of a newer PostgreSQL than the server: choose another copy or a newer server",
+        ),
         ("could not read from input file", "the archive is cut off or damaged: choose another copy"),
         ("unexpected end of file", "the archive is cut off: choose another copy"),
         ("could not uncompress data", "the archive is damaged: choose another copy"),

@@ -93,21 +93,36 @@ fn roots_file(dir: &Path, extra_ca: &[PathBuf]) -> Option<String> {
 
 type Ready = (Tool, Option<Position>);
 
-fn archive(job: &PgRestore, target: &PgTarget, dir: &Path) -> Result<Ready, String> {
-    let mut args: Vec<String> = ["--no-password", "--exit-on-error", "--verbose"].map(String::from).into();
-    args.push(format!("--dbname={}", conninfo(&job.side)));
+/// What `pg_restore` or `psql` is called with to load the copy.
+pub fn args(job: &PgRestore) -> Vec<String> {
+    let database = format!("--dbname={}", conninfo(&job.side));
+    let own = |words: &[&str]| words.iter().map(|w| (*w).to_owned()).collect::<Vec<_>>();
+    if job.kind == Kind::Sql {
+        let mut args = own(&["--no-psqlrc", "--quiet", "--no-password", "--set=ON_ERROR_STOP=1", "--output=/dev/null"]);
+        args.extend([database, "--file=-".into()]);
+        return args;
+    }
+    let mut args = own(&["--no-password", "--exit-on-error", "--verbose"]);
+    args.push(database);
     // Only an archive that can be read from several places at once takes several jobs.
     let several = job.wrap == Wrap::Plain && matches!(job.kind, Kind::PgCustom | Kind::PgDirectory);
     if several && job.jobs > 1 {
         args.push(format!("--jobs={}", job.jobs));
     }
-    let (feed, position) = check::source(job, false, &mut args)?;
+    args.extend(check::source_args(job));
+    args
+}
+
+fn archive(job: &PgRestore, target: &PgTarget, dir: &Path) -> Result<Ready, String> {
+    let (feed, position) = check::source(job, false)?;
     let env = environment(target, dir, &job.reach.extra_ca);
-    Ok((Tool { program: job.tool.clone(), args, env, password: target.password().cloned(), feed }, position))
+    Ok((Tool { program: job.tool.clone(), args: args(job), env, password: target.password().cloned(), feed }, position))
 }
 
 async fn plain(job: &PgRestore, ctx: &OpContext, target: &PgTarget) -> Result<Ready, String> {
-    let session = server::within(target, &job.side, "mayday restore").await.map_err(|e| format!("{e}: {}", server::advice(&e)))?;
+    let session = server::within(target, &job.side, "mayday restore")
+        .await
+        .map_err(|e| format!("{e}: {}", server::advice(&e)))?;
     let rules = Rules { no_transaction_timeout: session.major < 17 };
     drop(session);
     let (mut from, position) = check::open(Path::new(&job.copy.place)).map_err(|e| check::decode_error(&e))?;
@@ -142,11 +157,17 @@ async fn plain(job: &PgRestore, ctx: &OpContext, target: &PgTarget) -> Result<Re
             None => Ok(()),
         }
     });
-    let mut args: Vec<String> = ["--no-psqlrc", "--quiet", "--no-password", "--set=ON_ERROR_STOP=1", "--output=/dev/null"].map(String::from).into();
-    args.push(format!("--dbname={}", conninfo(&job.side)));
-    args.push("--file=-".into());
     let env = environment(target, &ctx.dir, &job.reach.extra_ca);
-    Ok((Tool { program: job.tool.clone(), args, env, password: target.password().cloned(), feed: Some(feed) }, Some(position)))
+    Ok((
+        Tool {
+            program: job.tool.clone(),
+            args: args(job),
+            env,
+            password: target.password().cloned(),
+            feed: Some(feed),
+        },
+        Some(position),
+    ))
 }
 
 /// What the tool says, made into progress.

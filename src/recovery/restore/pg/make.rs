@@ -79,7 +79,10 @@ pub async fn create(job: &PgRestore, ctx: &OpContext) -> Result<Done, OpError> {
     session.run_in(CREATE_LIMIT, &sql).await.map_err(failed(&what))?;
     // Nobody but its owner gets in before it is complete, and the comment says why.
     let db = quote_ident(&job.side);
-    let close = format!("REVOKE ALL ON DATABASE {db} FROM PUBLIC; {}", carry::comment_on(&job.side, Some(&comment(job, INCOMPLETE))));
+    let close = format!(
+        "REVOKE ALL ON DATABASE {db} FROM PUBLIC; {}",
+        carry::comment_on(&job.side, Some(&comment(job, INCOMPLETE)))
+    );
     session.run(&close).await.map_err(failed(&what))?;
     ctx.sink.line(&format!("created {} on {}", job.side, target.label()));
     Ok(Done::default())
@@ -132,7 +135,9 @@ async fn apply(session: &Session, ctx: &OpContext, side: &Database, wanted: &Pro
 
 async fn existing(session: &Session, name: &str) -> Result<Database, OpError> {
     let found = session.database(name).await.map_err(failed(format!("look for database {name}")))?;
-    found.ok_or_else(|| OpError::Failed(format!("database {name} is gone: somebody dropped or renamed it; start the restore again")))
+    found.ok_or_else(|| {
+        OpError::Failed(format!("database {name} is gone: somebody dropped or renamed it; start the restore again"))
+    })
 }
 
 /// The last thing written: from here on it may take the live place.
@@ -141,7 +146,13 @@ pub async fn ready(job: &PgRestore, ctx: &OpContext) -> Result<Side, OpError> {
     let (_, session) = session(job, ctx, &what).await?;
     let side = existing(&session, &job.side).await?;
     session.run(&carry::comment_on(&job.side, Some(&comment(job, "ready")))).await.map_err(failed(&what))?;
-    let args = SideArgs { backup: job.backup.clone(), copy: job.copy.clone(), oid: Some(side.oid), folder: None, incomplete: false };
+    let args = SideArgs {
+        backup: job.backup.clone(),
+        copy: job.copy.clone(),
+        oid: Some(side.oid),
+        folder: None,
+        incomplete: false,
+    };
     let side = Side {
         kind: "database".into(),
         name: job.side.clone(),
@@ -159,7 +170,13 @@ pub async fn ready(job: &PgRestore, ctx: &OpContext) -> Result<Side, OpError> {
 /// Test mode: the proof is done, the side database goes.
 pub async fn drop_proof(job: &PgRestore, ctx: &OpContext) -> Result<Done, OpError> {
     remove(job, ctx).await?;
-    Ok(Done { verified: Some(format!("proven: copy {} restores and holds what it should; {} was dropped again", text::clean(&job.copy.id), job.side)) })
+    Ok(Done {
+        verified: Some(format!(
+            "proven: copy {} restores and holds what it should; {} was dropped again",
+            text::clean(&job.copy.id),
+            job.side
+        )),
+    })
 }
 
 /// Takes the side database of this run away and closes the open compensation. Safe to call again.
@@ -171,7 +188,9 @@ pub async fn remove(job: &PgRestore, ctx: &OpContext) -> Result<(), OpError> {
     };
     // Its name has this run's id in it. A comment of somebody else's says that it became something else since.
     if found.comment.as_deref().is_some_and(|c| !c.starts_with(MARK)) {
-        return Err(OpError::Failed(format!("{what}: its comment says that it is in use for something else: drop it by hand if it is not")));
+        return Err(OpError::Failed(format!(
+            "{what}: its comment says that it is in use for something else: drop it by hand if it is not"
+        )));
     }
     drop_database(&session, &job.side, false).await.map_err(failed(&what))?;
     ctx.sink.line(&format!("dropped {}", job.side));
@@ -191,7 +210,12 @@ pub async fn drop_database(session: &Session, name: &str, must_exist: bool) -> R
         return session.run_in(DROP_LIMIT, &format!("DROP DATABASE {exists}{db} WITH (FORCE)")).await;
     }
     session.run(&format!("ALTER DATABASE {db} WITH ALLOW_CONNECTIONS false")).await?;
-    session.rows("select pg_terminate_backend(pid) from pg_stat_activity where datname = $1 and pid <> pg_backend_pid()", &[&name]).await?;
+    session
+        .rows(
+            "select pg_terminate_backend(pid) from pg_stat_activity where datname = $1 and pid <> pg_backend_pid()",
+            &[&name],
+        )
+        .await?;
     // DROP DATABASE waits up to five seconds for sessions that are ending.
     session.run_in(DROP_LIMIT, &format!("DROP DATABASE {exists}{db}")).await
 }
@@ -211,7 +235,13 @@ pub async fn give_up(job: &PgRestore, ctx: &OpContext, error: OpError) -> OpErro
     let add = match outcome {
         Ok(()) => format!("{} is untouched and the side copy was removed", job.live),
         Err(why) => {
-            let args = SideArgs { backup: job.backup.clone(), copy: job.copy.clone(), oid: None, folder: None, incomplete: true };
+            let args = SideArgs {
+                backup: job.backup.clone(),
+                copy: job.copy.clone(),
+                oid: None,
+                folder: None,
+                incomplete: true,
+            };
             let side = Side {
                 kind: "database".into(),
                 name: job.side.clone(),
@@ -223,7 +253,10 @@ pub async fn give_up(job: &PgRestore, ctx: &OpContext, error: OpError) -> OpErro
             };
             let listed = ctx.sink.side(&side);
             let listed = if listed.is_ok() { "it is listed as incomplete" } else { "it could not be listed" };
-            format!("{} is untouched; {} could not be removed ({why}): {listed}, and is removed by the next restore", job.live, job.side)
+            format!(
+                "{} is untouched; {} could not be removed ({why}): {listed}, and is removed by the next restore",
+                job.live, job.side
+            )
         }
     };
     match error {

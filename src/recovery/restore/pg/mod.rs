@@ -18,6 +18,12 @@ mod verify;
 
 use serde::{Deserialize, Serialize};
 
+pub use check::{archive_args, lacking, scan_file};
+pub use explain::tool as explain;
+pub use load::{args as load_args, floor};
+pub use make::{MARK as SIDE_MARK, is_incomplete};
+pub use swap::GRACE_MAX;
+
 use super::job::{self, PgDrop, PgRestore, PgSwap};
 use crate::recovery::op::{Compensation, Done, OpContext, OpError};
 
@@ -62,7 +68,9 @@ async fn restore(op: &str, job: &PgRestore, ctx: &OpContext) -> Result<Done, OpE
         _ => Err(super::unknown(op)),
     };
     match result {
-        Err(error) if matches!(op, CREATE | LOAD | SETTLE | VERIFY | PROOF) => Err(make::give_up(job, ctx, error).await),
+        Err(error) if matches!(op, CREATE | LOAD | SETTLE | VERIFY | PROOF) => {
+            Err(make::give_up(job, ctx, error).await)
+        }
         other => other,
     }
 }
@@ -103,5 +111,9 @@ impl Facts {
 
 /// Writes the journal of the run, or fails: nothing may follow of which the record does not know.
 fn recorded(what: &str) -> impl FnOnce(std::io::Error) -> OpError {
-    move |e| OpError::Failed(format!("{what} could not be recorded ({e}), so it is not done: make room on the disk of the state folder"))
+    move |e| {
+        OpError::Failed(format!(
+            "{what} could not be recorded ({e}), so it is not done: make room on the disk of the state folder"
+        ))
+    }
 }

@@ -84,10 +84,13 @@ impl Session {
 
     pub async fn text_in(&self, limit: Duration, sql: &str) -> Result<Option<String>, PgError> {
         let messages = self.limited(limit, async { Ok(self.conn.client.simple_query(sql).await?) }).await?;
-        Ok(messages.iter().find_map(|m| match m {
-            SimpleQueryMessage::Row(row) => Some(row.try_get(0).ok().flatten().map(str::to_owned)),
-            _ => None,
-        }).flatten())
+        Ok(messages
+            .iter()
+            .find_map(|m| match m {
+                SimpleQueryMessage::Row(row) => Some(row.try_get(0).ok().flatten().map(str::to_owned)),
+                _ => None,
+            })
+            .flatten())
     }
 
     async fn limited<T>(&self, limit: Duration, work: impl Future<Output = Result<T, PgError>>) -> Result<T, PgError> {

@@ -62,7 +62,10 @@ async fn attempt(job: &PgSwap, ctx: &OpContext, target: &PgTarget) -> Result<Sta
     lock(&session, &job.live, Duration::from_secs(3)).await?;
 
     let rows = session
-        .rows("select oid, datname::text from pg_database where datname = $1 or oid = any($2)", &[&job.live, &oids(job)])
+        .rows(
+            "select oid, datname::text from pg_database where datname = $1 or oid = any($2)",
+            &[&job.live, &oids(job)],
+        )
         .await
         .map_err(said)?;
     let mut found: Vec<(u32, String)> = Vec::new();
@@ -83,7 +86,10 @@ async fn attempt(job: &PgSwap, ctx: &OpContext, target: &PgTarget) -> Result<Sta
             ctx.sink.line(&format!("connections to {} are allowed again", job.live));
             Ok(Standing::NotSwapped)
         }
-        Some(_) => Err(format!("another database is called {} now: whoever made it has to say which is the right one", job.live)),
+        Some(_) => Err(format!(
+            "another database is called {} now: whoever made it has to say which is the right one",
+            job.live
+        )),
         // Nobody has the live name although somebody had: not by our doing, since both renames are one transaction.
         None if leave.is_some() => {
             let was = found.iter().find(|(oid, _)| Some(*oid) == leave);
@@ -124,7 +130,13 @@ pub async fn record(job: &PgSwap, ctx: &OpContext, target: &PgTarget) {
             Some(session) => session.size(&job.kept_as).await.unwrap_or(0),
             None => 0,
         };
-        let args = SideArgs { backup: job.backup.clone(), copy: job.copy.clone(), oid: Some(leave.oid), folder: None, incomplete: false };
+        let args = SideArgs {
+            backup: job.backup.clone(),
+            copy: job.copy.clone(),
+            oid: Some(leave.oid),
+            folder: None,
+            incomplete: false,
+        };
         let side = Side {
             kind: "database".into(),
             name: job.kept_as.clone(),
@@ -155,7 +167,9 @@ pub async fn compensate(job: &PgSwap, ctx: &OpContext) -> Result<Done, OpError> 
         }
         Standing::NotSwapped => {
             ctx.sink.compensation(None).map_err(super::recorded(&what))?;
-            Ok(Done { verified: Some(format!("{} takes connections and is as it was: nothing was exchanged", job.live)) })
+            Ok(Done {
+                verified: Some(format!("{} takes connections and is as it was: nothing was exchanged", job.live)),
+            })
         }
     }
 }

@@ -28,7 +28,11 @@ pub fn session_name(run: &str) -> String {
 
 /// What the swap is called.
 pub fn word(job: &PgSwap) -> String {
-    if job.undo { format!("undo the cut-over of {}", job.live) } else { format!("cut {} over to {}", job.live, job.enter.name) }
+    if job.undo {
+        format!("undo the cut-over of {}", job.live)
+    } else {
+        format!("cut {} over to {}", job.live, job.enter.name)
+    }
 }
 
 /// Why the closed part did not succeed.
@@ -43,7 +47,9 @@ pub async fn run(job: &PgSwap, ctx: &OpContext) -> Result<Done, OpError> {
     let what = word(job);
     let target = job.reach.target_for(ctx)?;
     let session = session(job, &target).await.map_err(failed(format!("{what} on {}", target.label())))?;
-    standing::lock(&session, &job.live, Duration::from_secs(2)).await.map_err(|why| OpError::Failed(format!("{what}: {why}")))?;
+    standing::lock(&session, &job.live, Duration::from_secs(2))
+        .await
+        .map_err(|why| OpError::Failed(format!("{what}: {why}")))?;
     let (enter, leave) = still_as_planned(job, &session, &what).await?;
     let statements = match &leave {
         Some(leave) if !job.undo => carried(&session, leave, &enter).await.map_err(failed(&what))?,
@@ -107,10 +113,15 @@ async fn done(job: &PgSwap, ctx: &OpContext, target: &PgTarget, began: Instant) 
         None => String::new(),
     };
     if let Err(e) = answers {
-        return Err(OpError::Contradicted(format!("{what}: the names are changed, yet {} does not answer: {e}{kept}", job.live)));
+        return Err(OpError::Contradicted(format!(
+            "{what}: the names are changed, yet {} does not answer: {e}{kept}",
+            job.live
+        )));
     }
     match verify::queries(target, &job.live, &job.verify, ctx).await {
-        Ok(asked) => Ok(Done { verified: Some(format!("{} answers from {}{asked}; {downtime}{kept}", job.live, job.enter.name)) }),
+        Ok(asked) => Ok(Done {
+            verified: Some(format!("{} answers from {}{asked}; {downtime}{kept}", job.live, job.enter.name)),
+        }),
         Err(OpError::Failed(why)) if !job.undo => {
             Err(OpError::Contradicted(format!("{what}: done, yet {why}; undo brings back what was live{kept}")))
         }
@@ -127,7 +138,11 @@ async fn session(job: &PgSwap, target: &PgTarget) -> Result<Session, PgError> {
 }
 
 /// Both databases are those of the plan, and nothing stands against renaming them.
-async fn still_as_planned(job: &PgSwap, session: &Session, what: &str) -> Result<(Database, Option<Database>), OpError> {
+async fn still_as_planned(
+    job: &PgSwap,
+    session: &Session,
+    what: &str,
+) -> Result<(Database, Option<Database>), OpError> {
     let refuse = |why: String| OpError::Failed(format!("{what}: {why}"));
     let changed = |name: &str| refuse(format!("{name} is not the database it was when this was planned: plan anew"));
     let enter = session.database(&job.enter.name).await.map_err(failed(what))?;
@@ -143,10 +158,14 @@ async fn still_as_planned(job: &PgSwap, session: &Session, what: &str) -> Result
         return Err(refuse(format!("there is already a database {}: drop it or rename it", job.kept_as)));
     }
     let names: Vec<&str> = vec![&job.live, &job.enter.name];
-    let prepared = session.rows("select gid, database::text from pg_prepared_xacts where database = any($1)", &[&names]).await;
+    let prepared =
+        session.rows("select gid, database::text from pg_prepared_xacts where database = any($1)", &[&names]).await;
     if let Some(row) = prepared.map_err(failed(what))?.first() {
         let gid: String = row.try_get(0).unwrap_or_default();
-        return Err(refuse(format!("the prepared transaction \"{}\" holds it: commit it or roll it back first", text::clean(&gid))));
+        return Err(refuse(format!(
+            "the prepared transaction \"{}\" holds it: commit it or roll it back first",
+            text::clean(&gid)
+        )));
     }
     Ok((enter, leave))
 }
@@ -171,7 +190,8 @@ async fn closed(
 ) -> Result<(), Fault> {
     let (live, enter) = (quote_ident(&job.live), quote_ident(&job.enter.name));
     let of = |e: PgError| fault("refuse new connections", &e);
-    let mut close = format!("BEGIN; SET LOCAL lock_timeout = '2s'; ALTER DATABASE {enter} WITH ALLOW_CONNECTIONS false; ");
+    let mut close =
+        format!("BEGIN; SET LOCAL lock_timeout = '2s'; ALTER DATABASE {enter} WITH ALLOW_CONNECTIONS false; ");
     if live_exists {
         close.push_str(&format!("ALTER DATABASE {live} WITH ALLOW_CONNECTIONS false; "));
     }
@@ -192,14 +212,21 @@ async fn closed(
         sessions.end_all(session, ctx).await?;
         let left = CLOSED_MAX.saturating_sub(began.elapsed());
         if left < Duration::from_millis(200) {
-            return Err(Fault::Failed(format!("it could not be done within {}: {}", text::duration(CLOSED_MAX), sessions.who(session).await)));
+            return Err(Fault::Failed(format!(
+                "it could not be done within {}: {}",
+                text::duration(CLOSED_MAX),
+                sessions.who(session).await
+            )));
         }
         // Renaming waits by itself for sessions that are ending, and for long; looking again ends what came since.
         let limit = left.min(Duration::from_millis(1500)).as_millis();
         let begin = format!("BEGIN; SET LOCAL statement_timeout = {limit}; SET LOCAL lock_timeout = {limit}; {rename}");
         match session.run_in(left + Duration::from_millis(500), &begin).await {
             Ok(()) => {
-                return session.run_in(Duration::from_secs(5), "COMMIT").await.map_err(|e| Fault::Unknown(format!("the commit was not answered: {e}")));
+                return session
+                    .run_in(Duration::from_secs(5), "COMMIT")
+                    .await
+                    .map_err(|e| Fault::Unknown(format!("the commit was not answered: {e}")));
             }
             Err(e) if is_busy(&e) => {
                 session.run("ROLLBACK").await.map_err(|e| fault("roll back", &e))?;
@@ -284,9 +311,8 @@ impl Sessions {
                     where datname = any($1) and pid <> pg_backend_pid()
                       and backend_type is distinct from 'autovacuum worker'";
         let rows = session.rows(sql, &[&self.names, &self.live]).await.map_err(of)?;
-        let open = |r: &tokio_postgres::Row| {
-            Ok(Open { pid: r.try_get(0)?, live: r.try_get(1)?, transaction: r.try_get(2)? })
-        };
+        let open =
+            |r: &tokio_postgres::Row| Ok(Open { pid: r.try_get(0)?, live: r.try_get(1)?, transaction: r.try_get(2)? });
         rows.iter().map(open).collect::<Result<_, tokio_postgres::Error>>().map_err(|e| of(e.into()))
     }
 

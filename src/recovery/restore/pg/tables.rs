@@ -108,7 +108,14 @@ enum Work {
 type Results = Vec<(Table, Option<u64>)>;
 
 /// Does one thing with each table, in several sessions.
-async fn each(job: &PgRestore, ctx: &OpContext, target: &PgTarget, tables: Vec<Table>, what: &str, work: Work) -> Result<Results, OpError> {
+async fn each(
+    job: &PgRestore,
+    ctx: &OpContext,
+    target: &PgTarget,
+    tables: Vec<Table>,
+    what: &str,
+    work: Work,
+) -> Result<Results, OpError> {
     let total = tables.iter().map(|t| t.bytes.max(0) as u64).sum::<u64>();
     let sessions = (job.jobs.max(1) as usize).min(tables.len());
     let shared = Arc::new(Shared {
@@ -146,7 +153,13 @@ struct Shared {
 }
 
 /// `Err(None)` is a cancellation.
-async fn one_session(target: &PgTarget, side: &str, ctx: &OpContext, shared: &Shared, work: Work) -> Result<(), Option<PgError>> {
+async fn one_session(
+    target: &PgTarget,
+    side: &str,
+    ctx: &OpContext,
+    shared: &Shared,
+    work: Work,
+) -> Result<(), Option<PgError>> {
     let session = server::within(target, side, "mayday restore").await?;
     loop {
         let next = shared.open.lock().unwrap_or_else(std::sync::PoisonError::into_inner).pop_front();

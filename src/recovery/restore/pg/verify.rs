@@ -61,7 +61,12 @@ fn against_the_copy(job: &PgRestore, ctx: &OpContext, counted: tables::Counted) 
 }
 
 /// Asks each configured query; the first column of its first row must be true. Returns `, 2 queries true`.
-pub async fn queries(target: &PgTarget, database: &str, queries: &[String], ctx: &OpContext) -> Result<String, OpError> {
+pub async fn queries(
+    target: &PgTarget,
+    database: &str,
+    queries: &[String],
+    ctx: &OpContext,
+) -> Result<String, OpError> {
     if queries.is_empty() {
         return Ok(String::new());
     }

@@ -47,8 +47,11 @@ impl Findings {
     /// Why this dump is not to be loaded at all, and what to do.
     pub fn objection(&self) -> Option<String> {
         if self.cluster || self.connects.len() > 1 {
-            let what = "it is a dump of a whole server (pg_dumpall): it would create roles and write to other databases";
-            return Some(format!("{what}; restore it by hand on a server of its own, or choose a dump of one database"));
+            let what =
+                "it is a dump of a whole server (pg_dumpall): it would create roles and write to other databases";
+            return Some(format!(
+                "{what}; restore it by hand on a server of its own, or choose a dump of one database"
+            ));
         }
         let (line, text) = self.refused.as_ref()?;
         let shown = crate::text::clean(text);
@@ -84,22 +87,32 @@ enum Mode {
     /// Between statements, or within one and outside of any quotation.
     Plain,
     /// `'…'`; with backslash escapes or without.
-    Text { escapes: bool, escaped: bool },
+    Text {
+        escapes: bool,
+        escaped: bool,
+    },
     /// `"…"`.
     Name,
     /// `$tag`, not yet known to be one.
     Tag,
     /// `$tag$ … $tag$`; `matched` bytes of the closing tag were seen.
-    Dollar { matched: usize },
+    Dollar {
+        matched: usize,
+    },
     Comment,
     /// `/* … */`, nested; the last byte may be half of a mark.
-    Block { depth: u32, last: u8 },
+    Block {
+        depth: u32,
+        last: u8,
+    },
     /// `\…` to the end of the line.
     Meta,
     /// A COPY statement ended: its data begin on the next line.
     CopyNext,
     /// In the data; how much of `\.` this line has been so far.
-    Copy { line: CopyLine },
+    Copy {
+        line: CopyLine,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

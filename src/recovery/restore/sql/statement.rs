@@ -84,7 +84,10 @@ impl Statement {
 
     fn push(&mut self, word: String, found: &mut Findings) {
         let (before, last) = (self.last.0.as_str(), self.last.1.as_str());
-        if before == "owner" && last == "to" && !matches!(word.as_str(), "current_user" | "session_user" | "current_role") {
+        if before == "owner"
+            && last == "to"
+            && !matches!(word.as_str(), "current_user" | "session_user" | "current_role")
+        {
             found.owners.insert(bare(&word).to_owned());
         }
         if last == "from" && word == "stdin" && self.first("copy") {
