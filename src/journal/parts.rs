@@ -126,7 +126,16 @@ impl Part {
 
     /// Its lines from a place on.
     pub fn lines(&self, start: Place) -> io::Result<Lines> {
-        Ok(Lines::new(self.file()?, start, self.len))
+        let held = self.file.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        match held {
+            Some(file) => Ok(Lines::new(file, start, self.len)),
+            None => {
+                // It may have been written anew with a payload blanked, and have another length since.
+                let file = self.file()?;
+                let len = file.meta()?.len;
+                Ok(Lines::new(file, start, len))
+            }
+        }
     }
 
     /// Its index: kept, read from its file, or made from the part.

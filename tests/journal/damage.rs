@@ -225,6 +225,14 @@ fn lines_of_a_newer_mayday_are_left_alone() {
     let e = Journal::open(dir.path(), whole()).unwrap_err().to_string();
     assert!(e.contains("newer mayday"), "{e}");
     assert_eq!(fs::read_to_string(&path).unwrap(), lines.concat());
+    // One in the middle is a changed digit, and nothing to stop for.
+    let mut middle = lines.clone();
+    middle[9] = middle[9].replacen("{\"v\":2", "{\"v\":1", 1);
+    middle[4] = middle[4].replacen("{\"v\":1", "{\"v\":9", 1);
+    write(&path, &middle);
+    let (journal, opened) = Journal::open(dir.path(), whole()).unwrap();
+    assert_eq!((journal.next_seq(), opened.damaged), (11, 1));
+    write(&path, &lines);
     // Reading what can be read still works.
     let reader = Reader::open(dir.path()).unwrap();
     assert_eq!(reader.entries(1).unwrap().filter(|e| e.is_ok()).count(), 9);
