@@ -19,7 +19,7 @@
 //! After a failed sync the page cache is not believed: what it shows may never reach the disk. The journal then refuses
 //! to record until [`Journal::reopen`] has cut the file to what was synced, dropped the cache and read the end back.
 //!
-//! Map: [`line`] the format; `lines` walking and the chain; `index` and `parts` where things stand; `open` and `heal`
+//! Map: [`mod@line`] the format; `lines` walking and the chain; `index` and `parts` where things stand; `open` and `heal`
 //! taking over a folder; `append`, `reserve`, `rotate`, `recover` writing; `read` and `reader` reading; [`verify`]
 //! checking; `redact` blanking; `mirror` the copy elsewhere; [`storage`] what is asked of a file system.
 

@@ -29,7 +29,7 @@ pub fn index_name(part: &str) -> String {
 /// The number in a closed part's name.
 pub fn part_number(name: &str) -> Option<u32> {
     let digits = name.strip_prefix("journal-")?.strip_suffix(".jsonl")?;
-    if digits.len() < 6 || !digits.bytes().all(|b| b.is_ascii_digit()) {
+    if !(6..=9).contains(&digits.len()) || !digits.bytes().all(|b| b.is_ascii_digit()) {
         return None;
     }
     digits.parse().ok()
