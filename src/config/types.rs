@@ -151,8 +151,7 @@ impl Default for Timing {
 impl Timing {
     /// No conclusive result for this long makes a check unknown.
     pub fn stale_after(&self) -> Duration {
-        self.stale_after
-            .unwrap_or_else(|| (self.every * 3 + self.timeout).max(Duration::from_secs(15)))
+        self.stale_after.unwrap_or_else(|| (self.every * 3 + self.timeout).max(Duration::from_secs(15)))
     }
 }
 
@@ -401,28 +400,11 @@ pub struct ExecCheck {
 /// How a service is restarted, stopped, started.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Control {
-    Systemd {
-        unit: String,
-        user: bool,
-    },
-    Docker {
-        container: String,
-    },
-    Compose {
-        project_dir: Option<PathBuf>,
-        file: Option<PathBuf>,
-        service: String,
-    },
-    Kubernetes {
-        namespace: Option<String>,
-        context: Option<String>,
-        workload: String,
-    },
-    Railway {
-        service: String,
-        environment: Option<String>,
-        project_dir: Option<PathBuf>,
-    },
+    Systemd { unit: String, user: bool },
+    Docker { container: String },
+    Compose { project_dir: Option<PathBuf>, file: Option<PathBuf>, service: String },
+    Kubernetes { namespace: Option<String>, context: Option<String>, workload: String },
+    Railway { service: String, environment: Option<String>, project_dir: Option<PathBuf> },
     Commands(CommandControl),
 }
 
@@ -528,14 +510,8 @@ pub struct Channel {
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum ChannelKind {
-    Slack {
-        webhook: MaybeSecret,
-    },
-    Webhook {
-        url: MaybeSecret,
-        secret: Option<SecretRef>,
-        headers: BTreeMap<String, MaybeSecret>,
-    },
+    Slack { webhook: MaybeSecret },
+    Webhook { url: MaybeSecret, secret: Option<SecretRef>, headers: BTreeMap<String, MaybeSecret> },
     Email(Box<EmailChannel>),
 }
 

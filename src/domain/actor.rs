@@ -27,10 +27,7 @@ pub struct Actor {
 impl Actor {
     /// The engine itself.
     pub fn engine() -> Self {
-        Actor {
-            user: "engine".into(),
-            ..Actor::default()
-        }
+        Actor { user: "engine".into(), ..Actor::default() }
     }
 
     /// True for what the engine did by itself.

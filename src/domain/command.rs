@@ -124,10 +124,7 @@ impl Command {
             Command::Declare { title, .. } => format!("declare \"{title}\""),
             Command::Acknowledge { .. } => "acknowledge".into(),
             Command::SetSeverity { severity, .. } => format!("set severity {severity}"),
-            Command::SetStatus {
-                status: Status::Resolved,
-                ..
-            } => "resolve".into(),
+            Command::SetStatus { status: Status::Resolved, .. } => "resolve".into(),
             Command::SetStatus { status, .. } => format!("set status {}", status.word()),
             Command::Assign { role, user, .. } => format!("assign {role} to {user}"),
             Command::SetServices { .. } => "change the affected services".into(),
@@ -169,19 +166,11 @@ pub struct Refusal {
 
 impl Refusal {
     pub fn new(reason: impl Into<String>, instead: impl Into<String>) -> Self {
-        Refusal {
-            reason: reason.into(),
-            instead: instead.into(),
-            usage: false,
-        }
+        Refusal { reason: reason.into(), instead: instead.into(), usage: false }
     }
 
     pub fn usage(reason: impl Into<String>, instead: impl Into<String>) -> Self {
-        Refusal {
-            reason: reason.into(),
-            instead: instead.into(),
-            usage: true,
-        }
+        Refusal { reason: reason.into(), instead: instead.into(), usage: true }
     }
 }
 

@@ -21,13 +21,8 @@ pub enum Status {
 
 impl Status {
     /// All of them, in order.
-    pub const ALL: [Status; 5] = [
-        Status::Investigating,
-        Status::Identified,
-        Status::Monitoring,
-        Status::Resolved,
-        Status::Closed,
-    ];
+    pub const ALL: [Status; 5] =
+        [Status::Investigating, Status::Identified, Status::Monitoring, Status::Resolved, Status::Closed];
 
     /// The word shown and typed.
     pub const fn word(self) -> &'static str {

@@ -18,12 +18,7 @@ pub enum Template {
 }
 
 impl Template {
-    pub const ALL: [Template; 4] = [
-        Template::Initial,
-        Template::Update,
-        Template::Resolution,
-        Template::Test,
-    ];
+    pub const ALL: [Template; 4] = [Template::Initial, Template::Update, Template::Resolution, Template::Test];
 
     pub const fn word(self) -> &'static str {
         match self {

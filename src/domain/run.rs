@@ -201,20 +201,14 @@ pub enum Step {
         refused_if: Vec<String>,
     },
     /// An operation of `recovery`, named, with its arguments; `shown` is what it amounts to, for people.
-    Native {
-        op: String,
-        args: serde_json::Value,
-        shown: Vec<String>,
-    },
+    Native { op: String, args: serde_json::Value, shown: Vec<String> },
 }
 
 impl Step {
     /// The exact commands for the dialog. There is no secret in a plan, so none can show.
     pub fn shown(&self) -> Vec<String> {
         match self {
-            Step::Command {
-                argv, env, secret_env, ..
-            } => {
+            Step::Command { argv, env, secret_env, .. } => {
                 let mut line = String::new();
                 for name in secret_env.keys() {
                     line.push_str(&format!("{name}=*** "));
@@ -222,13 +216,7 @@ impl Step {
                 for (name, value) in env {
                     line.push_str(&format!("{name}={} ", crate::text::shell_word(value)));
                 }
-                line.push_str(
-                    &argv
-                        .iter()
-                        .map(|a| crate::text::shell_word(a))
-                        .collect::<Vec<_>>()
-                        .join(" "),
-                );
+                line.push_str(&argv.iter().map(|a| crate::text::shell_word(a)).collect::<Vec<_>>().join(" "));
                 vec![line]
             }
             Step::Native { shown, .. } => shown.clone(),

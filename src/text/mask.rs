@@ -124,10 +124,7 @@ mod tests {
             ("Authorization: Bearer abcdefgh12345", "Authorization: Bearer ***"),
             ("password=hunter22 host=db", "password=*** host=db"),
             ("nothing to see", "nothing to see"),
-            (
-                "https://hooks.slack.com/services/T0/B0/xyz",
-                "https://hooks.slack.com/services/***",
-            ),
+            ("https://hooks.slack.com/services/T0/B0/xyz", "https://hooks.slack.com/services/***"),
         ] {
             assert_eq!(mask.apply(text), wanted);
         }

@@ -43,11 +43,7 @@ pub fn ago(d: Duration) -> String {
 pub fn clock(d: Duration) -> String {
     let s = d.as_secs();
     let hms = format!("{:02}:{:02}:{:02}", s % 86_400 / 3600, s % 3600 / 60, s % 60);
-    if s >= 86_400 {
-        format!("{}d {hms}", s / 86_400)
-    } else {
-        hms
-    }
+    if s >= 86_400 { format!("{}d {hms}", s / 86_400) } else { hms }
 }
 
 /// `412 MB`, decimal units, three digits at the most before the unit.
@@ -60,11 +56,7 @@ pub fn size(bytes: u64) -> String {
         unit += 1;
     }
     let name = UNITS.get(unit).copied().unwrap_or("B");
-    if unit > 0 && value < 9.95 {
-        format!("{value:.1} {name}")
-    } else {
-        format!("{value:.0} {name}")
-    }
+    if unit > 0 && value < 9.95 { format!("{value:.1} {name}") } else { format!("{value:.0} {name}") }
 }
 
 /// `45,000 EUR`.
@@ -82,11 +74,7 @@ pub fn money(amount: f64, currency: &str) -> String {
 
 /// `1 service`, `2 services`.
 pub fn plural(n: usize, one: &str) -> String {
-    if n == 1 {
-        format!("1 {one}")
-    } else {
-        format!("{n} {one}s")
-    }
+    if n == 1 { format!("1 {one}") } else { format!("{n} {one}s") }
 }
 
 /// Reads `500ms`, `10s`, `5m`, `1h30m`, `2d`, `1w`, `0s`. Errors say what is accepted.
@@ -101,9 +89,7 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
         let digits = rest.find(|c: char| !c.is_ascii_digit()).ok_or_else(fault)?;
         let n: u64 = rest[..digits].parse().map_err(|_| fault())?;
         rest = rest[digits..].trim_start();
-        let unit_end = rest
-            .find(|c: char| c.is_ascii_digit() || c == ' ')
-            .unwrap_or(rest.len());
+        let unit_end = rest.find(|c: char| c.is_ascii_digit() || c == ' ').unwrap_or(rest.len());
         let ms: u64 = match &rest[..unit_end] {
             "ms" => 1,
             "s" => 1000,
