@@ -17,6 +17,7 @@ pub mod backup;
 pub mod cli;
 pub mod config;
 pub mod demo;
+pub mod dispatch;
 pub mod domain;
 pub mod engine;
 pub mod journal;

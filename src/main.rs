@@ -1,1 +1,25 @@
-fn main() {}
+//! mayday: parse, install error reports, dispatch.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use mayday::cli::{Cli, Cmd, Failure};
+
+fn main() -> ExitCode {
+    // A runner is started thousands of times and must be small and quick: nothing else is set up for it.
+    let mut args = std::env::args_os().skip(1);
+    if args.next().is_some_and(|a| a == "runner") {
+        return mayday::runner::main(args);
+    }
+    let _ = color_eyre::config::HookBuilder::default().display_env_section(false).install();
+    mayday::sys::tls::install_provider();
+    let cli = Cli::parse();
+    let status = matches!(cli.command, Some(Cmd::Status));
+    match mayday::dispatch::run(cli) {
+        Ok(code) => ExitCode::from(code),
+        Err(Failure { code, text }) => {
+            eprintln!("mayday: {text}");
+            ExitCode::from(if status && code < 64 { mayday::cli::exit::STATUS_FAILED } else { code })
+        }
+    }
+}

@@ -1,1 +1,76 @@
-//! (to be written)
+//! The command line: everything the cockpit does, for scripts.
+//!
+//! Commands talk to the engine like any viewer and never do anything by themselves. What they print for people goes to
+//! stdout, what is wrong to stderr, and `--json` prints one value.
+
+pub mod args;
+pub mod connect;
+pub mod exit;
+pub mod help;
+pub mod incident;
+pub mod record;
+pub mod runs;
+pub mod status;
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+pub use args::{Cli, Cmd};
+pub use connect::Place;
+pub use exit::Failure;
+
+use crate::domain::command::Command;
+use crate::wire::{Answer, Ask, Client, Mirror};
+
+/// Longest wait for an answer. A plan looks at copies and servers, so it may take a while.
+const ANSWER: Duration = Duration::from_secs(120);
+
+/// A connection for one command.
+#[derive(Debug)]
+pub struct Session {
+    pub client: Client,
+    pub json: bool,
+    pub place: Place,
+}
+
+impl Session {
+    /// Asks, and turns a refusal or a failure into an error with its exit code.
+    pub async fn ask(&mut self, ask: Ask) -> Result<Answer, Failure> {
+        match self.client.ask("command", ask, ANSWER).await? {
+            Answer::Refused(refusal) => Err(refusal.into()),
+            Answer::Failed { reason } => Err(Failure::failed(reason)),
+            answer => Ok(answer),
+        }
+    }
+
+    /// Asks for a change.
+    pub async fn act(&mut self, command: Command) -> Result<Answer, Failure> {
+        self.ask(Ask::Do(command)).await
+    }
+
+    /// The whole picture now.
+    pub async fn picture(&mut self) -> Result<Mirror, Failure> {
+        match self.ask(Ask::Picture).await? {
+            Answer::Picture(change) => {
+                let mut mirror = Mirror::default();
+                mirror.apply(*change);
+                Ok(mirror)
+            }
+            _ => Err(Failure::failed("the engine gave no picture")),
+        }
+    }
+}
+
+/// One value as JSON on stdout.
+pub fn print<T: Serialize + ?Sized>(value: &T) -> Result<(), Failure> {
+    let text = serde_json::to_string_pretty(value).map_err(|e| Failure::failed(e.to_string()))?;
+    say(&text);
+    Ok(())
+}
+
+/// One line on stdout. A reader that is gone (`| head`) is no fault.
+pub fn say(text: &str) {
+    use std::io::Write;
+    let _ = writeln!(std::io::stdout(), "{text}");
+}

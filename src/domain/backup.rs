@@ -4,6 +4,11 @@ use serde::{Deserialize, Serialize};
 
 use super::time::Time;
 
+pub mod judge;
+pub mod place;
+
+pub use judge::{Found, Judged, Listing, Reading, Rules, judge};
+
 /// State of a backup set. Worst first: missing, stale, suspect, unknown, fresh.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -51,6 +56,17 @@ pub struct Copy {
     /// What kind it looks like: `pg custom`, `sql gzip`, `tar zstd`, `directory`, `file`.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub format: String,
+    /// How far its content was looked at, in words: `read to the end`, `not yet read to the end`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub note: String,
+}
+
+impl Copy {
+    /// The path that [`Copy::place`] means, byte by byte: names that are not UTF-8 or hold control characters are
+    /// written escaped there, so that they can be shown and journaled as they are (see [`place`]).
+    pub fn path_bytes(&self) -> Vec<u8> {
+        place::bytes_of(&self.place)
+    }
 }
 
 /// What the journal knows of a backup set.

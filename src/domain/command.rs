@@ -149,6 +149,8 @@ pub struct Context {
     pub boot_ms: u64,
     pub boot: String,
     pub actor: Actor,
+    /// A fresh unique id, for what the command makes and the outside must recognise when it is repeated.
+    pub fresh: String,
 }
 
 /// Why not, in words a person can act on.

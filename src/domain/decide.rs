@@ -1,1 +1,408 @@
-//! (to be written)
+//! The rules: what a command leads to, or why not.
+//!
+//! Pure. A refusal says what stands against it and what would allow it. Each event comes with the incident it belongs
+//! to, because the journal's header carries that.
+
+use std::time::Duration;
+
+use super::catalog::Severity;
+use super::command::{Command, Context, Refusal};
+use super::event::*;
+use super::health::Health;
+use super::incident::{Incident, Status};
+use super::run::{Checked, Risk, RunState, Work};
+use super::state::State;
+
+/// Longest note, title, reason and message body, in bytes.
+pub const NOTE_LIMIT: usize = 64 * 1024;
+const TITLE_LIMIT: usize = 200;
+
+/// An event and the incident it belongs to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Decided {
+    pub incident: Option<String>,
+    pub event: Event,
+}
+
+type Outcome = Result<Vec<Decided>, Refusal>;
+
+fn one(incident: Option<String>, event: impl Into<Event>) -> Outcome {
+    Ok(vec![Decided { incident, event: event.into() }])
+}
+
+/// Decides `command` against `state`. Errors: the refusal, nothing having happened.
+pub fn decide(state: &State, command: Command, ctx: &Context) -> Outcome {
+    match command {
+        Command::Declare { title, severity, services, onset } => {
+            let title = checked_text("title", &title, TITLE_LIMIT)?;
+            for service in &services {
+                known_service(state, service)?;
+            }
+            if let Some(onset) = onset
+                && onset > ctx.now
+            {
+                return Err(Refusal::usage("the onset lies in the future", "state a time that has passed"));
+            }
+            let id = state.next_incident_id(ctx.now);
+            let severity = severity.unwrap_or_else(|| state.suggested_severity());
+            one(Some(id), IncidentDeclared { title, severity, services, onset, source: "human".into() })
+        }
+        Command::Acknowledge { incident } => {
+            let incident = open_incident(state, incident)?;
+            if let Some(by) = &incident.acknowledged_by {
+                return Err(Refusal::new(format!("{} is acknowledged already, by {by}", incident.id), ""));
+            }
+            let mut events =
+                vec![Decided { incident: Some(incident.id.clone()), event: IncidentAcknowledged {}.into() }];
+            // Whoever picks up an incident that nobody leads, leads it until somebody else is named.
+            if incident.commander().is_none() {
+                events.push(Decided {
+                    incident: Some(incident.id.clone()),
+                    event: IncidentAssigned { role: "commander".into(), user: ctx.actor.user.clone() }.into(),
+                });
+            }
+            Ok(events)
+        }
+        Command::SetSeverity { incident, severity, reason } => {
+            let incident = open_incident(state, incident)?;
+            if incident.severity == severity {
+                return Err(Refusal::new(format!("{} is {severity} already", incident.id), ""));
+            }
+            let from = incident.severity;
+            one(Some(incident.id.clone()), IncidentSeverity { from, to: severity, reason: checked_reason(&reason)? })
+        }
+        Command::SetStatus { incident, status, reason, force } => {
+            set_status(state, incident, status, checked_reason(&reason)?, force)
+        }
+        Command::Assign { incident, role, user } => {
+            let incident = open_incident(state, incident)?;
+            let role = checked_text("role", &role, 40)?;
+            let user = checked_text("user", &user, 80)?;
+            one(Some(incident.id.clone()), IncidentAssigned { role, user })
+        }
+        Command::SetServices { incident, add, remove } => {
+            let incident = open_incident(state, incident)?;
+            for service in &add {
+                known_service(state, service)?;
+            }
+            let added: std::collections::BTreeSet<_> =
+                add.into_iter().filter(|s| !incident.services.contains(s)).collect();
+            let removed: std::collections::BTreeSet<_> =
+                remove.into_iter().filter(|s| incident.services.contains(s)).collect();
+            if added.is_empty() && removed.is_empty() {
+                return Err(Refusal::new("the affected services are so already", ""));
+            }
+            one(Some(incident.id.clone()), IncidentServices { added, removed })
+        }
+        Command::Retitle { incident, title } => {
+            let incident = open_incident(state, incident)?;
+            one(Some(incident.id.clone()), IncidentTitled { title: checked_text("title", &title, TITLE_LIMIT)? })
+        }
+        Command::Reopen { incident, reason } => {
+            let incident = match incident {
+                Some(id) => find_incident(state, &id)?,
+                None => state
+                    .incidents
+                    .values()
+                    .filter(|i| !i.status.is_open())
+                    .max_by_key(|i| i.last_seq)
+                    .ok_or_else(|| Refusal::new("no incident was resolved", "declare one with d"))?,
+            };
+            if incident.status.is_open() {
+                return Err(Refusal::new(format!("{} is open", incident.id), ""));
+            }
+            let reason = required_reason("reopening", &reason)?;
+            one(Some(incident.id.clone()), IncidentReopened { reason })
+        }
+        Command::Note { incident, text, happened_at } => {
+            let text = checked_text("note", &text, NOTE_LIMIT)?;
+            if let Some(at) = happened_at
+                && at > ctx.now
+            {
+                return Err(Refusal::usage("the note's time lies in the future", "state a time that has passed"));
+            }
+            // A note is never lost to the question where it belongs.
+            let incident = match incident {
+                Some(id) => Some(find_incident(state, &id)?.id.clone()),
+                None => state.open_incidents().first().map(|i| i.id.clone()),
+            };
+            one(incident, NoteAdded { text, happened_at })
+        }
+        Command::Step { what, about } => {
+            let what = checked_text("step", &what, 400)?;
+            one(first_open(state), StepTaken { what, about })
+        }
+        Command::Run { plan, confirm, reason, unlogged } => decide_run(state, *plan, &confirm, reason, unlogged),
+        Command::Cancel { run, reason } => {
+            let found = state.runs.get(&run).ok_or_else(|| unknown_run(&run))?;
+            if found.state.is_over() {
+                return Err(Refusal::new(format!("run {run} is over: {}", found.state.word()), ""));
+            }
+            if found.cancel_requested {
+                return Err(Refusal::new(format!("run {run} is being cancelled already"), "wait for it to end"));
+            }
+            one(found.incident.clone(), RunCancelRequested { run, reason: checked_reason(&reason)? })
+        }
+        Command::Send { incident, template, subject, body, channels } => {
+            let incident = match incident {
+                Some(id) => Some(find_incident(state, &id)?.id.clone()),
+                None => first_open(state).or_else(|| last_incident(state)),
+            };
+            if incident.is_none() && template != super::message::Template::Test {
+                return Err(Refusal::new("there is no incident to write about", "declare one with d"));
+            }
+            if channels.is_empty() {
+                return Err(Refusal::usage("no channel is chosen", "choose one, or add a [[channel]] to mayday.toml"));
+            }
+            for channel in &channels {
+                if !state.catalog.channels.iter().any(|c| c.name == *channel) {
+                    let known: Vec<_> = state.catalog.channels.iter().map(|c| c.name.as_str()).collect();
+                    return Err(Refusal::usage(
+                        format!("there is no channel \"{channel}\""),
+                        if known.is_empty() { "add a [[channel]] to mayday.toml".into() } else { known.join(", ") },
+                    ));
+                }
+            }
+            let subject = checked_text("subject", &subject, 1000)?;
+            let body = checked_text("message", &body, NOTE_LIMIT)?;
+            one(
+                incident,
+                MessageQueued { id: format!("m-{}", ctx.fresh), template, subject, body, channels, automatic: false },
+            )
+        }
+        Command::Pause { service, until, reason } => {
+            known_service(state, &service)?;
+            let reason = required_reason("a pause", &reason)?;
+            if until <= ctx.now {
+                return Err(Refusal::usage("the pause would end before it begins", "state a time to come"));
+            }
+            if until > ctx.now.plus(Duration::from_secs(7 * 86_400)) {
+                return Err(Refusal::usage("a pause lasts seven days at most", "state a nearer time"));
+            }
+            one(first_open(state), ServicePaused { service, until, reason })
+        }
+        Command::Resume { service, reason } => {
+            known_service(state, &service)?;
+            if state.services.get(&service).is_none_or(|r| r.state != Health::Paused) {
+                return Err(Refusal::new(format!("{service} is not paused"), ""));
+            }
+            one(first_open(state), ServiceResumed { service, reason: checked_reason(&reason)? })
+        }
+    }
+}
+
+fn set_status(state: &State, incident: Option<String>, status: Status, reason: String, force: bool) -> Outcome {
+    let incident = match (&incident, status) {
+        // Closing is about an incident that is resolved, so it is not among the open ones.
+        (None, Status::Closed) => state
+            .incidents
+            .values()
+            .filter(|i| i.status == Status::Resolved)
+            .max_by_key(|i| i.last_seq)
+            .ok_or_else(|| Refusal::new("no incident is resolved and not yet closed", "resolve it first"))?,
+        (Some(id), _) => find_incident(state, id)?,
+        (None, _) => open_incident(state, None)?,
+    };
+    let from = incident.status;
+    if from == status {
+        return Err(Refusal::new(format!("{} is {} already", incident.id, status.word()), ""));
+    }
+    match (from.is_open(), status) {
+        (true, Status::Closed) => {
+            return Err(Refusal::new(format!("{} is still open", incident.id), "resolve it first"));
+        }
+        (false, s) if s.is_open() => {
+            return Err(Refusal::new(format!("{} is {}", incident.id, from.word()), "reopen it with a reason"));
+        }
+        (false, Status::Resolved) => {
+            return Err(Refusal::new(format!("{} is closed", incident.id), "reopen it with a reason"));
+        }
+        _ => {}
+    }
+    let mut forced = false;
+    if status == Status::Resolved {
+        let against = against_resolving(state, incident);
+        if !against.is_empty() {
+            if !force {
+                return Err(Refusal::new(
+                    format!("not resolved: {}", against.join("; ")),
+                    "mend that, or force it with a reason",
+                ));
+            }
+            required_reason("forcing", &reason)?;
+            forced = true;
+        }
+    }
+    one(Some(incident.id.clone()), IncidentStatus { from, to: status, reason, forced })
+}
+
+/// What stands against calling `incident` resolved, in words: runs under way or contradicted, tier-1 services down,
+/// affected services down.
+pub fn against_resolving(state: &State, incident: &Incident) -> Vec<String> {
+    let mut against = Vec::new();
+    for run in state.runs_in_order().filter(|r| r.incident.as_deref() == Some(&incident.id)) {
+        if run.stands_contradicted() {
+            against.push(format!("run {} ({}) is contradicted: {}", run.id(), run.plan.title, run.detail));
+        } else if !run.state.is_over() {
+            against.push(format!("run {} ({}) is still {}", run.id(), run.plan.title, run.state.word()));
+        }
+    }
+    for (name, record) in &state.services {
+        let tier1 = state.catalog.services.get(name).is_some_and(|f| f.tier == 1);
+        let blocked = record.state == Health::Down || (record.state == Health::Unknown && record.down_since.is_some());
+        if blocked && (tier1 || incident.services.contains(name)) {
+            let tier = if tier1 { " (tier 1)" } else { "" };
+            against.push(format!("{name}{tier} is {}", record.state.word()));
+        }
+    }
+    against
+}
+
+fn decide_run(state: &State, plan: super::run::Plan, confirm: &str, reason: String, unlogged: bool) -> Outcome {
+    if state.runs.contains_key(&plan.id) {
+        return Err(Refusal::new(format!("run {} was started before", plan.id), "make a new plan"));
+    }
+    if let Some(blocker) = plan.blockers().next() {
+        return Err(Refusal::new(format!("{}: {}", blocker.name, blocker.detail), "mend that and plan again"));
+    }
+    match plan.risk {
+        Risk::Observe => {}
+        Risk::Disruptive if matches!(confirm, "y" | "Y" | "yes") || confirm == plan.target => {}
+        Risk::Disruptive => {
+            return Err(Refusal::new(
+                format!("{} is disruptive and was not confirmed", plan.title),
+                "answer y, or give --yes",
+            ));
+        }
+        Risk::Destructive if confirm == plan.target => {}
+        Risk::Destructive => {
+            return Err(Refusal::new(
+                format!("{} is destructive and was not confirmed", plan.title),
+                format!("type {}, or give --confirm {}", plan.target, crate::text::shell_word(&plan.target)),
+            ));
+        }
+    }
+    if let Some(holder) = state.holder(&plan.holds) {
+        return Err(Refusal::new(
+            format!(
+                "{} is held by run {} ({}, requested by {} at {}Z)",
+                plan.holds.iter().find(|h| holder.plan.holds.contains(h)).map_or("it", String::as_str),
+                holder.id(),
+                holder.plan.title,
+                holder.requested_by,
+                holder.requested_at.hms()
+            ),
+            format!("wait for it, or cancel it: mayday runs cancel {}", holder.id()),
+        ));
+    }
+    if let Work::CutOver { of } | Work::Undo { of } | Work::Drop { of } = &plan.work {
+        let run = state.runs.get(of).ok_or_else(|| unknown_run(of))?;
+        if run.state != RunState::Succeeded {
+            let drop = matches!(plan.work, Work::Drop { .. });
+            if !drop {
+                return Err(Refusal::new(format!("run {of} has not succeeded: it is {}", run.state.word()), ""));
+            }
+        }
+    }
+    if plan.preconditions.iter().any(|p| p.result == Checked::Failed) {
+        return Err(Refusal::new("a precondition fails", "plan again"));
+    }
+    let incident = plan
+        .service
+        .as_ref()
+        .and_then(|s| state.open_incidents().into_iter().find(|i| i.services.contains(s)))
+        .map(|i| i.id.clone())
+        .or_else(|| first_open(state));
+    one(incident, RunRequested { plan, reason: checked_reason(&reason)?, unlogged })
+}
+
+fn unknown_run(id: &str) -> Refusal {
+    Refusal::usage(format!("there is no run \"{id}\""), "mayday runs lists them")
+}
+
+fn first_open(state: &State) -> Option<String> {
+    state.open_incidents().first().map(|i| i.id.clone())
+}
+
+fn last_incident(state: &State) -> Option<String> {
+    state.incidents.values().max_by_key(|i| i.last_seq).map(|i| i.id.clone())
+}
+
+fn find_incident<'a>(state: &'a State, id: &str) -> Result<&'a Incident, Refusal> {
+    state
+        .incidents
+        .get(id)
+        .ok_or_else(|| Refusal::usage(format!("there is no incident \"{id}\""), "mayday incident list shows them"))
+}
+
+fn open_incident(state: &State, id: Option<String>) -> Result<&Incident, Refusal> {
+    if let Some(id) = id {
+        let incident = find_incident(state, &id)?;
+        if !incident.status.is_open() {
+            return Err(Refusal::new(
+                format!("{id} is {}", incident.status.word()),
+                "reopen it with a reason, or declare a new one",
+            ));
+        }
+        return Ok(incident);
+    }
+    match state.open_incidents().as_slice() {
+        [] => Err(Refusal::new("no incident is open", "declare one with d, or: mayday incident declare TITLE")),
+        [only] => Ok(only),
+        several => {
+            let ids: Vec<_> = several.iter().map(|i| i.id.as_str()).collect();
+            Err(Refusal::usage(
+                format!("{} incidents are open", several.len()),
+                format!("name one: {}", ids.join(", ")),
+            ))
+        }
+    }
+}
+
+fn known_service(state: &State, name: &str) -> Result<(), Refusal> {
+    if state.catalog.services.contains_key(name) {
+        return Ok(());
+    }
+    let known: Vec<_> = state.catalog.services.keys().take(12).map(String::as_str).collect();
+    let instead = if known.is_empty() {
+        "the configuration names none".to_owned()
+    } else {
+        format!("known are {}", known.join(", "))
+    };
+    Err(Refusal::usage(format!("there is no service \"{name}\""), instead))
+}
+
+fn checked_text(what: &str, text: &str, limit: usize) -> Result<String, Refusal> {
+    let text = text.trim();
+    if text.is_empty() {
+        return Err(Refusal::usage(format!("the {what} is empty"), "write something"));
+    }
+    if text.len() > limit {
+        return Err(Refusal::usage(
+            format!("the {what} has {} bytes, {limit} are the most", text.len()),
+            "shorten it, or attach the rest as several notes",
+        ));
+    }
+    Ok(crate::text::clean_lines(text, limit))
+}
+
+fn checked_reason(reason: &str) -> Result<String, Refusal> {
+    if reason.trim().is_empty() { Ok(String::new()) } else { checked_text("reason", reason, 4000) }
+}
+
+fn required_reason(what: &str, reason: &str) -> Result<String, Refusal> {
+    if reason.trim().is_empty() {
+        return Err(Refusal::usage(format!("{what} needs a reason"), "say why in a few words"));
+    }
+    checked_text("reason", reason, 4000)
+}
+
+/// The severity below `severity` by one step, for cycling with a key.
+pub fn next_severity(severity: Severity) -> Severity {
+    match severity {
+        Severity::P0 => Severity::P1,
+        Severity::P1 => Severity::P2,
+        Severity::P2 => Severity::P3,
+        Severity::P3 => Severity::P0,
+    }
+}

@@ -82,6 +82,8 @@ events! {
     "journal.gap" => JournalGap { since: Time, until: Time, kept: u64, lost: u64, why: String }
     /// A part of the journal failed its verification.
     "journal.damaged" => JournalDamaged { part: String, line: u64, why: String }
+    /// The payload of the entry `seq` is blanked in the record; its digest stays, so that the chain still verifies.
+    "entry.redacted" => EntryRedacted { seq: u64, why: String }
     /// A configuration came into force.
     "config.loaded" => ConfigLoaded { digest: String, source: String, catalog: Catalog }
     /// A configuration was refused; the one before stays in force.
@@ -149,7 +151,9 @@ events! {
         /// The last lines of the output, cleaned and masked.
         #[serde(default, skip_serializing_if = "String::is_empty")] excerpt: String }
 
-    "message.queued" => MessageQueued { template: Template, subject: String, body: String, channels: Vec<String>,
+    "message.queued" => MessageQueued {
+        /// The key by which far ends recognise a repeat.
+        id: String, template: Template, subject: String, body: String, channels: Vec<String>,
         /// Sent by configuration, not by a person.
         #[serde(default)] automatic: bool }
     /// What one channel answered to one attempt.

@@ -88,7 +88,7 @@ pub struct ChannelDelivery {
 /// A message, as queued.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Message {
-    /// `m-<seq of the entry that queued it>`; also the key by which far ends recognise a repeat.
+    /// The key by which far ends recognise a repeat.
     pub id: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub incident: Option<String>,

@@ -1,1 +1,442 @@
-//! (to be written)
+//! The fold: all durable state as a function of the entries.
+//!
+//! [`State::apply`] never fails and never looks at anything but the entry: what it does not understand it counts and
+//! passes over. It keeps open work whole and finished work bounded, so that a year of history costs no memory; the
+//! timeline's rows are found in the journal, not here.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use super::backup::BackupRecord;
+use super::catalog::{Catalog, Severity};
+use super::event::{Entry, Event};
+use super::health::{Health, ServiceRecord};
+use super::incident::{Incident, Status};
+use super::message::{ChannelDelivery, Delivery, Message, Template};
+use super::run::{Run, RunState, Verdict};
+use super::time::Time;
+
+/// Finished runs, messages and closed incidents kept in the fold.
+const KEEP: usize = 200;
+
+/// Everything the journal says, folded.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct State {
+    /// Journal position of the last entry folded in; 0 before the first.
+    pub seq: u64,
+    pub at: Time,
+    pub catalog: Catalog,
+    pub config_digest: String,
+    /// Faults of the configuration that was refused last; empty when the newest one is in force.
+    pub config_faults: Vec<String>,
+    pub services: BTreeMap<String, ServiceRecord>,
+    pub backups: BTreeMap<String, BackupRecord>,
+    pub incidents: BTreeMap<String, Incident>,
+    pub runs: BTreeMap<String, Run>,
+    /// Run ids in the order they were requested.
+    pub run_order: Vec<String>,
+    pub messages: BTreeMap<String, Message>,
+    pub message_order: Vec<String>,
+    /// Highest incident number per year.
+    pub numbers: BTreeMap<i32, u32>,
+    /// The engine that wrote last had not said goodbye.
+    pub engine_running: bool,
+    /// Entries of kinds that this version does not know.
+    pub unknown_kinds: u64,
+}
+
+impl State {
+    /// The fold of `entries` from nothing.
+    pub fn replay<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> State {
+        let mut state = State::default();
+        for entry in entries {
+            state.apply(entry);
+        }
+        state
+    }
+
+    /// Folds one entry in.
+    pub fn apply(&mut self, entry: &Entry) {
+        self.seq = entry.seq;
+        self.at = entry.at;
+        if let Some(incident) = entry.incident.as_deref().and_then(|id| self.incidents.get_mut(id)) {
+            incident.last_seq = entry.seq;
+        }
+        match &entry.event {
+            Event::EngineStarted(_) => self.engine_running = true,
+            Event::EngineStopped(_) => self.engine_running = false,
+            Event::ConfigLoaded(e) => {
+                self.catalog = e.catalog.clone();
+                self.config_digest = e.digest.clone();
+                self.config_faults.clear();
+                self.services.retain(|name, _| e.catalog.services.contains_key(name));
+                self.backups.retain(|name, _| e.catalog.backups.contains_key(name));
+            }
+            Event::ConfigRejected(e) => self.config_faults = e.faults.clone(),
+            Event::HealthChanged(_) | Event::HealthBecause(_) | Event::ServicePaused(_) | Event::ServiceResumed(_) => {
+                self.apply_health(entry);
+            }
+            Event::BackupChanged(e) => {
+                let record = self.backups.entry(e.backup.clone()).or_default();
+                if record.state != e.to || record.since == Time::default() {
+                    record.since = entry.at;
+                }
+                record.state = e.to;
+                record.detail = e.detail.clone();
+                record.newest = e.newest.clone();
+            }
+            Event::BackupArrived(e) => {
+                self.backups.entry(e.backup.clone()).or_default().newest = Some(e.copy.clone());
+            }
+            Event::IncidentDeclared(_)
+            | Event::IncidentOnset(_)
+            | Event::IncidentAcknowledged(_)
+            | Event::IncidentSeverity(_)
+            | Event::IncidentStatus(_)
+            | Event::IncidentAssigned(_)
+            | Event::IncidentServices(_)
+            | Event::IncidentTitled(_)
+            | Event::IncidentReopened(_)
+            | Event::NoteAdded(_) => self.apply_incident(entry),
+            Event::RunRequested(_)
+            | Event::RunClaimed(_)
+            | Event::RunStarted(_)
+            | Event::RunPhase(_)
+            | Event::RunCancelRequested(_)
+            | Event::RunSide(_)
+            | Event::RunFinished(_) => self.apply_run(entry),
+            Event::MessageQueued(_) | Event::MessageAttempted(_) => self.apply_message(entry),
+            Event::Unknown { .. } => self.unknown_kinds += 1,
+            _ => {}
+        }
+    }
+
+    fn apply_health(&mut self, entry: &Entry) {
+        match &entry.event {
+            Event::HealthChanged(e) => {
+                let record = self.services.entry(e.service.clone()).or_default();
+                record.state = e.to;
+                record.since = entry.happened_at();
+                record.detail = e.detail.clone();
+                record.because = e.because.clone();
+                record.down_since = match (e.to, record.down_since) {
+                    (Health::Down, Some(since)) => Some(since),
+                    (Health::Down, None) => Some(entry.happened_at()),
+                    // What cannot be seen has not recovered: the clock goes on.
+                    (Health::Unknown, since) => since,
+                    _ => None,
+                };
+            }
+            Event::HealthBecause(e) => {
+                if let Some(record) = self.services.get_mut(&e.service) {
+                    record.because = e.because.clone();
+                }
+            }
+            Event::ServicePaused(e) => {
+                let record = self.services.entry(e.service.clone()).or_default();
+                record.state = Health::Paused;
+                record.since = entry.at;
+                record.down_since = None;
+                record.because = None;
+                record.paused_until = Some(e.until);
+                record.paused_reason = e.reason.clone();
+            }
+            Event::ServiceResumed(e) => {
+                let record = self.services.entry(e.service.clone()).or_default();
+                record.state = Health::Unknown;
+                record.since = entry.at;
+                record.paused_until = None;
+                record.paused_reason.clear();
+            }
+            _ => {}
+        }
+    }
+
+    fn apply_incident(&mut self, entry: &Entry) {
+        let Some(id) = entry.incident.clone() else { return };
+        if let Event::IncidentDeclared(e) = &entry.event {
+            if let Some((year, number)) = parse_id(&id) {
+                let highest = self.numbers.entry(year).or_default();
+                *highest = number.max(*highest);
+            }
+            let incident = Incident {
+                id: id.clone(),
+                title: e.title.clone(),
+                severity: e.severity,
+                status: Status::Investigating,
+                services: e.services.clone(),
+                declared_at: entry.at,
+                declared_by: entry.actor.user.clone(),
+                declared_seq: entry.seq,
+                onset: e.onset,
+                acknowledged_at: None,
+                acknowledged_by: None,
+                roles: BTreeMap::new(),
+                mitigated_at: None,
+                resolved_at: None,
+                last_update_at: None,
+                updates: 0,
+                notes: 0,
+                declared_boot_ms: entry.boot_ms,
+                declared_boot: entry.boot.clone(),
+                reopened: 0,
+                last_seq: entry.seq,
+            };
+            self.incidents.insert(id, incident);
+            self.trim_incidents();
+            return;
+        }
+        let Some(incident) = self.incidents.get_mut(&id) else {
+            return;
+        };
+        match &entry.event {
+            Event::IncidentOnset(e) => incident.onset = Some(e.onset),
+            Event::IncidentAcknowledged(_) if incident.acknowledged_at.is_none() => {
+                incident.acknowledged_at = Some(entry.at);
+                incident.acknowledged_by = Some(entry.actor.user.clone());
+            }
+            Event::IncidentSeverity(e) => incident.severity = e.to,
+            Event::IncidentStatus(e) => {
+                incident.status = e.to;
+                match e.to {
+                    Status::Monitoring => incident.mitigated_at = incident.mitigated_at.or(Some(entry.at)),
+                    Status::Resolved => incident.resolved_at = Some(entry.at),
+                    _ => {}
+                }
+            }
+            Event::IncidentAssigned(e) => {
+                incident.roles.insert(e.role.clone(), e.user.clone());
+            }
+            Event::IncidentServices(e) => {
+                incident.services.extend(e.added.iter().cloned());
+                incident.services.retain(|s| !e.removed.contains(s));
+            }
+            Event::IncidentTitled(e) => incident.title = e.title.clone(),
+            Event::IncidentReopened(_) => {
+                incident.status = Status::Investigating;
+                incident.mitigated_at = None;
+                incident.resolved_at = None;
+                incident.reopened += 1;
+            }
+            Event::NoteAdded(_) => incident.notes += 1,
+            _ => {}
+        }
+    }
+
+    fn apply_run(&mut self, entry: &Entry) {
+        if let Event::RunRequested(e) = &entry.event {
+            let run = Run {
+                plan: e.plan.clone(),
+                incident: entry.incident.clone(),
+                requested_at: entry.at,
+                requested_by: entry.actor.user.clone(),
+                requested_seq: entry.seq,
+                requested_boot: entry.boot.clone(),
+                state: RunState::Requested,
+                started_at: None,
+                finished_at: None,
+                phase: 0,
+                exit: None,
+                verdict: None,
+                detail: String::new(),
+                cancel_requested: false,
+                superseded: false,
+                sides: Vec::new(),
+                unlogged: e.unlogged,
+            };
+            let id = e.plan.id.clone();
+            if self.runs.insert(id.clone(), run).is_none() {
+                self.run_order.push(id);
+            }
+            self.trim_runs();
+            return;
+        }
+        let id = match &entry.event {
+            Event::RunClaimed(e) => &e.run,
+            Event::RunStarted(e) => &e.run,
+            Event::RunPhase(e) => &e.run,
+            Event::RunCancelRequested(e) => &e.run,
+            Event::RunSide(e) => &e.run,
+            Event::RunFinished(e) => &e.run,
+            _ => return,
+        };
+        if let Event::RunSide(e) = &entry.event {
+            // What is gone may have been left by an earlier run.
+            for run in self.runs.values_mut() {
+                run.sides.retain(|s| !e.gone.contains(&s.name));
+                if let Some(side) = &e.side {
+                    run.sides.retain(|s| s.name != side.name);
+                }
+            }
+        }
+        let Some(run) = self.runs.get_mut(id) else { return };
+        match &entry.event {
+            Event::RunClaimed(_) if run.state == RunState::Requested => run.state = RunState::Claimed,
+            Event::RunStarted(_) if !run.state.is_over() => {
+                run.state = RunState::Running;
+                run.started_at = Some(entry.at);
+            }
+            Event::RunPhase(e) if !run.state.is_over() => run.phase = e.phase,
+            Event::RunCancelRequested(_) => run.cancel_requested = true,
+            Event::RunSide(e) => run.sides.extend(e.side.clone()),
+            Event::RunFinished(e) => {
+                run.state = e.state;
+                run.exit = e.exit;
+                run.verdict = Some(e.verdict);
+                run.detail = e.detail.clone();
+                run.finished_at = Some(entry.happened_at());
+                if e.verdict == Verdict::Verified {
+                    let (work, order) = (run.plan.work.clone(), run.requested_seq);
+                    let (holds, service) = (run.plan.holds.clone(), run.plan.service.clone());
+                    for other in self.runs.values_mut().filter(|r| r.requested_seq < order) {
+                        let same = other.plan.work.verb() == work.verb() && other.plan.work.object() == work.object();
+                        let same_thing = other.plan.holds == holds && other.plan.service == service;
+                        other.superseded |= same || same_thing;
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn apply_message(&mut self, entry: &Entry) {
+        match &entry.event {
+            Event::MessageQueued(e) => {
+                let id = e.id.clone();
+                let fresh = |_| ChannelDelivery {
+                    state: Delivery::Queued,
+                    attempts: 0,
+                    answer: String::new(),
+                    at: entry.at,
+                    next_at: None,
+                };
+                let message = Message {
+                    id: id.clone(),
+                    incident: entry.incident.clone(),
+                    template: e.template,
+                    subject: e.subject.clone(),
+                    body: e.body.clone(),
+                    queued_at: entry.at,
+                    by: entry.actor.user.clone(),
+                    channels: e.channels.iter().map(|c| (c.clone(), fresh(c))).collect(),
+                };
+                if e.template == Template::Update
+                    && let Some(i) = entry.incident.as_deref().and_then(|i| self.incidents.get_mut(i))
+                {
+                    i.updates += 1;
+                }
+                self.messages.insert(id.clone(), message);
+                self.message_order.push(id);
+                self.trim_messages();
+            }
+            Event::MessageAttempted(e) => {
+                let Some(message) = self.messages.get_mut(&e.message) else {
+                    return;
+                };
+                if let Some(channel) = message.channels.get_mut(&e.channel) {
+                    *channel = ChannelDelivery {
+                        state: e.result,
+                        attempts: e.attempt,
+                        answer: e.answer.clone(),
+                        at: entry.at,
+                        next_at: e.next_at,
+                    };
+                }
+                if e.result == Delivery::Accepted
+                    && message.template != Template::Test
+                    && let Some(i) = message.incident.as_deref().and_then(|i| self.incidents.get_mut(i))
+                {
+                    i.last_update_at = Some(entry.at);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn trim_incidents(&mut self) {
+        while self.incidents.len() > KEEP {
+            let oldest = self.incidents.values().filter(|i| !i.status.is_open()).min_by_key(|i| i.declared_seq);
+            let Some(id) = oldest.map(|i| i.id.clone()) else { return };
+            self.incidents.remove(&id);
+        }
+    }
+
+    fn trim_runs(&mut self) {
+        while self.run_order.len() > KEEP {
+            let done = self.run_order.iter().position(|id| {
+                self.runs.get(id).is_none_or(|r| r.state.is_over() && r.sides.is_empty() && !r.stands_contradicted())
+            });
+            let Some(at) = done else { return };
+            let id = self.run_order.remove(at);
+            self.runs.remove(&id);
+        }
+    }
+
+    fn trim_messages(&mut self) {
+        while self.message_order.len() > KEEP {
+            let done = self.message_order.iter().position(|id| self.messages.get(id).is_none_or(Message::is_done));
+            let Some(at) = done else { return };
+            let id = self.message_order.remove(at);
+            self.messages.remove(&id);
+        }
+    }
+
+    /// Incidents whose clock runs, worst and oldest first.
+    pub fn open_incidents(&self) -> Vec<&Incident> {
+        let mut open: Vec<&Incident> = self.incidents.values().filter(|i| i.status.is_open()).collect();
+        open.sort_by_key(|i| (i.severity, i.declared_seq));
+        open
+    }
+
+    /// The id of the incident that `at` would get if declared now.
+    pub fn next_incident_id(&self, now: Time) -> String {
+        use chrono::Datelike;
+        let year = now.to_chrono().year();
+        format!("INC-{year}-{:03}", self.numbers.get(&year).copied().unwrap_or(0) + 1)
+    }
+
+    /// Runs in the order they were requested.
+    pub fn runs_in_order(&self) -> impl DoubleEndedIterator<Item = &Run> {
+        self.run_order.iter().filter_map(|id| self.runs.get(id))
+    }
+
+    /// Messages in the order they were queued.
+    pub fn messages_in_order(&self) -> impl DoubleEndedIterator<Item = &Message> {
+        self.message_order.iter().filter_map(|id| self.messages.get(id))
+    }
+
+    /// The unfinished run that holds any of `holds`, if there is one.
+    pub fn holder(&self, holds: &[String]) -> Option<&Run> {
+        self.runs_in_order().find(|r| !r.state.is_over() && r.plan.holds.iter().any(|h| holds.contains(h)))
+    }
+
+    /// Services that open incidents name.
+    pub fn services_in_incidents(&self) -> BTreeSet<String> {
+        self.open_incidents().iter().flat_map(|i| i.services.iter().cloned()).collect()
+    }
+
+    /// When the next update to the outside is due: counted from the last accepted message, else from the declaration.
+    pub fn update_due(&self, incident: &Incident) -> Option<Time> {
+        if !incident.status.is_open() {
+            return None;
+        }
+        let every = self.catalog.severities.get(&incident.severity)?.update_every_ms?;
+        let from = incident.last_update_at.unwrap_or(incident.declared_at);
+        Some(from.plus(std::time::Duration::from_millis(every)))
+    }
+
+    /// The severity a new incident gets when none is named: P0 when a tier-1 service is down, else P1.
+    pub fn suggested_severity(&self) -> Severity {
+        let tier1_down = self.services.iter().any(|(name, record)| {
+            record.state == Health::Down && self.catalog.services.get(name).is_some_and(|f| f.tier == 1)
+        });
+        if tier1_down { Severity::P0 } else { Severity::P1 }
+    }
+}
+
+fn parse_id(id: &str) -> Option<(i32, u32)> {
+    let mut parts = id.strip_prefix("INC-")?.split('-');
+    Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
+}

@@ -1,1 +1,269 @@
-//! (to be written)
+//! The timeline's rows: one plain sentence per entry, the same in the cockpit, in timeline.md and in exports.
+
+use serde::{Deserialize, Serialize};
+
+use super::event::{Entry, Event};
+use super::health::Health;
+use super::message::Delivery;
+use super::run::{RunState, Verdict};
+use super::time::Time;
+use crate::text;
+
+/// How much an entry weighs for somebody who reads the story.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Level {
+    /// Only for the record.
+    Detail,
+    /// Part of the story.
+    Info,
+    /// Something got better.
+    Good,
+    /// Something is doubtful.
+    Warn,
+    /// Something got worse.
+    Bad,
+}
+
+/// One row of a timeline.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Row {
+    pub seq: u64,
+    /// When it was recorded.
+    pub at: Time,
+    /// When it happened, where that differs from `at`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub happened_at: Option<Time>,
+    /// Login name, or `engine`.
+    pub actor: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub via: String,
+    pub kind: String,
+    /// One line, cleaned.
+    pub text: String,
+    pub level: Level,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub incident: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<String>,
+}
+
+/// The row of `entry`.
+pub fn row(entry: &Entry) -> Row {
+    let (level, sentence) = sentence(&entry.event);
+    let happened = entry.happened_at();
+    Row {
+        seq: entry.seq,
+        at: entry.at,
+        happened_at: (happened != entry.at).then_some(happened),
+        actor: entry.actor.user.clone(),
+        via: entry.actor.via.clone(),
+        kind: entry.event.kind().to_owned(),
+        text: text::clean(&sentence).into_owned(),
+        level,
+        incident: entry.incident.clone(),
+        service: service_of(&entry.event),
+        run: run_of(&entry.event),
+    }
+}
+
+fn service_of(event: &Event) -> Option<String> {
+    match event {
+        Event::HealthChanged(e) => Some(e.service.clone()),
+        Event::HealthBecause(e) => Some(e.service.clone()),
+        Event::ServicePaused(e) => Some(e.service.clone()),
+        Event::ServiceResumed(e) => Some(e.service.clone()),
+        Event::RunRequested(e) => e.plan.service.clone(),
+        _ => None,
+    }
+}
+
+fn run_of(event: &Event) -> Option<String> {
+    match event {
+        Event::RunRequested(e) => Some(e.plan.id.clone()),
+        Event::RunClaimed(e) => Some(e.run.clone()),
+        Event::RunStarted(e) => Some(e.run.clone()),
+        Event::RunPhase(e) => Some(e.run.clone()),
+        Event::RunCancelRequested(e) => Some(e.run.clone()),
+        Event::RunSide(e) => Some(e.run.clone()),
+        Event::RunFinished(e) => Some(e.run.clone()),
+        _ => None,
+    }
+}
+
+fn because(reason: &str) -> String {
+    if reason.is_empty() { String::new() } else { format!(": {reason}") }
+}
+
+fn list(items: &std::collections::BTreeSet<String>) -> String {
+    items.iter().map(String::as_str).collect::<Vec<_>>().join(", ")
+}
+
+fn sentence(event: &Event) -> (Level, String) {
+    use Level::{Bad, Detail, Good, Info, Warn};
+    match event {
+        Event::EngineStarted(e) if e.clean => (Detail, format!("engine {} started", e.version)),
+        Event::EngineStarted(e) => {
+            (Warn, format!("engine {} started; the one before had ended without goodbye", e.version))
+        }
+        Event::EngineStopped(e) => (Detail, format!("engine stopped{}", because(&e.reason))),
+        Event::ClockStepped(e) => (Warn, format!("the clock was moved by {} s", e.by_ms as f64 / 1000.0)),
+        Event::HostSuspended(e) => {
+            (Warn, format!("the host was suspended for {}", text::duration(std::time::Duration::from_millis(e.for_ms))))
+        }
+        Event::JournalHealed(e) => {
+            (Warn, format!("a torn last line of {} bytes was moved aside to {}", e.bytes, e.moved_to))
+        }
+        Event::JournalGap(e) => (
+            Bad,
+            format!(
+                "nothing could be recorded from {} to {}: {}; {} entries were kept in memory, {} are lost",
+                e.since, e.until, e.why, e.kept, e.lost
+            ),
+        ),
+        Event::JournalDamaged(e) => (Bad, format!("the journal is damaged: {} line {}: {}", e.part, e.line, e.why)),
+        Event::ConfigLoaded(e) => (
+            Detail,
+            format!("configuration {} in force: {}", e.source, text::plural(e.catalog.services.len(), "service")),
+        ),
+        Event::ConfigRejected(e) => (
+            Warn,
+            format!(
+                "configuration {} refused ({}); the one before stays in force{}",
+                e.source,
+                text::plural(e.faults.len(), "fault"),
+                e.faults.first().map(|f| format!(": {f}")).unwrap_or_default()
+            ),
+        ),
+        Event::HealthChanged(e) => {
+            let level = match e.to {
+                Health::Down => Bad,
+                Health::Degraded | Health::Unknown => Warn,
+                Health::Up if e.from == Health::Unknown => Detail,
+                Health::Up => Good,
+                Health::Paused => Info,
+            };
+            let cause = e.because.as_ref().map(|b| format!(" because of {b}")).unwrap_or_default();
+            (level, format!("{} {} → {}{cause}{}", e.service, e.from.word(), e.to.word(), because(&e.detail)))
+        }
+        Event::HealthBecause(e) => match &e.because {
+            Some(cause) => (Info, format!("{} is down because of {cause}", e.service)),
+            None => (Info, format!("{} is down for a cause of its own", e.service)),
+        },
+        Event::ServicePaused(e) => (Info, format!("paused {} until {}{}", e.service, e.until, because(&e.reason))),
+        Event::ServiceResumed(e) => (Info, format!("resumed {}{}", e.service, because(&e.reason))),
+        Event::BackupChanged(e) => {
+            use super::backup::BackupState as B;
+            let level = match e.to {
+                B::Missing | B::Stale => Bad,
+                B::Suspect | B::Unknown => Warn,
+                B::Fresh if e.from == B::Unknown => Detail,
+                B::Fresh => Good,
+            };
+            (level, format!("backup {} {} → {}{}", e.backup, e.from.word(), e.to.word(), because(&e.detail)))
+        }
+        Event::BackupArrived(e) => {
+            (Detail, format!("backup {} has a new copy {} ({})", e.backup, e.copy.id, text::size(e.copy.size)))
+        }
+        Event::IncidentDeclared(e) => {
+            let on = if e.services.is_empty() { String::new() } else { format!(" affecting {}", list(&e.services)) };
+            (Bad, format!("declared {} \"{}\"{on}", e.severity, e.title))
+        }
+        Event::IncidentOnset(e) => (Info, format!("onset {}{}", e.onset, because(&e.why))),
+        Event::IncidentAcknowledged(_) => (Info, "acknowledged".into()),
+        Event::IncidentSeverity(e) => {
+            let level = if e.to < e.from { Bad } else { Info };
+            (level, format!("severity {} → {}{}", e.from, e.to, because(&e.reason)))
+        }
+        Event::IncidentStatus(e) => {
+            let forced = if e.forced { " FORCED" } else { "" };
+            let level = match (e.to, e.forced) {
+                (_, true) => Warn,
+                (super::incident::Status::Resolved, _) => Good,
+                _ => Info,
+            };
+            (level, format!("status {} → {}{forced}{}", e.from.word(), e.to.word(), because(&e.reason)))
+        }
+        Event::IncidentAssigned(e) => (Info, format!("{} is {}", e.role, e.user)),
+        Event::IncidentServices(e) => {
+            let mut parts = Vec::new();
+            if !e.added.is_empty() {
+                parts.push(format!("affected as well: {}", list(&e.added)));
+            }
+            if !e.removed.is_empty() {
+                parts.push(format!("no longer affected: {}", list(&e.removed)));
+            }
+            (Info, parts.join("; "))
+        }
+        Event::IncidentTitled(e) => (Info, format!("title \"{}\"", e.title)),
+        Event::IncidentReopened(e) => (Bad, format!("reopened{}", because(&e.reason))),
+        Event::IncidentSealed(e) => (Detail, format!("{} samples sealed into {}", e.samples, e.file)),
+        Event::NoteAdded(e) => (Info, e.text.clone()),
+        Event::StepTaken(e) => (Detail, e.what.clone()),
+        Event::RunRequested(e) => {
+            let unlogged = if e.unlogged { " UNLOGGED" } else { "" };
+            (Info, format!("requested {}{unlogged} (run {}){}", e.plan.title, e.plan.id, because(&e.reason)))
+        }
+        Event::RunClaimed(e) => (Detail, format!("run {} claimed by process {}", e.run, e.pid)),
+        Event::RunStarted(e) => (Detail, format!("run {} started", e.run)),
+        Event::RunPhase(e) => (Detail, format!("run {} phase {}", e.run, e.name)),
+        Event::RunCancelRequested(e) => (Info, format!("asked to cancel run {}{}", e.run, because(&e.reason))),
+        Event::RunSide(e) => {
+            let mut parts = Vec::new();
+            if let Some(side) = &e.side {
+                let role = match side.role {
+                    super::run::SideRole::Ready => "is ready to cut over to",
+                    super::run::SideRole::Before => "is kept from before the cut-over of",
+                    super::run::SideRole::Abandoned => "is kept, undone, beside",
+                };
+                parts.push(format!("{} {} {role} {}", side.kind, side.name, side.live));
+            }
+            if !e.gone.is_empty() {
+                parts.push(format!("dropped {}", e.gone.join(", ")));
+            }
+            (Info, format!("run {}: {}", e.run, parts.join("; ")))
+        }
+        Event::RunFinished(e) => {
+            let level = match (e.state, e.verdict) {
+                (_, Verdict::Contradicted) => Bad,
+                (RunState::Succeeded, Verdict::Verified) => Good,
+                (RunState::Succeeded, Verdict::Unverified) => Info,
+                (RunState::Cancelled | RunState::Expired, _) => Warn,
+                _ => Bad,
+            };
+            let exit = e.exit.map(|x| format!(", exit {x}")).unwrap_or_default();
+            let verdict = match e.verdict {
+                Verdict::Contradicted => "CONTRADICTED".to_owned(),
+                v => v.word().to_owned(),
+            };
+            (level, format!("run {} {}{exit}, {verdict}{}", e.run, e.state.word(), because(&e.detail)))
+        }
+        Event::MessageQueued(e) => {
+            let auto = if e.automatic { ", by configuration" } else { "" };
+            (Info, format!("{} message to {}{auto}: {}", e.template.word(), e.channels.join(", "), e.subject))
+        }
+        Event::MessageAttempted(e) => {
+            let level = match e.result {
+                Delivery::Accepted => Good,
+                Delivery::Queued | Delivery::Retrying => Warn,
+                Delivery::Refused | Delivery::Undelivered => Bad,
+            };
+            (
+                level,
+                format!(
+                    "{} {} by {} (attempt {}){}",
+                    e.message,
+                    e.result.word(),
+                    e.channel,
+                    e.attempt,
+                    because(&e.answer)
+                ),
+            )
+        }
+        Event::EntryRedacted(e) => (Warn, format!("entry {} was redacted{}", e.seq, because(&e.why))),
+        Event::CommandRefused(e) => (Detail, format!("refused: {}{}", e.asked, because(&e.reason))),
+        Event::Unknown { kind, payload } => (Detail, format!("{kind} {payload}")),
+    }
+}

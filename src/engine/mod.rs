@@ -1,4 +1,37 @@
-//! (to be written)
+//! The engine: it watches, decides, records and has things done. One per state directory; viewers come and go.
+//!
+//! | file | is |
+//! | --- | --- |
+//! | [`start`] | lock, journal, fold, watching, socket; taking a configuration in |
+//! | [`core`] | the one owner of the state: a turn is take, decide, sync, answer, effects, picture |
+//! | `ask`, `observe` | what people ask and what is seen, as entries |
+//! | `reconcile`, `follow`, `deliver`, `seal` | effects, derived from the state |
+//! | `recorder` | the journal's writer, and what happens when nothing can be written |
+//! | [`picture`], `views` | what viewers follow |
+//! | [`server`], [`session`] | the socket |
+//! | [`schedule`], [`samples`] | probing in time, and what it saw |
 
+mod ask;
+mod broken;
+pub mod core;
+mod deliver;
+mod follow;
+pub mod instance;
+mod observe;
+pub mod picture;
+mod reconcile;
+mod recorder;
+mod records;
+mod reload;
 pub mod samples;
 pub mod schedule;
+mod seal;
+pub mod server;
+pub mod session;
+pub mod signals;
+pub mod start;
+mod timekeeper;
+mod views;
+
+pub use instance::InstanceError;
+pub use start::{Options, Running, StartError, start};

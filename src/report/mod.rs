@@ -1,1 +1,85 @@
-//! (to be written)
+//! The review of an incident: every number measured from the journal, each citing the entries it comes from.
+//!
+//! Input is the journal up to the incident's last entry (with what happened around it), and the sealed samples; the same
+//! input gives the same bytes. What was not recorded is printed as *not recorded* and never invented. It must never ask
+//! the time, read a file, or take a text from outside into a document without making it harmless first.
+//!
+//! | file | gives |
+//! | --- | --- |
+//! | [`story`] | one pass over the entries: what belongs to the incident, sorted by subject |
+//! | [`measure`] | the numbers, with their definitions |
+//! | `objectives` | those numbers that are held against objectives |
+//! | `downtime`, `cadence` | intervals of a service being down; updates due against updates sent |
+//! | [`markdown`], [`json`] | the documents |
+//! | [`live`] | the readable line per entry, written as it happens |
+//! | [`timeline`] | which entries tell the story |
+//! | `sections` | definitions and prompts |
+//! | `escape` | making outside text harmless inside Markdown |
+
+mod cadence;
+mod downtime;
+mod escape;
+pub mod json;
+pub mod live;
+pub mod markdown;
+mod markdown_parts;
+pub mod measure;
+mod objectives;
+mod sections;
+pub mod story;
+pub mod timeline;
+
+use sha2::{Digest, Sha256};
+
+use crate::domain::Time;
+use crate::domain::event::Entry;
+use crate::text::Mask;
+
+pub use live::timeline_md;
+pub use measure::{Measure, Measures, Value, Verdict};
+pub use story::Story;
+
+/// What a document needs beside the entries.
+#[derive(Clone, Debug, Default)]
+pub struct Extra<'a> {
+    /// Hash of the incident's last entry, hex; printed in the document's head where given.
+    pub head: Option<&'a str>,
+    /// The sealed samples file, to hold against the digest in the journal. `None` when it is not at hand.
+    pub samples: Option<&'a [u8]>,
+    /// Secrets to mask beside those known by their shape.
+    pub mask: Mask,
+}
+
+/// A measured incident, ready to be rendered.
+#[derive(Debug)]
+pub struct Review<'a> {
+    pub story: Story<'a>,
+    pub measures: Measures,
+    pub extra: Extra<'a>,
+}
+
+impl<'a> Review<'a> {
+    /// Reads and measures `incident`. `entries` in journal order, from the configuration in force before it at the
+    /// latest; entries behind the incident's last one are not looked at. Errors: there is no such incident in them.
+    pub fn new(entries: &'a [Entry], incident: &str, extra: Extra<'a>) -> Result<Self, String> {
+        let story = Story::read(entries, incident)?;
+        let measures = measure::of(&story);
+        Ok(Review { story, measures, extra })
+    }
+
+    /// Where the story begins: the onset, or the declaration where that came first.
+    pub fn start(&self) -> Time {
+        let declared = self.story.declared.at;
+        match self.measures.get("onset").map(|m| &m.value) {
+            Some(Value::At(onset)) => declared.min(*onset),
+            _ => declared,
+        }
+    }
+
+    /// Whether the sealed samples are those that the journal knows; `None` when they are not at hand or were not sealed.
+    pub fn samples_match(&self) -> Option<bool> {
+        let (_, _, digest, _) = self.story.sealed.as_ref()?;
+        let digest = digest.strip_prefix("sha256:").unwrap_or(digest);
+        Some(hex::encode(Sha256::digest(self.extra.samples?)).eq_ignore_ascii_case(digest))
+    }
+}

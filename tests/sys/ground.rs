@@ -218,6 +218,15 @@ fn a_program_on_a_terminal() {
 }
 
 #[test]
+fn the_binary_under_test_runs_on_a_terminal() {
+    let home = Home::new();
+    let mut pty = Pty::mayday(&home, &["--version"], 80, 24);
+    assert_eq!(pty.wait_exit(PATIENCE), Exit { code: 0, signal: None }, "{}", pty.screen());
+    assert_eq!(pty.stty(), pty.stty_before());
+    assert!(home.mayday(&["--version"]).status().unwrap().success());
+}
+
+#[test]
 fn settings_of_the_terminal_are_compared_and_hangup_reaches_the_program() {
     let home = Home::new();
     let mut pty = Pty::program(&home, &["sh", "-c", "echo ready; cat"], 80, 24);

@@ -81,9 +81,34 @@ fn bad_connection_strings_are_refused_without_repeating_them() {
         ("host=a,b,c port=1,2 password=hunter22", "number"),
         ("host=h sslcert=/x password=hunter22", "sslkey"),
         ("postgres://app:hunter22%zz@h/d", "%"),
+        ("postgres://app:x@hunter22@h/d", "%40"),
     ] {
         let error = PgTarget::parse(dsn).expect_err(dsn).to_string();
         assert!(error.contains(word) && !error.contains("hunter22"), "{dsn}: {error}");
+    }
+}
+
+proptest::proptest! {
+    #[test]
+    fn any_password_is_read_back_from_both_forms(password in "[^\0]{1,20}") {
+        let quoted = password.replace('\\', "\\\\").replace('\'', "\\'");
+        let encoded: String = password.bytes().map(|b| format!("%{b:02x}")).collect();
+        for dsn in [
+            format!("host=h user=u password='{quoted}' sslmode = require dbname=d"),
+            format!("postgres://u:{encoded}@h/d?sslmode=require"),
+            format!("postgres://u@h/d?password={encoded}&sslmode=require"),
+        ] {
+            let t = target(&dsn);
+            proptest::prop_assert_eq!(t.password().unwrap().expose_secret(), password.as_str());
+            proptest::prop_assert_eq!((t.label(), t.ssl_mode()), ("u@h:5432/d".to_owned(), SslMode::Require));
+        }
+    }
+
+    #[test]
+    fn no_text_makes_reading_panic_or_an_error_repeat_it(dsn in "(postgres://)?[a-z:@/?&=%'\\\\ 0-9,\\[\\]]{0,40}SECRET[ -~]{0,20}") {
+        if let Err(e) = PgTarget::parse(&dsn) {
+            proptest::prop_assert!(!e.to_string().contains("SECRET"), "{} from {}", e, dsn);
+        }
     }
 }
 

@@ -1,0 +1,438 @@
+//! The command line, as clap reads it. Help texts here are the man page and the completions too.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// A full-screen terminal incident cockpit.
+///
+/// Without a command: opens the cockpit and starts the engine when none runs.
+#[derive(Debug, Parser)]
+#[command(name = "mayday", version, about, long_about = None, disable_help_subcommand = true, max_term_width = 100)]
+pub struct Cli {
+    #[command(flatten)]
+    pub global: Global,
+    #[command(flatten)]
+    pub screen: Screen,
+    #[command(subcommand)]
+    pub command: Option<Cmd>,
+}
+
+/// Options of every command.
+#[derive(Clone, Debug, Default, Args)]
+pub struct Global {
+    /// The configuration file.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// The state directory (also MAYDAY_STATE_DIR, or [engine] state_dir).
+    #[arg(long, global = true, value_name = "DIR")]
+    pub state_dir: Option<PathBuf>,
+    /// Print JSON for scripts.
+    #[arg(long, global = true)]
+    pub json: bool,
+}
+
+/// How the screen looks.
+#[derive(Clone, Debug, Default, Args)]
+pub struct Screen {
+    /// Look only: the engine refuses every action of this viewer.
+    #[arg(long)]
+    pub read_only: bool,
+    /// A theme: default, dark, light, high-contrast, mono, or a file.
+    #[arg(long, value_name = "NAME")]
+    pub theme: Option<String>,
+    /// A file of key bindings, merged over the built-in ones.
+    #[arg(long, value_name = "FILE")]
+    pub keymap: Option<PathBuf>,
+    /// Draw with ASCII characters only.
+    #[arg(long)]
+    pub ascii: bool,
+    /// Show times in the local time zone instead of UTC.
+    #[arg(long)]
+    pub local: bool,
+    /// No full screen: print a line for every change.
+    #[arg(long)]
+    pub plain: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Cmd {
+    /// The wall display: read-only, legible from afar.
+    Wall {
+        #[command(flatten)]
+        screen: Screen,
+        /// Seconds a page stays.
+        #[arg(long, default_value_t = 15, value_name = "SECONDS")]
+        rotate: u64,
+    },
+    /// A sandbox with real services to break and repair.
+    Demo {
+        #[command(flatten)]
+        screen: Screen,
+        /// Do not use PostgreSQL and Redis even when they are found.
+        #[arg(long)]
+        no_servers: bool,
+    },
+    /// Write a starter configuration from what runs on this host.
+    Init {
+        /// Where to write; mayday.toml here by default.
+        #[arg(short, long, value_name = "FILE")]
+        output: Option<PathBuf>,
+        /// Replace an existing file.
+        #[arg(long)]
+        force: bool,
+        /// Print instead of writing.
+        #[arg(long)]
+        print: bool,
+    },
+    /// Everything at once; exit code 0 up, 1 degraded, 2 down, 3 unknown.
+    Status,
+    /// Declare and lead an incident.
+    #[command(subcommand)]
+    Incident(IncidentCmd),
+    /// Write a note into the timeline; `-` reads standard input. Returns when it is on disk.
+    Note {
+        /// The text, or -.
+        #[arg(required = true, num_args = 1..)]
+        text: Vec<String>,
+        #[arg(long, value_name = "INC")]
+        incident: Option<String>,
+        /// When it happened (RFC 3339, or HH:MM[:SS] of today, UTC).
+        #[arg(long, value_name = "TIME")]
+        at: Option<String>,
+        /// When no engine answers: keep it in a file that the next engine takes in.
+        #[arg(long)]
+        offline: bool,
+    },
+    /// Restart a service.
+    Restart(ServiceRun),
+    /// Stop a service.
+    Stop(ServiceRun),
+    /// Start a service.
+    Start(ServiceRun),
+    /// Restore a backup beside the live data; with --cut-over put it in the live place.
+    Restore {
+        backup: String,
+        /// The copy's id; the newest good one by default.
+        #[arg(long, value_name = "ID")]
+        copy: Option<String>,
+        /// Restore, verify, report, drop.
+        #[arg(long, conflicts_with_all = ["cut_over", "undo", "drop"])]
+        test: bool,
+        /// Put the side copy that is ready in the live place.
+        #[arg(long)]
+        cut_over: bool,
+        /// Put back what the last cut-over replaced.
+        #[arg(long, conflicts_with = "cut_over")]
+        undo: bool,
+        /// Drop the side copy, or what was kept.
+        #[arg(long, conflicts_with_all = ["cut_over", "undo"])]
+        drop: bool,
+        /// The restore run meant by --cut-over, --undo or --drop; the newest by default.
+        #[arg(long, value_name = "RUN")]
+        run: Option<String>,
+        #[command(flatten)]
+        how: How,
+    },
+    /// Run a configured action.
+    Act {
+        action: String,
+        #[command(flatten)]
+        how: How,
+    },
+    /// Runs: list, show, cancel.
+    Runs {
+        #[command(subcommand)]
+        command: Option<RunsCmd>,
+    },
+    /// Backup sets: list, copies, verify.
+    Backups {
+        #[command(subcommand)]
+        command: Option<BackupsCmd>,
+    },
+    /// Send a message made from a template (initial, update, resolution, test).
+    Notify {
+        template: String,
+        #[arg(long, value_name = "INC")]
+        incident: Option<String>,
+        /// The channels; all of them by default.
+        #[arg(long = "channel", value_name = "NAME")]
+        channels: Vec<String>,
+        /// Use this text instead of the template's; - reads standard input.
+        #[arg(long, value_name = "TEXT")]
+        body: Option<String>,
+        #[arg(long, value_name = "TEXT")]
+        subject: Option<String>,
+        /// Print only what would be sent.
+        #[arg(long)]
+        preview: bool,
+        /// Wait until every channel has its final answer.
+        #[arg(long)]
+        wait: bool,
+        /// Send without asking.
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Pause a service's checks for maintenance.
+    Pause {
+        service: String,
+        /// How long, such as 30m.
+        #[arg(long, value_name = "DURATION", default_value = "30m")]
+        r#for: String,
+        #[arg(long)]
+        reason: String,
+    },
+    /// Resume a paused service's checks.
+    Resume {
+        service: String,
+        #[arg(long, default_value = "")]
+        reason: String,
+    },
+    /// Write the review of an incident: same journal, same bytes.
+    Export {
+        /// The incident; the newest by default.
+        incident: Option<String>,
+        #[arg(long, value_enum, default_value_t = Format::Md)]
+        format: Format,
+        /// Where to write; standard output by default.
+        #[arg(short, long, value_name = "FILE")]
+        output: Option<PathBuf>,
+    },
+    /// The journal: verify it, follow it.
+    #[command(subcommand)]
+    Journal(JournalCmd),
+    /// The engine: run it in the foreground, start, stop, look.
+    #[command(subcommand)]
+    Engine(EngineCmd),
+    /// The configuration: check it, its schema, its place.
+    #[command(subcommand)]
+    Config(ConfigCmd),
+    /// Look whether this host and this configuration would serve in an incident.
+    Doctor,
+    /// Print completions for a shell.
+    Completions { shell: clap_complete::Shell },
+    /// Print the man page.
+    Man,
+    /// Longer explanations: keys, config, journal, restore, trouble.
+    Help { topic: Option<String> },
+    /// A service of the sandbox. Started by the demo's own configuration.
+    #[command(hide = true)]
+    DemoService { verb: String, dir: PathBuf, name: String },
+    /// Execute one plan. Started by the engine, not by people.
+    #[command(hide = true)]
+    Runner { dir: PathBuf },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    Md,
+    Json,
+}
+
+/// The open incident when only one is open.
+#[derive(Clone, Debug, Default, Args)]
+pub struct Which {
+    /// The incident, when several are open.
+    #[arg(long, value_name = "INC")]
+    pub incident: Option<String>,
+    #[arg(long, default_value = "", value_name = "TEXT")]
+    pub reason: String,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum IncidentCmd {
+    /// Declare an incident; prints its id.
+    Declare {
+        title: String,
+        #[arg(long, value_name = "P0..P3")]
+        severity: Option<String>,
+        /// An affected service; may be given several times.
+        #[arg(long = "service", value_name = "NAME")]
+        services: Vec<String>,
+        /// When the trouble began.
+        #[arg(long, value_name = "TIME")]
+        onset: Option<String>,
+    },
+    /// Acknowledge it.
+    Ack {
+        #[command(flatten)]
+        which: Which,
+    },
+    /// Change the severity.
+    Severity {
+        severity: String,
+        #[command(flatten)]
+        which: Which,
+    },
+    /// Change the status: investigating, identified, monitoring.
+    Status {
+        status: String,
+        #[arg(long)]
+        force: bool,
+        #[command(flatten)]
+        which: Which,
+    },
+    /// Name the commander, or another role.
+    Assign {
+        user: String,
+        #[arg(long, default_value = "commander")]
+        role: String,
+        #[command(flatten)]
+        which: Which,
+    },
+    /// Add or remove affected services.
+    Services {
+        #[arg(long, value_name = "NAME")]
+        add: Vec<String>,
+        #[arg(long, value_name = "NAME")]
+        remove: Vec<String>,
+        #[command(flatten)]
+        which: Which,
+    },
+    /// Change the title.
+    Title {
+        title: String,
+        #[command(flatten)]
+        which: Which,
+    },
+    /// Call it resolved; refused while a run is contradicted or a tier-1 service is down.
+    Resolve {
+        /// Resolve all the same, with --reason.
+        #[arg(long)]
+        force: bool,
+        #[command(flatten)]
+        which: Which,
+    },
+    /// Close a resolved incident (reviewed, false alarm).
+    Close {
+        #[command(flatten)]
+        which: Which,
+    },
+    /// Open it again, with --reason.
+    Reopen {
+        #[command(flatten)]
+        which: Which,
+    },
+    /// List incidents.
+    List,
+    /// Show one, with its timeline.
+    Show { incident: Option<String> },
+}
+
+#[derive(Debug, Args)]
+pub struct ServiceRun {
+    pub service: String,
+    #[command(flatten)]
+    pub how: How,
+}
+
+/// How an action is started.
+#[derive(Clone, Debug, Default, Args)]
+pub struct How {
+    /// Print only the plan: nothing happens.
+    #[arg(long)]
+    pub plan: bool,
+    /// Confirm a disruptive action.
+    #[arg(long)]
+    pub yes: bool,
+    /// Confirm a destructive action by its target's name.
+    #[arg(long, value_name = "TARGET")]
+    pub confirm: Option<String>,
+    /// Wait for the verdict; the exit code tells it.
+    #[arg(long)]
+    pub wait: bool,
+    #[arg(long, default_value = "", value_name = "TEXT")]
+    pub reason: String,
+    /// Act although nothing can be recorded; the value must be the word `unlogged`.
+    #[arg(long, value_name = "WORD")]
+    pub unlogged: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum RunsCmd {
+    /// All runs that are remembered.
+    List,
+    /// One run with its output.
+    Show {
+        id: String,
+        /// Keep printing until it is over.
+        #[arg(long, short)]
+        follow: bool,
+    },
+    /// Ask a run to stop.
+    Cancel {
+        id: String,
+        #[arg(long, default_value = "")]
+        reason: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum BackupsCmd {
+    /// All backup sets.
+    List,
+    /// The copies of one.
+    Copies { name: String },
+    /// Read the newest copy (or --copy) to its end and say what is in it.
+    Verify {
+        name: String,
+        #[arg(long, value_name = "ID")]
+        copy: Option<String>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum JournalCmd {
+    /// Check the whole chain.
+    Verify {
+        /// First hex digits of a head that was printed in a message: proves that nothing before it was changed.
+        #[arg(long, value_name = "HEX")]
+        anchor: Option<String>,
+        /// A copy of a state directory, instead of the live one.
+        #[arg(long, value_name = "DIR")]
+        dir: Option<PathBuf>,
+    },
+    /// Print the last entries.
+    Tail {
+        /// How many.
+        #[arg(short = 'n', default_value_t = 20)]
+        lines: usize,
+        /// Keep printing.
+        #[arg(long, short)]
+        follow: bool,
+        #[arg(long, value_name = "DIR")]
+        dir: Option<PathBuf>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum EngineCmd {
+    /// Run it in the foreground, for systemd.
+    Run {
+        /// Detach from the terminal's signals and log to the state directory.
+        #[arg(long, hide = true)]
+        detached: bool,
+    },
+    /// Start it in the background.
+    Start,
+    /// Ask it to end; runs go on.
+    Stop,
+    /// Where it is and how it is.
+    Status,
+    /// Read the configuration again.
+    Reload,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ConfigCmd {
+    /// Report every fault with file, line and a hint.
+    Check {
+        /// Print what is in force, secrets masked.
+        #[arg(long)]
+        effective: bool,
+    },
+    /// Print the JSON Schema for editors.
+    Schema,
+    /// Print which file is used.
+    Path,
+}

@@ -1,0 +1,80 @@
+//! `mayday help TOPIC`: what is too long for `--help`.
+
+use super::exit::Failure;
+use super::say;
+
+const TOPICS: &[(&str, &str, &str)] = &[
+    (
+        "keys",
+        "how the keyboard works",
+        "In the cockpit ? shows the keys of the place you are in, with what each does, and : finds any command by its\n\
+         name. Esc goes back one step and never quits; q leaves the viewer while the engine goes on; Ctrl-C twice leaves\n\
+         too. A key that disrupts opens a dialog and waits for y; a destructive one wants the target's name typed. Enter\n\
+         alone never starts anything destructive.\n\n\
+         Own bindings: --keymap FILE, merged over the built-in ones; \"none\" unbinds a key. See config/keymap.toml.",
+    ),
+    (
+        "config",
+        "the configuration file",
+        "Looked for in this order: --config, MAYDAY_CONFIG, ./mayday.toml, the XDG configuration folder (mayday/*.toml),\n\
+         /etc/mayday/*.toml. mayday config check reports every fault with its line; mayday config schema prints a JSON\n\
+         Schema for editors; mayday init writes a first file from what runs here. The engine reads it again when it is\n\
+         saved; a broken save changes nothing and is told on the screen.\n\n\
+         Secrets are references: { env = \"NAME\" }, { file = \"PATH\" }, { command = [\"program\", \"argument\"] }.",
+    ),
+    (
+        "journal",
+        "the record and how to prove it",
+        "Everything stands in journal.jsonl in the state directory: one line of JSON per entry, each with the hash of the\n\
+         one before. Nothing is started before its entry is on disk. mayday journal verify walks the whole chain;\n\
+         with --anchor HEX it proves that the head printed in a message is still part of it. incidents/<id>/timeline.md\n\
+         is the readable copy of an incident, written as it happens.\n\n\
+         Disk full: entries go into space that was set aside. When that is gone the screen says so in red, entries are kept\n\
+         in memory, and an action runs only with the typed word unlogged.",
+    ),
+    (
+        "restore",
+        "restoring in two steps",
+        "mayday restore BACKUP puts the copy beside the live data, verifies it and stops at ready to cut over: the live data\n\
+         is untouched. mayday restore BACKUP --cut-over --confirm NAME puts it in the live place and keeps what was live;\n\
+         --undo puts that back, --drop removes what is left beside. --test restores, verifies, reports and drops.\n\
+         --plan prints the exact commands, what will be lost and what was checked, and does nothing.",
+    ),
+    (
+        "trouble",
+        "when mayday itself is in trouble",
+        "mayday doctor looks at everything mayday needs. mayday engine status tells where the engine is and whether it\n\
+         records. A viewer that lost the engine keeps its last picture, marked with its age, and connects again by itself.\n\
+         mayday note --offline keeps a note in a file when no engine answers. The journal can be read without any engine:\n\
+         mayday journal tail --dir DIR, mayday export --state-dir DIR.",
+    ),
+    (
+        "exit-codes",
+        "what commands return",
+        "0 done; 1 failed; 2 wrong usage; 3 refused (authority, lock, confirmation missing); 4 contradicted (exit 0, yet\n\
+         the check fails); 5 ended unverified under --wait; 6 cancelled, lost, timed out or expired.\n\
+         mayday status: 0 up, 1 degraded, 2 down, 3 unknown, 64 its own failure.",
+    ),
+];
+
+/// Prints a topic, or the list of them.
+pub fn run(topic: Option<&str>) -> Result<u8, Failure> {
+    let Some(topic) = topic else {
+        say("mayday help TOPIC:");
+        for (name, what, _) in TOPICS {
+            say(&format!("  {name:<11} {what}"));
+        }
+        say("mayday --help lists the commands; mayday COMMAND --help explains one.");
+        return Ok(0);
+    };
+    match TOPICS.iter().find(|(name, ..)| *name == topic) {
+        Some((_, _, text)) => {
+            say(text);
+            Ok(0)
+        }
+        None => {
+            let known: Vec<_> = TOPICS.iter().map(|(name, ..)| *name).collect();
+            Err(Failure::usage(format!("there is no topic \"{topic}\": {}", known.join(", "))))
+        }
+    }
+}

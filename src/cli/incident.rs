@@ -1,0 +1,296 @@
+//! Declaring, leading, noting, pausing.
+
+use std::io::Read;
+use std::time::Duration;
+
+use super::args::{IncidentCmd, Which};
+use super::exit::Failure;
+use super::{Session, print, say};
+use crate::domain::Time;
+use crate::domain::catalog::Severity;
+use crate::domain::command::Command;
+use crate::domain::incident::Status;
+use crate::domain::message::Template;
+use crate::text;
+use crate::wire::{Answer, Ask, TimelineQuery};
+
+/// Runs one of `mayday incident …`.
+pub async fn run(session: &mut Session, command: IncidentCmd) -> Result<u8, Failure> {
+    let command = match command {
+        IncidentCmd::Declare { title, severity, services, onset } => {
+            let severity = severity.map(|s| Severity::parse(&s)).transpose().map_err(Failure::usage)?;
+            let onset = onset.map(|t| parse_time(&t)).transpose()?;
+            Command::Declare { title, severity, services: services.into_iter().collect(), onset }
+        }
+        IncidentCmd::Ack { which } => Command::Acknowledge { incident: which.incident },
+        IncidentCmd::Severity { severity, which } => Command::SetSeverity {
+            severity: Severity::parse(&severity).map_err(Failure::usage)?,
+            incident: which.incident,
+            reason: which.reason,
+        },
+        IncidentCmd::Status { status, force, which } => {
+            set_status(Status::parse(&status).map_err(Failure::usage)?, which, force)
+        }
+        IncidentCmd::Assign { user, role, which } => Command::Assign { incident: which.incident, role, user },
+        IncidentCmd::Services { add, remove, which } => Command::SetServices {
+            incident: which.incident,
+            add: add.into_iter().collect(),
+            remove: remove.into_iter().collect(),
+        },
+        IncidentCmd::Title { title, which } => Command::Retitle { incident: which.incident, title },
+        IncidentCmd::Resolve { force, which } => set_status(Status::Resolved, which, force),
+        IncidentCmd::Close { which } => set_status(Status::Closed, which, false),
+        IncidentCmd::Reopen { which } => Command::Reopen { incident: which.incident, reason: which.reason },
+        IncidentCmd::List => return list(session).await,
+        IncidentCmd::Show { incident } => return show(session, incident).await,
+    };
+    let declared = matches!(command, Command::Declare { .. });
+    let answer = session.act(command).await?;
+    if session.json {
+        print(&answer)?;
+    } else if let Answer::Done { incident: Some(id), recorded, .. } = &answer {
+        if declared {
+            say(id);
+        }
+        warn_unrecorded(*recorded);
+    }
+    Ok(0)
+}
+
+fn set_status(status: Status, which: Which, force: bool) -> Command {
+    Command::SetStatus { incident: which.incident, status, reason: which.reason, force }
+}
+
+/// Tells on stderr when something took effect only in memory.
+pub fn warn_unrecorded(recorded: bool) {
+    if !recorded {
+        eprintln!("mayday: done, but NOT recorded: nothing can be written right now (mayday engine status)");
+    }
+}
+
+async fn list(session: &mut Session) -> Result<u8, Failure> {
+    let picture = session.picture().await?;
+    let mut incidents: Vec<_> = picture.incidents.values().collect();
+    incidents.sort_by_key(|i| i.incident.declared_seq);
+    if session.json {
+        print(&incidents)?;
+        return Ok(0);
+    }
+    if incidents.is_empty() {
+        say("no incident was ever declared here");
+    }
+    for view in incidents {
+        let i = &view.incident;
+        let lasted = i.resolved_at.map(|t| text::duration(t.since(i.declared_at))).unwrap_or_else(|| "open".into());
+        say(&format!(
+            "{}  {}  {:<13}  {}  {:>8}  {}",
+            i.id,
+            i.severity,
+            i.status.word(),
+            i.declared_at,
+            lasted,
+            text::clean(&i.title)
+        ));
+    }
+    Ok(0)
+}
+
+async fn show(session: &mut Session, id: Option<String>) -> Result<u8, Failure> {
+    let picture = session.picture().await?;
+    let view = match &id {
+        Some(id) => picture.incidents.get(id),
+        None => picture.incidents.values().max_by_key(|i| i.incident.last_seq),
+    };
+    let Some(view) = view.cloned() else {
+        return Err(Failure::usage(match id {
+            Some(id) => format!("there is no incident \"{id}\": mayday incident list shows them"),
+            None => "no incident was ever declared here".into(),
+        }));
+    };
+    let id = view.incident.id.clone();
+    let mut rows = Vec::new();
+    let mut after = Some(0);
+    loop {
+        let query = TimelineQuery { incident: Some(id.clone()), after, before: None, limit: 1000 };
+        let Answer::Timeline { rows: more, .. } = session.ask(Ask::Timeline(query)).await? else { break };
+        let Some(last) = more.last().map(|r| r.seq) else { break };
+        after = Some(last);
+        rows.extend(more);
+    }
+    if session.json {
+        print(&serde_json::json!({ "incident": view, "timeline": rows }))?;
+        return Ok(0);
+    }
+    let i = &view.incident;
+    say(&format!("{} {} {} \"{}\"", i.id, i.severity, i.status.word(), text::clean(&i.title)));
+    say(&format!("declared {} by {}, T+ {}", i.declared_at, i.declared_by, text::clock(elapsed(view.elapsed_ms))));
+    if let Some(by) = &i.acknowledged_by {
+        say(&format!("acknowledged by {by}; commander {}", i.commander().unwrap_or("nobody")));
+    } else {
+        say("NOT acknowledged");
+    }
+    for against in &view.against_resolving {
+        say(&format!("not resolvable: {against}"));
+    }
+    for row in rows {
+        let at = row.happened_at.unwrap_or(row.at);
+        say(&format!("{}  {:<10} {}  [{}]", at, text::width::cut(&row.actor, 10), row.text, row.seq));
+    }
+    if !view.timeline_file.is_empty() {
+        say(&format!("timeline: {}", view.timeline_file));
+    }
+    Ok(0)
+}
+
+fn elapsed(ms: u64) -> Duration {
+    Duration::from_millis(ms)
+}
+
+/// `mayday note`.
+pub async fn note(
+    session: &mut Session,
+    words: Vec<String>,
+    incident: Option<String>,
+    at: Option<String>,
+) -> Result<u8, Failure> {
+    let text = if words == ["-"] { read_stdin()? } else { words.join(" ") };
+    let happened_at = at.map(|t| parse_time(&t)).transpose()?;
+    let answer = session.act(Command::Note { incident, text, happened_at }).await?;
+    if session.json {
+        print(&answer)?;
+    } else if let Answer::Done { seq, recorded, .. } = &answer {
+        say(&seq.to_string());
+        warn_unrecorded(*recorded);
+    }
+    Ok(0)
+}
+
+/// Standard input, up to the size of a note.
+pub fn read_stdin() -> Result<String, Failure> {
+    let mut bytes = Vec::new();
+    let limit = crate::domain::decide::NOTE_LIMIT as u64 + 1;
+    std::io::stdin().lock().take(limit).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 == limit {
+        return Err(Failure::usage(format!("standard input has more than {} bytes: shorten it", limit - 1)));
+    }
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// RFC 3339, or `HH:MM[:SS]` of today (of yesterday when that is still to come), UTC.
+pub fn parse_time(text: &str) -> Result<Time, Failure> {
+    if let Ok(at) = Time::parse(text) {
+        return Ok(at);
+    }
+    let clock = chrono::NaiveTime::parse_from_str(text, "%H:%M:%S")
+        .or_else(|_| chrono::NaiveTime::parse_from_str(text, "%H:%M"))
+        .map_err(|_| Failure::usage(format!("\"{text}\" is not a time: write 02:14, 02:14:07 or 2026-11-20T02:14:07Z")))?;
+    let now = chrono::Utc::now();
+    let today = now.date_naive().and_time(clock).and_utc();
+    let at = if today > now { today - chrono::Duration::days(1) } else { today };
+    Ok(Time::from_ms(at.timestamp_millis()))
+}
+
+/// What `mayday notify` was asked.
+#[derive(Debug)]
+pub struct Sending {
+    pub template: String,
+    pub incident: Option<String>,
+    pub channels: Vec<String>,
+    pub body: Option<String>,
+    pub subject: Option<String>,
+    pub preview: bool,
+    pub wait: bool,
+    pub yes: bool,
+}
+
+/// `mayday notify`.
+pub async fn notify(session: &mut Session, sending: Sending) -> Result<u8, Failure> {
+    let template = Template::parse(&sending.template).map_err(Failure::usage)?;
+    let draft = session.ask(Ask::Draft { template, incident: sending.incident.clone() }).await?;
+    let Answer::Draft { subject, body, channels } = draft else {
+        return Err(Failure::failed("the engine gave no draft"));
+    };
+    let body = match sending.body.as_deref() {
+        Some("-") => read_stdin()?,
+        Some(text) => text.to_owned(),
+        None => body,
+    };
+    let subject = sending.subject.unwrap_or(subject);
+    let channels = if sending.channels.is_empty() { channels } else { sending.channels };
+    if sending.preview {
+        if session.json {
+            print(&serde_json::json!({ "subject": subject, "body": body, "channels": channels }))?;
+        } else {
+            say(&format!("to {}\n{subject}\n\n{body}", channels.join(", ")));
+        }
+        return Ok(0);
+    }
+    if !sending.yes {
+        super::runs::confirm_yes(&format!("send \"{subject}\" to {}", channels.join(", ")))?;
+    }
+    let answer =
+        session.act(Command::Send { incident: sending.incident, template, subject, body, channels }).await?;
+    let Answer::Done { message: Some(id), recorded, .. } = &answer else {
+        return Err(Failure::failed("the engine did not queue the message"));
+    };
+    warn_unrecorded(*recorded);
+    if !sending.wait {
+        if session.json {
+            print(&answer)?;
+        } else {
+            say(id);
+        }
+        return Ok(0);
+    }
+    let id = id.clone();
+    loop {
+        let picture = session.picture().await?;
+        let Some(message) = picture.messages.get(&id) else {
+            return Err(Failure::failed(format!("message {id} is not known any more")));
+        };
+        if message.is_done() {
+            if session.json {
+                print(message)?;
+            } else {
+                for (channel, delivery) in &message.channels {
+                    say(&format!("{channel}: {} {}", delivery.state.word(), delivery.answer));
+                }
+            }
+            let all = message.channels.values().all(|c| c.state == crate::domain::message::Delivery::Accepted);
+            return Ok(if all { 0 } else { 1 });
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
+
+/// Name of the folder in which notes wait for the next engine.
+pub const SPOOL: &str = "spool";
+
+/// Keeps a note for the next engine, because none answers. On disk when this returns.
+pub fn spool(
+    dir: &std::path::Path,
+    words: &[String],
+    incident: Option<String>,
+    at: Option<String>,
+    why: &str,
+) -> Result<u8, Failure> {
+    use std::os::unix::fs::DirBuilderExt;
+    let text = if *words == ["-"] { read_stdin()? } else { words.join(" ") };
+    let at = match at {
+        Some(at) => parse_time(&at)?,
+        None => Time::from_ms(crate::sys::clock::now_ms()),
+    };
+    let note = Command::Note { incident, text, happened_at: Some(at) };
+    let folder = dir.join(SPOOL);
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(&folder)
+        .map_err(|e| Failure::failed(format!("make {}: {e}", folder.display())))?;
+    let path = folder.join(format!("{}.json", uuid::Uuid::now_v7()));
+    let bytes = serde_json::to_vec(&note).map_err(|e| Failure::failed(e.to_string()))?;
+    crate::sys::disk::write_atomic(&path, &bytes, 0o600)
+        .map_err(|e| Failure::failed(format!("write {}: {e}", path.display())))?;
+    eprintln!("mayday: {why}\nmayday: the note is kept in {} and taken in by the next engine", path.display());
+    Ok(0)
+}

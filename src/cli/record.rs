@@ -1,0 +1,187 @@
+//! The record, read without an engine: export, verify, tail. Works on a copy, and while the engine is down.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::args::{Format, JournalCmd};
+use super::exit::Failure;
+use super::{print, say};
+use crate::domain::event::{Entry, Event};
+use crate::domain::timeline;
+use crate::journal::{Anchor, Reader, verify};
+use crate::report::{self, Extra, Review};
+
+fn open(dir: &Path) -> Result<Reader, Failure> {
+    Reader::open(dir).map_err(|e| Failure::failed(format!("{e} (is {} a state directory?)", dir.display())))
+}
+
+/// `mayday export`. Reads the journal only: same journal, same bytes.
+pub fn export(dir: &Path, incident: Option<String>, format: Format, output: Option<PathBuf>) -> Result<u8, Failure> {
+    let reader = open(dir)?;
+    let mut entries: Vec<Entry> = Vec::new();
+    let mut damaged = 0u64;
+    for entry in reader.entries(1).map_err(|e| Failure::failed(e.to_string()))? {
+        match entry {
+            Ok(entry) => entries.push(entry),
+            Err(damage) => {
+                damaged += 1;
+                if damaged <= 3 {
+                    eprintln!("mayday: the journal is damaged: {damage}");
+                }
+            }
+        }
+    }
+    let incident = match incident {
+        Some(id) => id,
+        None => entries
+            .iter()
+            .rev()
+            .find(|e| matches!(e.event, Event::IncidentDeclared(_)))
+            .and_then(|e| e.incident.clone())
+            .ok_or_else(|| Failure::usage("no incident was ever declared here"))?,
+    };
+    let last = entries.iter().rposition(|e| e.incident.as_deref() == Some(&incident));
+    let Some(last) = last else {
+        return Err(Failure::usage(format!("there is no incident \"{incident}\": mayday incident list shows them")));
+    };
+    let entries = entries.get(..=last).unwrap_or_default();
+    let samples = safe_id(&incident).and_then(|id| std::fs::read(dir.join("incidents").join(id).join("samples.jsonl")).ok());
+    let extra = Extra { samples: samples.as_deref(), ..Extra::default() };
+    let review = Review::new(entries, &incident, extra).map_err(Failure::failed)?;
+    let text = match format {
+        Format::Md => report::markdown::render(&review),
+        Format::Json => report::json::render(&review),
+    };
+    match output {
+        None => {
+            let _ = std::io::stdout().write_all(text.as_bytes());
+        }
+        Some(path) => crate::sys::disk::write_atomic(&path, text.as_bytes(), 0o640)
+            .map_err(|e| Failure::failed(format!("write {}: {e}", path.display())))?,
+    }
+    if damaged > 0 {
+        eprintln!("mayday: {damaged} damaged places were left out: mayday journal verify");
+        return Ok(super::exit::FAILED);
+    }
+    Ok(0)
+}
+
+fn safe_id(id: &str) -> Option<&str> {
+    id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-').then_some(id)
+}
+
+/// `mayday journal …`.
+pub async fn journal(dir: &Path, command: JournalCmd, json: bool) -> Result<u8, Failure> {
+    match command {
+        JournalCmd::Verify { anchor, dir: other } => check(other.as_deref().unwrap_or(dir), anchor.as_deref(), json),
+        JournalCmd::Tail { lines, follow, dir: other } => {
+            tail(other.as_deref().unwrap_or(dir), lines, follow, json).await
+        }
+    }
+}
+
+fn check(dir: &Path, anchor: Option<&str>, json: bool) -> Result<u8, Failure> {
+    if let Some(anchor) = anchor
+        && (anchor.len() < 8 || !anchor.bytes().all(|b| b.is_ascii_hexdigit()))
+    {
+        return Err(Failure::usage("--anchor takes at least the 8 hex digits that a message printed"));
+    }
+    let report = verify(dir, anchor).map_err(|e| Failure::failed(e.to_string()))?;
+    let head = report.head.hash.to_string();
+    let short: String = head.chars().take(8).collect();
+    let anchor_words = report.anchor.as_ref().map(|a| match a {
+        Anchor::Missing => "NOT FOUND: no entry ever had that head; the journal was rewritten or cut since".to_owned(),
+        Anchor::Found(at) => at
+            .iter()
+            .map(|(seq, at)| format!("found: it was the head after entry {seq} of {at}; nothing up to there was changed"))
+            .collect::<Vec<_>>()
+            .join("; "),
+    });
+    if json {
+        let faults: Vec<_> = report.faults.iter().map(ToString::to_string).collect();
+        print(&serde_json::json!({
+            "whole": report.is_whole(), "entries": report.entries, "seq": report.head.seq, "head": head,
+            "parts": report.parts.iter().map(|p| p.name.clone()).collect::<Vec<_>>(),
+            "faults": faults, "faulty": report.faulty, "unfinished_bytes": report.unfinished,
+            "redactions": report.redactions.len(), "gaps": report.gaps.len(), "anchor": anchor_words,
+        }))?;
+    } else {
+        say(&format!(
+            "{}: {} entries in {}",
+            dir.display(),
+            report.entries,
+            crate::text::plural(report.parts.len(), "part")
+        ));
+        say("checked: every line reads, every payload has the digest its header names, every header the hash it claims,");
+        say("         and every entry names the hash of the one before, across all parts");
+        for fault in &report.faults {
+            say(&format!("FAULT    {fault}"));
+        }
+        if report.faulty > report.faults.len() as u64 {
+            say(&format!("         and {} more", report.faulty - report.faults.len() as u64));
+        }
+        for gap in &report.gaps {
+            say(&format!(
+                "gap      entry {}: nothing could be recorded from {} to {} ({}); {} kept, {} lost",
+                gap.seq, gap.since, gap.until, gap.why, gap.kept, gap.lost
+            ));
+        }
+        for redaction in &report.redactions {
+            let done = if redaction.done { "" } else { " (not carried out yet)" };
+            say(&format!(
+                "redacted entry {} by {} at {} (entry {}): {}{done}",
+                redaction.seq, redaction.who, redaction.at, redaction.by, redaction.why
+            ));
+        }
+        if report.unfinished > 0 {
+            say(&format!("note     {} bytes at the end are no whole line yet", report.unfinished));
+        }
+        say(&format!("head     {short} (entry {}, {head})", report.head.seq));
+        match &anchor_words {
+            Some(words) => say(&format!("anchor   {words}")),
+            None => say("         a cut tail cannot be seen from inside: hold a head printed in a message against it with --anchor"),
+        }
+        say(if report.is_whole() { "WHOLE" } else { "NOT WHOLE" });
+    }
+    Ok(if report.is_whole() { 0 } else { super::exit::FAILED })
+}
+
+async fn tail(dir: &Path, lines: usize, follow: bool, json: bool) -> Result<u8, Failure> {
+    let mut next = {
+        let reader = open(dir)?;
+        let page = reader.tail(lines).map_err(|e| Failure::failed(e.to_string()))?;
+        show(&page.entries, json)?;
+        match page.entries.last() {
+            Some(last) => last.seq + 1,
+            None => reader.last_seq().map_err(|e| Failure::failed(e.to_string()))? + 1,
+        }
+    };
+    while follow {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        let reader = open(dir)?;
+        let page = reader.read_range(next, 1000).map_err(|e| Failure::failed(e.to_string()))?;
+        show(&page.entries, json)?;
+        if let Some(last) = page.entries.last() {
+            next = last.seq + 1;
+        }
+    }
+    Ok(0)
+}
+
+fn show(entries: &[Entry], json: bool) -> Result<(), Failure> {
+    for entry in entries {
+        if json {
+            let value = serde_json::json!({
+                "seq": entry.seq, "at": entry.at, "actor": entry.actor, "incident": entry.incident,
+                "kind": entry.event.kind(), "payload": entry.event.payload(),
+            });
+            say(&value.to_string());
+        } else {
+            let row = timeline::row(entry);
+            let incident = row.incident.unwrap_or_default();
+            say(&format!("{}  {:<10} {incident:<13} {}  [{}]", row.at, crate::text::width::cut(&row.actor, 10), row.text, row.seq));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,241 @@
+//! `mayday status`, `mayday backups`, `mayday engine status`: everything at once, for people and scripts.
+
+use std::time::Duration;
+
+use super::args::BackupsCmd;
+use super::exit::Failure;
+use super::{Session, print, say};
+use crate::domain::Time;
+use crate::domain::backup::BackupState;
+use crate::domain::health::Health;
+use crate::text;
+use crate::wire::{Answer, Ask, EngineStatus, Mirror, Recording, ServiceView};
+
+/// `mayday status`. The exit code is the worst state: 0 up, 1 degraded, 2 down, 3 unknown.
+pub async fn status(session: &mut Session) -> Result<u8, Failure> {
+    let mut picture = session.picture().await?;
+    // An engine that was started this moment has not looked yet; what it says then is "unknown" and helps nobody.
+    for _ in 0..50 {
+        let waiting = picture.services.values().any(|s| !s.checks.is_empty() && s.observed_at.is_none());
+        if !waiting {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        picture = session.picture().await?;
+    }
+    let Answer::Status(engine) = session.ask(Ask::Status).await? else {
+        return Err(Failure::failed("the engine gave no status"));
+    };
+    let worst = worst(&picture);
+    if session.json {
+        print(&as_json(&picture, &engine, worst))?;
+    } else {
+        for line in as_text(&picture, &engine, worst) {
+            say(&line);
+        }
+    }
+    Ok(code(worst))
+}
+
+fn worst(picture: &Mirror) -> Health {
+    if picture.services.is_empty() {
+        return Health::Unknown;
+    }
+    let worst = picture.services.values().map(effective).fold(Health::Paused, Health::worse);
+    if worst == Health::Paused { Health::Up } else { worst }
+}
+
+/// A state that stands on no recent result is not known.
+fn effective(service: &ServiceView) -> Health {
+    match service.state {
+        Health::Paused => Health::Paused,
+        _ if service.stale => Health::Unknown,
+        state => state,
+    }
+}
+
+fn code(worst: Health) -> u8 {
+    match worst {
+        Health::Up | Health::Paused => 0,
+        Health::Degraded => 1,
+        Health::Down => 2,
+        Health::Unknown => 3,
+    }
+}
+
+fn as_json(picture: &Mirror, engine: &EngineStatus, worst: Health) -> serde_json::Value {
+    let services: Vec<_> = picture
+        .services
+        .values()
+        .map(|s| {
+            serde_json::json!({
+                "name": s.name, "state": effective(s), "since": s.since, "because": s.because, "detail": s.detail,
+                "tier": s.tier, "down_since": s.down_since, "rto_ms": s.rto_ms, "stale": s.stale,
+                "observed_at": s.observed_at, "held_by": s.held_by,
+            })
+        })
+        .collect();
+    let backups: Vec<_> = picture
+        .backups
+        .values()
+        .map(|b| {
+            serde_json::json!({
+                "name": b.name, "state": b.state,
+                "age_s": b.newest.as_ref().map(|c| picture.at.since(c.taken_at).as_secs()),
+                "size": b.newest.as_ref().map(|c| c.size),
+                "newest": b.newest.as_ref().map(|c| c.id.clone()),
+                "count": b.count, "rpo_ms": b.rpo_ms, "next_due": b.next_due, "detail": b.detail, "problem": b.problem,
+            })
+        })
+        .collect();
+    let incidents: Vec<_> = picture
+        .open_incidents()
+        .into_iter()
+        .map(|v| {
+            let i = &v.incident;
+            serde_json::json!({
+                "id": i.id, "severity": i.severity, "status": i.status, "title": i.title, "started_at": i.declared_at,
+                "acknowledged_by": i.acknowledged_by, "commander": i.commander(), "update_due": v.update_due,
+                "elapsed_ms": v.elapsed_ms,
+            })
+        })
+        .collect();
+    serde_json::json!({
+        "system": picture.head.system, "state": worst, "at": picture.at, "services": services, "backups": backups,
+        "incidents": incidents, "config_faults": picture.head.config_faults, "warnings": picture.head.warnings,
+        "engine": {
+            "pid": engine.pid, "version": engine.version, "recording": engine.recording, "seq": engine.seq,
+            "head": engine.head,
+        },
+    })
+}
+
+fn as_text(picture: &Mirror, engine: &EngineStatus, worst: Health) -> Vec<String> {
+    let now = picture.at;
+    let head = &picture.head;
+    let name = if head.system.is_empty() { "(no configuration)" } else { &head.system };
+    let mut out = vec![format!("{name} {}: {} at {now}", head.environment, worst.word().to_uppercase())];
+    out.extend(recording_line(&engine.recording));
+    out.extend(head.config_faults.iter().map(|f| format!("configuration NOT in force: {f}")));
+    out.extend(head.warnings.iter().map(|w| format!("warning: {w}")));
+    for view in picture.open_incidents() {
+        let i = &view.incident;
+        let acked = if i.acknowledged_at.is_some() { "" } else { "  NOT ACKNOWLEDGED" };
+        let due = match view.update_due {
+            Some(due) if due < now => format!("  update OVERDUE by {}", text::duration(now.since(due))),
+            Some(due) => format!("  update due {}Z", due.hm()),
+            None => String::new(),
+        };
+        let clock = text::clock(Duration::from_millis(view.elapsed_ms));
+        out.push(format!("{} {} {}  T+{clock}  {}{acked}{due}", i.severity, i.id, i.status.word(), i.title));
+    }
+    if picture.services.is_empty() {
+        out.push("no services are configured".into());
+    }
+    let mut services: Vec<_> = picture.services.values().collect();
+    services.sort_by(|a, b| effective(a).cmp(&effective(b)).then(a.tier.cmp(&b.tier)).then(a.name.cmp(&b.name)));
+    for s in services {
+        out.push(service_line(s, now));
+    }
+    for b in picture.backups.values() {
+        let age = b.newest.as_ref().map(|c| text::duration(now.since(c.taken_at))).unwrap_or_else(|| "–".into());
+        out.push(format!("{:<9} backup {:<24} age {age:<8} {}", b.state.word(), text::width::cut(&b.name, 24), b.detail));
+    }
+    out
+}
+
+fn service_line(s: &ServiceView, now: Time) -> String {
+    let state = effective(s);
+    let since = text::duration(now.since(s.since));
+    let because = s.because.as_ref().map(|b| format!(" because of {b}")).unwrap_or_default();
+    let rto = match (s.down_since, s.rto_ms) {
+        (Some(since), Some(rto)) => {
+            let (down, rto) = (now.since(since), Duration::from_millis(rto));
+            if down > rto {
+                format!("  RTO {} OVER by {}", text::duration(rto), text::duration(down - rto))
+            } else {
+                format!("  RTO {} left {}", text::duration(rto), text::duration(rto - down))
+            }
+        }
+        _ => String::new(),
+    };
+    let stale = if s.stale { "  (stale)" } else { "" };
+    format!("{:<9} {:<24} T{} {since:<8}{rto}{because}{stale}  {}", state.word(), text::width::cut(&s.name, 24), s.tier, s.detail)
+}
+
+/// What to say about recording when it is not as it should be.
+pub fn recording_line(recording: &Recording) -> Option<String> {
+    match recording {
+        Recording::On => None,
+        Recording::Reserve { left } => {
+            Some(format!("DISK FULL: the journal writes into its reserve, {} left", text::size(*left)))
+        }
+        Recording::Off { since, why, kept } => {
+            Some(format!("NOTHING IS BEING RECORDED since {since}: {why}; {kept} entries are kept in memory"))
+        }
+    }
+}
+
+/// `mayday engine status`.
+pub async fn engine(session: &mut Session) -> Result<u8, Failure> {
+    let Answer::Status(s) = session.ask(Ask::Status).await? else {
+        return Err(Failure::failed("the engine gave no status"));
+    };
+    if session.json {
+        print(&s)?;
+        return Ok(0);
+    }
+    say(&format!("engine {} runs as process {} since {}", s.version, s.pid, s.started_at));
+    say(&format!("state     {}", s.state_dir));
+    say(&format!("config    {}", if s.config.is_empty() { "none" } else { &s.config }));
+    say(&format!("watching  {}, {}", text::plural(s.checks, "check"), text::plural(s.viewers, "viewer")));
+    say(&format!("journal   {} entries, head {}", s.seq, s.head));
+    say(&recording_line(&s.recording).unwrap_or_else(|| "recording".into()));
+    Ok(0)
+}
+
+/// `mayday backups list` and `copies`. Verifying is wired in `main`, because it reads the copies itself.
+pub async fn backups(session: &mut Session, command: &BackupsCmd) -> Result<u8, Failure> {
+    match command {
+        BackupsCmd::Copies { name } => {
+            let Answer::Copies { copies } = session.ask(Ask::Copies { backup: name.clone() }).await? else {
+                return Err(Failure::failed("the engine gave no copies"));
+            };
+            if session.json {
+                print(&copies)?;
+                return Ok(0);
+            }
+            if copies.is_empty() {
+                say("no copy");
+            }
+            for c in copies {
+                let doubt = c.suspect.map(|w| format!("  SUSPECT: {w}")).unwrap_or_default();
+                say(&format!("{}  {:>9}  {}  {}{doubt}", c.taken_at, text::size(c.size), c.id, c.note));
+            }
+        }
+        _ => {
+            let picture = session.picture().await?;
+            if session.json {
+                print(&picture.backups.values().collect::<Vec<_>>())?;
+                return Ok(0);
+            }
+            if picture.backups.is_empty() {
+                say("no backups are configured");
+            }
+            for b in picture.backups.values() {
+                let age = b.newest.as_ref().map(|c| text::duration(picture.at.since(c.taken_at)));
+                let size = b.newest.as_ref().map(|c| text::size(c.size)).unwrap_or_default();
+                say(&format!(
+                    "{:<8} {:<24} age {:<8} {size:>9}  {} of {}  {}",
+                    if b.state == BackupState::Fresh { "fresh".into() } else { b.state.word().to_uppercase() },
+                    text::width::cut(&b.name, 24),
+                    age.unwrap_or_else(|| "–".into()),
+                    text::plural(b.count, "copy").replace("copys", "copies"),
+                    text::size(b.total_size),
+                    b.problem.as_deref().unwrap_or(&b.detail)
+                ));
+            }
+        }
+    }
+    Ok(0)
+}

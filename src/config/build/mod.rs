@@ -1,0 +1,119 @@
+//! From checked tables to the types that the rest of mayday uses, defaults filled in.
+//!
+//! Faults here are about values that do not fit together within one table. What concerns several tables (names,
+//! cycles) is in `check`. Every key that is declared must be asked for here: a key that nothing reads would be a lie.
+
+mod checks;
+mod recovery;
+mod service;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::read::{Item, Sink, Tab, Val};
+use super::secret::MaybeSecret;
+use super::types::{Config, EngineSettings, JournalSettings, SeverityPolicy, System};
+use crate::domain::catalog::{Cost, Severity};
+use crate::text::parse_duration;
+
+pub use checks::Defaults;
+
+/// The configuration that a file says, as far as it is right.
+pub fn config(root: &Tab, sink: &mut Sink) -> Config {
+    let mut out = Config { system: system(root), source: sink.file.clone(), ..Config::default() };
+    if let Some(tab) = root.tab("engine") {
+        out.engine = EngineSettings {
+            state_dir: tab.path("state_dir"),
+            group: tab.string("group"),
+            output_limit: tab.size("output_limit"),
+        };
+    }
+    if let Some(tab) = root.tab("journal") {
+        out.journal = JournalSettings { mirror: tab.path("mirror"), rotate: tab.size("rotate") };
+    }
+    let defaults = Defaults::read(root.tab("defaults"), &out.system.extra_ca, sink);
+    out.services = root.tabs("service").map(|tab| service::service(tab, &defaults, sink)).collect();
+    out.backups = root.tabs("backup").map(|tab| recovery::backup(tab, &out, sink)).collect();
+    out.actions = root.tabs("action").map(|tab| recovery::action(tab, &defaults, sink)).collect();
+    out.channels = root.tabs("channel").map(|tab| recovery::channel(tab, &out.system.extra_ca, sink)).collect();
+    out.severities = severities(root);
+    out
+}
+
+fn system(root: &Tab) -> System {
+    let Some(tab) = root.tab("system") else { return System::default() };
+    let cost = tab
+        .tab("downtime_cost")
+        .and_then(|t| Some(Cost { per_hour: t.number("per_hour")?, currency: t.string("currency")? }));
+    System {
+        name: tab.string("name").unwrap_or_default(),
+        // Unsaid means the careful one: dialogs mark production.
+        environment: tab.string("environment").unwrap_or_else(|| "production".into()),
+        availability_target: tab.number("availability_target"),
+        downtime_cost: cost,
+        extra_ca: tab.paths("extra_ca"),
+    }
+}
+
+/// What holds for a severity of which the file says nothing.
+fn policy(severity: Severity) -> SeverityPolicy {
+    let minutes = |m: u64| Some(Duration::from_secs(m * 60));
+    let (respond_within, update_every) = match severity {
+        Severity::P0 => (minutes(5), minutes(15)),
+        Severity::P1 => (minutes(15), minutes(30)),
+        Severity::P2 => (minutes(60), None),
+        Severity::P3 => (minutes(240), None),
+    };
+    SeverityPolicy { respond_within, update_every }
+}
+
+fn severities(root: &Tab) -> BTreeMap<Severity, SeverityPolicy> {
+    let said = root.map("severity", |item| match &item.val {
+        Val::Tab(tab) => Some((tab.duration("respond_within"), tab.string("update_every"))),
+        _ => None,
+    });
+    let one = |severity: Severity| {
+        let mut policy = policy(severity);
+        if let Some((respond, update)) = said.get(severity.name()) {
+            policy.respond_within = respond.or(policy.respond_within);
+            policy.update_every = match update.as_deref() {
+                Some("none") => None,
+                Some(text) => parse_duration(text).ok(),
+                None => policy.update_every,
+            };
+        }
+        (severity, policy)
+    };
+    Severity::ALL.into_iter().map(one).collect()
+}
+
+/// A map of variables or headers.
+fn secrets(tab: &Tab, key: &str) -> BTreeMap<String, MaybeSecret> {
+    tab.map(key, Item::maybe_secret)
+}
+
+/// A program and its arguments; empty when the value was faulty.
+fn argv(tab: &Tab, key: &str, sink: &mut Sink) -> Vec<String> {
+    let Some(item) = tab.item(key) else { return Vec::new() };
+    let argv = item.argv().unwrap_or_default();
+    let relative = argv.first().is_some_and(|p| p.contains('/') && !p.starts_with('/'));
+    if relative && !tab.has("cwd") {
+        sink.fault(
+            item.span.clone(),
+            format!("`{key}` names its program by a path that depends on the folder it runs in"),
+            "write the whole path, or set `cwd`",
+        );
+    }
+    argv
+}
+
+/// Those of the table and those of the system, each once.
+fn extra_ca(tab: &Tab, system: &[std::path::PathBuf]) -> Vec<std::path::PathBuf> {
+    let mut all = tab.paths("extra_ca");
+    for path in system {
+        if !all.contains(path) {
+            all.push(path.clone());
+        }
+    }
+    all
+}

@@ -1,0 +1,199 @@
+//! Backups, actions and channels.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::checks::{self, Defaults, password};
+use super::{argv, extra_ca, secrets};
+use crate::config::keys;
+use crate::config::read::{Item, Sink, Tab};
+use crate::config::secret::{MaybeSecret, SecretRef};
+use crate::config::types::*;
+use crate::domain::run::Risk;
+use crate::text;
+
+pub fn backup(tab: &Tab, config: &Config, sink: &mut Sink) -> Backup {
+    let out = Backup {
+        name: tab.string("name").unwrap_or_default(),
+        service: tab.string("service"),
+        rpo: tab.duration("rpo"),
+        every: tab.duration("every"),
+        grace: tab.duration("grace"),
+        source: BackupSource::Files(tab.tab("files").map(|t| files(t, sink)).unwrap_or_default()),
+        restore: tab.tab("restore").and_then(|t| restore(t, tab, config, sink)),
+    };
+    match (out.grace, out.every) {
+        (Some(_), None) if !tab.has("every") => {
+            sink.fault(tab.at_key("grace"), "`grace` does nothing without `every`", "say how often a copy is made");
+        }
+        (Some(grace), Some(every)) if grace >= every => {
+            let message = format!("grace {} is not below every {}", text::duration(grace), text::duration(every));
+            sink.fault(tab.at("grace"), message, "a whole copy could be missed without a word");
+        }
+        _ => {}
+    }
+    let BackupSource::Files(files) = &out.source;
+    // A path that is missing or the root has its own fault.
+    if let Some(Restore::Folder(target)) = &out.restore
+        && target.path.parent().is_some()
+        && files.path.starts_with(&target.path)
+    {
+        let at = tab.tab("restore").and_then(|t| t.tab("folder")).map_or(tab.span.clone(), |t| t.at("path"));
+        let message = format!("a restore would replace {}, which holds the copies", target.path.display());
+        sink.fault(at, message, "keep the copies outside of what they restore");
+    }
+    out
+}
+
+fn files(tab: &Tab, sink: &mut Sink) -> FilesSource {
+    let out = FilesSource {
+        path: tab.path("path").unwrap_or_default(),
+        pattern: tab.string("pattern").unwrap_or_default(),
+        recursive: tab.flag("recursive"),
+        folders: tab.flag("folders"),
+        rescan: tab.duration("rescan"),
+        settle: tab.duration("settle"),
+    };
+    if out.pattern.contains('/') && !out.recursive {
+        let message = "`pattern` has a slash, and is compared with names that have none";
+        sink.fault(tab.at("pattern"), message, "add recursive = true");
+    }
+    if out.pattern.starts_with('/') {
+        let message = "`pattern` begins with a slash, and is compared with the path below the folder";
+        sink.fault(tab.at("pattern"), message, "leave the folder out of it");
+    }
+    out
+}
+
+fn restore(tab: &Tab, backup: &Tab, config: &Config, sink: &mut Sink) -> Option<Restore> {
+    if let Some(t) = tab.tab("folder") {
+        let path = t.path("path").unwrap_or_default();
+        if path.parent().is_none() && !path.as_os_str().is_empty() {
+            sink.fault(t.at("path"), "the root folder cannot be put aside", "name the folder that is restored");
+        }
+        return Some(Restore::Folder(FolderRestore {
+            path,
+            strip: t.int("strip").unwrap_or(0),
+            verify: t.list("verify").iter().filter_map(Item::argv).collect(),
+            timeout: t.duration("timeout"),
+        }));
+    }
+    let t = tab.tab("postgres_dump")?;
+    let own = t.maybe_secret("dsn").map(|dsn| (dsn, password(t, "dsn", sink)));
+    let (dsn, password, ca) = match own {
+        Some((dsn, password)) => (dsn, password, Vec::new()),
+        None => match of_service(backup.text("service"), config) {
+            Some((dsn, password, ca)) => (dsn, t.secret("password").or(password), ca),
+            None => {
+                // A service that does not exist is a fault of its own.
+                let named = backup.text("service");
+                let dangling = named.is_some_and(|n| !config.services.iter().any(|s| s.name == n));
+                if !t.has("dsn") && !dangling {
+                    let hint = "set `dsn`, or name with `service` one that has a [[service.postgres]] check";
+                    sink.missing(t.span.clone(), "postgres_dump does not say how to reach the server", hint);
+                }
+                return None;
+            }
+        },
+    };
+    let mut trusted = extra_ca(t, &config.system.extra_ca);
+    trusted.extend(ca.into_iter().filter(|p| !trusted.contains(p)).collect::<Vec<_>>());
+    Some(Restore::PostgresDump(PostgresRestore {
+        database: t.string("database").unwrap_or_default(),
+        dsn,
+        password,
+        verify: t.texts("verify"),
+        jobs: t.int("jobs"),
+        grace: t.duration("grace"),
+        timeout: t.duration("timeout"),
+        extra_ca: trusted,
+    }))
+}
+
+/// How the first PostgreSQL check of a service reaches its server.
+fn of_service(name: Option<&str>, config: &Config) -> Option<(MaybeSecret, Option<SecretRef>, Vec<PathBuf>)> {
+    let service = config.services.iter().find(|s| Some(s.name.as_str()) == name)?;
+    service.checks.iter().find_map(|c| match &c.kind {
+        CheckKind::Postgres(p) => Some((p.dsn.clone(), p.password.clone(), p.extra_ca.clone())),
+        _ => None,
+    })
+}
+
+pub fn action(tab: &Tab, defaults: &Defaults, sink: &mut Sink) -> Action {
+    let verify = tab.tab("verify").and_then(|t| {
+        let (word, inner) = keys::VERIFY.keys().find_map(|k| Some((k.name, t.tab(k.name)?)))?;
+        checks::kind(word, inner, None, defaults, sink)
+    });
+    if tab.has("verify_within") && !tab.has("verify") {
+        let message = "`verify_within` does nothing without `verify`";
+        sink.fault(tab.at_key("verify_within"), message, "add the check");
+    }
+    Action {
+        name: tab.string("name").unwrap_or_default(),
+        doc: tab.string("doc").unwrap_or_default(),
+        service: tab.string("service"),
+        risk: match tab.text("risk") {
+            Some("observe") => Risk::Observe,
+            Some("destructive") => Risk::Destructive,
+            _ => Risk::Disruptive,
+        },
+        run: argv(tab, "run", sink),
+        env: secrets(tab, "env"),
+        cwd: tab.path("cwd"),
+        timeout: tab.duration("timeout"),
+        verify,
+        verify_within: tab.duration("verify_within"),
+    }
+}
+
+pub fn channel(tab: &Tab, system_ca: &[PathBuf], sink: &mut Sink) -> Channel {
+    Channel {
+        name: tab.string("name").unwrap_or_default(),
+        kind: channel_kind(tab, system_ca, sink),
+        auto: tab.texts("auto"),
+        timeout: tab.duration("timeout").unwrap_or(Duration::from_secs(10)),
+    }
+}
+
+/// A faulty one becomes an empty webhook, which never leaves this folder: a file with faults gives no configuration.
+fn channel_kind(tab: &Tab, system_ca: &[PathBuf], sink: &mut Sink) -> ChannelKind {
+    let nothing = || MaybeSecret::Plain(String::new());
+    if let Some(t) = tab.tab("slack") {
+        return ChannelKind::Slack { webhook: t.maybe_secret("webhook").unwrap_or_else(nothing) };
+    }
+    if let Some(t) = tab.tab("email") {
+        return ChannelKind::Email(Box::new(email(t, system_ca, sink)));
+    }
+    let t = tab.tab("webhook");
+    ChannelKind::Webhook {
+        url: t.and_then(|t| t.maybe_secret("url")).unwrap_or_else(nothing),
+        secret: t.and_then(|t| t.secret("secret")),
+        headers: t.map(|t| secrets(t, "headers")).unwrap_or_default(),
+    }
+}
+
+fn email(tab: &Tab, system_ca: &[PathBuf], sink: &mut Sink) -> EmailChannel {
+    for (key, other) in [("user", "password"), ("password", "user")] {
+        if tab.has(key) && !tab.has(other) {
+            sink.fault(tab.at_key(key), format!("`{key}` does nothing without `{other}`"), "set both or neither");
+        }
+    }
+    let to = tab.texts("to");
+    if to.is_empty() && tab.list("to").is_empty() && tab.item("to").is_some() {
+        sink.fault(tab.at("to"), "`to` names nobody", "write at least one address");
+    }
+    EmailChannel {
+        host: tab.string("host").unwrap_or_default(),
+        port: tab.int("port"),
+        tls: match tab.text("tls") {
+            Some("implicit") => MailTls::Implicit,
+            Some("none") => MailTls::None,
+            _ => MailTls::Starttls,
+        },
+        user: tab.string("user"),
+        password: tab.secret("password"),
+        from: tab.string("from").unwrap_or_default(),
+        to,
+        extra_ca: extra_ca(tab, system_ca),
+    }
+}

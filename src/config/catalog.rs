@@ -1,0 +1,103 @@
+//! What the fold needs of a configuration.
+
+use std::time::Duration;
+
+use super::types::{Config, Control};
+use crate::domain::catalog::{ActionFacts, BackupFacts, Catalog, ChannelFacts, ServiceFacts, SeverityFacts};
+
+fn ms(d: Duration) -> u64 {
+    u64::try_from(d.as_millis()).unwrap_or(u64::MAX)
+}
+
+impl Control {
+    /// The platform's word in the configuration.
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Control::Systemd { .. } => "systemd",
+            Control::Docker { .. } => "docker",
+            Control::Compose { .. } => "compose",
+            Control::Kubernetes { .. } => "kubernetes",
+            Control::Railway { .. } => "railway",
+            Control::Commands(_) => "commands",
+        }
+    }
+
+    /// What it can do: `restart`, `stop`, `start`. Commands can restart when they can stop and start; Railway's
+    /// client can only restart.
+    pub fn verbs(&self) -> Vec<&'static str> {
+        match self {
+            Control::Commands(c) => {
+                let both = c.stop.is_some() && c.start.is_some();
+                [("restart", c.restart.is_some() || both), ("stop", c.stop.is_some()), ("start", c.start.is_some())]
+                    .into_iter()
+                    .filter_map(|(verb, can)| can.then_some(verb))
+                    .collect()
+            }
+            Control::Railway { .. } => vec!["restart"],
+            _ => vec!["restart", "stop", "start"],
+        }
+    }
+}
+
+impl Config {
+    /// Names, tiers, objectives and dependencies, as they go into the journal.
+    pub fn catalog(&self) -> Catalog {
+        Catalog {
+            system: self.system.name.clone(),
+            environment: self.system.environment.clone(),
+            services: self
+                .services
+                .iter()
+                .map(|s| {
+                    let facts = ServiceFacts {
+                        tier: s.tier,
+                        rto_ms: s.rto.map(ms),
+                        impact: s.impact.clone(),
+                        depends_on: s.depends_on.clone(),
+                        probe_every_ms: s.checks.iter().map(|c| ms(c.timing.every)).min(),
+                        checked: !s.checks.is_empty(),
+                        control: s.control.iter().flat_map(Control::verbs).map(str::to_owned).collect(),
+                    };
+                    (s.name.clone(), facts)
+                })
+                .collect(),
+            backups: self
+                .backups
+                .iter()
+                .map(|b| {
+                    let facts = BackupFacts {
+                        service: b.service.clone(),
+                        rpo_ms: b.rpo.map(ms),
+                        restorable: b.restore.is_some(),
+                    };
+                    (b.name.clone(), facts)
+                })
+                .collect(),
+            actions: self
+                .actions
+                .iter()
+                .map(|a| {
+                    let facts = ActionFacts { service: a.service.clone(), risk: a.risk, doc: a.doc.clone() };
+                    (a.name.clone(), facts)
+                })
+                .collect(),
+            channels: self
+                .channels
+                .iter()
+                .map(|c| ChannelFacts { name: c.name.clone(), kind: c.kind.word().to_owned() })
+                .collect(),
+            severities: self
+                .severities
+                .iter()
+                .map(|(severity, p)| {
+                    let facts = SeverityFacts {
+                        respond_within_ms: p.respond_within.map(ms),
+                        update_every_ms: p.update_every.map(ms),
+                    };
+                    (*severity, facts)
+                })
+                .collect(),
+            cost: self.system.downtime_cost.clone(),
+        }
+    }
+}

@@ -1,0 +1,461 @@
+//! The configuration as it is in force: every default filled in, secrets as `***`, in the form of the file.
+//!
+//! What is printed reads back to the same configuration, but for secrets that stood in the file itself.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use secrecy::ExposeSecret;
+
+use super::secret::{MaybeSecret, SecretRef};
+use super::types::*;
+use super::value;
+use crate::domain::run::Risk;
+use crate::text::mask::MASKED;
+
+/// TOML of everything that is in force.
+pub fn effective(config: &Config) -> String {
+    let mut out = Out::default();
+    out.table("[system]");
+    out.text("name", &config.system.name);
+    out.text("environment", &config.system.environment);
+    out.put("availability_target", config.system.availability_target.map(float));
+    if let Some(cost) = &config.system.downtime_cost {
+        let inner = [pair("per_hour", float(cost.per_hour)), pair("currency", string(&cost.currency))];
+        out.put("downtime_cost", Some(inline(inner)));
+    }
+    out.paths("extra_ca", &config.system.extra_ca);
+    engine(config, &mut out);
+    for (severity, policy) in &config.severities {
+        out.table(&format!("[severity.{severity}]"));
+        out.duration("respond_within", policy.respond_within);
+        let update = policy.update_every.map_or_else(|| "none".to_owned(), value::duration_text);
+        out.text("update_every", &update);
+    }
+    for s in &config.services {
+        service(s, &mut out);
+    }
+    for b in &config.backups {
+        backup(b, &mut out);
+    }
+    for a in &config.actions {
+        action(a, &mut out);
+    }
+    for c in &config.channels {
+        channel(c, &mut out);
+    }
+    out.0
+}
+
+fn engine(config: &Config, out: &mut Out) {
+    let e = &config.engine;
+    if *e != EngineSettings::default() {
+        out.table("[engine]");
+        out.put("state_dir", e.state_dir.as_deref().map(path));
+        out.put("group", e.group.as_deref().map(string));
+        out.put("output_limit", e.output_limit.map(size));
+    }
+    let j = &config.journal;
+    if *j != JournalSettings::default() {
+        out.table("[journal]");
+        out.put("mirror", j.mirror.as_deref().map(path));
+        out.put("rotate", j.rotate.map(size));
+    }
+}
+
+fn service(s: &Service, out: &mut Out) {
+    out.table("[[service]]");
+    out.text("name", &s.name);
+    out.put("tier", Some(s.tier.to_string()));
+    out.duration("rto", s.rto);
+    out.text("impact", &s.impact);
+    out.texts("depends_on", &s.depends_on);
+    out.put("control", s.control.as_ref().map(control));
+    for check in &s.checks {
+        out.table(&format!("[[service.{}]]", check.kind.word()));
+        // A DNS check's `name` is what it asks for; its own follows from its place.
+        if !matches!(check.kind, CheckKind::Dns(_)) {
+            out.text("name", &check.name);
+        }
+        kind(&check.kind, out);
+        timing(&check.timing, out);
+    }
+}
+
+fn timing(t: &Timing, out: &mut Out) {
+    out.duration("every", Some(t.every));
+    out.duration("timeout", Some(t.timeout));
+    out.duration("retry_interval", Some(t.retry_interval));
+    out.duration("incident_interval", Some(t.incident_interval));
+    out.put("down_after", Some(t.down_after.to_string()));
+    out.put("up_after", Some(t.up_after.to_string()));
+    out.put("degraded_after", Some(t.degraded_after.to_string()));
+    out.text("down_ratio", &format!("{}/10", t.down_ratio));
+    out.text("degraded_ratio", &format!("{}/10", t.degraded_ratio));
+    out.text("stale_after", &t.stale_after.map_or_else(|| "auto".to_owned(), value::duration_text));
+}
+
+fn kind(kind: &CheckKind, out: &mut Out) {
+    match kind {
+        CheckKind::Http(c) => http(c, out),
+        CheckKind::Tcp(c) => {
+            out.text("address", &c.address);
+            out.put("send", c.send.as_deref().map(string));
+            out.put("expect", c.expect.as_deref().map(string));
+            out.duration("latency_below", c.latency_below);
+            out.text("family", value::family_text(c.family));
+        }
+        CheckKind::Tls(c) => {
+            out.text("address", &c.address);
+            out.put("server_name", c.server_name.as_deref().map(string));
+            out.put("warn_days", Some(c.warn_days.to_string()));
+            out.put("fail_days", Some(c.fail_days.to_string()));
+            out.text("family", value::family_text(c.family));
+            out.paths("extra_ca", &c.extra_ca);
+        }
+        CheckKind::Dns(c) => {
+            out.text("name", &c.name);
+            out.text("record", &c.record);
+            out.put("resolver", c.resolver.as_deref().map(string));
+            out.texts("expect", &c.expect);
+        }
+        CheckKind::Postgres(c) => {
+            out.put("dsn", Some(address(&c.dsn)));
+            out.put("password", c.password.as_ref().map(secret));
+            out.put("role", c.role.as_deref().map(string));
+            out.duration("query_below", Some(c.query_below));
+            out.duration("lag_below", c.lag_below);
+            out.put("connections_below", c.connections_below.map(|n| n.to_string()));
+            out.put("archiving", Some(c.archiving.to_string()));
+            out.put("query", c.query.as_deref().map(string));
+            out.put("compare", c.compare.as_ref().map(|c| string(&value::compare_text(c))));
+            out.paths("extra_ca", &c.extra_ca);
+        }
+        CheckKind::Redis(c) => {
+            out.put("url", Some(address(&c.url)));
+            out.put("password", c.password.as_ref().map(secret));
+            out.put("role", c.role.as_deref().map(string));
+            out.put("memory_below", c.memory_below.map(|n| n.to_string()));
+            out.duration("lag_below", c.lag_below);
+            out.put("persistence", Some(c.persistence.to_string()));
+            out.duration("latency_below", c.latency_below);
+        }
+        CheckKind::Host(c) => {
+            out.put("memory_below", c.memory_below.map(|n| n.to_string()));
+            out.put("swap_below", c.swap_below.map(|n| n.to_string()));
+            out.put("cpu_below", c.cpu_below.map(|n| n.to_string()));
+            out.put("load_below", c.load_below.map(float));
+            out.map("disk_below", &c.disk_below, |n| n.to_string());
+            out.map("inodes_below", &c.inodes_below, |n| n.to_string());
+            out.paths("writable", &c.writable);
+            out.paths("exists", &c.exists);
+            out.put("fail", Some(c.fail.to_string()));
+        }
+        CheckKind::Systemd(c) => {
+            out.text("unit", &c.unit);
+            out.put("user", Some(c.user.to_string()));
+        }
+        CheckKind::Docker(c) => out.text("container", &c.container),
+        CheckKind::Exec(c) => {
+            out.texts("run", &c.run);
+            out.map("env", &c.env, maybe);
+            out.put("cwd", c.cwd.as_deref().map(path));
+            out.put("output_matches", c.output_matches.as_deref().map(string));
+        }
+    }
+}
+
+fn http(c: &HttpCheck, out: &mut Out) {
+    out.put("url", Some(address(&c.url)));
+    out.text("method", &c.method);
+    out.map("headers", &c.headers, maybe);
+    out.put("body", c.body.as_deref().map(string));
+    let range = |(low, high): &(u16, u16)| if low == high { low.to_string() } else { string(&format!("{low}-{high}")) };
+    out.put("status", Some(list(c.status.iter().map(range))));
+    out.duration("latency_below", c.latency_below);
+    out.put("body_contains", c.body_contains.as_deref().map(string));
+    out.put("body_matches", c.body_matches.as_deref().map(string));
+    if !c.json.is_empty() {
+        let condition = |j: &JsonCondition| {
+            let equals = j.equals.as_ref().map(|v| pair("equals", scalar(v)));
+            let compare = j.compare.as_ref().map(|c| pair("compare", string(&value::compare_text(c))));
+            inline(std::iter::once(pair("path", string(&j.path))).chain(equals).chain(compare))
+        };
+        out.put("json", Some(list(c.json.iter().map(condition))));
+    }
+    out.map("header_matches", &c.header_matches, |t| string(t));
+    out.text("redirects", &value::redirects_text(c.redirects));
+    out.put("max_body", Some(size(c.max_body)));
+    out.put("keep_alive", Some(c.keep_alive.to_string()));
+    out.text("family", value::family_text(c.family));
+    out.put("cert_warn_days", c.cert_warn_days.map(|n| n.to_string()));
+    out.put("cert_fail_days", c.cert_fail_days.map(|n| n.to_string()));
+    out.paths("extra_ca", &c.extra_ca);
+}
+
+fn control(c: &Control) -> String {
+    let opt = |key: &str, value: Option<String>| value.map(|v| pair(key, v));
+    let inner = match c {
+        Control::Systemd { unit, user } => vec![pair("systemd", string(unit)), pair("user", user.to_string())],
+        Control::Docker { container } => vec![pair("docker", string(container))],
+        Control::Compose { project_dir, file, service } => {
+            let parts = [
+                Some(pair("service", string(service))),
+                opt("project_dir", project_dir.as_deref().map(path)),
+                opt("file", file.as_deref().map(path)),
+            ];
+            vec![pair("compose", inline(parts.into_iter().flatten()))]
+        }
+        Control::Kubernetes { namespace, context, workload } => {
+            let parts = [
+                Some(pair("workload", string(workload))),
+                opt("namespace", namespace.as_deref().map(string)),
+                opt("context", context.as_deref().map(string)),
+            ];
+            vec![pair("kubernetes", inline(parts.into_iter().flatten()))]
+        }
+        Control::Railway { service, environment, project_dir } => {
+            let parts = [
+                Some(pair("service", string(service))),
+                opt("environment", environment.as_deref().map(string)),
+                opt("project_dir", project_dir.as_deref().map(path)),
+            ];
+            vec![pair("railway", inline(parts.into_iter().flatten()))]
+        }
+        Control::Commands(c) => {
+            let argv = |a: &Vec<String>| list(a.iter().map(|t| string(t)));
+            let env = (!c.env.is_empty()).then(|| inline(c.env.iter().map(|(k, v)| pair(k, maybe(v)))));
+            [
+                opt("restart", c.restart.as_ref().map(argv)),
+                opt("stop", c.stop.as_ref().map(argv)),
+                opt("start", c.start.as_ref().map(argv)),
+                opt("cwd", c.cwd.as_deref().map(path)),
+                opt("env", env),
+                opt("timeout", c.timeout.map(|d| string(&value::duration_text(d)))),
+            ]
+            .into_iter()
+            .flatten()
+            .collect()
+        }
+    };
+    inline(inner)
+}
+
+fn backup(b: &Backup, out: &mut Out) {
+    out.table("[[backup]]");
+    out.text("name", &b.name);
+    out.put("service", b.service.as_deref().map(string));
+    out.duration("rpo", b.rpo);
+    out.duration("every", b.every);
+    out.duration("grace", b.grace);
+    let BackupSource::Files(f) = &b.source;
+    out.table("[backup.files]");
+    out.put("path", Some(path(&f.path)));
+    out.text("pattern", &f.pattern);
+    out.put("recursive", Some(f.recursive.to_string()));
+    out.put("folders", Some(f.folders.to_string()));
+    out.duration("rescan", f.rescan);
+    out.duration("settle", f.settle);
+    match &b.restore {
+        Some(Restore::PostgresDump(p)) => {
+            out.table("[backup.restore.postgres_dump]");
+            out.text("database", &p.database);
+            out.put("dsn", Some(address(&p.dsn)));
+            out.put("password", p.password.as_ref().map(secret));
+            out.texts("verify", &p.verify);
+            out.put("jobs", p.jobs.map(|n| n.to_string()));
+            out.duration("grace", p.grace);
+            out.duration("timeout", p.timeout);
+            out.paths("extra_ca", &p.extra_ca);
+        }
+        Some(Restore::Folder(f)) => {
+            out.table("[backup.restore.folder]");
+            out.put("path", Some(path(&f.path)));
+            out.put("strip", Some(f.strip.to_string()));
+            if !f.verify.is_empty() {
+                out.put("verify", Some(list(f.verify.iter().map(|a| list(a.iter().map(|t| string(t)))))));
+            }
+            out.duration("timeout", f.timeout);
+        }
+        None => {}
+    }
+}
+
+fn action(a: &Action, out: &mut Out) {
+    out.table("[[action]]");
+    out.text("name", &a.name);
+    out.text("doc", &a.doc);
+    out.put("service", a.service.as_deref().map(string));
+    let risk: Risk = a.risk;
+    out.text("risk", risk.word());
+    out.texts("run", &a.run);
+    out.map("env", &a.env, maybe);
+    out.put("cwd", a.cwd.as_deref().map(path));
+    out.duration("timeout", a.timeout);
+    out.duration("verify_within", a.verify_within);
+    if let Some(check) = &a.verify {
+        out.table(&format!("[action.verify.{}]", check.word()));
+        kind(check, out);
+    }
+}
+
+fn channel(c: &Channel, out: &mut Out) {
+    out.table("[[channel]]");
+    out.text("name", &c.name);
+    out.texts("auto", &c.auto);
+    out.duration("timeout", Some(c.timeout));
+    match &c.kind {
+        ChannelKind::Slack { webhook } => {
+            out.table("[channel.slack]");
+            out.put("webhook", Some(maybe(webhook)));
+        }
+        ChannelKind::Webhook { url, secret: key, headers } => {
+            out.table("[channel.webhook]");
+            out.put("url", Some(address(url)));
+            out.put("secret", key.as_ref().map(secret));
+            out.map("headers", headers, maybe);
+        }
+        ChannelKind::Email(m) => {
+            out.table("[channel.email]");
+            out.text("host", &m.host);
+            out.put("port", m.port.map(|n| n.to_string()));
+            out.text(
+                "tls",
+                match m.tls {
+                    MailTls::Starttls => "starttls",
+                    MailTls::Implicit => "implicit",
+                    MailTls::None => "none",
+                },
+            );
+            out.put("user", m.user.as_deref().map(string));
+            out.put("password", m.password.as_ref().map(secret));
+            out.text("from", &m.from);
+            out.texts("to", &m.to);
+            out.paths("extra_ca", &m.extra_ca);
+        }
+    }
+}
+
+/// Lines of TOML.
+#[derive(Default)]
+struct Out(String);
+
+impl Out {
+    fn table(&mut self, header: &str) {
+        if !self.0.is_empty() {
+            self.0.push('\n');
+        }
+        self.0.push_str(header);
+        self.0.push('\n');
+    }
+
+    fn put(&mut self, key: &str, value: Option<String>) {
+        if let Some(value) = value {
+            self.0.push_str(&pair(key, value));
+            self.0.push('\n');
+        }
+    }
+
+    /// Left out when empty, which is how an empty text was said.
+    fn text(&mut self, key: &str, text: &str) {
+        self.put(key, (!text.is_empty()).then(|| string(text)));
+    }
+
+    fn duration(&mut self, key: &str, d: Option<Duration>) {
+        self.put(key, d.map(|d| string(&value::duration_text(d))));
+    }
+
+    fn texts(&mut self, key: &str, texts: &[String]) {
+        self.put(key, (!texts.is_empty()).then(|| list(texts.iter().map(|t| string(t)))));
+    }
+
+    fn paths(&mut self, key: &str, paths: &[PathBuf]) {
+        self.put(key, (!paths.is_empty()).then(|| list(paths.iter().map(|p| path(p)))));
+    }
+
+    fn map<T>(&mut self, key: &str, map: &BTreeMap<String, T>, show: impl Fn(&T) -> String) {
+        let inner = || inline(map.iter().map(|(k, v)| pair(k, show(v))));
+        self.put(key, (!map.is_empty()).then(inner));
+    }
+}
+
+/// A text as TOML.
+pub(super) fn string(text: &str) -> String {
+    toml::Value::String(text.to_owned()).to_string()
+}
+
+fn path(p: &Path) -> String {
+    string(&p.to_string_lossy())
+}
+
+fn size(bytes: u64) -> String {
+    string(&value::size_text(bytes))
+}
+
+fn float(n: f64) -> String {
+    toml::Value::Float(n).to_string()
+}
+
+fn scalar(v: &serde_json::Value) -> String {
+    match v {
+        serde_json::Value::String(t) => string(t),
+        serde_json::Value::Number(n) if n.is_f64() => float(n.as_f64().unwrap_or(0.0)),
+        other => other.to_string(),
+    }
+}
+
+fn list(items: impl Iterator<Item = String>) -> String {
+    format!("[{}]", items.collect::<Vec<_>>().join(", "))
+}
+
+fn inline(pairs: impl IntoIterator<Item = String>) -> String {
+    format!("{{ {} }}", pairs.into_iter().collect::<Vec<_>>().join(", "))
+}
+
+fn pair(key: &str, value: String) -> String {
+    let bare = !key.is_empty() && key.chars().all(|c| c.is_ascii_alphanumeric() || "_-".contains(c));
+    if bare { format!("{key} = {value}") } else { format!("{} = {value}", string(key)) }
+}
+
+/// Where it comes from, which is no secret; or stars.
+fn secret(s: &SecretRef) -> String {
+    match s {
+        SecretRef::Env(name) => inline([pair("env", string(name))]),
+        SecretRef::File(p) => inline([pair("file", path(p))]),
+        SecretRef::Command(argv) => inline([pair("command", list(argv.iter().map(|t| string(t))))]),
+        SecretRef::Literal(_) | SecretRef::Pipe(_) => string(MASKED),
+    }
+}
+
+fn maybe(v: &MaybeSecret) -> String {
+    match v {
+        MaybeSecret::Plain(text) => string(text),
+        MaybeSecret::Secret(s) => secret(s),
+    }
+}
+
+/// An address that holds a secret shows the rest of itself: which server is meant helps, and is none.
+fn address(v: &MaybeSecret) -> String {
+    match v {
+        MaybeSecret::Secret(SecretRef::Literal(text)) => string(&masked_address(text.expose_secret())),
+        other => maybe(other),
+    }
+}
+
+fn masked_address(text: &str) -> String {
+    if let Ok(mut url) = reqwest::Url::parse(text) {
+        let had_password = url.password().is_some();
+        if had_password && url.set_password(Some(MASKED)).is_err() {
+            return MASKED.into();
+        }
+        if url.query().is_some() {
+            url.set_query(Some(MASKED));
+        }
+        return url.to_string();
+    }
+    match crate::text::Mask::default().apply(text) {
+        std::borrow::Cow::Owned(masked) => masked,
+        std::borrow::Cow::Borrowed(_) => MASKED.into(),
+    }
+}

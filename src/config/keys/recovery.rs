@@ -1,0 +1,170 @@
+//! Keys of backups, restores, actions and channels.
+
+use super::super::shape::{Choice, Exposed, Key, Table, Ty};
+use super::super::value as v;
+use super::{ENV, HEADERS, VERIFY};
+
+pub static BACKUP: Table = Table::new(
+    "[[backup]]",
+    "A set of copies of the same data.",
+    &[&[
+        Key::new("name", Ty::Text(&v::NAME), "Unique among the backups.").required(),
+        Key::new("service", Ty::Text(&v::NAME), "The service whose data it holds."),
+        Key::new(
+            "rpo",
+            Ty::Text(&v::DURATION_OR_ZERO),
+            "Recovery point objective: how old the newest good copy may be.",
+        ),
+        Key::new("every", Ty::Text(&v::DURATION), "How often a copy is made; the next one due counts down."),
+        Key::new(
+            "grace",
+            Ty::Text(&v::DURATION_OR_ZERO),
+            "How much later than `every` a copy may come. Default: a tenth of `every`, at least one minute.",
+        ),
+        Key::new("files", Ty::Table(&FILES), "The copies are files, or folders, in a folder.").required(),
+        Key::new("restore", Ty::Table(&RESTORE), "How a copy is restored."),
+    ]],
+);
+
+static FILES: Table = Table::new(
+    "files",
+    "Copies in a folder.",
+    &[&[
+        Key::new("path", Ty::Path, "The folder.").required(),
+        Key::new(
+            "pattern",
+            Ty::Text(&v::GLOB),
+            "Which names are copies: `*.dump`. With `recursive` it is compared with the path below the folder.",
+        )
+        .required(),
+        Key::new("recursive", Ty::Bool, "Look into folders below.").default("false"),
+        Key::new("folders", Ty::Bool, "Each copy is a folder (a dump in directory format) instead of a file.")
+            .default("false"),
+        Key::new("rescan", Ty::Text(&v::DURATION), "Look again at least this often; network folders send no events.")
+            .default("\"60s\""),
+        Key::new("settle", Ty::Text(&v::DURATION_OR_ZERO), "A copy changed within this time is still being written.")
+            .default("\"10s\""),
+    ]],
+);
+
+static RESTORE: Table = Table::new(
+    "restore",
+    "How a copy is restored: always beside the live data, put in its place only by a second step.",
+    &[&[
+        Key::new("postgres_dump", Ty::Table(&POSTGRES_DUMP), "A dump of PostgreSQL, into a new database."),
+        Key::new("folder", Ty::Table(&FOLDER), "An archive of files (tar, .gz, .zst), into a new folder."),
+    ]],
+)
+.choosing(&[Choice { by: &["postgres_dump"], with: &[] }, Choice { by: &["folder"], with: &[] }]);
+
+static POSTGRES_DUMP: Table = Table::new(
+    "postgres_dump",
+    "Restores custom, directory and plain dumps.",
+    &[&[
+        Key::new("database", Ty::Text(&v::DATABASE), "The live database; typed to confirm the cut-over.").required(),
+        Key::new(
+            "dsn",
+            Ty::MaybeSecret(&v::DSN, Exposed::When(v::address_has_secret)),
+            "Server, with a role that may create and rename databases. Default: that of the service's postgres check.",
+        ),
+        Key::new("password", Ty::Secret, "Password, where the address does not carry it."),
+        Key::new(
+            "verify",
+            Ty::List(&Ty::Text(&v::SQL)),
+            "Statements whose first value must be true in the restored copy.",
+        ),
+        Key::new("jobs", Ty::Int(1, 256), "Parallel jobs. Default: the number of cores."),
+        Key::new(
+            "grace",
+            Ty::Text(&v::DURATION_OR_ZERO),
+            "Time for connections to finish at the cut-over before they are ended.",
+        )
+        .default("\"5s\""),
+        Key::new("timeout", Ty::Text(&v::DURATION), "Time for the whole restore; then it is ended."),
+        Key::new("extra_ca", Ty::List(&Ty::Path), "Files (PEM) with certificate authorities trusted for the server."),
+    ]],
+);
+
+static FOLDER: Table = Table::new(
+    "folder",
+    "Restores a folder from an archive.",
+    &[&[
+        Key::new("path", Ty::Path, "The live folder.").required(),
+        Key::new("strip", Ty::Int(0, 64), "Leading parts dropped from the names in the archive.").default("0"),
+        Key::new("verify", Ty::List(&Ty::Argv), "Commands that must exit 0; `{side}` stands for the restored folder."),
+        Key::new("timeout", Ty::Text(&v::DURATION), "Time for the whole restore; then it is ended."),
+    ]],
+);
+
+pub static ACTION: Table = Table::new(
+    "[[action]]",
+    "A command that can be started from the cockpit.",
+    &[&[
+        Key::new("name", Ty::Text(&v::NAME), "Unique among the actions.").required(),
+        Key::new("doc", Ty::Text(&v::TEXT), "What it is for, shown beside the name."),
+        Key::new("service", Ty::Text(&v::NAME), "The service it acts on; no conflicting run may hold that meanwhile."),
+        Key::new(
+            "risk",
+            Ty::Word(&["observe", "disruptive", "destructive"]),
+            "How it is confirmed: not, `y`, or typed.",
+        )
+        .default("\"disruptive\""),
+        Key::new("run", Ty::Argv, "Program and arguments, without a shell.").required(),
+        Key::new("env", ENV, "Environment beside the engine's own."),
+        Key::new("cwd", Ty::Path, "Folder in which it runs."),
+        Key::new("timeout", Ty::Text(&v::DURATION), "Time for the command; then it is ended."),
+        Key::new("verify", Ty::Table(&VERIFY), "A check that must hold afterwards; without one it ends unverified."),
+        Key::new("verify_within", Ty::Text(&v::DURATION), "Time until that check must hold.").default("\"60s\""),
+    ]],
+);
+
+pub static CHANNEL: Table = Table::new(
+    "[[channel]]",
+    "Where messages are sent.",
+    &[&[
+        Key::new("name", Ty::Text(&v::NAME), "Unique among the channels.").required(),
+        Key::new("slack", Ty::Table(&SLACK), "An incoming webhook of Slack."),
+        Key::new("webhook", Ty::Table(&WEBHOOK), "A POST of JSON to an address of your own."),
+        Key::new("email", Ty::Table(&EMAIL), "Mail by SMTP."),
+        Key::new("auto", Ty::List(&Ty::Word(&["declared"])), "Alerts that are sent by themselves, without a preview."),
+        Key::new("timeout", Ty::Text(&v::DURATION), "Time for one attempt.").default("\"10s\""),
+    ]],
+)
+.choosing(&[
+    Choice { by: &["slack"], with: &[] },
+    Choice { by: &["webhook"], with: &[] },
+    Choice { by: &["email"], with: &[] },
+]);
+
+static SLACK: Table = Table::new(
+    "slack",
+    "An incoming webhook of Slack.",
+    &[&[Key::new("webhook", Ty::MaybeSecret(&v::HTTP_URL, Exposed::Always), "Its address, which is a secret.")
+        .required()]],
+);
+
+static WEBHOOK: Table = Table::new(
+    "webhook",
+    "A POST of JSON.",
+    &[&[
+        Key::new("url", Ty::MaybeSecret(&v::HTTP_URL, Exposed::When(v::address_has_secret)), "Address.").required(),
+        Key::new("secret", Ty::Secret, "Key with which the body is signed (HMAC-SHA256)."),
+        Key::new("headers", HEADERS, "Request headers."),
+    ]],
+);
+
+static EMAIL: Table = Table::new(
+    "email",
+    "Mail by SMTP.",
+    &[&[
+        Key::new("host", Ty::Text(&v::HOST), "Mail server.").required(),
+        Key::new("port", Ty::Int(1, 65535), "Port. Default: 587 with starttls, 465 with implicit, 25 with none."),
+        Key::new("tls", Ty::Word(&["starttls", "implicit", "none"]), "How the connection is protected.")
+            .default("\"starttls\""),
+        Key::new("user", Ty::Text(&v::PLAIN), "User name for the server."),
+        Key::new("password", Ty::Secret, "Password for the server."),
+        Key::new("from", Ty::Text(&v::MAILBOX), "Sender.").required(),
+        Key::new("to", Ty::List(&Ty::Text(&v::MAILBOX)), "Recipients, at least one.").required(),
+        Key::new("extra_ca", Ty::List(&Ty::Path), "Files (PEM) with certificate authorities trusted for the server."),
+    ]],
+);

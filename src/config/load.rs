@@ -1,0 +1,94 @@
+//! Loading a file: bytes, text, tables, types. Ends with a configuration that can be relied on, or with every fault.
+
+use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use sha2::{Digest, Sha256};
+
+use super::build;
+use super::check;
+use super::fault::{Fault, Lines};
+use super::lint;
+use super::read::{self, Sink};
+use super::types::Config;
+
+/// Longest file that is read; far beyond what a person writes.
+const MAX_BYTES: u64 = 16 << 20;
+
+/// SHA-256 of a file's bytes, hex: whether a save changed anything.
+pub fn digest(bytes: &[u8]) -> String {
+    hex::encode(Sha256::digest(bytes))
+}
+
+/// Reads and checks a file. Errors: every fault in it, in its order, or the one that kept it from being read.
+pub fn load(path: &Path) -> Result<Config, Vec<Fault>> {
+    load_with_source(path).map(|(config, _)| config).map_err(|(faults, _)| faults)
+}
+
+/// As [`load`]; with the text of the file in both cases, for [`super::render`].
+pub fn load_with_source(path: &Path) -> Result<(Config, String), (Vec<Fault>, String)> {
+    let whole = |message: String, hint: &str| (vec![Fault::of_file(path, message, hint)], String::new());
+    let unopened = |e: std::io::Error| {
+        let hint = match e.kind() {
+            std::io::ErrorKind::NotFound => "mayday init writes one, mayday demo needs none",
+            std::io::ErrorKind::PermissionDenied => "let this user read it",
+            _ => "",
+        };
+        whole(format!("cannot be opened: {e}"), hint)
+    };
+    // Looked at before it is opened: opening a pipe would wait for its writer.
+    let meta = std::fs::metadata(path).map_err(unopened)?;
+    if !meta.is_file() {
+        return Err(whole("is not a file".into(), "name the .toml file itself"));
+    }
+    let file = std::fs::File::open(path).map_err(unopened)?;
+    let mut bytes = Vec::new();
+    file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(|e| whole(format!("cannot be read: {e}"), ""))?;
+    if bytes.len() as u64 > MAX_BYTES {
+        return Err(whole(format!("is longer than {}", crate::text::size(MAX_BYTES)), "this is no configuration"));
+    }
+    let others_read = meta.permissions().mode() & 0o004 != 0;
+    let text = String::from_utf8(bytes).map_err(|e| {
+        let at = e.utf8_error().valid_up_to();
+        let source = String::from_utf8_lossy(e.as_bytes()).into_owned();
+        let (line, column) = Lines::new(&source).position(at);
+        let fault = Fault {
+            file: path.to_owned(),
+            line,
+            column,
+            span: at..at,
+            message: "this is not UTF-8".into(),
+            hint: "save the file as UTF-8".into(),
+        };
+        (vec![fault], source)
+    })?;
+    match checked(&text, path, others_read) {
+        Ok(config) => Ok((config, text)),
+        Err(faults) => Err((faults, text)),
+    }
+}
+
+/// Checks a text as if it stood in the file `path`, which need not exist. Whether others can read it is not looked at.
+pub fn parse(text: &str, path: &Path) -> Result<Config, Vec<Fault>> {
+    checked(text, path, false)
+}
+
+fn checked(text: &str, path: &Path, others_read: bool) -> Result<Config, Vec<Fault>> {
+    let mut sink = Sink::new(path);
+    let root = read::read(text, &mut sink);
+    let mut config = build::config(&root, &mut sink);
+    check::check(&root, &config, text, &mut sink);
+    if others_read {
+        let hint = "chmod o-r the file, or write { env = \"NAME\" }, { file = \"/path\" } or { command = […] }";
+        for at in std::mem::take(&mut sink.literals) {
+            sink.fault(at, "a secret stands in a file that everybody on this host can read", hint);
+        }
+    }
+    if !sink.is_empty() {
+        return Err(sink.finish(text));
+    }
+    config.warnings = lint::lint(&root, &config, text);
+    config.digest = digest(text.as_bytes());
+    Ok(config)
+}

@@ -1,0 +1,334 @@
+//! Which command does what: the one place that knows every folder. Part of the top floor, beside `main`.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::cli::args::{BackupsCmd, Cli, Cmd, ConfigCmd, EngineCmd, Global, RunsCmd};
+use crate::cli::{Failure, Session, connect, exit, help, incident, record, runs, say, status};
+use crate::domain::Access;
+use crate::domain::Time;
+use crate::domain::command::Command;
+use crate::domain::run::{SideRole, Work};
+use crate::engine;
+use crate::wire::{Answer, Ask};
+
+/// Runs a parsed command line. Gives the exit code.
+pub fn run(cli: Cli) -> Result<u8, Failure> {
+    let Cli { global, screen, command } = cli;
+    match command {
+        None => crate::viewer::open(&global, &screen),
+        Some(Cmd::Wall { screen, rotate }) => crate::viewer::wall(&global, &screen, rotate),
+        Some(Cmd::Demo { screen, no_servers }) => demo(&screen, no_servers),
+        Some(Cmd::Engine(EngineCmd::Run { detached })) => run_engine(&global, detached),
+        Some(Cmd::DemoService { verb, dir, name }) => demo_service(&verb, &dir, &name),
+        Some(Cmd::Runner { dir }) => {
+            let _ = crate::runner::main([dir.into_os_string()]);
+            Ok(0)
+        }
+        Some(Cmd::Completions { shell }) => {
+            let mut app = <Cli as clap::CommandFactory>::command();
+            clap_complete::generate(shell, &mut app, "mayday", &mut std::io::stdout());
+            Ok(0)
+        }
+        Some(Cmd::Man) => {
+            let app = <Cli as clap::CommandFactory>::command();
+            clap_mangen::Man::new(app).render(&mut std::io::stdout())?;
+            Ok(0)
+        }
+        Some(Cmd::Help { topic }) => help::run(topic.as_deref()),
+        Some(Cmd::Config(command)) => config(&global, &command),
+        Some(other) => one_shot(global, other),
+    }
+}
+
+/// A small runtime: commands wait far more than they work.
+fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?)
+}
+
+fn one_shot(global: Global, command: Cmd) -> Result<u8, Failure> {
+    runtime()?.block_on(async {
+        match command {
+            Cmd::Init { output, force, print } => init(output.as_deref(), force, print).await,
+            Cmd::Doctor => doctor(&global).await,
+            command => {
+                let place = connect::place(&global)?;
+                match command {
+                    Cmd::Export { incident, format, output } => {
+                        record::export(&place.state_dir, incident, format, output)
+                    }
+                    Cmd::Journal(command) => record::journal(&place.state_dir, command, global.json).await,
+                    Cmd::Engine(command) => manage_engine(&global, place, command).await,
+                    Cmd::Note { text, incident, at, offline: true } => {
+                        match connect::reach(&place, Access::Responder).await {
+                            Ok(client) => {
+                                let mut session = Session { client, json: global.json, place };
+                                incident::note(&mut session, text, incident, at).await
+                            }
+                            Err(why) => incident::spool(&place.state_dir, &text, incident, at, &why.text),
+                        }
+                    }
+                    command => {
+                        let client = connect::attach(&place, "command", Access::Responder).await?;
+                        let mut session = Session { client, json: global.json, place };
+                        connected(&mut session, command).await
+                    }
+                }
+            }
+        }
+    })
+}
+
+async fn connected(session: &mut Session, command: Cmd) -> Result<u8, Failure> {
+    match command {
+        Cmd::Status => status::status(session).await,
+        Cmd::Incident(command) => incident::run(session, command).await,
+        Cmd::Note { text, incident, at, .. } => incident::note(session, text, incident, at).await,
+        Cmd::Restart(run) => runs::start(session, Work::Restart { service: run.service }, run.how).await,
+        Cmd::Stop(run) => runs::start(session, Work::Stop { service: run.service }, run.how).await,
+        Cmd::Start(run) => runs::start(session, Work::Start { service: run.service }, run.how).await,
+        Cmd::Act { action, how } => runs::start(session, Work::Act { action }, how).await,
+        Cmd::Restore { backup, copy, test, cut_over, undo, drop, run, how } => {
+            let work = if cut_over {
+                Work::CutOver { of: runs::restore_run(session, &backup, run, Some(SideRole::Ready)).await? }
+            } else if undo {
+                Work::Undo { of: runs::restore_run(session, &backup, run, Some(SideRole::Before)).await? }
+            } else if drop {
+                Work::Drop { of: runs::restore_run(session, &backup, run, None).await? }
+            } else {
+                Work::Restore { backup, copy, test }
+            };
+            runs::start(session, work, how).await
+        }
+        Cmd::Runs { command } => runs::runs(session, command.unwrap_or(RunsCmd::List)).await,
+        Cmd::Backups { command } => match command.unwrap_or(BackupsCmd::List) {
+            BackupsCmd::Verify { name, copy } => verify_backup(session, &name, copy).await,
+            command => status::backups(session, &command).await,
+        },
+        Cmd::Notify { template, incident, channels, body, subject, preview, wait, yes } => {
+            let sending = incident::Sending { template, incident, channels, body, subject, preview, wait, yes };
+            incident::notify(session, sending).await
+        }
+        Cmd::Pause { service, r#for, reason } => {
+            let lasts = crate::text::parse_duration(&r#for).map_err(Failure::usage)?;
+            let until = Time::from_ms(crate::sys::clock::now_ms()).plus(lasts);
+            session.act(Command::Pause { service, until, reason }).await.map(|_| 0)
+        }
+        Cmd::Resume { service, reason } => session.act(Command::Resume { service, reason }).await.map(|_| 0),
+        // The others were dispatched before a connection was made.
+        _ => Err(Failure::failed("this command needs no engine and was not dispatched")),
+    }
+}
+
+/// The sandbox: made, shown, removed. Leaving the viewer removes it.
+fn demo(screen: &crate::cli::args::Screen, no_servers: bool) -> Result<u8, Failure> {
+    eprintln!("mayday demo: making a sandbox …");
+    let sandbox = crate::demo::Sandbox::make(!no_servers)
+        .map_err(|e| Failure::failed(format!("the sandbox could not be made: {e}")))?;
+    for line in &sandbox.about {
+        eprintln!("  {line}");
+    }
+    eprintln!("  all of it in {}; leaving with q removes it", sandbox.dir.display());
+    let global = Global {
+        config: Some(sandbox.config.clone()),
+        state_dir: Some(sandbox.state_dir.clone()),
+        json: false,
+    };
+    // SAFETY: no other thread exists yet; the engine that is started from here reads it.
+    unsafe { std::env::set_var("MAYDAY_SANDBOX", "1") };
+    let left = crate::viewer::open(&global, screen);
+    drop(sandbox);
+    left
+}
+
+fn demo_service(verb: &str, dir: &Path, name: &str) -> Result<u8, Failure> {
+    if verb == "guard" {
+        crate::demo::sandbox::watch_over(dir)?;
+        return Ok(0);
+    }
+    let done = crate::demo::service::run(verb, dir, name).map_err(|e| Failure::failed(e.to_string()))?;
+    if !done.is_empty() {
+        say(&done);
+    }
+    Ok(0)
+}
+
+fn run_engine(global: &Global, detached: bool) -> Result<u8, Failure> {
+    let place = connect::place(global)?;
+    if detached {
+        // Survives the terminal that started it; what it has to say goes into a file from here.
+        let _ = rustix::process::setsid();
+    }
+    log_to(&place.state_dir, detached)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    runtime.block_on(async {
+        let exe = std::env::current_exe().map_err(|e| Failure::failed(format!("find mayday's own program: {e}")))?;
+        let config = place.config.map(|c| std::fs::canonicalize(&c).unwrap_or(c));
+        let options = engine::Options {
+            state_dir: place.state_dir,
+            config,
+            clock: Arc::new(crate::sys::clock::SystemClock),
+            exe,
+            sandbox: std::env::var_os("MAYDAY_SANDBOX").is_some(),
+        };
+        let running = engine::start(options).await.map_err(|e| Failure::failed(e.to_string()))?;
+        engine::signals::serve(&running, detached);
+        let reason = running.wait().await;
+        tracing::info!("the engine ended: {reason}");
+        Ok(0)
+    })
+}
+
+/// In the foreground to stderr (systemd keeps it), detached into `engine.log` in the state directory.
+fn log_to(dir: &Path, detached: bool) -> Result<(), Failure> {
+    use tracing_subscriber::EnvFilter;
+    let filter = EnvFilter::try_from_env("MAYDAY_LOG").unwrap_or_else(|_| EnvFilter::new("warn,mayday=info"));
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).with_target(false);
+    if !detached {
+        builder.with_writer(std::io::stderr).init();
+        return Ok(());
+    }
+    use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+    let _ = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir);
+    let path = dir.join("engine.log");
+    if std::fs::metadata(&path).is_ok_and(|m| m.len() > 4 << 20) {
+        let _ = std::fs::rename(&path, dir.join("engine.log.1"));
+    }
+    // No log is no reason not to run: a full disk is when the engine is needed.
+    if let Ok(file) = std::fs::OpenOptions::new().create(true).append(true).mode(0o600).open(&path) {
+        builder.with_writer(Arc::new(file)).init();
+    }
+    Ok(())
+}
+
+async fn manage_engine(global: &Global, place: connect::Place, command: EngineCmd) -> Result<u8, Failure> {
+    match command {
+        EngineCmd::Run { .. } => Ok(0),
+        EngineCmd::Start => {
+            if connect::reach(&place, Access::ReadOnly).await.is_ok() {
+                say("an engine runs already");
+                return Ok(0);
+            }
+            connect::start_engine(&place).await.map(|()| 0)
+        }
+        EngineCmd::Stop => {
+            let client = connect::reach(&place, Access::Responder).await?;
+            let pid = client.pid;
+            let mut session = Session { client, json: global.json, place };
+            session.ask(Ask::Stop).await?;
+            for _ in 0..200 {
+                if connect::known_engine(&session.place.state_dir).is_none_or(|e| e.pid != pid) {
+                    return Ok(0);
+                }
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            Err(Failure::failed(format!("engine {pid} was asked to end and is still there after 10 s")))
+        }
+        EngineCmd::Status => {
+            let client = connect::reach(&place, Access::ReadOnly).await?;
+            status::engine(&mut Session { client, json: global.json, place }).await
+        }
+        EngineCmd::Reload => {
+            let client = connect::reach(&place, Access::Responder).await?;
+            Session { client, json: global.json, place }.ask(Ask::Reload).await.map(|_| 0)
+        }
+    }
+}
+
+fn config(global: &Global, command: &ConfigCmd) -> Result<u8, Failure> {
+    if matches!(command, ConfigCmd::Schema) {
+        return crate::cli::print(&crate::config::schema()).map(|()| 0);
+    }
+    let paths = match crate::config::find(global.config.as_deref()) {
+        Ok(crate::config::Located::One(path)) => vec![path],
+        Ok(crate::config::Located::Several(found)) => found.into_iter().map(|c| c.path).collect(),
+        Err(missing) => return Err(Failure::failed(missing.to_string())),
+    };
+    let mut worst = exit::DONE;
+    for path in paths {
+        let effective = match command {
+            ConfigCmd::Path => {
+                say(&path.display().to_string());
+                continue;
+            }
+            ConfigCmd::Check { effective } => *effective,
+            ConfigCmd::Schema => false,
+        };
+        match crate::config::load_with_source(&path) {
+            Ok((config, _)) => {
+                if effective {
+                    say(&crate::config::effective(&config));
+                } else if global.json {
+                    crate::cli::print(&serde_json::json!({ "ok": true, "file": path, "warnings": config.warnings }))?;
+                } else {
+                    for warning in &config.warnings {
+                        say(&format!("warning: {warning}"));
+                    }
+                    say(&format!(
+                        "{}: good ({}, {})",
+                        path.display(),
+                        crate::text::plural(config.services.len(), "service"),
+                        crate::text::plural(config.backups.len(), "backup set")
+                    ));
+                }
+            }
+            Err((faults, source)) => {
+                worst = exit::FAILED;
+                if global.json {
+                    let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
+                    crate::cli::print(&serde_json::json!({ "ok": false, "file": path, "faults": faults }))?;
+                } else {
+                    use std::io::IsTerminal;
+                    let color = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+                    eprintln!("{}", crate::config::render(&faults, &source, color));
+                    eprintln!("{}: {}", path.display(), crate::text::plural(faults.len(), "fault"));
+                }
+            }
+        }
+    }
+    Ok(worst)
+}
+
+async fn init(_output: Option<&Path>, _force: bool, _print: bool) -> Result<u8, Failure> {
+    Err(Failure::failed("being built"))
+}
+
+async fn doctor(_global: &Global) -> Result<u8, Failure> {
+    Err(Failure::failed("being built"))
+}
+
+async fn verify_backup(session: &mut Session, name: &str, copy: Option<String>) -> Result<u8, Failure> {
+    let Answer::Copies { copies } = session.ask(Ask::Copies { backup: name.to_owned() }).await? else {
+        return Err(Failure::failed("the engine gave no copies"));
+    };
+    let found = match &copy {
+        Some(id) => copies.iter().find(|c| c.id == *id),
+        None => copies.first(),
+    };
+    let Some(found) = found else {
+        return Err(Failure::usage(match copy {
+            Some(id) => format!("{name} has no copy \"{id}\": mayday backups copies {name}"),
+            None => format!("{name} has no copy"),
+        }));
+    };
+    let verified = crate::backup::verify::verify(found, &crate::backup::verify::Options::default()).await;
+    if session.json {
+        crate::cli::print(&verified)?;
+    } else {
+        say(&format!("{}: {}", verified.id, verified.verdict));
+        for answer in &verified.checks {
+            let mark = match answer.good {
+                Some(true) => "ok",
+                Some(false) => "BAD",
+                None => "?",
+            };
+            say(&format!("  {mark:<4} {}: {}", answer.check, answer.words));
+        }
+    }
+    Ok(match verified.good {
+        Some(true) => exit::DONE,
+        Some(false) => exit::FAILED,
+        None => exit::UNVERIFIED,
+    })
+}

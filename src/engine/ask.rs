@@ -1,0 +1,367 @@
+//! Answering: commands, plans, drafts, looks.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use super::core::{Core, Message, PLANS};
+use crate::domain::Actor;
+use crate::domain::command::{Command, Context, Refusal};
+use crate::domain::decide::decide;
+use crate::domain::event::{CommandRefused, Event, IncidentOnset};
+use crate::domain::health::Health;
+use crate::domain::message::Template;
+use crate::domain::run::{Plan, Work};
+use crate::notify;
+use crate::recovery::plan::{PlanContext, Planned, digest, make};
+use crate::text;
+use crate::wire::{Answer, Ask, EngineStatus};
+
+/// A plan looks at the world; after this long it would have to look again.
+const PLAN_LIVES: Duration = Duration::from_secs(600);
+/// Longest time for making a plan.
+const PLANNING: Duration = Duration::from_secs(90);
+
+impl Core {
+    pub(super) fn ask(&mut self, actor: Actor, key: String, ask: Ask, reply: oneshot::Sender<Answer>) {
+        if !key.is_empty() {
+            if let Some(before) = self.answered.get(&key) {
+                let _ = reply.send(before.clone());
+                return;
+            }
+            // The same request may wait for the disk right now; asking twice within one turn is asking once.
+            if self.waiting.iter().any(|(_, k, _)| *k == key) {
+                let _ = reply.send(Answer::Failed { reason: "this request is being carried out already".into() });
+                return;
+            }
+        }
+        match ask {
+            Ask::Do(command) => self.command(actor, key, command, reply),
+            Ask::Start { plan, confirm, reason, unlogged } => {
+                self.start_plan(actor, key, &plan, confirm, reason, unlogged, reply);
+            }
+            Ask::Plan(work) => self.plan(work, reply),
+            Ask::Copies { backup } => {
+                let _ = reply.send(match self.reports.get(&backup) {
+                    Some(report) => Answer::Copies { copies: report.judged.copies.clone() },
+                    None => Answer::Refused(Refusal::usage(
+                        format!("there is no backup set \"{backup}\", or it was not looked at yet"),
+                        "mayday backups lists them",
+                    )),
+                });
+            }
+            Ask::Refresh { service, backup } => {
+                match (&service, &backup) {
+                    (Some(name), _) => self.schedule.probe_now(name),
+                    (None, Some(name)) => self.catalogue.rescan(name),
+                    (None, None) => {
+                        let services: Vec<String> = self.state.catalog.services.keys().cloned().collect();
+                        services.iter().for_each(|s| self.schedule.probe_now(s));
+                        let sets: Vec<String> = self.state.catalog.backups.keys().cloned().collect();
+                        sets.iter().for_each(|s| self.catalogue.rescan(s));
+                    }
+                }
+                let _ = reply.send(Answer::Ok);
+            }
+            Ask::Draft { template, incident } => {
+                let _ = reply.send(self.draft(template, incident));
+            }
+            Ask::Status => {
+                let _ = reply.send(Answer::Status(Box::new(self.status())));
+            }
+            Ask::Reload => {
+                self.reload();
+                let _ = reply.send(Answer::Ok);
+            }
+            Ask::Stop => {
+                self.stopping = Some(format!("asked by {}", actor.user));
+                self.waiting.push((reply, key, Answer::Ok));
+            }
+            // Answered by the session itself.
+            Ask::Follow | Ask::Picture | Ask::Timeline(_) | Ask::Output { .. } => {
+                let _ = reply.send(Answer::Failed { reason: "the engine's parts disagree about this request".into() });
+            }
+        }
+    }
+
+    fn context(&self, actor: Actor) -> Context {
+        Context {
+            now: self.now(),
+            boot_ms: self.clock.boot_ms(),
+            boot: self.boot.clone(),
+            actor,
+            fresh: short_id(),
+        }
+    }
+
+    fn command(&mut self, actor: Actor, key: String, command: Command, reply: oneshot::Sender<Answer>) {
+        if matches!(command, Command::Run { .. }) {
+            let refusal = Refusal::usage("a run is started by its plan's id", "make a plan first");
+            let _ = reply.send(Answer::Refused(refusal));
+            return;
+        }
+        let title = command.title();
+        match decide(&self.state, command, &self.context(actor.clone())) {
+            Ok(decided) => {
+                let (mut seq, mut incident, mut message) = (self.state.seq, None, None);
+                for one in decided {
+                    incident = one.incident.clone().or(incident);
+                    if let Event::MessageQueued(e) = &one.event {
+                        message = Some(e.id.clone());
+                    }
+                    let declared = matches!(one.event, Event::IncidentDeclared(_));
+                    self.before_effects(&one.event);
+                    seq = self.record(actor.clone(), one.incident.clone(), one.event);
+                    if declared && let Some(id) = one.incident {
+                        self.after_declaring(&id);
+                    }
+                }
+                self.waiting.push((reply, key, Answer::Done { seq, incident, run: None, message, recorded: true }));
+            }
+            Err(refusal) => self.refuse(actor, title, refusal, reply),
+        }
+    }
+
+    fn refuse(&mut self, actor: Actor, asked: String, refusal: Refusal, reply: oneshot::Sender<Answer>) {
+        if !refusal.usage {
+            let incident = self.state.open_incidents().first().map(|i| i.id.clone());
+            self.record(actor, incident, CommandRefused { asked, reason: refusal.reason.clone() });
+        }
+        let _ = reply.send(Answer::Refused(refusal));
+    }
+
+    /// Parts of the engine that hold state of their own follow an event.
+    fn before_effects(&mut self, event: &Event) {
+        match event {
+            Event::ServicePaused(e) => {
+                let now = self.now();
+                let _ = self.board.pause(&e.service, now);
+                self.schedule.pause(&e.service);
+            }
+            Event::ServiceResumed(e) => {
+                let now = self.now();
+                let _ = self.board.resume(&e.service, now);
+                self.schedule.resume(&e.service);
+            }
+            _ => {}
+        }
+    }
+
+    /// The onset by the probes, and the alerts that go out by themselves.
+    fn after_declaring(&mut self, id: &str) {
+        let Some(incident) = self.state.incidents.get(id) else { return };
+        if incident.onset.is_none() {
+            let concerned = |name: &&String| incident.services.is_empty() || incident.services.contains(*name);
+            let first = self
+                .state
+                .services
+                .iter()
+                .filter(|(name, record)| concerned(name) && record.state == Health::Down)
+                .filter_map(|(name, record)| record.down_since.map(|at| (at, name.clone())))
+                .min();
+            if let Some((onset, service)) = first {
+                let why = format!("first failing probe of {service}");
+                self.record_own(Some(id.to_owned()), IncidentOnset { onset, why });
+            }
+        }
+        let channels: Vec<String> = self
+            .config
+            .channels
+            .iter()
+            .filter(|c| c.auto.iter().any(|a| a == "declared"))
+            .map(|c| c.name.clone())
+            .collect();
+        if channels.is_empty() {
+            return;
+        }
+        if let Answer::Draft { subject, body, .. } = self.draft(Template::Initial, Some(id.to_owned())) {
+            let event = crate::domain::event::MessageQueued {
+                id: format!("m-{}", short_id()),
+                template: Template::Initial,
+                subject,
+                body,
+                channels,
+                automatic: true,
+            };
+            self.record_own(Some(id.to_owned()), event);
+        }
+    }
+
+    fn plan(&mut self, work: Work, reply: oneshot::Sender<Answer>) {
+        let now = self.now();
+        let ctx = PlanContext {
+            config: self.config.clone(),
+            now,
+            run_id: short_id(),
+            copies: self.reports.iter().map(|(name, r)| (name.clone(), r.judged.copies.clone())).collect(),
+            runs: self.state.runs_in_order().cloned().collect(),
+            down_ms: self
+                .state
+                .services
+                .iter()
+                .filter_map(|(n, r)| r.down_since.map(|at| (n.clone(), now.since(at).as_millis() as u64)))
+                .collect(),
+            state_dir: self.state_dir.clone(),
+            tool_path: None,
+        };
+        let inbox = self.inbox.clone();
+        tokio::spawn(async move {
+            let made = match tokio::time::timeout(PLANNING, make(&ctx, &work)).await {
+                Ok(made) => made,
+                Err(_) => Err(Refusal::new(
+                    format!("making the plan took more than {} s", PLANNING.as_secs()),
+                    "something it looks at does not answer: see the service's checks",
+                )),
+            };
+            let _ = inbox.send(Message::Planned { made: Box::new(made), reply }).await;
+        });
+    }
+
+    pub(super) fn take_plan(&mut self, made: Result<Planned, Refusal>, reply: oneshot::Sender<Answer>) {
+        let answer = match made {
+            Ok(mut planned) => {
+                self.mask_plan(&mut planned.plan);
+                let plan = Box::new(planned.plan.clone());
+                let digest = digest(&plan);
+                self.plans.push_back(planned);
+                while self.plans.len() > PLANS {
+                    self.plans.pop_front();
+                }
+                Answer::Plan { plan, digest }
+            }
+            Err(refusal) => Answer::Refused(refusal),
+        };
+        let _ = reply.send(answer);
+    }
+
+    /// What is shown of a plan never shows a known secret, whatever a tool's error text carried.
+    fn mask_plan(&self, plan: &mut Plan) {
+        for p in &mut plan.preconditions {
+            p.detail = self.mask.apply(&p.detail).into_owned();
+        }
+        for e in &mut plan.effects {
+            *e = self.mask.apply(e).into_owned();
+        }
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "they are the request's own fields")]
+    fn start_plan(
+        &mut self,
+        actor: Actor,
+        key: String,
+        id: &str,
+        confirm: String,
+        reason: String,
+        unlogged: bool,
+        reply: oneshot::Sender<Answer>,
+    ) {
+        let now = self.now();
+        let Some(at) = self.plans.iter().position(|p| p.plan.id == id) else {
+            let refusal = Refusal::new(
+                "this engine does not know that plan",
+                "it was restarted, or other plans were made since: make the plan again",
+            );
+            let _ = reply.send(Answer::Refused(refusal));
+            return;
+        };
+        let Some(planned) = self.plans.get(at).cloned() else { return };
+        let title = planned.plan.title.clone();
+        if now.since(planned.plan.made_at) > PLAN_LIVES {
+            self.plans.remove(at);
+            let age = text::duration(now.since(planned.plan.made_at));
+            let refusal = Refusal::new(format!("the plan is {age} old: what it looked at may have changed"), "make it again");
+            let _ = reply.send(Answer::Refused(refusal));
+            return;
+        }
+        if !self.recorder.is_on() && !unlogged {
+            let refusal = Refusal::new(
+                "nothing is being recorded right now",
+                "type unlogged to run it all the same, or mend the disk first",
+            );
+            let _ = reply.send(Answer::Refused(refusal));
+            return;
+        }
+        let unlogged = unlogged && !self.recorder.is_on();
+        let plan = Box::new(planned.plan.clone());
+        let command = Command::Run { plan, confirm, reason, unlogged };
+        match decide(&self.state, command, &self.context(actor.clone())) {
+            Ok(decided) => {
+                self.plans.remove(at);
+                self.runs.keep_secrets(id, planned.secrets);
+                let (mut seq, mut incident) = (self.state.seq, None);
+                for one in decided {
+                    incident = one.incident.clone();
+                    seq = self.record(actor.clone(), one.incident, one.event);
+                }
+                let done =
+                    Answer::Done { seq, incident, run: Some(id.to_owned()), message: None, recorded: true };
+                self.waiting.push((reply, key, done));
+            }
+            Err(refusal) => self.refuse(actor, title, refusal, reply),
+        }
+    }
+
+    pub(super) fn draft(&self, template: Template, incident: Option<String>) -> Answer {
+        let channels: Vec<String> = self.config.channels.iter().map(|c| c.name.clone()).collect();
+        let live = self.live_facts(incident.as_deref());
+        let found = match &incident {
+            Some(id) => self.state.incidents.get(id),
+            None => self
+                .state
+                .open_incidents()
+                .first()
+                .copied()
+                .or_else(|| self.state.incidents.values().max_by_key(|i| i.last_seq)),
+        };
+        let facts = match (template, found) {
+            (Template::Test, _) => notify::facts::test_facts(&self.state, &live),
+            (_, Some(incident)) => {
+                let live = self.live_facts(Some(&incident.id));
+                notify::facts(&self.state, incident, &live, self.now())
+            }
+            (_, None) => {
+                return Answer::Refused(Refusal::new("there is no incident to write about", "declare one with d"));
+            }
+        };
+        let draft = notify::fill(template, &facts);
+        Answer::Draft {
+            subject: self.mask.apply(&draft.subject).into_owned(),
+            body: self.mask.apply(&draft.body).into_owned(),
+            channels,
+        }
+    }
+
+    pub(super) fn status(&self) -> EngineStatus {
+        let (seq, head) = self.recorder.head();
+        EngineStatus {
+            pid: std::process::id(),
+            version: env!("CARGO_PKG_VERSION").into(),
+            started_at: self.started_at,
+            state_dir: self.state_dir.display().to_string(),
+            config: self.config_path.as_ref().map(|p| p.display().to_string()).unwrap_or_default(),
+            viewers: self.viewers.viewers.load(Ordering::Relaxed),
+            checks: self.schedule.stats().checks,
+            seq,
+            head: head.to_owned(),
+            recording: self.recorder.recording(),
+        }
+    }
+}
+
+/// Ten lower-case characters, unique enough for one host: time first, so that they sort.
+pub(super) fn short_id() -> String {
+    const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
+    let id = uuid::Uuid::now_v7();
+    let bytes = id.as_bytes();
+    // 25 bits of time (about nine hours' worth of milliseconds), 25 bits of chance.
+    let time = bytes.get(2..6).unwrap_or_default().iter().fold(0u64, |n, b| n << 8 | u64::from(*b)) & 0x1ff_ffff;
+    let chance = bytes.get(10..14).unwrap_or_default().iter().fold(0u64, |n, b| n << 8 | u64::from(*b)) & 0x1ff_ffff;
+    let mut bits = time << 25 | chance;
+    let mut out = [0u8; 10];
+    for slot in out.iter_mut().rev() {
+        *slot = ALPHABET.get((bits & 31) as usize).copied().unwrap_or(b'0');
+        bits >>= 5;
+    }
+    String::from_utf8_lossy(&out).into_owned()
+}

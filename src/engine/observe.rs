@@ -1,0 +1,103 @@
+//! What is seen becomes what happened: probe results, backup listings, the passing of time.
+
+use super::core::Core;
+use super::schedule::Observation;
+use crate::backup::BackupReport;
+use crate::domain::Time;
+use crate::domain::backup::BackupState;
+use crate::domain::event::{BackupArrived, BackupChanged, ClockStepped, Event, JournalDamaged};
+
+impl Core {
+    pub(super) fn observe(&mut self, seen: &Observation) {
+        self.samples.take(seen);
+        self.sealing.take(seen);
+        let service: &str = &seen.service;
+        let events = self.board.update(service, &seen.check, seen.status.clone());
+        for event in events {
+            let about = match &event {
+                Event::HealthChanged(e) => e.service.clone(),
+                Event::HealthBecause(e) => e.service.clone(),
+                _ => service.to_owned(),
+            };
+            let incident = self.incident_of(&about);
+            self.record_own(incident, event);
+        }
+        if !self.dirty.services.contains(service) {
+            self.dirty.services.insert(service.to_owned());
+        }
+    }
+
+    /// The open incident that a service's changes belong to: the one that names it, else the worst.
+    pub(super) fn incident_of(&self, service: &str) -> Option<String> {
+        let open = self.state.open_incidents();
+        open.iter().find(|i| i.services.contains(service)).or(open.first()).map(|i| i.id.clone())
+    }
+
+    pub(super) fn take_report(&mut self, report: BackupReport) {
+        let name = report.backup.clone();
+        let judged = &report.judged;
+        let known = self.state.backups.get(&name);
+        let from = known.map(|k| k.state).unwrap_or_default();
+        let before = known.and_then(|k| k.newest.as_ref()).map(|c| (c.id.clone(), c.taken_at));
+        let newest = judged.newest.clone();
+        let incident = self.state.open_incidents().first().map(|i| i.id.clone());
+        if from != judged.state || known.is_none() && judged.state != BackupState::Unknown {
+            let event = BackupChanged {
+                backup: name.clone(),
+                from,
+                to: judged.state,
+                detail: judged.detail.clone(),
+                newest: newest.clone(),
+            };
+            self.record_own(incident, event);
+        } else if let Some(copy) = newest
+            && before.as_ref().is_none_or(|(id, at)| *id != copy.id || *at != copy.taken_at)
+        {
+            self.record_own(incident, BackupArrived { backup: name.clone(), copy });
+        }
+        self.reports.insert(name.clone(), report);
+        self.dirty.backups.insert(name);
+    }
+
+    /// Once a second: clocks, the disk, what expires, what is due.
+    pub(super) async fn tick(&mut self) {
+        let now = self.now();
+        for event in self.timekeeper.look(self.clock.as_ref()) {
+            let incident = self.state.open_incidents().first().map(|i| i.id.clone());
+            let stepped = matches!(event, Event::ClockStepped(ClockStepped { .. }));
+            self.record_own(incident, event);
+            // Due times were computed against the old clock.
+            self.dirty.incidents |= stepped;
+        }
+        let was = self.recorder.recording();
+        if self.recorder.tend(now).await {
+            self.dirty.everything = true;
+        }
+        if was != self.recorder.recording() {
+            self.dirty.head = true;
+        }
+        self.expire(now);
+        self.tend_seals().await;
+        self.tend_state_folder(now);
+        if let Ok(mut picture) = self.picture.write() {
+            picture.set_at(now);
+        }
+    }
+
+    fn tend_state_folder(&mut self, _now: Time) {
+        if let Some(why) = self.timelines.fault()
+            && !self.warnings.iter().any(|w| w == &why)
+        {
+            self.warnings.retain(|w| !w.starts_with("timeline"));
+            self.warnings.push(why);
+            self.dirty.head = true;
+        }
+    }
+
+    pub(super) fn record_damage(&mut self, damage: Vec<(String, u64, String)>) {
+        for (part, line, why) in damage {
+            self.warnings.push(format!("the journal is damaged: {part} line {line}: {why} (mayday journal verify)"));
+            self.record_own(None, JournalDamaged { part, line, why });
+        }
+    }
+}

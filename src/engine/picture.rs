@@ -1,0 +1,237 @@
+//! The picture that viewers follow: parts with revisions, so that each viewer is sent what differs from what it has.
+//!
+//! There is no queue per viewer. A slow one skips intermediate states and holds up nobody.
+
+use std::collections::BTreeMap;
+
+use tokio::sync::watch;
+
+use crate::domain::Time;
+use crate::domain::message::Message;
+use crate::wire::view::{BackupView, Change, Head, IncidentView, RunView, ServiceView};
+
+/// Removals remembered for viewers that lag; one further behind is sent the whole picture again.
+const REMEMBERED: usize = 512;
+
+#[derive(Debug)]
+struct Part<T> {
+    rev: u64,
+    value: T,
+}
+
+/// Which kind of part was removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Service,
+    Backup,
+    Incident,
+    Run,
+}
+
+/// All parts, each with the revision at which it last changed.
+#[derive(Debug)]
+pub struct Picture {
+    epoch: String,
+    rev: u64,
+    at: Time,
+    head: Part<Head>,
+    services: BTreeMap<String, Part<ServiceView>>,
+    backups: BTreeMap<String, Part<BackupView>>,
+    incidents: BTreeMap<String, Part<IncidentView>>,
+    runs: BTreeMap<String, Part<RunView>>,
+    messages: BTreeMap<String, Part<Message>>,
+    gone: std::collections::VecDeque<(u64, Kind, String)>,
+    /// Removals up to this revision are forgotten.
+    forgotten: u64,
+    seq: Part<u64>,
+    tell: watch::Sender<u64>,
+}
+
+macro_rules! put {
+    ($name:ident, $map:ident, $ty:ty, $key:expr) => {
+        /// Takes the part in; nothing happens when it is as it was. True when it changed.
+        pub fn $name(&mut self, value: $ty) -> bool {
+            let key: String = $key(&value);
+            if self.$map.get(&key).is_some_and(|p| p.value == value) {
+                return false;
+            }
+            self.rev += 1;
+            self.$map.insert(key, Part { rev: self.rev, value });
+            true
+        }
+    };
+}
+
+macro_rules! keep_only {
+    ($name:ident, $map:ident, $kind:expr) => {
+        /// Removes the parts that `keep` does not name.
+        pub fn $name(&mut self, keep: impl Fn(&str) -> bool) {
+            let gone: Vec<String> = self.$map.keys().filter(|k| !keep(k)).cloned().collect();
+            for name in gone {
+                self.$map.remove(&name);
+                self.forget($kind, name);
+            }
+        }
+    };
+}
+
+impl Picture {
+    pub fn new(epoch: String) -> (Picture, watch::Receiver<u64>) {
+        let (tell, follow) = watch::channel(0);
+        let picture = Picture {
+            epoch,
+            rev: 1,
+            at: Time::default(),
+            head: Part { rev: 1, value: Head::default() },
+            services: BTreeMap::new(),
+            backups: BTreeMap::new(),
+            incidents: BTreeMap::new(),
+            runs: BTreeMap::new(),
+            messages: BTreeMap::new(),
+            gone: std::collections::VecDeque::new(),
+            forgotten: 0,
+            seq: Part { rev: 1, value: 0 },
+            tell,
+        };
+        (picture, follow)
+    }
+
+    put!(put_service, services, ServiceView, |v: &ServiceView| v.name.clone());
+    put!(put_backup, backups, BackupView, |v: &BackupView| v.name.clone());
+    put!(put_incident, incidents, IncidentView, |v: &IncidentView| v.incident.id.clone());
+    put!(put_run, runs, RunView, |v: &RunView| v.id.clone());
+    put!(put_message, messages, Message, |v: &Message| v.id.clone());
+    keep_only!(keep_services, services, Kind::Service);
+    keep_only!(keep_backups, backups, Kind::Backup);
+    keep_only!(keep_incidents, incidents, Kind::Incident);
+    keep_only!(keep_runs, runs, Kind::Run);
+
+    fn forget(&mut self, kind: Kind, name: String) {
+        self.rev += 1;
+        self.gone.push_back((self.rev, kind, name));
+        while self.gone.len() > REMEMBERED {
+            if let Some((rev, ..)) = self.gone.pop_front() {
+                self.forgotten = rev;
+            }
+        }
+    }
+
+    pub fn put_head(&mut self, head: Head) {
+        if self.head.value != head {
+            self.rev += 1;
+            self.head = Part { rev: self.rev, value: head };
+        }
+    }
+
+    pub fn put_seq(&mut self, seq: u64) {
+        if self.seq.value != seq {
+            self.rev += 1;
+            self.seq = Part { rev: self.rev, value: seq };
+        }
+    }
+
+    /// The engine's clock, without a new revision: it alone is no change.
+    pub fn set_at(&mut self, at: Time) {
+        self.at = at;
+    }
+
+    /// Wakes the viewers if anything changed since the last call.
+    pub fn publish(&self) {
+        let rev = self.rev;
+        self.tell.send_if_modified(|told| {
+            let changed = *told != rev;
+            *told = rev;
+            changed
+        });
+    }
+
+    /// The service as last put, for answering one-shot questions.
+    pub fn services(&self) -> impl Iterator<Item = &ServiceView> {
+        self.services.values().map(|p| &p.value)
+    }
+
+    /// What changed since `rev`; everything for 0 or a revision too old to know the removals since.
+    pub fn since(&self, rev: u64) -> Change {
+        let whole = rev == 0 || rev < self.forgotten;
+        let since = if whole { 0 } else { rev };
+        let gone = |kind: Kind| -> Vec<String> {
+            if whole {
+                return Vec::new();
+            }
+            self.gone.iter().filter(|(r, k, _)| *r > since && *k == kind).map(|(_, _, n)| n.clone()).collect()
+        };
+        Change {
+            epoch: self.epoch.clone(),
+            rev: self.rev,
+            at: self.at,
+            whole,
+            head: (self.head.rev > since).then(|| self.head.value.clone()),
+            services: newer(&self.services, since),
+            services_gone: gone(Kind::Service),
+            backups: newer(&self.backups, since),
+            backups_gone: gone(Kind::Backup),
+            incidents: newer(&self.incidents, since),
+            incidents_gone: gone(Kind::Incident),
+            runs: newer(&self.runs, since),
+            runs_gone: gone(Kind::Run),
+            messages: newer(&self.messages, since),
+            seq: (self.seq.rev > since).then_some(self.seq.value),
+        }
+    }
+
+    /// The revision now.
+    pub fn rev(&self) -> u64 {
+        self.rev
+    }
+}
+
+fn newer<T: Clone>(parts: &BTreeMap<String, Part<T>>, since: u64) -> Vec<T> {
+    parts.values().filter(|p| p.rev > since).map(|p| p.value.clone()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::Mirror;
+
+    fn service(name: &str, detail: &str) -> ServiceView {
+        ServiceView { name: name.into(), detail: detail.into(), ..ServiceView::default() }
+    }
+
+    proptest::proptest! {
+        /// Whatever a viewer skips, it ends with the same picture as one that saw everything.
+        #[test]
+        fn a_viewer_that_skips_ends_with_the_same_picture(
+            steps in proptest::collection::vec((0u8..6, 0u8..12, 0u8..3, proptest::bool::ANY), 1..200)
+        ) {
+            let (mut picture, _follow) = Picture::new("e".into());
+            let mut skipper = Mirror::default();
+            for (what, name, detail, look) in steps {
+                let name = format!("s{name}");
+                match what {
+                    0..=3 => { picture.put_service(service(&name, &detail.to_string())); }
+                    _ => picture.keep_services(|n| n != name),
+                }
+                if look {
+                    skipper.apply(picture.since(skipper.rev));
+                }
+            }
+            skipper.apply(picture.since(skipper.rev));
+            let mut fresh = Mirror::default();
+            fresh.apply(picture.since(0));
+            proptest::prop_assert_eq!(skipper.services, fresh.services);
+        }
+    }
+
+    #[test]
+    fn what_is_as_it_was_is_no_change() {
+        let (mut picture, follow) = Picture::new("e".into());
+        assert!(picture.put_service(service("a", "x")));
+        picture.publish();
+        let rev = *follow.borrow();
+        assert!(!picture.put_service(service("a", "x")));
+        picture.publish();
+        assert_eq!(*follow.borrow(), rev);
+        assert!(picture.since(rev).services.is_empty());
+    }
+}

@@ -1,0 +1,156 @@
+//! Sealing samples: what the probes saw in the hour before a declaration, and from then on until the incident is
+//! resolved, goes into the incident's folder, so that the true onset and the lead-up are kept.
+//!
+//! Best effort by design: samples are evidence beside the record, and never hold it up.
+
+use std::collections::{BTreeSet, HashMap};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::core::Core;
+use super::samples::Sealed;
+use super::schedule::Observation;
+use crate::domain::event::{Entry, Event, IncidentSealed};
+use crate::domain::incident::Status;
+
+/// How far back the lead-up goes.
+const BEFORE: Duration = Duration::from_secs(3600);
+/// Bytes of samples per incident at the most.
+const LIMIT: u64 = 64 << 20;
+/// Name of the file in the incident's folder.
+pub const FILE: &str = "samples.jsonl";
+
+/// Samples on their way to the folders of open incidents.
+#[derive(Debug, Default)]
+pub struct Sealing {
+    open: HashMap<String, Seal>,
+    closing: Vec<String>,
+    /// Services probed at their incident interval right now.
+    pub probed: BTreeSet<String>,
+}
+
+#[derive(Debug, Default)]
+struct Seal {
+    /// Services concerned; all when empty.
+    services: BTreeSet<String>,
+    buffer: Vec<u8>,
+    written: u64,
+    count: u64,
+}
+
+impl Sealing {
+    /// Keeps a sample for every open incident that it concerns.
+    pub fn take(&mut self, seen: &Observation) {
+        if self.open.is_empty() {
+            return;
+        }
+        let Some(sample) = Sealed::of(seen) else { return };
+        for seal in self.open.values_mut() {
+            let concerned = seal.services.is_empty() || seal.services.contains(&sample.service);
+            if concerned && seal.written + (seal.buffer.len() as u64) < LIMIT {
+                sample.encode(&mut seal.buffer);
+                seal.count += 1;
+            }
+        }
+    }
+}
+
+impl Core {
+    /// Follows what happens to incidents.
+    pub(super) fn follow_seals(&mut self, entry: &Entry) {
+        let Some(id) = &entry.incident else { return };
+        match &entry.event {
+            Event::IncidentDeclared(_) => self.open_seal(id, true),
+            Event::IncidentReopened(_) => self.open_seal(id, false),
+            Event::IncidentServices(e) => {
+                if let Some(seal) = self.sealing.open.get_mut(id)
+                    && !seal.services.is_empty()
+                {
+                    seal.services.extend(e.added.iter().cloned());
+                }
+            }
+            Event::IncidentStatus(e) if e.to == Status::Resolved => self.sealing.closing.push(id.clone()),
+            _ => {}
+        }
+    }
+
+    /// Begins (or goes on) sealing for an incident. `lead_up` adds the hour before.
+    pub(super) fn open_seal(&mut self, id: &str, lead_up: bool) {
+        let Some(incident) = self.state.incidents.get(id) else { return };
+        let mut services = BTreeSet::new();
+        for name in &incident.services {
+            services.extend(self.state.catalog.affected_by(name));
+            services.extend(self.state.catalog.services.get(name).into_iter().flat_map(|f| f.depends_on.clone()));
+        }
+        let mut seal = Seal { services, ..Seal::default() };
+        if lead_up {
+            for sample in self.samples.seal(&seal.services, incident.declared_at.minus(BEFORE)) {
+                sample.encode(&mut seal.buffer);
+                seal.count += 1;
+            }
+        }
+        self.sealing.open.insert(id.to_owned(), seal);
+    }
+
+    /// Writes what has gathered, and closes what was resolved.
+    pub(super) async fn tend_seals(&mut self) {
+        let mut work: Vec<(PathBuf, Vec<u8>)> = Vec::new();
+        for (id, seal) in &mut self.sealing.open {
+            if !seal.buffer.is_empty() {
+                let bytes = std::mem::take(&mut seal.buffer);
+                seal.written += bytes.len() as u64;
+                work.push((self.state_dir.join("incidents").join(id).join(FILE), bytes));
+            }
+        }
+        let closing = std::mem::take(&mut self.sealing.closing);
+        if work.is_empty() && closing.is_empty() {
+            return;
+        }
+        let dir = self.state_dir.clone();
+        let to_close = closing.clone();
+        let done = tokio::task::spawn_blocking(move || {
+            for (path, bytes) in work {
+                if let Err(e) = append(&path, &bytes) {
+                    tracing::warn!("writing samples into {} failed: {e}", path.display());
+                }
+            }
+            to_close.iter().map(|id| digest(&dir.join("incidents").join(id).join(FILE))).collect::<Vec<_>>()
+        })
+        .await;
+        let Ok(digests) = done else { return };
+        for (id, digest) in closing.into_iter().zip(digests) {
+            let count = self.sealing.open.remove(&id).map_or(0, |s| s.count);
+            if let Some((digest, _)) = digest {
+                let event = IncidentSealed { file: FILE.into(), digest, samples: count };
+                self.record_own(Some(id), event);
+            }
+        }
+    }
+}
+
+fn append(path: &std::path::Path, bytes: &[u8]) -> std::io::Result<()> {
+    use std::io::Write;
+    use std::os::unix::fs::OpenOptionsExt;
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder)?;
+    }
+    std::fs::OpenOptions::new().create(true).append(true).mode(0o600).open(path)?.write_all(bytes)
+}
+
+/// SHA-256 and size of a file, read in pieces.
+fn digest(path: &std::path::Path) -> Option<(String, u64)> {
+    use sha2::{Digest, Sha256};
+    use std::io::Read;
+    let mut file = std::fs::File::open(path).ok()?;
+    let mut sha = Sha256::new();
+    let mut buffer = vec![0; 64 * 1024];
+    let mut total = 0;
+    loop {
+        let n = file.read(&mut buffer).ok()?;
+        if n == 0 {
+            return Some((hex::encode(sha.finalize()), total));
+        }
+        sha.update(buffer.get(..n)?);
+        total += n as u64;
+    }
+}

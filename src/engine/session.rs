@@ -1,0 +1,249 @@
+//! One connection: who is it, what may it ask, what does it still lack of the picture.
+//!
+//! The access that a connection said hello with is enforced here, in the engine: a wall cannot act whatever its program
+//! does. A session that does not read holds up only itself.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, RwLock};
+use std::time::Duration;
+
+use tokio::io::BufReader;
+use tokio::net::UnixStream;
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::core::Message;
+use super::picture::Picture;
+use super::records;
+use crate::domain::command::Refusal;
+use crate::domain::{Access, Actor};
+use crate::sys::peer;
+use crate::text;
+use crate::wire::{
+    Answer, Ask, FromEngine, Hello, MAX_REQUEST, PROTOCOL, PROTOCOL_MIN, Reply, Request, Welcome, frame,
+};
+
+/// Between two changes sent to the same viewer.
+const CHANGE_GAP: Duration = Duration::from_millis(50);
+/// A viewer hears from the engine at least this often.
+const HEARTBEAT: Duration = Duration::from_secs(1);
+/// Requests of one connection under way at the same time.
+const AT_ONCE: usize = 32;
+
+/// What all sessions share.
+#[derive(Debug)]
+pub struct Shared {
+    pub picture: Arc<RwLock<Picture>>,
+    pub follow: watch::Receiver<u64>,
+    pub core: mpsc::Sender<Message>,
+    pub state_dir: PathBuf,
+    pub epoch: String,
+    pub sessions: AtomicUsize,
+    pub viewers: AtomicUsize,
+    /// A shared engine belongs to a service account: everybody of the group may act through it.
+    pub group: bool,
+}
+
+/// Serves one connection until it ends.
+pub async fn run(stream: UnixStream, shared: &Arc<Shared>, stop: CancellationToken) -> io::Result<()> {
+    let peer = peer::peer_of(&stream)?;
+    let (read, mut write) = stream.into_split();
+    let mut read = BufReader::new(read);
+    let hello = tokio::time::timeout(Duration::from_secs(5), frame::read::<Hello, _>(&mut read, 64 * 1024))
+        .await
+        .map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "no hello within 5 s"))??;
+    let Some(hello) = hello else { return Ok(()) };
+    if let Some(no) = unwelcome(&hello, &peer, shared.group) {
+        return frame::write(&mut write, &no).await;
+    }
+    let welcome = Welcome::Welcome {
+        protocol: PROTOCOL.min(hello.protocol.1),
+        version: env!("CARGO_PKG_VERSION").into(),
+        pid: std::process::id(),
+        epoch: shared.epoch.clone(),
+        access: hello.access,
+        user: peer.user.clone(),
+    };
+    frame::write(&mut write, &welcome).await?;
+
+    let actor = Actor {
+        user: peer.user.clone(),
+        uid: Some(peer.uid),
+        loginuid: peer.loginuid,
+        via: String::new(),
+        claimed_user: hello.sudo_user.as_deref().map(|u| text::clean(u).into_owned()),
+        claimed_from: hello
+            .ssh_connection
+            .as_deref()
+            .and_then(|c| c.split_whitespace().next())
+            .map(|a| text::clean(a).into_owned()),
+    };
+    let (replies, outbox) = mpsc::channel::<Reply>(AT_ONCE);
+    let (follows, following) = watch::channel(false);
+    let viewer = hello.client != "command";
+    if viewer {
+        shared.viewers.fetch_add(1, Ordering::Relaxed);
+    }
+    let result = tokio::select! {
+        r = answer(&mut read, hello.access, &actor, shared, replies, follows) => r,
+        r = tell(&mut write, shared, outbox, following) => r,
+        () = stop.cancelled() => Ok(()),
+    };
+    if viewer {
+        shared.viewers.fetch_sub(1, Ordering::Relaxed);
+    }
+    result
+}
+
+/// Why a connection is not welcome, told so that the person knows which side to change.
+fn unwelcome(hello: &Hello, peer: &peer::Peer, shared: bool) -> Option<Welcome> {
+    let no = |reason: String, instead: &str| Some(Welcome::No { reason, instead: instead.into() });
+    let (oldest, newest) = hello.protocol;
+    let version = env!("CARGO_PKG_VERSION");
+    if newest < PROTOCOL_MIN {
+        return no(
+            format!("this mayday {} is too old for the engine {version}", text::clean(&hello.version)),
+            "use the newer mayday of this host",
+        );
+    }
+    if oldest > PROTOCOL {
+        return no(
+            format!("the engine {version} is too old for this mayday {}", text::clean(&hello.version)),
+            "use the engine's own version now, and restart the engine when no incident is open: mayday engine stop",
+        );
+    }
+    if !shared && peer.uid != peer::current_uid() && peer.uid != 0 {
+        return no(
+            "this engine belongs to another user".into(),
+            "run your own, or set up a shared engine with [engine] group",
+        );
+    }
+    None
+}
+
+/// Reads requests and has them answered, several at once.
+async fn answer(
+    read: &mut BufReader<tokio::net::unix::OwnedReadHalf>,
+    access: Access,
+    actor: &Actor,
+    shared: &Arc<Shared>,
+    replies: mpsc::Sender<Reply>,
+    follows: watch::Sender<bool>,
+) -> io::Result<()> {
+    let room = Arc::new(Semaphore::new(AT_ONCE));
+    while let Some(line) = frame::read_line(read, MAX_REQUEST).await? {
+        let request: Request = match serde_json::from_slice(&line) {
+            Ok(request) => request,
+            Err(e) => {
+                // A newer client may ask what this engine does not know: that question fails, the connection stays.
+                let id = serde_json::from_slice::<serde_json::Value>(&line)
+                    .ok()
+                    .and_then(|v| v.get("id").and_then(serde_json::Value::as_u64))
+                    .unwrap_or(0);
+                let reason = format!("the engine does not understand this request: {}", text::clean(&e.to_string()));
+                let _ = replies.send(Reply { id, answer: Answer::Failed { reason } }).await;
+                continue;
+            }
+        };
+        let id = request.id;
+        if matches!(request.ask, Ask::Follow) {
+            follows.send_replace(true);
+            let _ = replies.send(Reply { id, answer: Answer::Ok }).await;
+            continue;
+        }
+        if access == Access::ReadOnly && !is_looking(&request.ask) {
+            let refusal = Refusal::new("this connection is read-only", "open mayday without --read-only");
+            let _ = replies.send(Reply { id, answer: Answer::Refused(refusal) }).await;
+            continue;
+        }
+        let Ok(permit) = Arc::clone(&room).acquire_owned().await else { return Ok(()) };
+        let (shared, replies) = (Arc::clone(shared), replies.clone());
+        let actor = Actor { via: text::clean(&request.via).into_owned(), ..actor.clone() };
+        tokio::spawn(async move {
+            let answer = handle(&shared, actor, request).await;
+            let _ = replies.send(Reply { id, answer }).await;
+            drop(permit);
+        });
+    }
+    Ok(())
+}
+
+fn is_looking(ask: &Ask) -> bool {
+    matches!(ask, Ask::Follow | Ask::Picture | Ask::Timeline(_) | Ask::Output { .. } | Ask::Copies { .. } | Ask::Status)
+}
+
+async fn handle(shared: &Arc<Shared>, actor: Actor, request: Request) -> Answer {
+    match request.ask {
+        Ask::Picture => match shared.picture.read() {
+            Ok(picture) => Answer::Picture(Box::new(picture.since(0))),
+            Err(_) => Answer::Failed { reason: "the picture cannot be read".into() },
+        },
+        Ask::Timeline(query) => {
+            let dir = shared.state_dir.clone();
+            blocking(move || records::timeline(&dir, &query)).await
+        }
+        Ask::Output { run, offset, limit } => {
+            let dir = shared.state_dir.clone();
+            blocking(move || records::output(&dir, &run, offset, limit)).await
+        }
+        ask => {
+            let (reply, answer) = oneshot::channel();
+            let message = Message::Ask { actor, key: request.key, ask, reply };
+            if shared.core.send(message).await.is_err() {
+                return Answer::Failed { reason: "the engine is stopping".into() };
+            }
+            answer.await.unwrap_or_else(|_| Answer::Failed { reason: "the engine stopped before it answered".into() })
+        }
+    }
+}
+
+async fn blocking(work: impl FnOnce() -> Answer + Send + 'static) -> Answer {
+    tokio::task::spawn_blocking(work)
+        .await
+        .unwrap_or_else(|e| Answer::Failed { reason: format!("the engine failed inside: {e}") })
+}
+
+/// Writes replies at once and changes when there are any, never faster than the other side reads.
+async fn tell(
+    write: &mut tokio::net::unix::OwnedWriteHalf,
+    shared: &Arc<Shared>,
+    mut replies: mpsc::Receiver<Reply>,
+    mut following: watch::Receiver<bool>,
+) -> io::Result<()> {
+    let mut follow = shared.follow.clone();
+    let mut have = 0;
+    let mut next_change = tokio::time::Instant::now();
+    let mut heartbeat = tokio::time::Instant::now() + HEARTBEAT;
+    loop {
+        let follows = *following.borrow();
+        let behind = follows && (have == 0 || *follow.borrow() > have);
+        tokio::select! {
+            biased;
+            reply = replies.recv() => match reply {
+                Some(reply) => { frame::write(write, &FromEngine::Reply(reply)).await?; continue; }
+                None => return Ok(()),
+            },
+            () = tokio::time::sleep_until(next_change), if behind => {}
+            () = tokio::time::sleep_until(heartbeat), if follows => {}
+            changed = follow.changed(), if follows && !behind => {
+                if changed.is_err() { return Ok(()); }
+                continue;
+            }
+            changed = following.changed(), if !follows => {
+                if changed.is_err() { return Ok(()); }
+                continue;
+            }
+        }
+        let change = match shared.picture.read() {
+            Ok(picture) => picture.since(have),
+            Err(_) => return Err(io::Error::other("the picture cannot be read")),
+        };
+        have = change.rev;
+        frame::write(write, &FromEngine::Change(Box::new(change))).await?;
+        let now = tokio::time::Instant::now();
+        next_change = now + CHANGE_GAP;
+        heartbeat = now + HEARTBEAT;
+    }
+}

@@ -1,0 +1,335 @@
+//! From the state and what is seen to the parts of the picture.
+
+use std::time::Duration;
+
+use super::core::{Core, Dirty};
+use crate::config::{self, CheckKind};
+use crate::domain::Time;
+use crate::domain::decide::against_resolving;
+use crate::domain::health::Health;
+use crate::domain::incident::Incident;
+use crate::domain::run::{Run, RunState};
+use crate::notify;
+use crate::runner;
+use crate::text;
+use crate::wire::{BackupView, CheckView, Head, IncidentView, RunView, ServiceView};
+
+/// Buckets of ten seconds in a sparkline.
+const SPARK: usize = 30;
+/// Percentiles look back this far.
+const WINDOW: Duration = Duration::from_secs(3600);
+
+impl Core {
+    /// Brings the picture up to date and wakes the viewers.
+    pub(super) fn publish(&mut self) {
+        let dirty = std::mem::take(&mut self.dirty);
+        let now = self.now();
+        let everything = dirty.everything;
+        let services: Vec<ServiceView> = if everything {
+            self.state.catalog.services.keys().map(|n| self.service_view(n, now)).collect()
+        } else {
+            dirty.services.iter().filter(|n| self.state.catalog.services.contains_key(*n)).map(|n| self.service_view(n, now)).collect()
+        };
+        let backups: Vec<BackupView> = self
+            .config
+            .backups
+            .iter()
+            .filter(|b| everything || dirty.backups.contains(&b.name))
+            .map(|b| self.backup_view(b))
+            .collect();
+        let runs: Vec<RunView> = self
+            .state
+            .runs
+            .values()
+            .filter(|r| everything || dirty.runs.contains(r.id()))
+            .map(|r| self.run_view(r, now))
+            .collect();
+        let incidents: Vec<IncidentView> = if everything || dirty.incidents || dirty.head {
+            self.state.incidents.values().map(|i| self.incident_view(i, now)).collect()
+        } else {
+            Vec::new()
+        };
+        let messages: Vec<_> = self
+            .state
+            .messages
+            .values()
+            .filter(|m| everything || dirty.messages.contains(&m.id))
+            .cloned()
+            .collect();
+        let head = (everything || dirty.head || !dirty.services.is_empty()).then(|| self.head_view());
+        let Ok(mut picture) = self.picture.write() else { return };
+        if everything {
+            let catalog = &self.state.catalog;
+            picture.keep_services(|n| catalog.services.contains_key(n));
+            let config = &self.config;
+            picture.keep_backups(|n| config.backups.iter().any(|b| b.name == n));
+        }
+        for view in services {
+            picture.put_service(view);
+        }
+        for view in backups {
+            picture.put_backup(view);
+        }
+        for view in runs {
+            picture.put_run(view);
+        }
+        for view in incidents {
+            picture.put_incident(view);
+        }
+        for message in messages {
+            picture.put_message(message);
+        }
+        if let Some(head) = head {
+            picture.put_head(head);
+        }
+        let state = &self.state;
+        picture.keep_runs(|id| state.runs.contains_key(id));
+        picture.keep_incidents(|id| state.incidents.contains_key(id));
+        // Rows are told only once they are on disk, because they are read from there.
+        picture.put_seq(self.recorder.head().0);
+        picture.set_at(now);
+        picture.publish();
+        self.dirty = Dirty::default();
+    }
+
+    fn head_view(&self) -> Head {
+        let mut warnings = self.warnings.clone();
+        let waiting = self.waiting_sides();
+        if waiting > 0 {
+            warnings.push(format!("{} ready to cut over", text::plural(waiting, "side copy").replace("copys", "copies")));
+        }
+        Head {
+            system: self.state.catalog.system.clone(),
+            environment: self.state.catalog.environment.clone(),
+            version: env!("CARGO_PKG_VERSION").into(),
+            pid: std::process::id(),
+            host: self.host.clone(),
+            recording: self.recorder.recording(),
+            config_faults: self.state.config_faults.clone(),
+            config_source: self.config_path.as_ref().map(|p| p.display().to_string()).unwrap_or_default(),
+            actions: self.state.catalog.actions.clone(),
+            channels: self.state.catalog.channels.clone(),
+            severities: self.state.catalog.severities.clone(),
+            cost: self.state.catalog.cost.clone(),
+            suggested: self.state.suggested_severity(),
+            sandbox: self.sandbox,
+            warnings,
+        }
+    }
+
+    fn service_view(&self, name: &str, now: Time) -> ServiceView {
+        let facts = self.state.catalog.services.get(name).cloned().unwrap_or_default();
+        let record = self.state.services.get(name);
+        let status = self.board.service(name);
+        let config = self.config.services.iter().find(|s| s.name == name);
+        let mut view = ServiceView {
+            name: name.to_owned(),
+            tier: facts.tier,
+            rto_ms: facts.rto_ms,
+            impact: facts.impact,
+            depends_on: facts.depends_on,
+            control: facts.control,
+            ..ServiceView::default()
+        };
+        if let Some(status) = status {
+            view.state = status.state;
+            view.since = status.since;
+            view.down_since = status.down_since;
+            view.because.clone_from(&status.because);
+            view.detail.clone_from(&status.detail);
+            view.confirming = status.confirming;
+            view.stale = status.stale;
+        }
+        if let Some(record) = record {
+            view.paused_until = record.paused_until;
+            view.down_since = view.down_since.or(record.down_since);
+            if record.state == Health::Paused {
+                view.state = Health::Paused;
+                view.since = record.since;
+                view.detail.clone_from(&record.paused_reason);
+            }
+        }
+        view.held_by = self
+            .state
+            .runs_in_order()
+            .find(|r| !r.state.is_over() && r.plan.service.as_deref() == Some(name))
+            .map(|r| r.id().to_owned());
+        let statuses = self.board.checks(name);
+        if let Some(config) = config {
+            view.stale_after_ms = config.checks.iter().map(|c| ms(c.timing.stale_after())).min().unwrap_or(0);
+            for check in &config.checks {
+                let status = statuses.iter().find(|(n, _)| *n == check.name).map(|(_, s)| s);
+                view.checks.push(CheckView {
+                    name: check.name.clone(),
+                    kind: check.kind.word().into(),
+                    target: self.mask.apply(&target(&check.kind)).into_owned(),
+                    state: status.map(|s| s.state).unwrap_or_default(),
+                    since: status.map(|s| s.since).unwrap_or_default(),
+                    every_ms: ms(check.timing.every),
+                    last: status.and_then(|s| s.last.as_deref().cloned()),
+                    observed_at: status.and_then(|s| s.observed_at),
+                    confirming: status.and_then(|s| s.confirming),
+                    lag: status.map_or(0, |s| s.lag),
+                });
+            }
+            view.observed_at = view.checks.iter().filter_map(|c| c.observed_at).min();
+            let measured = config.checks.iter().find(|c| {
+                !matches!(c.kind, CheckKind::Host(_) | CheckKind::Systemd(_) | CheckKind::Docker(_) | CheckKind::Exec(_))
+            });
+            if let Some(ring) = measured.and_then(|c| self.samples.ring(name, &c.name)) {
+                let p = ring.percentiles(now.minus(WINDOW));
+                (view.p50_us, view.p95_us, view.p99_us) = (p.p50.map(us), p.p95.map(us), p.p99.map(us));
+                view.latency_us = ring.last().map(|s| s.latency_us);
+                view.spark = ring.spark(now, SPARK).into_iter().map(|v| v.unwrap_or(0)).collect();
+            }
+        }
+        view
+    }
+
+    fn backup_view(&self, backup: &config::Backup) -> BackupView {
+        let mut view = BackupView {
+            name: backup.name.clone(),
+            service: backup.service.clone(),
+            rpo_ms: backup.rpo.map(ms),
+            every_ms: backup.every.map(ms),
+            restorable: backup.restore.is_some(),
+            place: match &backup.source {
+                config::BackupSource::Files(f) => {
+                    text::clean(&f.path.join(&f.pattern).display().to_string()).into_owned()
+                }
+            },
+            ..BackupView::default()
+        };
+        if let Some(report) = self.reports.get(&backup.name) {
+            view.state = report.judged.state;
+            view.detail = self.mask.apply(&report.judged.detail).into_owned();
+            view.newest.clone_from(&report.judged.newest);
+            view.suspect.clone_from(&report.judged.newer_suspect);
+            view.count = usize::try_from(report.listing.count).unwrap_or(usize::MAX);
+            view.total_size = report.listing.bytes;
+            view.next_due = report.judged.next_due;
+            view.scanned_at = report.scanned_at;
+            view.problem.clone_from(&report.problem);
+        }
+        view
+    }
+
+    fn incident_view(&self, incident: &Incident, now: Time) -> IncidentView {
+        // By the clock that is never stepped, as long as the host has not been restarted since.
+        let same_boot = incident.declared_boot == self.boot;
+        let end = incident.resolved_at.filter(|_| !incident.status.is_open());
+        let elapsed_ms = match end {
+            Some(end) => ms(end.since(incident.declared_at)),
+            None if same_boot => self.clock.boot_ms().saturating_sub(incident.declared_boot_ms),
+            None => ms(now.since(incident.declared_at)),
+        };
+        IncidentView {
+            incident: incident.clone(),
+            update_due: self.state.update_due(incident),
+            elapsed_ms,
+            against_resolving: if incident.status.is_open() {
+                against_resolving(&self.state, incident)
+            } else {
+                Vec::new()
+            },
+            timeline_file: self.timelines.path(&incident.id).display().to_string(),
+        }
+    }
+
+    fn run_view(&self, run: &Run, now: Time) -> RunView {
+        let live = self.runs.live.get(run.id());
+        let plan = &run.plan;
+        let phase = live.map_or(run.phase, |l| l.phase.max(run.phase));
+        let progress = live.and_then(|l| l.progress.as_ref());
+        let running = run.state == RunState::Running;
+        let share = running.then(|| runner::share(plan, phase, progress));
+        let spent = run.started_at.map(|at| ms(now.since(at)));
+        let eta_ms = match (share, spent) {
+            (Some(share), Some(spent)) if share > 0.05 && progress.is_some() => {
+                Some(((spent as f64) * (1.0 - share) / share) as u64)
+            }
+            (_, Some(spent)) if running => plan.expected_ms.map(|e| e.saturating_sub(spent)),
+            _ => None,
+        };
+        let doing = match progress {
+            Some(p) if p.total > 0 => format!("{} {}/{}", p.what, p.done, p.total),
+            Some(p) => p.what.clone(),
+            None => String::new(),
+        };
+        RunView {
+            id: run.id().to_owned(),
+            work: plan.work.clone(),
+            title: plan.title.clone(),
+            target: plan.target.clone(),
+            service: plan.service.clone(),
+            risk: plan.risk,
+            state: run.state,
+            incident: run.incident.clone(),
+            requested_at: run.requested_at,
+            requested_by: run.requested_by.clone(),
+            started_at: run.started_at,
+            finished_at: run.finished_at,
+            phases: plan.phases.iter().map(|p| p.name.clone()).collect(),
+            phase,
+            permille: share.map(|s| (s * 1000.0) as u16),
+            eta_ms,
+            doing: text::clean(&doing).into_owned(),
+            exit: run.exit,
+            verdict: run.verdict,
+            superseded: run.superseded,
+            detail: run.detail.clone(),
+            cancel_requested: run.cancel_requested,
+            sides: run.sides.clone(),
+            unlogged: run.unlogged,
+        }
+    }
+
+    /// What a message may say beside what the fold holds.
+    pub(super) fn live_facts(&self, incident: Option<&str>) -> notify::Live {
+        let mut live = notify::Live { head: self.recorder.head8(), ..notify::Live::default() };
+        let Some(incident) = incident.and_then(|id| self.state.incidents.get(id)) else { return live };
+        let since = incident.last_update_at.unwrap_or(incident.declared_at);
+        let query = crate::wire::TimelineQuery {
+            incident: Some(incident.id.clone()),
+            after: None,
+            before: None,
+            limit: 200,
+        };
+        if let crate::wire::Answer::Timeline { rows, .. } = super::records::timeline(&self.state_dir, &query) {
+            live.happened = rows.into_iter().filter(|r| r.at >= since).collect();
+        }
+        live
+    }
+}
+
+fn ms(d: Duration) -> u64 {
+    u64::try_from(d.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// What a check looks at, in a few words. Passwords in addresses are masked by the caller.
+fn target(kind: &CheckKind) -> String {
+    let maybe = |v: &config::MaybeSecret| match v {
+        config::MaybeSecret::Plain(text) => text.clone(),
+        config::MaybeSecret::Secret(secret) => format!("({})", secret.describe()),
+    };
+    match kind {
+        CheckKind::Http(c) => format!("{} {}", c.method, maybe(&c.url)),
+        CheckKind::Tcp(c) => c.address.clone(),
+        CheckKind::Tls(c) => c.address.clone(),
+        CheckKind::Dns(c) => format!("{} {}", c.record, c.name),
+        CheckKind::Postgres(c) => maybe(&c.dsn),
+        CheckKind::Redis(c) => maybe(&c.url),
+        CheckKind::Host(_) => "this host".into(),
+        CheckKind::Systemd(c) => c.unit.clone(),
+        CheckKind::Docker(c) => c.container.clone(),
+        CheckKind::Exec(c) => c.run.iter().map(|a| text::shell_word(a)).collect::<Vec<_>>().join(" "),
+    }
+}
+
+/// Microseconds for the wire; a failure is worse than any number.
+fn us(latency: super::samples::Latency) -> u32 {
+    match latency {
+        super::samples::Latency::Us(us) => us.min(u32::MAX - 1),
+        super::samples::Latency::Endless => u32::MAX,
+    }
+}

@@ -1,0 +1,307 @@
+//! Checking a whole record: every line, every link, and what came out of the house earlier.
+//!
+//! The chain alone proves that nothing was changed in the middle. Whoever rewrites everything from some entry on, or cuts
+//! the end, leaves a chain that holds; that shows against an anchor (the head that went out with a message) and against
+//! the checkpoint beside the record.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::line::{Hash64, Line};
+use super::lines::{Chain, Damage, Head, Place};
+use super::parts::LIVE;
+use super::reader::Reader;
+use super::storage::{Disk, Storage};
+use super::{JournalError, checkpoint};
+use crate::domain::Time;
+use crate::domain::event::Event;
+
+/// Faults that are told one by one; the rest is counted.
+const TOLD: usize = 100;
+/// Digits that an anchor has at least.
+const ANCHOR_DIGITS: usize = 8;
+
+/// What a verification found.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Report {
+    /// The files, oldest first.
+    pub parts: Vec<PartReport>,
+    /// Entries that could be read.
+    pub entries: u64,
+    /// The last of them.
+    pub head: Head,
+    /// The first hundred faults, in the order of the record.
+    pub faults: Vec<Damage>,
+    /// How many there are in all.
+    pub faulty: u64,
+    /// Payloads that were blanked, or are to be.
+    pub redactions: Vec<Redaction>,
+    /// Times in which nothing could be recorded.
+    pub gaps: Vec<Gap>,
+    /// Bytes at the end that are no whole line: an entry that is being written, or a torn one.
+    pub unfinished: u64,
+    /// What became of the anchor that was asked for.
+    pub anchor: Option<Anchor>,
+}
+
+impl Report {
+    /// Nothing is wrong, as far as can be told.
+    pub fn is_whole(&self) -> bool {
+        self.faulty == 0 && !matches!(self.anchor, Some(Anchor::Missing))
+    }
+
+    /// The first fault.
+    pub fn first_fault(&self) -> Option<&Damage> {
+        self.faults.first()
+    }
+
+    fn fault(&mut self, fault: Damage) {
+        self.faulty += 1;
+        if self.faults.len() < TOLD {
+            self.faults.push(fault);
+        }
+    }
+}
+
+/// One file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PartReport {
+    pub name: String,
+    pub entries: u64,
+    /// Length in bytes.
+    pub bytes: u64,
+    /// First and last entry; 0 when there is none.
+    pub first: u64,
+    pub last: u64,
+}
+
+/// A payload that an `entry.redacted` asks to be blanked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Redaction {
+    /// The entry that is blanked.
+    pub seq: u64,
+    /// The entry that says so.
+    pub by: u64,
+    pub at: Time,
+    /// Who asked for it.
+    pub who: String,
+    pub why: String,
+    /// Whether the payload is gone.
+    pub done: bool,
+}
+
+/// A time in which nothing could be recorded, as a `journal.gap` tells it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Gap {
+    /// The entry that tells it.
+    pub seq: u64,
+    pub since: Time,
+    pub until: Time,
+    /// Entries that were kept in memory and follow.
+    pub kept: u64,
+    /// Entries that were not.
+    pub lost: u64,
+    pub why: String,
+}
+
+/// What became of an anchor.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Anchor {
+    /// The head stood there at these entries: one, but for a chance of one in billions.
+    Found(Vec<(u64, Time)>),
+    /// No entry has it: the record was rewritten or cut since, or the anchor is of another record.
+    Missing,
+}
+
+/// Verifies the record in a state folder, a copy of one, or a single file such as a mirror. `anchor` is the beginning of
+/// a head, at least 8 hex digits. Errors: the record cannot be read at all, or the anchor is none.
+pub fn verify(path: &Path, anchor: Option<&str>) -> Result<Report, JournalError> {
+    verify_with(&(Arc::new(Disk::default()) as Arc<dyn Storage>), path, anchor)
+}
+
+/// As [`verify`], in a storage of one's own.
+pub fn verify_with(storage: &Arc<dyn Storage>, path: &Path, anchor: Option<&str>) -> Result<Report, JournalError> {
+    run(storage, path, anchor).map_err(JournalError::new("verify the journal in", path))
+}
+
+/// What is gathered on the way and can only be judged at the end.
+#[derive(Default)]
+struct Gathered {
+    /// Blanked entries: the one that is said to have done it, and where they stand.
+    blanked: BTreeMap<u64, (u64, Damage)>,
+    /// By the entry that asks.
+    asked: BTreeMap<u64, Redaction>,
+    anchored: Vec<(u64, Time)>,
+}
+
+fn run(storage: &Arc<dyn Storage>, path: &Path, anchor: Option<&str>) -> io::Result<Report> {
+    let anchor = anchor.map(read_anchor).transpose()?;
+    let reader = Reader::look(storage, path)?;
+    let seen = checkpoint::seen(storage.as_ref(), path);
+    let mut report = Report {
+        parts: Vec::new(),
+        entries: 0,
+        head: Head::GENESIS,
+        faults: Vec::new(),
+        faulty: 0,
+        redactions: Vec::new(),
+        gaps: Vec::new(),
+        unfinished: reader.unfinished(),
+        anchor: None,
+    };
+    for gap in reader.gaps() {
+        report.fault(gap);
+    }
+    let mut gathered = Gathered::default();
+    let mut chain = Chain::after(Head::GENESIS);
+    for part in reader.parts() {
+        let name = part.name();
+        let mut of_part = PartReport {
+            name: name.to_owned(),
+            entries: 0,
+            bytes: part.len(),
+            first: part.first(),
+            last: 0,
+        };
+        let mut lines = part.lines(Place::START)?;
+        while let Some(raw) = lines.next()? {
+            let damage = |why| Damage {
+                part: name.to_owned(),
+                line: raw.place.line,
+                byte: raw.place.offset,
+                why,
+            };
+            let line = match raw.read() {
+                Ok(line) => line,
+                Err(why) => {
+                    chain.broken();
+                    report.fault(damage(why));
+                    continue;
+                }
+            };
+            if let Err(why) = chain.step(&line) {
+                report.fault(damage(why));
+            }
+            of_part.entries += 1;
+            of_part.last = line.seq();
+            report.head = Head {
+                seq: line.seq(),
+                hash: line.hash,
+            };
+            if let Some(fault) = compare(&line, seen) {
+                report.fault(damage(fault));
+            }
+            if anchor
+                .as_ref()
+                .is_some_and(|a| line.hash.as_str().starts_with(a.as_str()))
+            {
+                gathered
+                    .anchored
+                    .push((line.seq(), line.entry().map(|e| e.at).unwrap_or_default()));
+            }
+            gathered.line(&line, &mut report, damage);
+        }
+        report.entries += of_part.entries;
+        report.parts.push(of_part);
+    }
+    if let Some(seen) = seen.filter(|seen| seen.seq > report.head.seq) {
+        let why = format!(
+            "the record ends with entry {}, and the checkpoint has seen entry {}",
+            report.head.seq, seen.seq
+        );
+        report.fault(Damage {
+            part: LIVE.to_owned(),
+            line: 0,
+            byte: 0,
+            why,
+        });
+    }
+    report.anchor = anchor.map(|_| match std::mem::take(&mut gathered.anchored) {
+        found if found.is_empty() => Anchor::Missing,
+        found => Anchor::Found(found),
+    });
+    gathered.judge(&mut report);
+    Ok(report)
+}
+
+fn compare(line: &Line<'_>, seen: Option<Head>) -> Option<String> {
+    let seen = seen.filter(|seen| seen.seq == line.seq() && seen.hash != line.hash)?;
+    Some(format!(
+        "entry {} has the hash {}, and had {} when the checkpoint was made: the record was rewritten",
+        seen.seq,
+        line.hash.short(),
+        seen.hash.short()
+    ))
+}
+
+fn read_anchor(text: &str) -> io::Result<String> {
+    let digits = text.trim().to_ascii_lowercase();
+    let hex = digits.bytes().all(|b| b.is_ascii_hexdigit());
+    if !hex || digits.len() < ANCHOR_DIGITS || digits.len() > Hash64::GENESIS.as_str().len() {
+        let why = format!("\"{text}\" is no anchor: 8 to 64 hex digits, as they stand in a message");
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
+    }
+    Ok(digits)
+}
+
+impl Gathered {
+    fn line(&mut self, line: &Line<'_>, report: &mut Report, damage: impl FnOnce(String) -> Damage) {
+        if let Some(by) = line.redacted_by() {
+            self.blanked.insert(line.seq(), (by, damage(String::new())));
+            return;
+        }
+        if !matches!(line.kind(), "entry.redacted" | "journal.gap") {
+            return;
+        }
+        let Ok(entry) = line.entry() else { return };
+        match entry.event {
+            Event::EntryRedacted(e) => {
+                let (seq, by) = (e.seq, entry.seq);
+                let asked = Redaction {
+                    seq,
+                    by,
+                    at: entry.at,
+                    who: entry.actor.user,
+                    why: e.why,
+                    done: false,
+                };
+                self.asked.insert(by, asked);
+            }
+            Event::JournalGap(e) => report.gaps.push(Gap {
+                seq: entry.seq,
+                since: e.since,
+                until: e.until,
+                kept: e.kept,
+                lost: e.lost,
+                why: e.why,
+            }),
+            _ => {}
+        }
+    }
+
+    fn judge(mut self, report: &mut Report) {
+        for (seq, (by, place)) in self.blanked {
+            let asked = self.asked.get_mut(&by).filter(|asked| asked.seq == seq);
+            match asked {
+                Some(asked) => asked.done = true,
+                None => {
+                    let why = format!("entry {seq} was blanked, and entry {by} does not say so");
+                    report.fault(Damage { why, ..place });
+                }
+            }
+        }
+        // Asked for twice, it is done when either did it.
+        let done: Vec<u64> = self
+            .asked
+            .values()
+            .filter(|asked| asked.done)
+            .map(|asked| asked.seq)
+            .collect();
+        report.redactions = self.asked.into_values().collect();
+        for redaction in &mut report.redactions {
+            redaction.done |= done.contains(&redaction.seq);
+        }
+    }
+}

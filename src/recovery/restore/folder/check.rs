@@ -1,0 +1,160 @@
+//! Reading a copy of a folder to its end, and looking at every name in it, before anything is unpacked.
+
+use std::fs::File;
+use std::io::{self, Read, Seek};
+use std::ops::ControlFlow;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::Path;
+
+use super::entry;
+use crate::sys::archive;
+use crate::text;
+
+/// What is in a copy.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Contents {
+    pub entries: u64,
+    /// Bytes of the files, unpacked.
+    pub bytes: u64,
+}
+
+/// What is asked now and then with bytes read and bytes there are; it can end the reading.
+pub type Progress<'a> = &'a mut dyn FnMut(u64, u64) -> ControlFlow<()>;
+
+/// Counts what was read of the decoded stream.
+pub struct Counted<R> {
+    pub from: R,
+    pub read: u64,
+}
+
+impl<R: Read> Read for Counted<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let n = self.from.read(buffer)?;
+        self.read += n as u64;
+        Ok(n)
+    }
+}
+
+/// A failing read in words.
+pub fn read_error(e: &io::Error) -> String {
+    match e.kind() {
+        io::ErrorKind::UnexpectedEof => "it is cut off: choose another copy".into(),
+        _ if e.raw_os_error().is_some() => format!("it cannot be read: {e}"),
+        // tar's words for an end in the middle of an entry.
+        _ if e.to_string().contains("unexpected EOF") || e.to_string().contains("failed to read entire block") => {
+            "it is cut off: choose another copy".into()
+        }
+        _ => format!("it is damaged ({}): choose another copy", text::clean(&e.to_string())),
+    }
+}
+
+/// Reads a tar archive to its end. Blocks. `None` when it was ended by `progress`. Errors: why it is not to be unpacked.
+pub fn archive(path: &Path, strip: u32, live: &Path, progress: Progress<'_>) -> Result<Option<Contents>, String> {
+    let open = |e: io::Error| format!("{} cannot be read: {e}", path.display());
+    let file = File::open(path).map_err(open)?;
+    let total = file.metadata().map_err(open)?.len();
+    let mut position = file.try_clone().map_err(open)?;
+    let mut stream = Counted { from: archive::reader(file).map_err(open)?, read: 0 };
+    let mut contents = Contents::default();
+    let mut end_of_last = 0u64;
+    {
+        let mut archive = tar::Archive::new(&mut stream);
+        for found in archive.entries().map_err(|e| read_error(&e))? {
+            let mut found = found.map_err(|e| read_error(&e))?;
+            look(&mut found, strip, live)?;
+            contents.entries += 1;
+            contents.bytes = contents.bytes.saturating_add(found.size());
+            let stored = found.header().entry_size().map_err(|e| read_error(&e))?;
+            end_of_last = found.raw_file_position().saturating_add(stored.div_ceil(512) * 512);
+            if progress(position.stream_position().unwrap_or(0), total).is_break() {
+                return Ok(None);
+            }
+        }
+    }
+    if contents.entries == 0 {
+        return Err("there is nothing in it: choose another copy".into());
+    }
+    // An archive ends with blocks of zeros. Cut off between two entries it has none, and nothing else tells.
+    if stream.read < end_of_last.saturating_add(512) {
+        return Err("it is cut off: its end mark is missing; choose another copy".into());
+    }
+    // What follows is padding; reading it lets the compression check its sum.
+    let mut rest = vec![0; 1 << 16];
+    loop {
+        match stream.read(&mut rest) {
+            Ok(0) => return Ok(Some(contents)),
+            Ok(_) if progress(position.stream_position().unwrap_or(0), total).is_break() => return Ok(None),
+            Ok(_) => {}
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(read_error(&e)),
+        }
+    }
+}
+
+/// One entry: its name, and what it is.
+fn look<R: Read>(found: &mut tar::Entry<'_, R>, strip: u32, live: &Path) -> Result<(), String> {
+    use tar::EntryType;
+    let name = found.path_bytes().into_owned();
+    let Some(path) = entry::path(&name, strip)? else { return Ok(()) };
+    match found.header().entry_type() {
+        EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse | EntryType::Directory | EntryType::Fifo => {
+            Ok(())
+        }
+        EntryType::Symlink => match found.link_name_bytes() {
+            Some(target) => entry::link(&path, &target, live),
+            None => Err(format!("\"{}\" is a link to nothing: choose another copy", text::clean_bytes(&name))),
+        },
+        EntryType::Link => match found.link_name_bytes().as_deref().map(|t| entry::path(t, strip)) {
+            Some(Ok(Some(_))) => Ok(()),
+            Some(Err(why)) => Err(why),
+            _ => Err(format!("\"{}\" is a link to nothing: choose another copy", text::clean_bytes(&name))),
+        },
+        EntryType::Block | EntryType::Char => Err(format!(
+            "\"{}\" is a device; nothing of it is unpacked: choose another copy, or unpack it by hand",
+            text::clean_bytes(&name)
+        )),
+        // Global headers and what a vendor added say nothing that is unpacked.
+        _ => Ok(()),
+    }
+}
+
+/// Looks at every name of a copy that is a folder itself. Blocks.
+pub fn folder(path: &Path, live: &Path, progress: Progress<'_>) -> Result<Option<Contents>, String> {
+    let mut contents = Contents::default();
+    let mut open = vec![path.to_path_buf()];
+    while let Some(dir) = open.pop() {
+        let failed = |e: io::Error| {
+            format!("{} cannot be read: {e}: give this user the right, or choose another copy", dir.display())
+        };
+        for found in std::fs::read_dir(&dir).map_err(failed)? {
+            let found = found.map_err(failed)?;
+            let meta = found.metadata().map_err(failed)?;
+            let at = found.path();
+            let below = at.strip_prefix(path).unwrap_or(&at).to_path_buf();
+            let kind = meta.file_type();
+            contents.entries += 1;
+            if kind.is_dir() {
+                open.push(at);
+            } else if kind.is_file() {
+                contents.bytes = contents.bytes.saturating_add(meta.size());
+                rustix::fs::access(&at, rustix::fs::Access::READ_OK).map_err(|e| failed(e.into()))?;
+            } else if kind.is_symlink() {
+                let target = std::fs::read_link(&at).map_err(failed)?;
+                entry::link(&below, target.as_os_str().as_bytes(), live)?;
+            } else if kind.is_block_device() || kind.is_char_device() {
+                let name = text::clean_bytes(below.as_os_str().as_bytes());
+                return Err(format!(
+                    "\"{name}\" is a device; nothing of it is copied: choose another copy, or copy it by hand"
+                ));
+            }
+            if progress(contents.bytes, 0).is_break() {
+                return Ok(None);
+            }
+        }
+    }
+    if contents.entries == 0 {
+        return Err("there is nothing in it: choose another copy".into());
+    }
+    Ok(Some(contents))
+}

@@ -1,0 +1,356 @@
+//! Folders: an archive or a copy is unpacked beside the live folder, on the same file system, and put in its place by
+//! exchanging the two names.
+//!
+//! An archive is not trusted: a name that leads out of the folder, a link that points out of it and a device are refused
+//! before anything is unpacked, and unpacking itself never follows a link. A folder that is not complete bears that in its
+//! name; taking the name away is the last thing that is done to it.
+
+mod check;
+mod compare;
+mod copy;
+mod entry;
+mod extract;
+mod swap;
+mod tree;
+
+use std::path::{Path, PathBuf};
+
+pub use check::{Contents, archive as check_archive, folder as check_folder};
+pub use swap::pin;
+
+use super::format::Kind;
+use super::job::{self, FolderDrop, FolderRestore, FolderSwap, SideArgs};
+use super::names::PARTIAL;
+use crate::domain::Time;
+use crate::domain::run::{Side, SideRole};
+use crate::recovery::op::{Compensation, Done, OpContext, OpError};
+use crate::sys::{clock, disk, proc};
+use crate::text;
+
+pub const CLEAN: &str = "folder.clean";
+pub const CHECK: &str = "folder.check";
+pub const EXTRACT: &str = "folder.extract";
+pub const COMPARE: &str = "folder.compare";
+pub const VERIFY: &str = "folder.verify";
+pub const PROOF: &str = "folder.drop-proof";
+pub const SWAP: &str = "folder.swap";
+pub const DROP: &str = "folder.drop";
+/// Compensation: after two renames that were cut short, the live name stands for a folder again.
+pub const PUT_BACK: &str = "folder.put-back";
+/// Compensation: a side folder that was not completed goes.
+pub const REMOVE: &str = "folder.remove-side";
+
+/// For one verification command.
+const VERIFY_LIMIT: std::time::Duration = std::time::Duration::from_secs(1800);
+
+pub async fn execute(op: &str, args: &serde_json::Value, ctx: &OpContext) -> Result<Done, OpError> {
+    match op {
+        SWAP => swap::run(job::read::<FolderSwap>(op, args)?, ctx).await,
+        PUT_BACK => swap::compensate(job::read::<FolderSwap>(op, args)?, ctx).await,
+        DROP => drop_kept(job::read::<FolderDrop>(op, args)?, ctx).await,
+        REMOVE => {
+            let job = job::read::<FolderRestore>(op, args)?;
+            remove(&job, ctx).await?;
+            Ok(Done { verified: Some(format!("{} is gone", job.side.display())) })
+        }
+        _ => restore(op, job::read::<FolderRestore>(op, args)?, ctx).await,
+    }
+}
+
+async fn restore(op: &str, job: FolderRestore, ctx: &OpContext) -> Result<Done, OpError> {
+    let result = match op {
+        CLEAN => clean(&job, ctx).await,
+        CHECK => check(&job, ctx).await,
+        EXTRACT => unpack(&job, ctx).await,
+        COMPARE => compare(&job, ctx).await,
+        VERIFY => verify(&job, ctx).await,
+        PROOF => {
+            remove(&job, ctx).await?;
+            let said = format!(
+                "proven: copy {} unpacks and holds what it should; {} was removed again",
+                text::clean(&job.copy.id),
+                job.side.display()
+            );
+            Ok(Done { verified: Some(said) })
+        }
+        _ => Err(super::unknown(op)),
+    };
+    match result {
+        Err(error) if matches!(op, EXTRACT | COMPARE | VERIFY | PROOF) => Err(give_up(&job, ctx, error).await),
+        other => other,
+    }
+}
+
+/// Runs something that blocks, with a copy of the context, on a thread for that.
+async fn blocking<T: Send + 'static>(
+    what: &str,
+    ctx: &OpContext,
+    work: impl FnOnce(&OpContext) -> Result<T, OpError> + Send + 'static,
+) -> Result<T, OpError> {
+    let ctx = ctx.clone();
+    let done = tokio::task::spawn_blocking(move || work(&ctx)).await;
+    done.map_err(|e| OpError::Failed(format!("{what}: {e}")))?
+}
+
+/// `docs.restore-k3f9.partial`.
+pub fn partial(side: &Path) -> PathBuf {
+    let mut name = side.as_os_str().to_owned();
+    name.push(PARTIAL);
+    PathBuf::from(name)
+}
+
+async fn clean(job: &FolderRestore, ctx: &OpContext) -> Result<Done, OpError> {
+    let leftovers = job.leftovers.clone();
+    blocking("remove what earlier runs left", ctx, move |ctx| {
+        for left in &leftovers {
+            // Only what says of itself that it is incomplete.
+            if left.extension().is_none_or(|e| e != "partial") {
+                continue;
+            }
+            remove_tree(left)?;
+            let name = left.display().to_string();
+            ctx.sink.gone(name.trim_end_matches(PARTIAL)).map_err(recorded("what was removed"))?;
+            ctx.sink.line(&format!("removed {name}, left incomplete by an earlier run"));
+        }
+        Ok(Done::default())
+    })
+    .await
+}
+
+async fn check(job: &FolderRestore, ctx: &OpContext) -> Result<Done, OpError> {
+    let what = format!("check copy {}", text::clean(&job.copy.id));
+    let (own, again) = (job.clone(), what.clone());
+    let contents = blocking(&what, ctx, move |ctx| {
+        let progress = |done, total| {
+            ctx.sink.progress(done, total, "reading the copy to its end");
+            if ctx.cancel.is_cancelled() {
+                std::ops::ControlFlow::Break(())
+            } else {
+                std::ops::ControlFlow::Continue(())
+            }
+        };
+        let place = Path::new(&own.copy.place);
+        let contents = match own.kind {
+            Kind::Tar => check::archive(place, own.strip, &own.live, &mut { progress }),
+            _ => check::folder(place, &own.live, &mut { progress }),
+        };
+        contents.map_err(|why| OpError::Failed(format!("{again}: {why}")))?.ok_or(OpError::Cancelled)
+    })
+    .await?;
+    let free = disk::free_bytes(job.live.parent().unwrap_or(Path::new("/"))).unwrap_or(u64::MAX);
+    if contents.bytes > free {
+        let (need, free) = (text::size(contents.bytes), text::size(free));
+        let parent = job.live.parent().unwrap_or(Path::new("/")).display().to_string();
+        return Err(OpError::Failed(format!(
+            "{what}: {need} are needed and {free} are free beside {parent}: make room there"
+        )));
+    }
+    let said = format!(
+        "{} with {}, read to the end",
+        text::plural(contents.entries as usize, "name"),
+        text::size(contents.bytes)
+    );
+    ctx.sink.line(&format!("{}: {said}", text::clean(&job.copy.id)));
+    Ok(Done { verified: Some(format!("copy of {said}")) })
+}
+
+async fn unpack(job: &FolderRestore, ctx: &OpContext) -> Result<Done, OpError> {
+    let what = format!("unpack {} into {}", text::clean(&job.copy.id), job.side.display());
+    if ctx.cancel.is_cancelled() {
+        return Err(OpError::Cancelled);
+    }
+    let removal = Compensation {
+        op: REMOVE.to_owned(),
+        args: job::write(job),
+        shown: format!("remove {}, which was not completed", partial(&job.side).display()),
+    };
+    ctx.sink.compensation(Some(&removal)).map_err(recorded(&what))?;
+    let (own, again) = (job.clone(), what.clone());
+    blocking(&what, ctx, move |ctx| {
+        let failed = |why: String| OpError::Failed(format!("{again}: {why}"));
+        let beside = partial(&own.side);
+        let mut tree = tree::Tree::create(&beside).map_err(failed)?;
+        let done = match own.kind {
+            Kind::Tar => extract::run(&own, &mut tree, ctx),
+            _ => copy::run(&own, &mut tree, ctx),
+        };
+        let lost = done.map_err(|e| e.into_op(&again))?;
+        tree.finish(&own.live).map_err(failed)?;
+        for line in lost.said() {
+            ctx.sink.line(&line);
+        }
+        // From here on it may be used: everything in it is on the disk, and now its name says so too.
+        std::fs::rename(&beside, &own.side).map_err(|e| failed(format!("take {PARTIAL} off its name: {e}")))?;
+        disk::fsync_dir(own.side.parent().unwrap_or(Path::new("/"))).map_err(|e| failed(e.to_string()))?;
+        ctx.sink.line(&format!("unpacked {}", text::plural(tree.made() as usize, "name")));
+        Ok(Done::default())
+    })
+    .await
+}
+
+async fn compare(job: &FolderRestore, ctx: &OpContext) -> Result<Done, OpError> {
+    let what = format!("compare {} with {}", job.side.display(), job.live.display());
+    let own = job.clone();
+    let said = blocking(&what, ctx, move |ctx| compare::run(&own.side, &own.live, ctx)).await?;
+    ctx.sink.line(&said);
+    Ok(Done { verified: Some(said) })
+}
+
+async fn verify(job: &FolderRestore, ctx: &OpContext) -> Result<Done, OpError> {
+    let said = commands(&job.verify, &job.side, ctx).await?;
+    if job.test {
+        return Ok(Done { verified: Some(said) });
+    }
+    let what = format!("mark {} as ready", job.side.display());
+    let folder = pin(&job.side).map_err(|e| OpError::Failed(format!("{what}: {e}")))?;
+    let size = super::format::folder_size(&job.side).unwrap_or(0);
+    let args = SideArgs {
+        backup: job.backup.clone(),
+        copy: job.copy.clone(),
+        oid: None,
+        folder: Some(folder),
+        incomplete: false,
+    };
+    ctx.sink.side(&side(&job.side, &job.live, SideRole::Ready, size, &args)).map_err(recorded(&what))?;
+    ctx.sink.compensation(None).map_err(recorded(&what))?;
+    Ok(Done { verified: Some(format!("{said}; {} ready to cut over", text::size(size))) })
+}
+
+fn side(path: &Path, live: &Path, role: SideRole, size: u64, args: &SideArgs) -> Side {
+    Side {
+        kind: "folder".into(),
+        name: path.display().to_string(),
+        live: live.display().to_string(),
+        created_at: Time::from_ms(clock::now_ms()),
+        size,
+        role,
+        args: job::write(args),
+    }
+}
+
+/// Runs the configured commands on a folder; each must end with exit 0.
+async fn commands(verify: &[Vec<String>], folder: &Path, ctx: &OpContext) -> Result<String, OpError> {
+    let shown_folder = folder.display().to_string();
+    for argv in verify {
+        let argv: Vec<String> = argv.iter().map(|a| a.replace("{side}", &shown_folder)).collect();
+        let shown = argv.iter().map(|a| text::shell_word(a)).collect::<Vec<_>>().join(" ");
+        let what = format!("verify {shown_folder}: {shown}");
+        let Some(cmd) = proc::Cmd::from_argv(&argv) else { continue };
+        let outcome = tokio::select! {
+            outcome = proc::run(cmd.timeout(VERIFY_LIMIT)) => outcome,
+            () = ctx.cancel.cancelled() => return Err(OpError::Cancelled),
+        };
+        for line in outcome.stdout.text().lines().chain(outcome.stderr.text().lines()) {
+            ctx.sink.line(line);
+        }
+        if !outcome.success() {
+            let last =
+                outcome.stderr.text().lines().last().map(|l| format!(" ({})", text::clean(l))).unwrap_or_default();
+            return Err(OpError::Failed(format!(
+                "{what}: {}{last}: look into the copy, or choose another one",
+                outcome.end
+            )));
+        }
+        ctx.sink.line(&format!("exit 0: {shown}"));
+    }
+    Ok(match verify.len() {
+        0 => "unpacked whole".into(),
+        n => format!("unpacked whole, {} exit 0", text::plural(n, "command")),
+    })
+}
+
+/// Takes the side folder of this run away and closes the open compensation. Safe to call again.
+async fn remove(job: &FolderRestore, ctx: &OpContext) -> Result<(), OpError> {
+    let own = job.clone();
+    blocking("remove the side folder", ctx, move |ctx| {
+        let beside = partial(&own.side);
+        if own.side.symlink_metadata().is_ok() {
+            // Half removed it must not look complete.
+            std::fs::rename(&own.side, &beside)
+                .map_err(|e| OpError::Failed(format!("remove {}: {e}", own.side.display())))?;
+        }
+        remove_tree(&beside)?;
+        let name = own.side.display().to_string();
+        for name in [&name, &beside.display().to_string()] {
+            ctx.sink.gone(name).map_err(recorded("what was removed"))?;
+        }
+        ctx.sink.compensation(None).map_err(recorded("what was removed"))?;
+        ctx.sink.line(&format!("removed {name}"));
+        Ok(())
+    })
+    .await
+}
+
+fn remove_tree(path: &Path) -> Result<(), OpError> {
+    match std::fs::remove_dir_all(path) {
+        Ok(()) => Ok(()),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(e) => Err(OpError::Failed(format!("remove {}: {e}: remove it by hand", path.display()))),
+    }
+}
+
+async fn give_up(job: &FolderRestore, ctx: &OpContext, error: OpError) -> OpError {
+    let live = job.live.display();
+    let add = match remove(job, ctx).await {
+        Ok(()) => format!("{live} is untouched and the side folder was removed"),
+        Err(why) => {
+            let args = SideArgs {
+                backup: job.backup.clone(),
+                copy: job.copy.clone(),
+                oid: None,
+                folder: None,
+                incomplete: true,
+            };
+            let listed = ctx.sink.side(&side(&partial(&job.side), &job.live, SideRole::Abandoned, 0, &args));
+            let listed = if listed.is_ok() { "it is listed as incomplete" } else { "it could not be listed" };
+            format!("{live} is untouched; the side folder could not be removed ({why}): {listed}")
+        }
+    };
+    match error {
+        OpError::Failed(why) => OpError::Failed(format!("{why}; {add}")),
+        OpError::Contradicted(why) => OpError::Contradicted(format!("{why}; {add}")),
+        OpError::Cancelled => {
+            ctx.sink.line(&add);
+            OpError::Cancelled
+        }
+    }
+}
+
+async fn drop_kept(job: FolderDrop, ctx: &OpContext) -> Result<Done, OpError> {
+    let name = job.gone.path.display().to_string();
+    let what = format!("remove {name}");
+    let again = what.clone();
+    blocking(&what, ctx, move |ctx| {
+        let failed = |why: String| OpError::Failed(format!("{again}: {why}"));
+        if job.gone.path == job.live {
+            return Err(failed("it is the live folder".into()));
+        }
+        let name = job.gone.path.display().to_string();
+        // Half removed it must not be put back by anybody.
+        let going = partial(&job.gone.path);
+        match pin(&job.gone.path) {
+            Ok(now) if now == job.gone => {
+                if ctx.cancel.is_cancelled() {
+                    return Err(OpError::Cancelled);
+                }
+                std::fs::rename(&job.gone.path, &going).map_err(|e| failed(e.to_string()))?;
+            }
+            Ok(_) => return Err(failed("it is not the folder it was when this was planned: plan anew".into())),
+            Err(_) if going.symlink_metadata().is_ok() || job.gone.inode == 0 => {}
+            Err(_) => ctx.sink.line(&format!("{name} is gone already")),
+        }
+        remove_tree(&going)?;
+        ctx.sink.line(&format!("removed {name}"));
+        ctx.sink.gone(&name).map_err(recorded(&again))?;
+        Ok(Done { verified: Some(format!("{name} is gone")) })
+    })
+    .await
+}
+
+fn recorded(what: &str) -> impl FnOnce(std::io::Error) -> OpError {
+    move |e| {
+        OpError::Failed(format!(
+            "{what} could not be recorded ({e}), so it is not done: make room on the disk of the state folder"
+        ))
+    }
+}

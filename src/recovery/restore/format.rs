@@ -1,0 +1,179 @@
+//! What a copy is, by looking into it: the name of a file says nothing that its first bytes do not say better.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::toc::{self, Toc, TocError};
+use crate::sys::archive::{self, Codec};
+
+/// The kinds of copies that can be restored from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// `pg_dump -Fc`.
+    PgCustom,
+    /// `pg_dump -Fd`.
+    PgDirectory,
+    /// `pg_dump -Ft`.
+    PgTar,
+    /// `pg_dump -Fp`, or any SQL.
+    Sql,
+    /// An archive of tar.
+    Tar,
+    /// A folder.
+    Folder,
+}
+
+impl Kind {
+    pub const fn word(self) -> &'static str {
+        match self {
+            Kind::PgCustom => "pg_dump custom archive",
+            Kind::PgDirectory => "pg_dump directory archive",
+            Kind::PgTar => "pg_dump tar archive",
+            Kind::Sql => "SQL dump",
+            Kind::Tar => "tar archive",
+            Kind::Folder => "folder",
+        }
+    }
+
+    /// `pg_restore` reads it.
+    pub const fn is_pg_archive(self) -> bool {
+        matches!(self, Kind::PgCustom | Kind::PgDirectory | Kind::PgTar)
+    }
+}
+
+/// How a file is wrapped, as it stands in a plan.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Wrap {
+    #[default]
+    Plain,
+    Gzip,
+    Zstd,
+}
+
+impl From<Codec> for Wrap {
+    fn from(codec: Codec) -> Self {
+        match codec {
+            Codec::Plain => Wrap::Plain,
+            Codec::Gzip => Wrap::Gzip,
+            Codec::Zstd => Wrap::Zstd,
+        }
+    }
+}
+
+/// A copy as it was found.
+#[derive(Debug)]
+pub struct Shape {
+    pub kind: Kind,
+    pub wrap: Wrap,
+    /// Bytes on disk, of a folder those of all files in it.
+    pub size: u64,
+    /// Of an archive of `pg_dump`.
+    pub toc: Option<Result<Toc, TocError>>,
+}
+
+impl Shape {
+    /// `pg_dump custom archive`, `SQL dump, gzip`.
+    pub fn word(&self) -> String {
+        match self.wrap {
+            Wrap::Plain => self.kind.word().to_owned(),
+            Wrap::Gzip => format!("{}, gzip", self.kind.word()),
+            Wrap::Zstd => format!("{}, zstd", self.kind.word()),
+        }
+    }
+}
+
+/// Bytes looked at of a file that is neither an archive of `pg_dump` nor one of tar.
+const FRONT: usize = 4096;
+
+/// Looks at a copy. Blocks. Errors: why it cannot be restored from, and what to do.
+pub fn look(path: &Path) -> Result<Shape, String> {
+    let shown = path.display();
+    let meta = std::fs::metadata(path).map_err(|e| match e.kind() {
+        io::ErrorKind::NotFound => format!("{shown} no longer exists: choose another copy"),
+        io::ErrorKind::PermissionDenied => {
+            format!("{shown} may not be read by this user: give it the right, or run mayday as one who has it")
+        }
+        _ => format!("{shown} cannot be looked at: {e}"),
+    })?;
+    if meta.is_dir() {
+        return folder(path);
+    }
+    if !meta.is_file() {
+        return Err(format!("{shown} is neither a file nor a folder: choose another copy"));
+    }
+    if meta.len() == 0 {
+        return Err(format!("{shown} is empty: choose another copy"));
+    }
+    let open = |what: io::Error| format!("{shown} cannot be read: {what}: choose another copy");
+    let mut file = File::open(path).map_err(open)?;
+    let codec = archive::codec_of(&mut file).map_err(open)?;
+    let mut from = archive::reader(file).map_err(open)?;
+    let mut front = Vec::new();
+    from.by_ref().take(FRONT as u64).read_to_end(&mut front).map_err(open)?;
+    let shape = |kind, toc| Shape { kind, wrap: codec.into(), size: meta.len(), toc };
+    if front.starts_with(b"PGDMP") {
+        let toc = toc::read(io::BufReader::new(front.as_slice().chain(from)));
+        return match &toc {
+            // `toc.dat` of a directory archive, picked alone.
+            Ok(t) if t.head.kind == toc::Kind::Directory => Err(format!(
+                "{shown} is only the table of contents of a directory archive: set `folders = true` so that its folder is the copy"
+            )),
+            _ => Ok(shape(Kind::PgCustom, Some(toc))),
+        };
+    }
+    if front.get(257..262) == Some(b"ustar") {
+        let name = front.get(..100).unwrap_or_default().split(|b| *b == 0).next().unwrap_or_default();
+        if name == b"toc.dat" {
+            let toc = toc::read(io::BufReader::new(front.get(512..).unwrap_or_default().chain(from)));
+            return Ok(shape(Kind::PgTar, Some(toc)));
+        }
+        return Ok(shape(Kind::Tar, None));
+    }
+    if front.is_empty() {
+        return Err(format!(
+            "{shown} holds nothing but its compression: the dump failed when it was made; choose another copy"
+        ));
+    }
+    if front.contains(&0) {
+        return Err(format!(
+            "{shown} is neither a dump of PostgreSQL, nor SQL, nor a tar archive: choose another copy"
+        ));
+    }
+    Ok(shape(Kind::Sql, None))
+}
+
+fn folder(path: &Path) -> Result<Shape, String> {
+    let size = folder_size(path).map_err(|e| format!("{} cannot be read: {e}", path.display()))?;
+    let toc = path.join("toc.dat");
+    if !toc.is_file() {
+        return Ok(Shape { kind: Kind::Folder, wrap: Wrap::Plain, size, toc: None });
+    }
+    let toc = File::open(toc).map_err(TocError::Io).and_then(|f| toc::read(io::BufReader::new(f)));
+    match toc {
+        Err(TocError::Foreign) => Ok(Shape { kind: Kind::Folder, wrap: Wrap::Plain, size, toc: None }),
+        toc => Ok(Shape { kind: Kind::PgDirectory, wrap: Wrap::Plain, size, toc: Some(toc) }),
+    }
+}
+
+/// Bytes of the regular files below a folder; links are not followed.
+pub fn folder_size(path: &Path) -> io::Result<u64> {
+    let mut total = 0u64;
+    let mut open = vec![path.to_path_buf()];
+    while let Some(dir) = open.pop() {
+        for entry in std::fs::read_dir(&dir)? {
+            let entry = entry?;
+            let meta = entry.metadata()?;
+            if meta.is_dir() {
+                open.push(entry.path());
+            } else if meta.is_file() {
+                total = total.saturating_add(meta.len());
+            }
+        }
+    }
+    Ok(total)
+}

@@ -1,0 +1,181 @@
+//! What the phases of a plan are told: the arguments of each operation, as they stand in the plan.
+//!
+//! They are plain facts that were true while planning. Whatever could have changed since and matters (a database that was
+//! dropped and made anew under its old name, a file that has grown) is pinned here by identity and looked at again.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::format::{Kind, Wrap};
+use super::secrets::Reach;
+use crate::domain::Time;
+use crate::domain::backup::Copy;
+use crate::recovery::op::OpError;
+
+/// A restore of a PostgreSQL dump beside the live database.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct PgRestore {
+    pub reach: Reach,
+    pub backup: String,
+    pub run: String,
+    pub live: String,
+    /// The database that is made.
+    pub side: String,
+    pub copy: Copy,
+    pub kind: Kind,
+    pub wrap: Wrap,
+    /// `pg_restore` or `psql`.
+    pub tool: PathBuf,
+    pub jobs: u32,
+    pub verify: Vec<String>,
+    pub test: bool,
+    /// Side databases of runs that ended without removing them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub leftovers: Vec<Pinned>,
+    /// Entries of the archive, for progress.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub entries: Option<u64>,
+    /// Tables that the copy has, where its table of contents says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tables: Option<u64>,
+    /// Statements that the archive itself gives for making the database, used when there is no live one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub create_as: Option<CreateAs>,
+    /// Folders whose file systems are watched while it loads.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub watch: Vec<PathBuf>,
+}
+
+/// Encoding, locale and owner of a database, for making one when there is no live one to take them from.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct CreateAs {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encoding: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub collate: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ctype: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
+}
+
+/// A database by name and by what the server calls it inside, so that another of the same name is not taken for it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pinned {
+    pub name: String,
+    pub oid: u32,
+}
+
+/// Putting one database in the place of another: a cut-over or its undo.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct PgSwap {
+    pub reach: Reach,
+    pub backup: String,
+    pub run: String,
+    pub live: String,
+    /// What comes into the live place.
+    pub enter: Pinned,
+    /// What is in the live place now; `None` when there is nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leave: Option<Pinned>,
+    /// The name that it is kept under.
+    pub kept_as: String,
+    pub undo: bool,
+    pub grace_ms: u64,
+    pub verify: Vec<String>,
+    pub copy: Copy,
+    /// An undo: the moment of the cut-over, since which writes are lost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Time>,
+}
+
+/// Taking away a side or kept database.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct PgDrop {
+    pub reach: Reach,
+    pub live: String,
+    pub run: String,
+    pub gone: Pinned,
+}
+
+/// A restore of a folder beside the live one.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct FolderRestore {
+    pub backup: String,
+    pub run: String,
+    /// The live folder, links resolved.
+    pub live: PathBuf,
+    /// The folder that is made; while it is not complete its name ends in `.partial`.
+    pub side: PathBuf,
+    pub copy: Copy,
+    pub kind: Kind,
+    pub strip: u32,
+    pub verify: Vec<Vec<String>>,
+    pub test: bool,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub leftovers: Vec<PathBuf>,
+}
+
+/// A folder by path and inode. Not by device: those get other numbers when a host starts again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PinnedFolder {
+    pub path: PathBuf,
+    pub inode: u64,
+}
+
+/// Putting one folder in the place of another.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct FolderSwap {
+    pub backup: String,
+    pub run: String,
+    pub live: PathBuf,
+    pub enter: PinnedFolder,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leave: Option<PinnedFolder>,
+    pub kept_as: PathBuf,
+    pub undo: bool,
+    pub verify: Vec<Vec<String>>,
+    pub copy: Copy,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Time>,
+}
+
+/// Taking away a side or kept folder.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct FolderDrop {
+    pub live: PathBuf,
+    pub run: String,
+    pub gone: PinnedFolder,
+}
+
+/// What a [`Side`](crate::domain::run::Side) carries for the steps that may follow.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct SideArgs {
+    pub backup: String,
+    pub copy: Copy,
+    /// Of a database.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub oid: Option<u32>,
+    /// Of a folder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub folder: Option<PinnedFolder>,
+    /// The restore did not finish: it may be dropped and nothing else.
+    #[serde(default)]
+    pub incomplete: bool,
+}
+
+/// Reads an operation's arguments.
+pub fn read<T: serde::de::DeserializeOwned>(op: &str, args: &serde_json::Value) -> Result<T, OpError> {
+    serde_json::from_value(args.clone()).map_err(|e| {
+        OpError::Failed(format!(
+            "{op}: its arguments cannot be read ({e}): the plan was made by another version of mayday; plan it anew"
+        ))
+    })
+}
+
+/// An operation's arguments as they are written into a plan.
+pub fn write<T: Serialize>(job: &T) -> serde_json::Value {
+    // Maps with text keys, numbers and texts: this cannot fail.
+    serde_json::to_value(job).unwrap_or_default()
+}

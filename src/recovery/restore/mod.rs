@@ -1,0 +1,42 @@
+//! Restoring: a copy is put beside the live data, proven there, and only then, as a step of its own, put in its place.
+//!
+//! Whatever happens (an error, a cancelled run, a killed process, a full disk), the live data is as it was before or the
+//! cut-over is complete, never something between. What a broken run left beside is removed, or listed by name.
+//!
+//! [`plan`] looks and changes nothing. [`execute`] runs one phase of such a plan in the runner's process.
+
+mod child;
+mod folder;
+mod format;
+mod job;
+mod names;
+mod pg;
+mod plan;
+mod secrets;
+mod sql;
+mod toc;
+mod tools;
+
+use super::op::{Done, OpContext, OpError};
+
+pub use plan::{plan, secrets as secrets_of};
+
+/// Whether `op` is one that [`execute`] knows.
+pub fn handles(op: &str) -> bool {
+    op.starts_with("pg.") || op.starts_with("folder.")
+}
+
+/// Executes one phase of a plan made by [`plan`], or a compensation.
+pub async fn execute(op: &str, args: &serde_json::Value, ctx: &OpContext) -> Result<Done, OpError> {
+    match op.split_once('.') {
+        Some(("pg", _)) => pg::execute(op, args, ctx).await,
+        Some(("folder", _)) => folder::execute(op, args, ctx).await,
+        _ => Err(unknown(op)),
+    }
+}
+
+fn unknown(op: &str) -> OpError {
+    OpError::Failed(format!(
+        "{op}: this version of mayday does not know this step: run it with the version that planned it"
+    ))
+}

@@ -1,0 +1,272 @@
+//! Reading a dump to its very end before anything is made of it.
+//!
+//! `pg_restore --list` passes archives that were cut off, `gzip -t` passes dumps cut at a line's end. So an archive is
+//! decoded whole (`pg_restore -f /dev/null`), and a plain dump is read by the scanner, last line included.
+
+use std::fs::File;
+use std::io::{self, Read, Seek};
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::super::child::{self, Feed, Stopped, Tool};
+use super::super::format::{self, Kind, Wrap};
+use super::super::job::PgRestore;
+use super::super::sql::{Findings, Rules, Scanner};
+use super::{Facts, explain, server};
+use crate::recovery::op::{Done, OpContext, OpError};
+use crate::sys::archive;
+use crate::text;
+
+pub async fn run(job: &PgRestore, ctx: &OpContext) -> Result<Done, OpError> {
+    let what = format!("check copy {}", text::clean(&job.copy.id));
+    let path = Path::new(&job.copy.place).to_path_buf();
+    let failed = |why: String| OpError::Failed(format!("{what}: {why}"));
+    let looked = tokio::task::spawn_blocking(move || format::look(&path)).await;
+    let shape = looked.map_err(|e| failed(e.to_string()))?.map_err(failed)?;
+    if shape.kind != job.kind || shape.wrap != job.wrap {
+        return Err(failed(format!(
+            "it was a {} when it was planned and is a {} now: plan anew",
+            job.kind.word(),
+            shape.word()
+        )));
+    }
+    if shape.size != job.copy.size && job.copy.size != 0 {
+        let (then, now) = (text::size(job.copy.size), text::size(shape.size));
+        return Err(failed(format!(
+            "it had {then} when it was planned and has {now} now: it is still being written, or was replaced; plan anew"
+        )));
+    }
+    let mut facts = Facts { tables: job.tables, rows: None };
+    let said = if job.kind == Kind::Sql {
+        let found = scan(job, ctx).await?;
+        missing_on_server(job, ctx, &found).await?;
+        if found.inserts == 0 {
+            facts.rows = Some(found.rows);
+        }
+        facts.tables = Some(found.tables);
+        let rows = text::plural(usize::try_from(found.rows).unwrap_or(usize::MAX), "row");
+        format!("read to its end: {} lines, {rows} in table data", found.lines)
+    } else {
+        archive_to_end(job, ctx).await?;
+        "read to its end".to_owned()
+    };
+    facts.write(ctx)?;
+    ctx.sink.line(&format!("{}: {said}", text::clean(&job.copy.id)));
+    Ok(Done { verified: Some(format!("copy {said}")) })
+}
+
+/// What a plain dump needs and the server does not have: said before anything is made.
+async fn missing_on_server(job: &PgRestore, ctx: &OpContext, found: &Findings) -> Result<(), OpError> {
+    let target = job.reach.target_for(ctx)?;
+    let what = format!("look for the roles and extensions of {} on {}", job.copy.id, target.label());
+    let session =
+        server::beside(&target, &[&job.live, &job.side], "mayday check").await.map_err(server::failed(&what))?;
+    let owners: Vec<&str> = found.owners.iter().map(String::as_str).collect();
+    let extensions: Vec<&str> = found.extensions.iter().map(String::as_str).collect();
+    let lacking = lacking(&session, &owners, &extensions).await.map_err(server::failed(&what))?;
+    match lacking {
+        None => Ok(()),
+        Some(why) => Err(OpError::Failed(format!("copy {}: {why}", text::clean(&job.copy.id)))),
+    }
+}
+
+/// Roles and extensions that the server lacks, with what to do; `None` when it has all.
+pub async fn lacking(
+    session: &server::Session,
+    owners: &[&str],
+    extensions: &[&str],
+) -> Result<Option<String>, crate::sys::pg::PgError> {
+    let of = |sql: &'static str, names: Vec<String>| async move {
+        let rows = session.rows(sql, &[&names]).await?;
+        rows.iter().map(|r| Ok(r.try_get::<_, String>(0)?)).collect::<Result<Vec<_>, crate::sys::pg::PgError>>()
+    };
+    let own = |names: &[&str]| names.iter().map(|n| (*n).to_owned()).collect::<Vec<_>>();
+    let roles = of(
+        "select n from unnest($1::text[]) n where not exists (select from pg_roles where rolname = n) order by 1",
+        own(owners),
+    )
+    .await?;
+    let extensions = of("select n from unnest($1::text[]) n where not exists (select from pg_available_extensions where name = n) order by 1", own(extensions)).await?;
+    let mut said = Vec::new();
+    if !roles.is_empty() {
+        let create: Vec<String> =
+            roles.iter().map(|r| format!("CREATE ROLE {};", crate::sys::pg::quote_ident(r))).collect();
+        said.push(format!(
+            "what is in it belongs to roles that the server does not have: {}: {}",
+            roles.join(", "),
+            create.join(" ")
+        ));
+    }
+    if !extensions.is_empty() {
+        said.push(format!(
+            "it needs extensions that the server does not have: {}: install their packages on the server",
+            extensions.join(", ")
+        ));
+    }
+    Ok(Some(said.join("; ")).filter(|s| !s.is_empty()))
+}
+
+/// A decoded stream of a file, and the file itself to ask how far it was read.
+pub fn open(path: &Path) -> io::Result<(Box<dyn Read + Send>, Position)> {
+    let file = File::open(path)?;
+    let total = file.metadata()?.len();
+    let same = file.try_clone()?;
+    Ok((archive::reader(file)?, Position { file: Arc::new(same), total }))
+}
+
+/// How far a file was read: two handles of one opening share their position.
+#[derive(Clone)]
+pub struct Position {
+    file: Arc<File>,
+    pub total: u64,
+}
+
+impl Position {
+    pub fn done(&self) -> u64 {
+        (&*self.file).stream_position().unwrap_or(0)
+    }
+}
+
+/// Says in words what a failing decoder means.
+pub fn decode_error(e: &io::Error) -> String {
+    match e.kind() {
+        io::ErrorKind::UnexpectedEof => "it is cut off: the compressed data ends early; choose another copy".into(),
+        io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput | io::ErrorKind::Other
+            if e.raw_os_error().is_none() =>
+        {
+            format!("it is damaged ({e}); choose another copy")
+        }
+        _ => format!("it cannot be read: {e}"),
+    }
+}
+
+/// Reads a plain dump to its end. Blocks. `progress` is given bytes read and bytes there are, and can end it, which gives
+/// `None`. Errors: why it is not to be restored from, and what to do.
+pub fn scan_file(
+    path: &Path,
+    progress: &mut dyn FnMut(u64, u64) -> ControlFlow<()>,
+) -> Result<Option<Findings>, String> {
+    let (mut from, position) = open(path).map_err(|e| decode_error(&e))?;
+    let mut scanner = Scanner::new(Rules::default());
+    let mut piece = vec![0; 1 << 18];
+    let mut out = Vec::new();
+    loop {
+        let n = match from.read(&mut piece) {
+            Ok(0) => break,
+            Ok(n) => n,
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+            Err(e) => return Err(decode_error(&e)),
+        };
+        scanner.feed(piece.get(..n).unwrap_or_default(), &mut out);
+        out.clear();
+        if progress(position.done(), position.total).is_break() {
+            return Ok(None);
+        }
+    }
+    let found = scanner.finish(&mut out);
+    if let Some(why) = found.objection() {
+        return Err(why);
+    }
+    match found.incomplete() {
+        Some(why) => Err(format!("{why}; choose another copy")),
+        None => Ok(Some(found)),
+    }
+}
+
+async fn scan(job: &PgRestore, ctx: &OpContext) -> Result<Findings, OpError> {
+    let path = Path::new(&job.copy.place).to_path_buf();
+    let (cancel, sink) = (ctx.cancel.clone(), ctx.sink.clone());
+    let work = tokio::task::spawn_blocking(move || {
+        let mut last = 0;
+        scan_file(&path, &mut |done, total| {
+            if done - last > total / 200 {
+                last = done;
+                sink.progress(done, total, "reading the copy to its end");
+            }
+            if cancel.is_cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        })
+    });
+    let failed = |why: String| OpError::Failed(format!("check copy {}: {why}", text::clean(&job.copy.id)));
+    let found = work.await.map_err(|e| failed(e.to_string()))?.map_err(failed)?.ok_or(OpError::Cancelled)?;
+    if !found.by_pg_dump {
+        ctx.sink.line("it does not begin as a dump of pg_dump does: that its end is its end cannot be told");
+    }
+    Ok(found)
+}
+
+async fn archive_to_end(job: &PgRestore, ctx: &OpContext) -> Result<(), OpError> {
+    let what = format!("check copy {}", text::clean(&job.copy.id));
+    let failed = |why: String| OpError::Failed(format!("{what}: {why}"));
+    let args = archive_args(job);
+    let (feed, position) = source(job, true).map_err(failed)?;
+    let sink = ctx.sink.clone();
+    let total = job.copy.size;
+    let tool = Tool { program: job.tool.clone(), args, env: Vec::new(), password: None, feed };
+    let line = sink.clone();
+    let ended = child::run(tool, ctx, Arc::new(move |l: &str| line.line(l)), &mut |pid| {
+        let done = position.as_ref().map_or_else(|| child::bytes_read(pid), Position::done);
+        sink.progress(done.min(total), total, "reading the copy to its end");
+        Ok(())
+    })
+    .await
+    .map_err(|e| stopped(&what, e))?;
+    if let Some(why) = ended.feed_error {
+        return Err(failed(why));
+    }
+    if !ended.status.success() {
+        return Err(failed(explain::tool("pg_restore", &ended.word(), &ended.said)));
+    }
+    Ok(())
+}
+
+pub fn stopped(what: &str, why: Stopped) -> OpError {
+    match why {
+        Stopped::Cancelled => OpError::Cancelled,
+        Stopped::Halted(why) | Stopped::NotStarted(why) => OpError::Failed(format!("{what}: {why}")),
+    }
+}
+
+type Source = (Option<Feed>, Option<Position>);
+
+/// What `pg_restore` is called with to decode an archive to its end.
+pub fn archive_args(job: &PgRestore) -> Vec<String> {
+    let mut args = vec!["--file=/dev/null".to_owned()];
+    args.extend(source_args(job));
+    args
+}
+
+/// Where `pg_restore` reads an archive from: by name (then it may use several jobs), or, when the archive is wrapped in a
+/// further compression, from us.
+pub fn source_args(job: &PgRestore) -> Vec<String> {
+    match (job.wrap, job.kind) {
+        (Wrap::Plain, _) => vec!["--".into(), job.copy.place.clone()],
+        (_, Kind::PgTar) => vec!["--format=tar".into()],
+        _ => vec!["--format=custom".into()],
+    }
+}
+
+pub fn source(job: &PgRestore, to_the_end: bool) -> Result<Source, String> {
+    if job.wrap == Wrap::Plain {
+        return Ok((None, None));
+    }
+    let (mut from, position) = open(Path::new(&job.copy.place)).map_err(|e| decode_error(&e))?;
+    let feed: Feed = Box::new(move |to| {
+        let mut piece = vec![0; 1 << 18];
+        let mut listening = true;
+        loop {
+            let n = match from.read(&mut piece) {
+                Ok(0) => return Ok(()),
+                Ok(n) => n,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+                Err(e) => return Err(decode_error(&e)),
+            };
+            // pg_restore stops reading where the archive ends; the checksum of the compression comes after that.
+            listening = listening && to.write_all(piece.get(..n).unwrap_or_default()).is_ok();
+            if !listening && !to_the_end {
+                return Ok(());
+            }
+        }
+    });
+    Ok((Some(feed), Some(position)))
+}

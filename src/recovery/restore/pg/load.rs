@@ -1,0 +1,251 @@
+//! Loading the copy into the side database.
+//!
+//! Archives of `pg_dump` go through `pg_restore` with as many jobs as it can use, plain dumps through the scanner into
+//! `psql`, which stops at the first error. The sessions do not wait for their commits to reach the disk: the database is
+//! worth nothing before it is complete, and marking it as ready is a commit that waits. The cluster's own settings are left
+//! as they are.
+
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Instant;
+
+use super::super::child::{self, Feed, Tool};
+use super::super::format::{Kind, Wrap};
+use super::super::job::PgRestore;
+use super::super::sql::{Rules, Scanner};
+use super::check::{self, Position};
+use super::{explain, server};
+use crate::recovery::op::{Done, OpContext, OpError};
+use crate::sys::disk;
+use crate::sys::pg::{PgTarget, SslMode, env_for_tools};
+use crate::text;
+
+pub async fn run(job: &PgRestore, ctx: &OpContext) -> Result<Done, OpError> {
+    let began = Instant::now();
+    let what = format!("load {} into {}", text::clean(&job.copy.id), job.side);
+    let target = job.reach.target_for(ctx)?.with_database(&job.side);
+    let tool = if job.kind == Kind::Sql { plain(job, ctx, &target).await } else { archive(job, &target, &ctx.dir) };
+    let (tool, position) = tool.map_err(|why| OpError::Failed(format!("{what}: {why}")))?;
+    let name = if job.kind == Kind::Sql { "psql" } else { "pg_restore" };
+    let heard = Heard::new(ctx, job);
+    let line: Arc<dyn Fn(&str) + Send + Sync> = {
+        let heard = heard.clone();
+        Arc::new(move |l: &str| heard.line(l))
+    };
+    let mut watch = |pid| {
+        let read = position.as_ref().map_or_else(|| child::bytes_read(pid), Position::done);
+        heard.progress(read);
+        enough_room(&job.watch)
+    };
+    let ended = child::run(tool, ctx, line, &mut watch).await.map_err(|e| check::stopped(&what, e))?;
+    if let Some(why) = ended.feed_error {
+        return Err(OpError::Failed(format!("{what}: {why}")));
+    }
+    if !ended.status.success() {
+        return Err(OpError::Failed(format!("{what}: {}", explain::tool(name, &ended.word(), &ended.said))));
+    }
+    ctx.sink.progress(job.copy.size, job.copy.size, "loaded");
+    ctx.sink.line(&format!("loaded in {}", text::duration(began.elapsed())));
+    Ok(Done::default())
+}
+
+/// `dbname='…'`: a bare name with `=` in it would be read as a connection string.
+pub fn conninfo(database: &str) -> String {
+    format!("dbname='{}'", database.replace('\\', "\\\\").replace('\'', "\\'"))
+}
+
+/// The environment of a tool that is to reach the side database.
+fn environment(target: &PgTarget, dir: &Path, extra_ca: &[PathBuf]) -> Vec<(String, String)> {
+    let mut env = env_for_tools(target);
+    // A server's or role's own settings must not end the load half way; pg_restore and pg_dump's scripts see to the
+    // time limits themselves.
+    let ours = "-c synchronous_commit=off -c default_transaction_read_only=off";
+    match env.iter_mut().find(|(name, _)| name == "PGOPTIONS") {
+        Some((_, value)) => value.push_str(&format!(" {ours}")),
+        None => env.push(("PGOPTIONS".into(), ours.into())),
+    }
+    // Without verification the roots are not looked at, and `require` would begin to verify where there are any.
+    let verifies = matches!(target.ssl_mode(), SslMode::VerifyCa | SslMode::VerifyFull);
+    if verifies
+        && !extra_ca.is_empty()
+        && target.ssl_root_cert().is_none()
+        && let Some(file) = roots_file(dir, extra_ca)
+    {
+        env.retain(|(name, _)| name != "PGSSLROOTCERT");
+        env.push(("PGSSLROOTCERT".into(), file));
+    }
+    env
+}
+
+/// libpq takes one file of roots: the host's and the configured ones together, in the run's folder.
+fn roots_file(dir: &Path, extra_ca: &[PathBuf]) -> Option<String> {
+    let mut bytes = std::fs::read("/etc/ssl/certs/ca-certificates.crt").unwrap_or_default();
+    for file in extra_ca {
+        bytes.push(b'\n');
+        bytes.extend(std::fs::read(file).ok()?);
+    }
+    let path = dir.join("roots.pem");
+    disk::write_atomic(&path, &bytes, 0o600).ok()?;
+    Some(path.display().to_string())
+}
+
+type Ready = (Tool, Option<Position>);
+
+/// What `pg_restore` or `psql` is called with to load the copy.
+pub fn args(job: &PgRestore) -> Vec<String> {
+    let database = format!("--dbname={}", conninfo(&job.side));
+    let own = |words: &[&str]| words.iter().map(|w| (*w).to_owned()).collect::<Vec<_>>();
+    if job.kind == Kind::Sql {
+        let mut args = own(&["--no-psqlrc", "--quiet", "--no-password", "--set=ON_ERROR_STOP=1", "--output=/dev/null"]);
+        args.extend([database, "--file=-".into()]);
+        return args;
+    }
+    let mut args = own(&["--no-password", "--exit-on-error", "--verbose"]);
+    args.push(database);
+    // Only an archive that can be read from several places at once takes several jobs.
+    let several = job.wrap == Wrap::Plain && matches!(job.kind, Kind::PgCustom | Kind::PgDirectory);
+    if several && job.jobs > 1 {
+        args.push(format!("--jobs={}", job.jobs));
+    }
+    args.extend(check::source_args(job));
+    args
+}
+
+fn archive(job: &PgRestore, target: &PgTarget, dir: &Path) -> Result<Ready, String> {
+    let (feed, position) = check::source(job, false)?;
+    let env = environment(target, dir, &job.reach.extra_ca);
+    Ok((Tool { program: job.tool.clone(), args: args(job), env, password: target.password().cloned(), feed }, position))
+}
+
+async fn plain(job: &PgRestore, ctx: &OpContext, target: &PgTarget) -> Result<Ready, String> {
+    let session = server::within(target, &job.side, "mayday restore")
+        .await
+        .map_err(|e| format!("{e}: {}", server::advice(&e)))?;
+    let rules = Rules { no_transaction_timeout: session.major < 17 };
+    drop(session);
+    let (mut from, position) = check::open(Path::new(&job.copy.place)).map_err(|e| check::decode_error(&e))?;
+    let cancel = ctx.cancel.clone();
+    let feed: Feed = Box::new(move |to| {
+        let mut scanner = Scanner::new(rules);
+        let mut piece = vec![0; 1 << 18];
+        let mut out = Vec::with_capacity(1 << 18);
+        loop {
+            let n = match from.read(&mut piece) {
+                Ok(0) => break,
+                Ok(n) => n,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+                Err(e) => return Err(check::decode_error(&e)),
+            };
+            out.clear();
+            scanner.feed(piece.get(..n).unwrap_or_default(), &mut out);
+            // The file may be another one by now than the one that was checked.
+            if let Some(why) = scanner.found().objection() {
+                return Err(why);
+            }
+            // psql is gone: it has said why.
+            if cancel.is_cancelled() || to.write_all(&out).is_err() {
+                return Ok(());
+            }
+        }
+        out.clear();
+        let found = scanner.finish(&mut out);
+        let _ = to.write_all(&out);
+        match found.objection().or_else(|| found.incomplete()) {
+            Some(why) => Err(why),
+            None => Ok(()),
+        }
+    });
+    let env = environment(target, &ctx.dir, &job.reach.extra_ca);
+    Ok((
+        Tool {
+            program: job.tool.clone(),
+            args: args(job),
+            env,
+            password: target.password().cloned(),
+            feed: Some(feed),
+        },
+        Some(position),
+    ))
+}
+
+/// What the tool says, made into progress.
+#[derive(Clone)]
+struct Heard {
+    sink: Arc<dyn crate::recovery::op::Sink>,
+    items: Arc<AtomicU64>,
+    parallel: Arc<AtomicBool>,
+    what: Arc<std::sync::Mutex<String>>,
+    total: u64,
+    /// Entries of the archive; 0 when not known.
+    expected: u64,
+}
+
+impl Heard {
+    fn new(ctx: &OpContext, job: &PgRestore) -> Self {
+        Heard {
+            sink: ctx.sink.clone(),
+            items: Arc::default(),
+            parallel: Arc::default(),
+            what: Arc::new(std::sync::Mutex::new("loading".into())),
+            total: job.copy.size,
+            expected: job.entries.unwrap_or(0),
+        }
+    }
+
+    /// pg_backup_archiver.c: `creating INDEX "public.i"`, `processing data for table "public.t"`, `launching item 12 …`,
+    /// `finished item 12 …`.
+    fn line(&self, line: &str) {
+        let said = line.strip_prefix("pg_restore: ").unwrap_or(line);
+        let done = ["creating ", "processing data ", "executing "].iter().any(|w| said.starts_with(w));
+        if said.starts_with("entering main parallel loop") {
+            self.parallel.store(true, Ordering::Relaxed);
+        }
+        // In parallel the words for what is being done come when it begins, and each item's end is told.
+        if if self.parallel.load(Ordering::Relaxed) { said.starts_with("finished item ") } else { done } {
+            self.items.fetch_add(1, Ordering::Relaxed);
+        }
+        if done {
+            let now = text::clean(said).into_owned();
+            *self.what.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = now;
+        }
+        if !said.starts_with("launching item") && !said.starts_with("finished item") {
+            self.sink.line(line);
+        }
+    }
+
+    /// Most of the time goes by bytes read; the rest is indexes and constraints, of which only the number is known.
+    fn progress(&self, read: u64) {
+        let what = self.what.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
+        let read = read.min(self.total);
+        if self.expected == 0 {
+            return self.sink.progress(read, self.total, &what);
+        }
+        let items = self.items.load(Ordering::Relaxed).min(self.expected);
+        let by_items = u128::from(self.total) * u128::from(items) / u128::from(self.expected);
+        let by_items = u64::try_from(by_items).unwrap_or(self.total);
+        self.sink.progress(read / 10 * 7 + by_items / 10 * 3, self.total, &what);
+    }
+}
+
+/// A full file system under the write-ahead log is a crash for everyone on the server.
+fn enough_room(watch: &[PathBuf]) -> Result<(), String> {
+    for path in watch {
+        let Ok(space) = disk::space(path) else { continue };
+        let floor = floor(space.total);
+        if space.free < floor {
+            return Err(format!(
+                "stopped before the disk is full: {} has {} left and the server needs some for its log: make room there, or restore on another server",
+                path.display(),
+                text::size(space.free)
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Bytes below which loading stops: a fiftieth, at least 16 MiB and at most 1 GiB.
+pub fn floor(total: u64) -> u64 {
+    (total / 50).clamp(16 << 20, 1 << 30)
+}

@@ -1,0 +1,198 @@
+//! Every table of the side database: analyzed, and counted, by as many sessions as the load had jobs.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use super::super::job::PgRestore;
+use super::server::{self, Session, failed};
+use crate::recovery::op::{OpContext, OpError};
+use crate::sys::pg::{PgError, PgTarget, quote_ident};
+
+/// For a single statement on a single table.
+const TABLE_LIMIT: Duration = Duration::from_secs(3600);
+/// After this, what is left is estimated: a count must not hold up a recovery.
+const COUNT_LIMIT: Duration = Duration::from_secs(120);
+
+#[derive(Clone, Debug)]
+struct Table {
+    /// Quoted, with its schema.
+    name: String,
+    bytes: i64,
+    estimate: f64,
+}
+
+/// Tables and rows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counted {
+    pub tables: u64,
+    pub rows: u64,
+    /// Not every table was counted: `rows` is about right.
+    pub about: bool,
+}
+
+/// Tables of a database by kind (pg_class.relkind), largest first; the system's own and temporary ones are not among them.
+async fn list(session: &Session, kinds: &str) -> Result<Vec<Table>, PgError> {
+    let rows = session
+        .rows(
+            "select n.nspname::text, c.relname::text, pg_table_size(c.oid), c.reltuples::float8
+               from pg_class c join pg_namespace n on n.oid = c.relnamespace
+              where c.relkind::text = any(string_to_array($1, ',')) and c.relpersistence <> 't'
+                and n.nspname <> 'information_schema' and n.nspname !~ '^pg_'
+              order by 3 desc, 1, 2",
+            &[&kinds],
+        )
+        .await?;
+    let mut tables = Vec::new();
+    for row in &rows {
+        let (schema, name): (String, String) = (row.try_get(0)?, row.try_get(1)?);
+        let name = format!("{}.{}", quote_ident(&schema), quote_ident(&name));
+        tables.push(Table { name, bytes: row.try_get(2)?, estimate: row.try_get(3)? });
+    }
+    Ok(tables)
+}
+
+/// Gives the planner its statistics. Returns how many tables there are.
+pub async fn analyze(job: &PgRestore, ctx: &OpContext, target: &PgTarget) -> Result<usize, OpError> {
+    let what = format!("analyze {}", job.side);
+    let session = server::within(target, &job.side, "mayday analyze").await.map_err(failed(&what))?;
+    let mut tables = list(&session, "r,m").await.map_err(failed(&what))?;
+    // A partitioned table takes its statistics from its partitions, after they have theirs.
+    let parents = list(&session, "p").await.map_err(failed(&what))?;
+    drop(session);
+    let count = tables.len();
+    for round in [std::mem::take(&mut tables), parents] {
+        each(job, ctx, target, round, &what, Work::Analyze).await?;
+    }
+    Ok(count)
+}
+
+/// Counts the rows of every table.
+pub async fn count(job: &PgRestore, ctx: &OpContext, target: &PgTarget) -> Result<Counted, OpError> {
+    let what = format!("count the rows of {}", job.side);
+    let session = server::within(target, &job.side, "mayday count").await.map_err(failed(&what))?;
+    let tables = list(&session, "r,m").await.map_err(failed(&what))?;
+    let only_tables = list(&session, "r,p").await.map_err(failed(&what))?.len();
+    drop(session);
+    let results = each(job, ctx, target, tables, &what, Work::Count).await?;
+    let mut counted = Counted { tables: only_tables as u64, ..Counted::default() };
+    for (table, rows) in results {
+        match rows {
+            Some(rows) => {
+                ctx.sink.line(&format!("{} {rows}", table.name));
+                counted.rows += rows;
+            }
+            None => {
+                counted.about = true;
+                counted.rows += table.estimate.max(0.0) as u64;
+            }
+        }
+    }
+    Ok(counted)
+}
+
+/// What the live database has, by the server's own estimate: its tables are not read.
+pub async fn estimate(target: &PgTarget, live: &str) -> Result<Counted, PgError> {
+    let session = server::within(target, live, "mayday compare").await?;
+    let tables = list(&session, "r,p").await?;
+    let rows = tables.iter().map(|t| t.estimate.max(0.0) as u64).sum();
+    Ok(Counted { tables: tables.len() as u64, rows, about: true })
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Work {
+    Analyze,
+    Count,
+}
+
+type Results = Vec<(Table, Option<u64>)>;
+
+/// Does one thing with each table, in several sessions.
+async fn each(
+    job: &PgRestore,
+    ctx: &OpContext,
+    target: &PgTarget,
+    tables: Vec<Table>,
+    what: &str,
+    work: Work,
+) -> Result<Results, OpError> {
+    let total = tables.iter().map(|t| t.bytes.max(0) as u64).sum::<u64>();
+    let sessions = (job.jobs.max(1) as usize).min(tables.len());
+    let shared = Arc::new(Shared {
+        open: Mutex::new(tables.into()),
+        done: Mutex::new((Vec::new(), 0)),
+        total,
+        until: Instant::now() + COUNT_LIMIT,
+    });
+    let mut workers = tokio::task::JoinSet::new();
+    for _ in 0..sessions {
+        let (target, side, ctx, shared) = (target.clone(), job.side.clone(), ctx.clone(), shared.clone());
+        workers.spawn(async move { one_session(&target, &side, &ctx, &shared, work).await });
+    }
+    while let Some(end) = workers.join_next().await {
+        match end {
+            Ok(Ok(())) => {}
+            // The other workers are dropped with the set; the server ends their statements when the database goes.
+            Ok(Err(Some(e))) => return Err(failed(what)(e)),
+            Ok(Err(None)) => return Err(OpError::Cancelled),
+            Err(e) => return Err(OpError::Failed(format!("{what}: {e}"))),
+        }
+    }
+    let mut done = shared.done.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let mut results = std::mem::take(&mut done.0);
+    results.sort_by(|a, b| a.0.name.cmp(&b.0.name));
+    Ok(results)
+}
+
+struct Shared {
+    open: Mutex<VecDeque<Table>>,
+    /// What is done, and the bytes of it.
+    done: Mutex<(Results, u64)>,
+    total: u64,
+    until: Instant,
+}
+
+/// `Err(None)` is a cancellation.
+async fn one_session(
+    target: &PgTarget,
+    side: &str,
+    ctx: &OpContext,
+    shared: &Shared,
+    work: Work,
+) -> Result<(), Option<PgError>> {
+    let session = server::within(target, side, "mayday restore").await?;
+    loop {
+        let next = shared.open.lock().unwrap_or_else(std::sync::PoisonError::into_inner).pop_front();
+        let Some(table) = next else { return Ok(()) };
+        let step = async {
+            match work {
+                Work::Analyze => session.run_in(TABLE_LIMIT, &format!("ANALYZE {}", table.name)).await.map(|()| None),
+                Work::Count => {
+                    let left = shared.until.saturating_duration_since(Instant::now());
+                    if left.is_zero() {
+                        return Ok(None);
+                    }
+                    // ONLY: the rows of partitions and children are counted with these.
+                    let sql = format!("select count(*) from only {}", table.name);
+                    match session.text_in(left, &sql).await {
+                        Ok(rows) => Ok(rows.and_then(|r| r.parse().ok())),
+                        Err(_) if Instant::now() >= shared.until => Ok(None),
+                        Err(e) => Err(e),
+                    }
+                }
+            }
+        };
+        let rows = tokio::select! {
+            rows = step => rows?,
+            () = ctx.cancel.cancelled() => {
+                let _ = session.conn.cancel(Duration::from_secs(5)).await;
+                return Err(None);
+            }
+        };
+        let mut done = shared.done.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        done.1 += table.bytes.max(0) as u64;
+        let what = if work == Work::Analyze { "analyzing" } else { "counting" };
+        ctx.sink.progress(done.1, shared.total, what);
+        done.0.push((table, rows));
+    }
+}

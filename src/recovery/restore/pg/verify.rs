@@ -1,0 +1,99 @@
+//! Is the side database what it should be? The configured queries, and tables and rows against what the copy says of
+//! itself and beside what the live database has.
+
+use std::time::Duration;
+
+use super::super::job::PgRestore;
+use super::server::{self, failed};
+use super::{Facts, make, tables};
+use crate::recovery::op::{Done, OpContext, OpError};
+use crate::sys::pg::PgTarget;
+use crate::text;
+
+/// For one verification query.
+const QUERY_LIMIT: Duration = Duration::from_secs(600);
+
+pub async fn run(job: &PgRestore, ctx: &OpContext) -> Result<Done, OpError> {
+    let target = job.reach.target_for(ctx)?;
+    let counted = tables::count(job, ctx, &target).await?;
+    against_the_copy(job, ctx, counted)?;
+    let asked = queries(&target, &job.side, &job.verify, ctx).await?;
+    let about = if counted.about { "about " } else { "" };
+    let held = format!(
+        "{}, {about}{}",
+        text::plural(counted.tables as usize, "table"),
+        text::plural(counted.rows as usize, "row")
+    );
+    let mut said = format!("{}: {held}{asked}", job.side);
+    match tables::estimate(&target, &job.live).await {
+        Ok(live) => said.push_str(&format!(
+            "; {} has {}, about {}",
+            job.live,
+            text::plural(live.tables as usize, "table"),
+            text::plural(live.rows as usize, "row")
+        )),
+        Err(e) => ctx.sink.line(&format!("{} cannot be compared with: {e}", job.live)),
+    }
+    ctx.sink.line(&said);
+    if job.test {
+        return Ok(Done { verified: Some(said) });
+    }
+    let side = make::ready(job, ctx).await?;
+    Ok(Done { verified: Some(format!("{said}; {} ready to cut over", text::size(side.size))) })
+}
+
+fn against_the_copy(job: &PgRestore, ctx: &OpContext, counted: tables::Counted) -> Result<(), OpError> {
+    let facts = Facts::read(ctx);
+    let missing = |what: &str, has: u64, should: u64| {
+        Err(OpError::Failed(format!(
+            "verify {}: it has {has} {what} and the copy has {should}: the copy was not restored whole; look into the output",
+            job.side
+        )))
+    };
+    match facts.tables {
+        Some(tables) if counted.tables < tables => return missing("tables", counted.tables, tables),
+        _ => {}
+    }
+    match facts.rows {
+        Some(rows) if counted.rows < rows && !counted.about => missing("rows", counted.rows, rows),
+        _ => Ok(()),
+    }
+}
+
+/// Asks each configured query; the first column of its first row must be true. Returns `, 2 queries true`.
+pub async fn queries(
+    target: &PgTarget,
+    database: &str,
+    queries: &[String],
+    ctx: &OpContext,
+) -> Result<String, OpError> {
+    if queries.is_empty() {
+        return Ok(String::new());
+    }
+    let what = format!("verify {database}");
+    let session = server::within(target, database, "mayday verify").await.map_err(failed(&what))?;
+    // A verification looks; a statement that writes has no business in it.
+    session.run("set default_transaction_read_only = on").await.map_err(failed(&what))?;
+    for (i, query) in queries.iter().enumerate() {
+        ctx.sink.progress(i as u64, queries.len() as u64, "verification queries");
+        let shown = text::clean(query);
+        let answer = tokio::select! {
+            answer = session.text_in(QUERY_LIMIT, query) => answer,
+            () = ctx.cancel.cancelled() => {
+                let _ = session.conn.cancel(Duration::from_secs(5)).await;
+                return Err(OpError::Cancelled);
+            }
+        };
+        let answer = answer.map_err(failed(format!("{what}: {shown}")))?;
+        match answer.as_deref() {
+            Some("t" | "true") => ctx.sink.line(&format!("true: {shown}")),
+            other => {
+                let said = other.map_or_else(|| "nothing".into(), |v| format!("\"{}\"", text::clean(v)));
+                return Err(OpError::Failed(format!(
+                    "{what}: the query gives {said} and not true: {shown}: look into the copy, or choose another one"
+                )));
+            }
+        }
+    }
+    Ok(format!(", {} true", if queries.len() == 1 { "1 query".into() } else { format!("{} queries", queries.len()) }))
+}

@@ -1,0 +1,279 @@
+//! Plans for restores, cut-overs, undos and drops: everything that can be known before is looked at before, each thing
+//! within a time limit, and nothing is changed.
+//!
+//! What stands against a plan becomes a failed precondition with what to do, so that a person sees all of it at once; a
+//! refusal is left for requests of which no plan can be made at all.
+
+mod copy;
+mod database;
+mod disk;
+mod expect;
+mod folder;
+mod look;
+mod step;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::config::{Backup, Restore, SecretRef};
+use crate::domain::backup::Copy;
+use crate::domain::command::Refusal;
+use crate::domain::run::{Checked, Phase, Plan, Precondition, Risk, Run, Side, SideRole, Step, Work};
+use crate::recovery::plan::{PlanContext, Planned};
+use crate::text;
+
+use super::job::SideArgs;
+
+/// A restore may take this long unless the configuration says otherwise.
+const RESTORE_TIMEOUT: Duration = Duration::from_secs(12 * 3600);
+
+pub async fn plan(ctx: &PlanContext, work: &Work) -> Result<Planned, Refusal> {
+    match work {
+        Work::Restore { backup, copy, test } => {
+            let set = backup_of(ctx, backup)?;
+            match &set.restore {
+                Some(Restore::PostgresDump(how)) => database::plan(ctx, set, how, copy.as_deref(), *test).await,
+                Some(Restore::Folder(how)) => folder::plan(ctx, set, how, copy.as_deref(), *test).await,
+                None => Err(Refusal::usage(
+                    format!("backup {backup} has no way to be restored"),
+                    "add `restore = { postgres_dump = { … } }` or `restore = { folder = { … } }` to it in the configuration",
+                )),
+            }
+        }
+        Work::CutOver { of } | Work::Undo { of } | Work::Drop { of } => {
+            let left = left_by(ctx, work, of)?;
+            let args: SideArgs = serde_json::from_value(left.side.args.clone())
+                .map_err(|e| Refusal::new(format!("what run {of} left cannot be read: {e}"), "drop it by hand"))?;
+            let set = backup_of(ctx, &args.backup)?;
+            let found = Found { run: left.run, side: left.side, args, set };
+            match &set.restore {
+                Some(Restore::PostgresDump(how)) if left.side.kind == "database" => {
+                    step::plan(ctx, work, &found, how).await
+                }
+                Some(Restore::Folder(how)) if left.side.kind == "folder" => folder::step(ctx, work, &found, how).await,
+                _ => Err(Refusal::new(
+                    format!(
+                        "backup {} is no longer configured as it was when run {} restored it",
+                        set.name,
+                        left.run.id()
+                    ),
+                    format!("put its `restore` back into the configuration, or deal with {} by hand", left.side.name),
+                )),
+            }
+        }
+        other => Err(Refusal::usage(format!("{} is not a restore", other.verb()), "")),
+    }
+}
+
+fn backup_of<'a>(ctx: &'a PlanContext, name: &str) -> Result<&'a Backup, Refusal> {
+    ctx.config.backups.iter().find(|b| b.name == name).ok_or_else(|| {
+        let names: Vec<&str> = ctx.config.backups.iter().map(|b| b.name.as_str()).collect();
+        let there =
+            if names.is_empty() { "none is configured".into() } else { format!("there are {}", names.join(", ")) };
+        Refusal::usage(format!("there is no backup {}", text::clean(name)), there)
+    })
+}
+
+/// What a run left beside the live data, and what is known of it.
+struct Found<'a> {
+    run: &'a Run,
+    side: &'a Side,
+    args: SideArgs,
+    set: &'a Backup,
+}
+
+struct Left<'a> {
+    run: &'a Run,
+    side: &'a Side,
+}
+
+/// The side that a step is about. The run named may also be the restore whose cut-over left it.
+fn left_by<'a>(ctx: &'a PlanContext, work: &Work, of: &str) -> Result<Left<'a>, Refusal> {
+    let wanted = |side: &Side| match work {
+        Work::CutOver { .. } => side.role == SideRole::Ready,
+        Work::Undo { .. } => side.role != SideRole::Ready && !is_incomplete(side),
+        _ => true,
+    };
+    let run = ctx.runs.iter().find(|r| r.id() == of);
+    let run = run.ok_or_else(|| {
+        Refusal::usage(format!("there is no run {}", text::clean(of)), "take an id from `mayday runs`")
+    })?;
+    let followed = ctx.runs.iter().rev().filter(|r| follows(ctx, r, of)).chain([run]);
+    for candidate in followed {
+        if let Some(side) = candidate.sides.iter().find(|s| wanted(s)) {
+            return Ok(Left { run: candidate, side });
+        }
+    }
+    let what = match work {
+        Work::CutOver { .. } => "left nothing that is ready to cut over",
+        Work::Undo { .. } => "kept nothing that could be put back",
+        _ => "left nothing beside the live data",
+    };
+    let instead = match (work, run.sides.is_empty()) {
+        (Work::CutOver { .. }, _) => "restore first",
+        (_, true) => "there is nothing to do",
+        (Work::Undo { .. }, false) => "undo needs the run that cut over",
+        _ => "",
+    };
+    Err(Refusal::new(format!("run {of} ({}, {}) {what}", run.plan.title, run.state.word()), instead))
+}
+
+/// Whether a run is a step made of what run `of` left, or of what such a step left.
+fn follows(ctx: &PlanContext, run: &Run, of: &str) -> bool {
+    let mut at = run;
+    // Runs are few and each step names an earlier one; the bound is against records that name each other.
+    for _ in 0..ctx.runs.len() {
+        let (Work::CutOver { of: from } | Work::Undo { of: from }) = &at.plan.work else { return false };
+        if from == of {
+            return true;
+        }
+        match ctx.runs.iter().find(|r| r.id() == from) {
+            Some(earlier) => at = earlier,
+            None => return false,
+        }
+    }
+    false
+}
+
+fn is_incomplete(side: &Side) -> bool {
+    side.args.get("incomplete").and_then(Value::as_bool).unwrap_or(false)
+}
+
+/// A plan in the making.
+struct Draft {
+    plan: Plan,
+    secrets: BTreeMap<String, SecretRef>,
+}
+
+impl Draft {
+    fn new(ctx: &PlanContext, work: &Work, set: &Backup, risk: Risk) -> Self {
+        let plan = Plan {
+            id: ctx.run_id.clone(),
+            made_at: ctx.now,
+            work: work.clone(),
+            title: String::new(),
+            target: String::new(),
+            service: set.service.clone(),
+            holds: set.service.iter().map(|s| format!("service {s}")).collect(),
+            risk,
+            effects: Vec::new(),
+            copy: None,
+            data_lost_ms: None,
+            rpo_ms: set.rpo.map(|d| u64::try_from(d.as_millis()).unwrap_or(u64::MAX)),
+            expected_ms: None,
+            expected_from: 0,
+            preconditions: Vec::new(),
+            phases: Vec::new(),
+            timeout_ms: 0,
+            after: None,
+            secrets: Vec::new(),
+            undo: String::new(),
+        };
+        Draft { plan, secrets: BTreeMap::new() }
+    }
+
+    fn check(&mut self, name: &str, result: Checked, detail: impl Into<String>) {
+        let detail = text::clean(&detail.into()).into_owned();
+        self.plan.preconditions.push(Precondition { name: name.to_owned(), result, detail });
+    }
+
+    fn pass(&mut self, name: &str, detail: impl Into<String>) {
+        self.check(name, Checked::Passed, detail);
+    }
+
+    fn warn(&mut self, name: &str, detail: impl Into<String>) {
+        self.check(name, Checked::Warned, detail);
+    }
+
+    fn fail(&mut self, name: &str, detail: impl Into<String>) {
+        self.check(name, Checked::Failed, detail);
+    }
+
+    fn effect(&mut self, sentence: impl Into<String>) {
+        self.plan.effects.push(text::clean(&sentence.into()).into_owned());
+    }
+
+    fn phase(&mut self, name: &str, weight: u32, op: &str, args: &Value, shown: Vec<String>) {
+        let step = Step::Native { op: op.to_owned(), args: args.clone(), shown };
+        self.plan.phases.push(Phase { name: name.to_owned(), weight, step });
+    }
+
+    /// What the copy costs: data lost against the RPO, said in one sentence.
+    fn price(&mut self, ctx: &PlanContext, set: &Backup, copy: &Copy) {
+        let lost = ctx.now.since(copy.taken_at);
+        self.plan.data_lost_ms = Some(ctx.now.ms_since(copy.taken_at).max(0));
+        let rpo = match set.rpo {
+            Some(rpo) if lost > rpo => format!("; RPO {}, over by {}", text::duration(rpo), text::duration(lost - rpo)),
+            Some(rpo) => format!("; RPO {}", text::duration(rpo)),
+            None => String::new(),
+        };
+        self.effect(format!(
+            "Copy {} of {} ({}): {} of later changes are not in it{rpo}.",
+            copy.id,
+            copy.taken_at,
+            text::size(copy.size),
+            text::duration(lost)
+        ));
+        self.plan.copy = Some(copy.clone());
+    }
+
+    /// How long it should take, beside what is left of the RTO.
+    fn time(&mut self, ctx: &PlanContext, expected: Option<expect::Expected>) {
+        if let Some(expected) = &expected {
+            self.plan.expected_ms = Some(expected.ms);
+            self.plan.expected_from = expected.from;
+        }
+        let service = self.plan.service.clone().unwrap_or_default();
+        let rto = ctx.config.services.iter().find(|s| s.name == service).and_then(|s| s.rto);
+        let (Some(rto), Some(down)) = (rto, ctx.down_ms.get(&service)) else { return };
+        let down = Duration::from_millis(*down);
+        let left = match rto.checked_sub(down) {
+            Some(left) => format!("{} left", text::duration(left)),
+            None => format!("over by {}", text::duration(down - rto)),
+        };
+        let takes = match expected {
+            Some(e) => format!("; expected to take {}", text::duration(Duration::from_millis(e.ms))),
+            None => "; how long this takes is not known yet".into(),
+        };
+        self.effect(format!(
+            "{service} is down for {} of its RTO of {}, {left}{takes}.",
+            text::duration(down),
+            text::duration(rto)
+        ));
+    }
+
+    fn environment(&mut self, ctx: &PlanContext) {
+        if !ctx.config.system.environment.is_empty() {
+            let system = &ctx.config.system;
+            self.effect(format!("Environment {} of {}.", system.environment, system.name));
+        }
+    }
+
+    fn done(mut self) -> Planned {
+        self.plan.secrets = self.secrets.keys().cloned().collect();
+        Planned { plan: self.plan, secrets: self.secrets }
+    }
+}
+
+/// How long a run of a restore may take.
+fn timeout_ms(configured: Option<Duration>) -> u64 {
+    u64::try_from(configured.unwrap_or(RESTORE_TIMEOUT).as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Seconds that renaming, or dropping, may take in all.
+const STEP_TIMEOUT_MS: u64 = 300_000;
+
+/// Where the secrets that a plan names come from, for whoever has only the plan and the configuration: the engine after a
+/// restart, when it finds a compensation open.
+pub fn secrets(config: &crate::config::Config, names: &[String]) -> BTreeMap<String, SecretRef> {
+    let mut all = BTreeMap::new();
+    for set in &config.backups {
+        if let Some(Restore::PostgresDump(how)) = &set.restore {
+            all.extend(super::secrets::reach(config, &set.name, how).1);
+        }
+    }
+    all.retain(|name, _| names.contains(name));
+    all
+}

@@ -1,0 +1,53 @@
+//! Updates due against updates sent.
+//!
+//! An update is due `update_every` of the severity in force after the last message that a channel accepted, else after
+//! the declaration or a reopening. Only while the incident is open; the first acceptance of a message counts.
+
+use super::story::{Mark, Story};
+use crate::domain::Time;
+use crate::domain::message::Template;
+
+/// One deadline.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Due {
+    pub due: Time,
+    /// What the deadline is counted from.
+    pub counted_from: Mark,
+    /// The message that met or missed it; `None`: none was sent before the incident was resolved or the record ends.
+    pub sent: Option<Mark>,
+    /// Milliseconds after the deadline; 0 when it was met.
+    pub late_ms: i64,
+}
+
+/// All deadlines that were met or passed, in order. `None` when no severity of the incident has an interval.
+pub fn dues(story: &Story<'_>) -> Option<Vec<Due>> {
+    let every = |severity| {
+        let (_, catalog) = story.catalog_at(story.declared.seq)?;
+        catalog.severities.get(&severity)?.update_every_ms
+    };
+    if !story.severities.iter().any(|(_, s)| every(*s).is_some()) {
+        return None;
+    }
+    let mut sent: Vec<Mark> =
+        story.messages.iter().filter(|m| m.template != Template::Test).filter_map(|m| m.accepted()).collect();
+    sent.sort_by_key(|m| m.seq);
+    let mut out = Vec::new();
+    for (from, to) in story.open_spans() {
+        let mut anchor = from;
+        let inside = sent.iter().filter(|m| m.seq > from.seq && m.seq < to.seq).map(|m| (*m, true));
+        for (mark, is_sent) in inside.chain(std::iter::once((to, false))) {
+            let severity = story.severities.iter().rev().find(|(m, _)| m.seq <= mark.seq).map(|(_, s)| *s);
+            let due = severity.and_then(every).map(|ms| anchor.at.plus(std::time::Duration::from_millis(ms)));
+            if let Some(due) = due {
+                let late_ms = mark.at.ms_since(due).max(0);
+                if is_sent {
+                    out.push(Due { due, counted_from: anchor, sent: Some(mark), late_ms });
+                } else if late_ms > 0 {
+                    out.push(Due { due, counted_from: anchor, sent: None, late_ms });
+                }
+            }
+            anchor = mark;
+        }
+    }
+    Some(out)
+}

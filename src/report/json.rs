@@ -1,0 +1,164 @@
+//! The review as JSON, for programs. Fields are only ever added; `schema` counts changes that are not.
+//!
+//! Times are RFC 3339 UTC with milliseconds, durations milliseconds (`_ms`). `entries` are journal positions.
+
+use serde_json::{Map, Value as Json, json};
+
+use super::measure::{Measure, ServiceDowntime, Value, Verdict};
+use super::sections::DEFINITIONS;
+use super::story::{MessageStory, RunStory};
+use super::{Review, timeline};
+use crate::text::Mask;
+use crate::text::clean_lines;
+
+/// The document, with a line end at its end.
+pub fn render(review: &Review<'_>) -> String {
+    let mut document = document(review);
+    harmless(&mut document, &review.extra.mask);
+    let mut text = serde_json::to_string_pretty(&document).unwrap_or_default();
+    text.push('\n');
+    text
+}
+
+fn document(review: &Review<'_>) -> Json {
+    let story = &review.story;
+    let start = review.start();
+    let catalog = story.catalog_at(story.declared.seq).map(|(_, c)| c);
+    json!({
+        "schema": 1,
+        "mayday": env!("CARGO_PKG_VERSION"),
+        "incident": {
+            "id": story.id,
+            "title": story.title,
+            "system": catalog.map(|c| c.system.as_str()),
+            "environment": catalog.map(|c| c.environment.as_str()),
+            "severity": story.severities.last().map(|(_, s)| s.name()),
+            "severities": story.severities.iter().map(|(m, s)| json!({ "at": m.at, "severity": s.name(), "entries": [m.seq] })).collect::<Vec<_>>(),
+            "status": story.statuses.last().map(|(_, s, _)| s.word()),
+            "statuses": story.statuses.iter().map(|(m, s, forced)| json!({ "at": m.at, "status": s.word(), "forced": forced, "entries": [m.seq] })).collect::<Vec<_>>(),
+            "started_at": story.declared.at,
+            "declared_by": story.declared_by,
+            "source": story.source,
+            "services": story.services.keys().collect::<Vec<_>>(),
+            "roles": story.roles.iter().map(|(m, role, user)| json!({ "at": m.at, "role": role, "user": user, "entries": [m.seq] })).collect::<Vec<_>>(),
+            "last_entry": story.last.seq,
+            "head": review.extra.head,
+        },
+        "measures": review.measures.all.iter().map(measure).collect::<Vec<_>>(),
+        "services": review.measures.services.iter().map(service).collect::<Vec<_>>(),
+        "timeline": timeline::lines(story, start).iter().map(|l| json!({
+            "seq": l.row.seq, "at": l.at, "recorded_at": l.row.at, "t_ms": l.at.ms_since(story.declared.at), "actor": l.row.actor,
+            "via": l.row.via, "kind": l.row.kind, "level": l.row.level, "service": l.row.service, "run": l.row.run,
+            "own": l.own, "text": l.text,
+        })).collect::<Vec<_>>(),
+        "runs": story.runs.iter().map(run).collect::<Vec<_>>(),
+        "messages": story.messages.iter().map(message).collect::<Vec<_>>(),
+        "updates": review.measures.dues.as_ref().map(|dues| dues.iter().map(|d| json!({
+            "due": d.due, "sent": d.sent.map(|s| s.at), "late_ms": d.late_ms,
+            "entries": std::iter::once(d.counted_from.seq).chain(d.sent.map(|s| s.seq)).collect::<Vec<_>>(),
+        })).collect::<Vec<_>>()),
+        "samples": story.sealed.as_ref().map(|(seq, file, digest, n)| json!({
+            "file": file, "digest": digest, "samples": n, "entries": [seq], "digest_matches": review.samples_match(),
+        })),
+        "blind": story.blind.iter().filter(|b| b.until.at >= start).map(|b| json!({
+            "from": b.from.at, "to": b.until.at, "entries": [b.from.seq, b.until.seq],
+        })).collect::<Vec<_>>(),
+        "definitions": DEFINITIONS.iter().map(|(name, text)| ((*name).to_owned(), Json::from(*text))).collect::<Map<_, _>>(),
+    })
+}
+
+fn verdict(v: Verdict) -> (Json, Json, Json) {
+    match v {
+        Verdict::None => (Json::Null, Json::Null, Json::Null),
+        Verdict::Met { limit_ms, by_ms } | Verdict::Missed { limit_ms, by_ms } => {
+            (v.word().into(), limit_ms.into(), by_ms.into())
+        }
+        Verdict::Undecided { limit_ms } => (v.word().into(), limit_ms.into(), Json::Null),
+        Verdict::NotLive => (v.word().into(), Json::Null, Json::Null),
+    }
+}
+
+fn measure(m: &Measure) -> Json {
+    let (word, limit, by) = verdict(m.verdict);
+    let mut out = json!({ "name": m.name, "label": m.label, "value_ms": m.ms(), "verdict": word });
+    let Some(fields) = out.as_object_mut() else { return out };
+    let mut add = |name: &str, value: Json| {
+        if !value.is_null() {
+            fields.insert(name.to_owned(), value);
+        }
+    };
+    match &m.value {
+        Value::At(at) => add("at", json!(at)),
+        Value::Ms(_) => {}
+        Value::Count(n) => add("count", json!(n)),
+        Value::Money(amount, currency) => {
+            add("amount", json!((amount * 100.0).round() / 100.0));
+            add("currency", json!(currency));
+        }
+        Value::NotRecorded(why) => {
+            add("verdict", json!("not recorded"));
+            add("why", json!(why));
+        }
+    }
+    add("limit_ms", limit);
+    add("by_ms", by);
+    fields.insert("from".into(), json!(m.from));
+    fields.insert("to".into(), json!(m.to));
+    fields.insert("entries".into(), json!(m.entries));
+    if !m.note.is_empty() {
+        fields.insert("note".into(), json!(m.note));
+    }
+    out
+}
+
+fn service(s: &ServiceDowntime) -> Json {
+    let (word, _, by) = verdict(s.verdict);
+    json!({
+        "name": s.service, "tier": s.tier, "named": s.named, "downtime_ms": s.total_ms, "rto_ms": s.rto_ms, "verdict": word,
+        "by_ms": by, "still_down": s.still_down, "uncertain_ms": s.probe_ms, "note": s.note, "entries": s.entries,
+        "intervals": s.intervals.iter().map(|i| json!({ "from": i.from, "to": i.to, "entries": i.entries })).collect::<Vec<_>>(),
+    })
+}
+
+fn run(r: &RunStory<'_>) -> Json {
+    let finish = r.finished.as_ref();
+    let mut entries = vec![r.requested.seq];
+    entries.extend(r.started.into_iter().chain(r.cancelled).map(|m| m.seq).chain(finish.map(|f| f.mark.seq)));
+    json!({
+        "id": r.plan.id, "what": r.plan.title, "target": r.plan.target, "service": r.plan.service,
+        "state": finish.map(|f| f.state), "exit": finish.and_then(|f| f.exit), "verdict": finish.map(|f| f.verdict.word()),
+        "detail": finish.map(|f| f.detail), "requested_at": r.requested.at, "requested_by": r.by, "via": r.via,
+        "reason": r.reason, "unlogged": r.unlogged, "started_at": r.started.map(|m| m.at),
+        "finished_at": finish.map(|f| f.mark.at),
+        "commands": r.plan.phases.iter().flat_map(|p| p.step.shown()).collect::<Vec<_>>(),
+        "output_digest": finish.map(|f| f.output_digest), "output": finish.map(|f| f.excerpt), "entries": entries,
+    })
+}
+
+fn message(m: &MessageStory<'_>) -> Json {
+    json!({
+        "id": m.id, "template": m.template.word(), "subject": m.subject, "body": m.body, "by": m.by,
+        "automatic": m.automatic, "queued_at": m.queued.at, "entries": [m.queued.seq],
+        "channels": m.channels.iter().map(|channel| {
+            let tried: Vec<_> = m.attempts.iter().filter(|t| t.channel == channel).collect();
+            json!({
+                "channel": channel,
+                "state": tried.last().map_or("queued", |t| t.result.word()),
+                "attempts": tried.last().map_or(0, |t| t.attempt),
+                "at": tried.last().map(|t| t.mark.at),
+                "answer": tried.last().map(|t| t.answer),
+                "entries": tried.iter().map(|t| t.mark.seq).collect::<Vec<_>>(),
+            })
+        }).collect::<Vec<_>>(),
+    })
+}
+
+/// Masks and cleans every text in it, each by itself, so that no mask can break the form.
+fn harmless(value: &mut Json, mask: &Mask) {
+    match value {
+        Json::String(text) => *text = clean_lines(&mask.apply(text), 100_000),
+        Json::Array(items) => items.iter_mut().for_each(|v| harmless(v, mask)),
+        Json::Object(fields) => fields.values_mut().for_each(|v| harmless(v, mask)),
+        _ => {}
+    }
+}

@@ -1,0 +1,88 @@
+//! The fixed words of a review: how each number is defined, and what only people can write.
+
+/// Printed in every export, so that no number stands without its meaning.
+pub const DEFINITIONS: &[(&str, &str)] = &[
+    ("onset", "when the trouble began: as journaled or stated, else the first failing probe of a named service"),
+    (
+        "detect",
+        "when the first sign was recorded: a named service confirmed down or degraded since the onset, or the declaration, whichever came first",
+    ),
+    ("page", "when a channel first accepted a message of the incident; accepted is not yet read"),
+    ("ack", "when a person first acknowledged it"),
+    ("declare", "when it was declared; T+ counts from here"),
+    ("assess", "when a person first set its severity; declaring by hand does"),
+    ("mitigate", "when its status first became monitoring, since the last reopening"),
+    ("resolve", "when its status became resolved and stayed so"),
+    ("close", "when it was closed after the resolution"),
+    ("ttd", "detect − onset, uncertain by one probe interval where the onset comes from probes"),
+    ("page_delay", "page − detect"),
+    ("tta", "ack − detect, held against respond_within of the severity declared"),
+    ("tta_page", "ack − page"),
+    ("ttm", "mitigate − detect"),
+    ("ttr", "resolve − detect"),
+    (
+        "severity",
+        "time open in that severity, from the declaration to the resolution, without the time between a resolution and a reopening",
+    ),
+    (
+        "downtime",
+        "union of the times in which a service was down by its probes, each from the first failure of the streak that confirmed it to the first success of the streak that ended it; unknown counts as down until seen otherwise, paused does not; each end is uncertain by one probe interval; it is not the length of the incident",
+    ),
+    ("rto", "downtime of the service against the RTO in force when it went down"),
+    (
+        "rpo",
+        "onset − time of the copy that was restored, against the RPO of its backup set where the copy went live and stayed; writes between the onset and the cut-over are lost besides",
+    ),
+    (
+        "cost",
+        "cost per hour × time in which any tier-1 service was down; any named service where no service is of tier 1",
+    ),
+    (
+        "updates",
+        "an update is due one interval of the severity after the last message that a channel accepted, else after the declaration or a reopening",
+    ),
+    ("actions", "time in which at least one action of the incident ran"),
+];
+
+/// A place that only people can fill: marker, heading, what to write.
+pub struct Place {
+    pub marker: &'static str,
+    pub prompt: &'static str,
+}
+
+pub const SUMMARY: Place = Place {
+    marker: "summary",
+    prompt: "Two or three sentences: what users noticed, what was behind it, what ended it. Systems and decisions, no blame.",
+};
+pub const IMPACT: Place = Place {
+    marker: "impact",
+    prompt: "Who was affected and how: users, requests, orders, contracts. What was lost for good.",
+};
+pub const DETECTION: Place = Place {
+    marker: "detection",
+    prompt: "How was it noticed (probe, alert, a user, by chance)? What would have halved the time to detect?",
+};
+pub const HYPOTHESES: Place =
+    Place { marker: "hypotheses", prompt: "What was considered, with what evidence, and what ruled it out." };
+pub const FACTORS: Place = Place {
+    marker: "contributing-factors",
+    prompt: "What made it possible and what made it worse: several factors, never one root cause, never a person.",
+};
+pub const CAUSE: Place = Place {
+    marker: "trigger-and-resolution",
+    prompt: "The trigger, the fault behind it, what resolved it, and which makeshift fixes are still in place.",
+};
+pub const WENT: Place = Place {
+    marker: "went",
+    prompt: "What went well, what went badly, where we were lucky. The facts below are for a start.",
+};
+pub const QUESTIONS: Place =
+    Place { marker: "questions", prompt: "What is not understood yet, what surprised us, and who will find out." };
+pub const ITEMS: Place = Place {
+    marker: "action-items",
+    prompt: "Each one specific, bounded, with an owner and a due date; type is mitigate, prevent, detect or process.",
+};
+pub const EXTERNAL: Place = Place {
+    marker: "external-message",
+    prompt: "For customers: what happened, what it meant for them, what is being done. Say \"outage\" only if everything was out.",
+};

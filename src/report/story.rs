@@ -1,0 +1,348 @@
+//! One pass over the entries: what belongs to one incident, sorted by subject, each with its journal position.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use crate::domain::Time;
+use crate::domain::catalog::{Catalog, Severity};
+use crate::domain::event::{Entry, Event};
+use crate::domain::incident::Status;
+use crate::domain::message::{Delivery, Template};
+use crate::domain::run::{Plan, RunState, Verdict};
+
+/// How long before the onset what happened is told as the lead-up.
+pub const LEAD_UP: Duration = Duration::from_secs(3600);
+
+/// A moment and the entry that it comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mark {
+    pub at: Time,
+    pub seq: u64,
+}
+
+/// Everything the entries say of one incident.
+#[derive(Clone, Debug)]
+pub struct Story<'a> {
+    /// `INC-2026-004`.
+    pub id: String,
+    /// All entries up to the incident's last, of which the rest is made.
+    pub entries: &'a [Entry],
+    pub title: String,
+    pub declared: Mark,
+    pub declared_by: String,
+    /// `human`, or the trigger's name.
+    pub source: String,
+    /// Severity from the moment on, the declaration's first.
+    pub severities: Vec<(Mark, Severity)>,
+    pub statuses: Vec<(Mark, Status, bool)>,
+    pub reopened: Vec<Mark>,
+    pub acknowledged: Option<(Mark, String)>,
+    /// Onset as journaled: the moment, and the entry that says so. The last one counts.
+    pub onset: Option<Mark>,
+    /// Services ever named as affected, with the entry that named them first.
+    pub services: BTreeMap<String, u64>,
+    /// Role, user, when.
+    pub roles: Vec<(Mark, String, String)>,
+    pub runs: Vec<RunStory<'a>>,
+    pub messages: Vec<MessageStory<'a>>,
+    /// File, digest, number of samples.
+    pub sealed: Option<(u64, String, String, u64)>,
+    /// Configurations in the order they came into force.
+    pub catalogs: Vec<(Mark, &'a Catalog)>,
+    /// Stretches in which nobody looked: from the last entry before to the engine's next start.
+    pub blind: Vec<Blind>,
+    /// The incident's last entry.
+    pub last: Mark,
+}
+
+/// A stretch in which no engine was watching.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Blind {
+    pub from: Mark,
+    pub until: Mark,
+}
+
+/// One run of the incident.
+#[derive(Clone, Debug)]
+pub struct RunStory<'a> {
+    pub plan: &'a Plan,
+    pub requested: Mark,
+    pub by: String,
+    pub via: String,
+    pub reason: &'a str,
+    pub unlogged: bool,
+    pub started: Option<Mark>,
+    pub cancelled: Option<Mark>,
+    pub finished: Option<Finish<'a>>,
+}
+
+/// How a run ended.
+#[derive(Clone, Debug)]
+pub struct Finish<'a> {
+    pub mark: Mark,
+    pub state: RunState,
+    pub exit: Option<i32>,
+    pub verdict: Verdict,
+    pub detail: &'a str,
+    pub output_digest: &'a str,
+    pub excerpt: &'a str,
+}
+
+/// One message of the incident.
+#[derive(Clone, Debug)]
+pub struct MessageStory<'a> {
+    pub id: &'a str,
+    pub queued: Mark,
+    pub by: String,
+    pub template: Template,
+    pub subject: &'a str,
+    pub body: &'a str,
+    pub channels: &'a [String],
+    pub automatic: bool,
+    pub attempts: Vec<TriedStory<'a>>,
+}
+
+/// One attempt at one channel.
+#[derive(Clone, Debug)]
+pub struct TriedStory<'a> {
+    pub mark: Mark,
+    pub channel: &'a str,
+    pub attempt: u32,
+    pub result: Delivery,
+    pub answer: &'a str,
+}
+
+impl MessageStory<'_> {
+    /// When the first channel took it.
+    pub fn accepted(&self) -> Option<Mark> {
+        self.attempts.iter().find(|t| t.result == Delivery::Accepted).map(|t| t.mark)
+    }
+}
+
+impl<'a> Story<'a> {
+    /// Reads the story of `incident`. Errors: it is not declared in `entries`.
+    pub fn read(entries: &'a [Entry], incident: &str) -> Result<Self, String> {
+        let is_own = |e: &Entry| e.incident.as_deref() == Some(incident);
+        let declared = entries
+            .iter()
+            .find_map(|e| match &e.event {
+                Event::IncidentDeclared(d) if is_own(e) => Some((e, d)),
+                _ => None,
+            })
+            .ok_or_else(|| {
+                format!("export {incident}: the journal has no incident of that name: see `mayday incident list`")
+            })?;
+        let (entry, declaration) = declared;
+        let mark = Mark { at: entry.at, seq: entry.seq };
+        let mut story = Story {
+            id: incident.to_owned(),
+            entries: &[],
+            title: declaration.title.clone(),
+            declared: mark,
+            declared_by: entry.actor.user.clone(),
+            source: declaration.source.clone(),
+            severities: vec![(mark, declaration.severity)],
+            statuses: vec![(mark, Status::Investigating, false)],
+            reopened: Vec::new(),
+            acknowledged: None,
+            onset: declaration.onset.map(|at| Mark { at, seq: entry.seq }),
+            services: declaration.services.iter().map(|s| (s.clone(), entry.seq)).collect(),
+            roles: Vec::new(),
+            runs: Vec::new(),
+            messages: Vec::new(),
+            sealed: None,
+            catalogs: Vec::new(),
+            blind: Vec::new(),
+            last: mark,
+        };
+        let mut end = 0;
+        let mut before: Option<Mark> = None;
+        for (index, entry) in entries.iter().enumerate() {
+            let mark = Mark { at: entry.at, seq: entry.seq };
+            story.surroundings(entry, mark, before);
+            let own = is_own(entry);
+            if own {
+                story.own(entry, mark);
+            }
+            if story.work(entry, mark, own) || own {
+                end = index + 1;
+                story.last = mark;
+            }
+            before = Some(mark);
+        }
+        story.entries = entries.get(..end).unwrap_or(entries);
+        story.catalogs.retain(|(m, _)| m.seq <= story.last.seq);
+        story.blind.retain(|b| b.until.seq <= story.last.seq);
+        Ok(story)
+    }
+
+    /// Takes in what belongs to no incident.
+    fn surroundings(&mut self, entry: &'a Entry, mark: Mark, before: Option<Mark>) {
+        match &entry.event {
+            Event::ConfigLoaded(e) => self.catalogs.push((mark, &e.catalog)),
+            Event::EngineStarted(_) => {
+                if let Some(from) = before {
+                    self.blind.push(Blind { from, until: mark });
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn own(&mut self, entry: &'a Entry, mark: Mark) {
+        match &entry.event {
+            Event::IncidentOnset(e) => self.onset = Some(Mark { at: e.onset, seq: entry.seq }),
+            Event::IncidentAcknowledged(_) if self.acknowledged.is_none() => {
+                self.acknowledged = Some((mark, entry.actor.user.clone()));
+            }
+            Event::IncidentSeverity(e) => self.severities.push((mark, e.to)),
+            Event::IncidentStatus(e) => self.statuses.push((mark, e.to, e.forced)),
+            Event::IncidentReopened(_) => {
+                self.reopened.push(mark);
+                self.statuses.push((mark, Status::Investigating, false));
+            }
+            Event::IncidentAssigned(e) => self.roles.push((mark, e.role.clone(), e.user.clone())),
+            Event::IncidentServices(e) => {
+                for service in &e.added {
+                    self.services.entry(service.clone()).or_insert(entry.seq);
+                }
+            }
+            Event::IncidentTitled(e) => self.title = e.title.clone(),
+            Event::IncidentSealed(e) => {
+                self.sealed = Some((entry.seq, e.file.clone(), e.digest.clone(), e.samples));
+            }
+            _ => {}
+        }
+    }
+
+    /// Takes in runs and messages. True when the entry belongs to one of the incident's, stated or not.
+    fn work(&mut self, entry: &'a Entry, mark: Mark, own: bool) -> bool {
+        match &entry.event {
+            Event::RunRequested(e) if own => self.runs.push(RunStory {
+                plan: &e.plan,
+                requested: mark,
+                by: entry.actor.user.clone(),
+                via: entry.actor.via.clone(),
+                reason: &e.reason,
+                unlogged: e.unlogged,
+                started: None,
+                cancelled: None,
+                finished: None,
+            }),
+            Event::RunStarted(e) => match self.run(&e.run) {
+                Some(run) => run.started = run.started.or(Some(mark)),
+                None => return false,
+            },
+            Event::RunCancelRequested(e) => match self.run(&e.run) {
+                Some(run) => run.cancelled = run.cancelled.or(Some(mark)),
+                None => return false,
+            },
+            Event::RunFinished(e) => {
+                let at = entry.happened_at();
+                match self.run(&e.run) {
+                    Some(run) => {
+                        run.finished = Some(Finish {
+                            mark: Mark { at, seq: entry.seq },
+                            state: e.state,
+                            exit: e.exit,
+                            verdict: e.verdict,
+                            detail: &e.detail,
+                            output_digest: &e.output_digest,
+                            excerpt: &e.excerpt,
+                        });
+                    }
+                    None => return false,
+                }
+            }
+            Event::MessageQueued(e) if own => self.messages.push(MessageStory {
+                id: &e.id,
+                queued: mark,
+                by: entry.actor.user.clone(),
+                template: e.template,
+                subject: &e.subject,
+                body: &e.body,
+                channels: &e.channels,
+                automatic: e.automatic,
+                attempts: Vec::new(),
+            }),
+            Event::MessageAttempted(e) => match self.messages.iter_mut().find(|m| m.id == e.message) {
+                Some(message) => message.attempts.push(TriedStory {
+                    mark,
+                    channel: &e.channel,
+                    attempt: e.attempt,
+                    result: e.result,
+                    answer: &e.answer,
+                }),
+                None => return false,
+            },
+            _ => return false,
+        }
+        true
+    }
+
+    fn run(&mut self, id: &str) -> Option<&mut RunStory<'a>> {
+        self.runs.iter_mut().rev().find(|r| r.plan.id == id)
+    }
+
+    /// The configuration in force at `seq`: the last one loaded before it, else the first one there is.
+    pub fn catalog_at(&self, seq: u64) -> Option<(Mark, &'a Catalog)> {
+        self.catalogs.iter().rev().find(|(m, _)| m.seq <= seq).or(self.catalogs.first()).copied()
+    }
+
+    /// When it was resolved for good: the last resolution, unless it was reopened after it.
+    pub fn resolved(&self) -> Option<Mark> {
+        let resolved = self.statuses.iter().rev().find(|(_, s, _)| *s == Status::Resolved).map(|(m, ..)| *m)?;
+        let reopened = self.reopened.last().is_some_and(|r| r.seq > resolved.seq);
+        (!reopened).then_some(resolved)
+    }
+
+    /// First *monitoring* since the declaration, or since the last reopening.
+    pub fn mitigated(&self) -> Option<Mark> {
+        let since = self.reopened.last().map_or(0, |r| r.seq);
+        self.statuses.iter().find(|(m, s, _)| *s == Status::Monitoring && m.seq > since).map(|(m, ..)| *m)
+    }
+
+    /// When it was closed, after the last resolution.
+    pub fn closed(&self) -> Option<Mark> {
+        let resolved = self.resolved()?;
+        self.statuses.iter().find(|(m, s, _)| *s == Status::Closed && m.seq > resolved.seq).map(|(m, ..)| *m)
+    }
+
+    /// Where the record of the incident's own time ends: the resolution, else its last entry.
+    pub fn end(&self) -> Mark {
+        self.resolved().unwrap_or(self.last)
+    }
+
+    /// Stretches in which it was open: from the declaration or a reopening to the next resolution.
+    pub fn open_spans(&self) -> Vec<(Mark, Mark)> {
+        let mut spans = Vec::new();
+        let mut open = Some(self.declared);
+        let mut marks: Vec<(Mark, bool)> = self
+            .statuses
+            .iter()
+            .filter(|(_, s, _)| *s == Status::Resolved)
+            .map(|(m, ..)| (*m, false))
+            .chain(self.reopened.iter().map(|m| (*m, true)))
+            .collect();
+        marks.sort_by_key(|(m, _)| m.seq);
+        for (mark, opens) in marks {
+            match (opens, open) {
+                (true, None) => open = Some(mark),
+                (false, Some(from)) => {
+                    spans.push((from, mark));
+                    open = None;
+                }
+                _ => {}
+            }
+        }
+        if let Some(from) = open {
+            spans.push((from, self.last));
+        }
+        spans
+    }
+
+    /// Names of the services that the incident named, in order.
+    pub fn affected(&self) -> BTreeSet<&str> {
+        self.services.keys().map(String::as_str).collect()
+    }
+}

@@ -1,0 +1,163 @@
+//! A client's end of the socket: finding the engine, saying hello, asking.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tokio::io::BufReader;
+use tokio::net::UnixStream;
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+
+use super::frame;
+use super::request::{Answer, Ask, FromEngine, Hello, Request, Welcome};
+use super::{MAX_REPLY, PROTOCOL, PROTOCOL_MIN};
+use crate::domain::Access;
+
+/// What `engine.json` says: the engine that last bound its socket here.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EngineFile {
+    pub pid: u32,
+    pub version: String,
+    pub protocol: u32,
+    pub socket: PathBuf,
+}
+
+impl EngineFile {
+    /// Name of the file in the state directory.
+    pub const NAME: &'static str = "engine.json";
+
+    /// Reads it. `Ok(None)` when there is none.
+    pub fn read(state_dir: &Path) -> io::Result<Option<EngineFile>> {
+        match std::fs::read(state_dir.join(Self::NAME)) {
+            Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(io::Error::other),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(e),
+        }
+    }
+}
+
+/// Why no engine could be reached, told apart because the remedy differs.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    #[error("no engine runs for {}: start it with mayday, or mayday engine start", .0.display())]
+    NotRunning(PathBuf),
+    #[error("an engine ran for {} and is gone (its socket {} does not answer)", dir.display(), socket.display())]
+    Stale { dir: PathBuf, socket: PathBuf },
+    #[error("the engine's socket {} may not be used by you: {why}", socket.display())]
+    Forbidden { socket: PathBuf, why: String },
+    #[error("the engine at {} does not answer within {seconds} s: see mayday doctor", socket.display())]
+    Silent { socket: PathBuf, seconds: u64 },
+    #[error("{reason}: {instead}")]
+    Refused { reason: String, instead: String },
+    #[error("cannot read {}: {why}", path.display())]
+    Unreadable { path: PathBuf, why: String },
+    #[error("talking to the engine failed: {0}")]
+    Io(#[from] io::Error),
+}
+
+/// A connection that has been welcomed.
+#[derive(Debug)]
+pub struct Client {
+    read: BufReader<OwnedReadHalf>,
+    write: OwnedWriteHalf,
+    next_id: u64,
+    /// What the engine said of itself.
+    pub epoch: String,
+    pub pid: u32,
+    pub version: String,
+    pub user: String,
+    pub access: Access,
+}
+
+impl Client {
+    /// Connects to the engine of `state_dir`. `client` is `viewer`, `wall` or `command`.
+    pub async fn connect(
+        state_dir: &Path,
+        client: &str,
+        access: Access,
+        timeout: Duration,
+    ) -> Result<Client, ConnectError> {
+        let path = state_dir.join(EngineFile::NAME);
+        let file = EngineFile::read(state_dir)
+            .map_err(|e| ConnectError::Unreadable { path, why: e.to_string() })?
+            .ok_or_else(|| ConnectError::NotRunning(state_dir.to_owned()))?;
+        let socket = file.socket.clone();
+        let silent = || ConnectError::Silent { socket: socket.clone(), seconds: timeout.as_secs() };
+        match tokio::time::timeout(timeout, Self::greet(state_dir, &file, client, access)).await {
+            Ok(result) => result,
+            Err(_) => Err(silent()),
+        }
+    }
+
+    async fn greet(dir: &Path, file: &EngineFile, client: &str, access: Access) -> Result<Client, ConnectError> {
+        let socket = &file.socket;
+        let stream = UnixStream::connect(socket).await.map_err(|e| match e.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
+                ConnectError::Stale { dir: dir.to_owned(), socket: socket.clone() }
+            }
+            io::ErrorKind::PermissionDenied => {
+                ConnectError::Forbidden { socket: socket.clone(), why: "its folder or file is closed to you".into() }
+            }
+            _ => ConnectError::Io(e),
+        })?;
+        let (read, mut write) = stream.into_split();
+        let mut read = BufReader::new(read);
+        let hello = Hello {
+            protocol: (PROTOCOL_MIN, PROTOCOL),
+            version: env!("CARGO_PKG_VERSION").into(),
+            access,
+            client: client.into(),
+            sudo_user: std::env::var("SUDO_USER").ok(),
+            ssh_connection: std::env::var("SSH_CONNECTION").ok(),
+        };
+        frame::write(&mut write, &hello).await?;
+        match frame::read::<Welcome, _>(&mut read, MAX_REPLY).await? {
+            Some(Welcome::Welcome { version, pid, epoch, access, user, .. }) => {
+                Ok(Client { read, write, next_id: 1, epoch, pid, version, user, access })
+            }
+            Some(Welcome::No { reason, instead }) => Err(ConnectError::Refused { reason, instead }),
+            None => Err(ConnectError::Stale { dir: dir.to_owned(), socket: socket.clone() }),
+        }
+    }
+
+    /// Sends a request and gives its id; the answer comes with [`Client::next`].
+    pub async fn send(&mut self, via: &str, ask: Ask) -> io::Result<u64> {
+        let id = self.next_id;
+        self.next_id += 1;
+        let key = match &ask {
+            Ask::Do(_) | Ask::Start { .. } => uuid::Uuid::now_v7().to_string(),
+            _ => String::new(),
+        };
+        frame::write(&mut self.write, &Request { id, key, via: via.into(), ask }).await?;
+        Ok(id)
+    }
+
+    /// The engine's next line. `None` when it has hung up.
+    pub async fn next(&mut self) -> io::Result<Option<FromEngine>> {
+        frame::read(&mut self.read, MAX_REPLY).await
+    }
+
+    /// Asks and waits for the answer, passing over changes.
+    pub async fn ask(&mut self, via: &str, ask: Ask, timeout: Duration) -> io::Result<Answer> {
+        let id = self.send(via, ask).await?;
+        let wait = async {
+            loop {
+                match self.next().await? {
+                    Some(FromEngine::Reply(reply)) if reply.id == id => return Ok(reply.answer),
+                    Some(_) => {}
+                    None => return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the engine hung up")),
+                }
+            }
+        };
+        match tokio::time::timeout(timeout, wait).await {
+            Ok(answer) => answer,
+            Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, "the engine did not answer in time")),
+        }
+    }
+
+    /// The two directions, for a viewer that reads and writes at once.
+    pub fn into_split(self) -> (BufReader<OwnedReadHalf>, OwnedWriteHalf) {
+        (self.read, self.write)
+    }
+}

@@ -1,0 +1,215 @@
+//! Requests and replies.
+
+use serde::{Deserialize, Serialize};
+
+use super::view::Change;
+use crate::domain::command::{Command, Refusal};
+use crate::domain::message::Template;
+use crate::domain::run::{Plan, Work};
+use crate::domain::timeline::Row;
+use crate::domain::{Access, Time};
+
+/// The first line of a client.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Hello {
+    /// Protocols the client speaks, oldest and newest.
+    pub protocol: (u32, u32),
+    /// Its version, for messages.
+    pub version: String,
+    pub access: Access,
+    /// `viewer`, `wall`, `command`.
+    pub client: String,
+    /// `SUDO_USER` and `SSH_CONNECTION` of the client: claims.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sudo_user: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ssh_connection: Option<String>,
+}
+
+/// The engine's first line.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Welcome {
+    Welcome {
+        protocol: u32,
+        version: String,
+        pid: u32,
+        /// New with every start of the engine: revisions of another epoch mean nothing.
+        epoch: String,
+        access: Access,
+        /// The user that the kernel says the client is.
+        user: String,
+    },
+    /// The connection ends after this.
+    No { reason: String, instead: String },
+}
+
+/// One request. `key` makes a repeat of the same command harmless.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Request {
+    pub id: u64,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub key: String,
+    /// How the person asked: `key r`, `palette`, `command`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub via: String,
+    pub ask: Ask,
+}
+
+/// What can be asked.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Ask {
+    /// Change something; answered when it is on disk.
+    Do(Command),
+    /// Start a plan that was made by [`Ask::Plan`] on this engine.
+    Start {
+        plan: String,
+        confirm: String,
+        #[serde(default)]
+        reason: String,
+        #[serde(default)]
+        unlogged: bool,
+    },
+    /// Make a plan: nothing happens.
+    Plan(Work),
+    /// From now on send changes.
+    Follow,
+    /// The whole picture once.
+    Picture,
+    /// Rows of the timeline.
+    Timeline(TimelineQuery),
+    /// A piece of a run's output.
+    Output { run: String, offset: u64, limit: u64 },
+    /// All copies of a backup set.
+    Copies { backup: String },
+    /// Look again now: a service's checks, or a backup set.
+    Refresh {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        service: Option<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        backup: Option<String>,
+    },
+    /// A message made from a template, to be edited before it is sent.
+    Draft {
+        template: Template,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        incident: Option<String>,
+    },
+    /// Facts of the engine itself.
+    Status,
+    /// Read the configuration again.
+    Reload,
+    /// End the engine; runs go on.
+    Stop,
+}
+
+/// Which rows of the timeline.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct TimelineQuery {
+    /// Only this incident's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub incident: Option<String>,
+    /// Rows after this position (oldest first), or
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub after: Option<u64>,
+    /// rows before this position (the newest ones before it); neither gives the newest.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub before: Option<u64>,
+    /// At the most this many; the engine caps it at 1,000.
+    pub limit: usize,
+}
+
+/// The answer to the request with the same id.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Reply {
+    pub id: u64,
+    pub answer: Answer,
+}
+
+/// What a request came to.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Answer {
+    /// Done and on disk, at this journal position; `incident` or `run` names what it made.
+    Done {
+        seq: u64,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        incident: Option<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        run: Option<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        message: Option<String>,
+        /// False while nothing can be recorded: it took effect, but only in memory.
+        recorded: bool,
+    },
+    /// Not done.
+    Refused(Refusal),
+    /// Not done because the engine could not: what was attempted, why it failed, what to do.
+    Failed {
+        reason: String,
+    },
+    Plan {
+        plan: Box<Plan>,
+        digest: String,
+    },
+    Picture(Box<Change>),
+    Timeline {
+        rows: Vec<Row>,
+        /** Position of the newest entry. */
+        head: u64,
+    },
+    Output(OutputChunk),
+    Copies {
+        copies: Vec<crate::domain::backup::Copy>,
+    },
+    Draft {
+        subject: String,
+        body: String,
+        channels: Vec<String>,
+    },
+    Status(Box<EngineStatus>),
+    Ok,
+}
+
+/// A piece of a run's captured output, cleaned and masked.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct OutputChunk {
+    pub text: String,
+    /// Byte position of `text` in the file, and of its end.
+    pub offset: u64,
+    pub next: u64,
+    /// Bytes in the file now.
+    pub total: u64,
+    /// Bytes that were cut from the middle because of the limit.
+    #[serde(default)]
+    pub cut: u64,
+    /// The run is over: nothing more will come.
+    pub over: bool,
+}
+
+/// What `mayday engine status` prints.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct EngineStatus {
+    pub pid: u32,
+    pub version: String,
+    pub started_at: Time,
+    pub state_dir: String,
+    pub config: String,
+    pub viewers: usize,
+    pub checks: usize,
+    pub seq: u64,
+    /// Full hash of the journal's last entry.
+    pub head: String,
+    pub recording: super::view::Recording,
+}
+
+/// One line from the engine after the welcome.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FromEngine {
+    Reply(Reply),
+    Change(Box<Change>),
+}

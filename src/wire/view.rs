@@ -1,0 +1,262 @@
+//! The picture: what a viewer shows, in parts that are sent when they change.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::Time;
+use crate::domain::backup::{BackupState, Copy};
+use crate::domain::catalog::{ActionFacts, ChannelFacts, Cost, SeverityFacts};
+use crate::domain::health::{Health, ProbeResult};
+use crate::domain::incident::Incident;
+use crate::domain::message::Message;
+use crate::domain::run::{Risk, RunState, Side, Verdict, Work};
+
+/// What changed since the picture that the viewer has. The first one after following holds everything.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Change {
+    pub epoch: String,
+    /// Grows with every change of any part.
+    pub rev: u64,
+    /// The engine's clock. Sent at least every second, so that a silent link shows.
+    pub at: Time,
+    /// The receiver forgets what it had: this is the whole picture.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub whole: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub head: Option<Head>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub services: Vec<ServiceView>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub services_gone: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub backups: Vec<BackupView>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub backups_gone: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub incidents: Vec<IncidentView>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub incidents_gone: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub runs: Vec<RunView>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub runs_gone: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub messages: Vec<Message>,
+    /// Position of the newest journal entry: rows after the last known one can be asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seq: Option<u64>,
+}
+
+/// Facts of the system and the engine that change rarely.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Head {
+    pub system: String,
+    pub environment: String,
+    pub version: String,
+    pub pid: u32,
+    pub host: String,
+    pub recording: Recording,
+    /// Why the newest configuration is not in force; empty when it is.
+    pub config_faults: Vec<String>,
+    pub config_source: String,
+    pub actions: BTreeMap<String, ActionFacts>,
+    pub channels: Vec<ChannelFacts>,
+    pub severities: BTreeMap<crate::domain::catalog::Severity, SeverityFacts>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cost: Option<Cost>,
+    /// The severity suggested for a new incident.
+    pub suggested: crate::domain::catalog::Severity,
+    /// Set in the sandbox: the names of faults that can be made, as actions.
+    pub sandbox: bool,
+    /// Warnings about the engine's own means, told plainly.
+    pub warnings: Vec<String>,
+}
+
+/// Whether what happens is being written down.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Recording {
+    #[default]
+    On,
+    /// The disk is full; entries go into the reserve, of which this many bytes are left.
+    Reserve { left: u64 },
+    /// Nothing is written: since when, why, and how many entries are kept in memory.
+    Off { since: Time, why: String, kept: u64 },
+}
+
+/// A service, as shown.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ServiceView {
+    pub name: String,
+    pub tier: u8,
+    pub state: Health,
+    pub since: Time,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub down_since: Option<Time>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub because: Option<String>,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub detail: String,
+    /// `n` of `m` results that would confirm a change.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub confirming: Option<(u32, u32)>,
+    /// No conclusive result for too long.
+    pub stale: bool,
+    /// When the newest conclusive result came in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub observed_at: Option<Time>,
+    /// After this long without news, milliseconds, the viewer itself marks it stale.
+    pub stale_after_ms: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rto_ms: Option<u64>,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub impact: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub depends_on: Vec<String>,
+    /// Verbs of its control: restart, stop, start.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub control: Vec<String>,
+    /// The run that holds it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub held_by: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub paused_until: Option<Time>,
+    /// Latest latency and percentiles over the last hour, microseconds, of its first check with latency.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub latency_us: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub p50_us: Option<u32>,
+    /// `u32::MAX` stands for a failure: worse than any number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub p95_us: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub p99_us: Option<u32>,
+    /// One value per 10 s, oldest first: the worst latency in it, 0 for no sample, `u32::MAX` for a failure.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub spark: Vec<u32>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub checks: Vec<CheckView>,
+}
+
+/// A check of a service, for its detail view.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct CheckView {
+    pub name: String,
+    pub kind: String,
+    /// What it looks at, masked: `GET https://api.example.org/health`.
+    pub target: String,
+    pub state: Health,
+    pub since: Time,
+    pub every_ms: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last: Option<ProbeResult>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub observed_at: Option<Time>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub confirming: Option<(u32, u32)>,
+    /// Slots missed because the one before was still under way.
+    pub lag: u32,
+}
+
+/// A backup set, as shown.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct BackupView {
+    pub name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub service: Option<String>,
+    pub state: BackupState,
+    pub detail: String,
+    /// The newest good copy.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub newest: Option<Copy>,
+    /// A newer one that is not to be trusted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub suspect: Option<Copy>,
+    pub count: usize,
+    pub total_size: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rpo_ms: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub every_ms: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next_due: Option<Time>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scanned_at: Option<Time>,
+    /// Why it cannot be listed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+    pub restorable: bool,
+    /// Where the copies lie, and their pattern.
+    pub place: String,
+}
+
+/// An incident with what is derived from it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct IncidentView {
+    #[serde(flatten)]
+    pub incident: Incident,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub update_due: Option<Time>,
+    /// Milliseconds from the declaration to `Change::at` by the clock that is never stepped, at the time of sending.
+    #[serde(default)]
+    pub elapsed_ms: u64,
+    /// What stands against resolving it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub against_resolving: Vec<String>,
+    /// Path of its timeline.md on the engine's host.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub timeline_file: String,
+}
+
+/// A run, as shown: the plan's outline and how far it is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunView {
+    pub id: String,
+    pub work: Work,
+    pub title: String,
+    pub target: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service: Option<String>,
+    pub risk: Risk,
+    pub state: RunState,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub incident: Option<String>,
+    pub requested_at: Time,
+    pub requested_by: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<Time>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finished_at: Option<Time>,
+    /// Names of all phases, and the index of the one under way.
+    pub phases: Vec<String>,
+    pub phase: usize,
+    /// Share done of the whole, 0 to 1000; absent when it cannot be told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub permille: Option<u16>,
+    /// Milliseconds left, from bytes or from earlier runs; absent when it cannot be told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub eta_ms: Option<u64>,
+    /// What it is doing, in its own words.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub doing: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exit: Option<i32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verdict: Option<Verdict>,
+    #[serde(default)]
+    pub superseded: bool,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub detail: String,
+    #[serde(default)]
+    pub cancel_requested: bool,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sides: Vec<Side>,
+    #[serde(default)]
+    pub unlogged: bool,
+}
