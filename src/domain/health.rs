@@ -149,13 +149,7 @@ pub struct ProbeResult {
 
 impl ProbeResult {
     pub fn new(outcome: Outcome, reason: Option<Reason>, detail: impl Into<String>, took_us: u64) -> Self {
-        ProbeResult {
-            outcome,
-            reason,
-            detail: detail.into(),
-            took_us,
-            facts: Vec::new(),
-        }
+        ProbeResult { outcome, reason, detail: detail.into(), took_us, facts: Vec::new() }
     }
 }
 

@@ -90,11 +90,7 @@ impl Ring {
         let at_ms = at.ms();
         let latency_us = u32::try_from(result.took_us).unwrap_or(u32::MAX);
         self.forget(at_ms);
-        self.samples.push_back(Sample {
-            at_ms,
-            latency_us,
-            class,
-        });
+        self.samples.push_back(Sample { at_ms, latency_us, class });
         if class != Class::Ok {
             let text = match self.details.back() {
                 Some((_, last)) if **last == *result.detail => Arc::clone(last),
@@ -139,24 +135,13 @@ impl Ring {
 
     /// What was said at `at_ms`, for a warn or a fail.
     pub fn detail(&self, at_ms: i64) -> Option<&str> {
-        self.details
-            .iter()
-            .find(|(at, _)| *at == at_ms)
-            .map(|(_, text)| &**text)
+        self.details.iter().find(|(at, _)| *at == at_ms).map(|(_, text)| &**text)
     }
 
     /// Percentiles of the samples at or after `t`.
     pub fn percentiles(&self, t: Time) -> Percentiles {
-        let mut values: Vec<u64> = self
-            .since(t)
-            .map(|s| {
-                if s.class == Class::Fail {
-                    u64::MAX
-                } else {
-                    u64::from(s.latency_us)
-                }
-            })
-            .collect();
+        let mut values: Vec<u64> =
+            self.since(t).map(|s| if s.class == Class::Fail { u64::MAX } else { u64::from(s.latency_us) }).collect();
         values.sort_unstable();
         let n = values.len();
         let rank = |per_cent: usize, least: usize| {
@@ -165,16 +150,9 @@ impl Ring {
             }
             // Nearest rank: the smallest value that at least so many per cent do not exceed.
             let index = (n * per_cent).div_ceil(100).saturating_sub(1);
-            values
-                .get(index)
-                .map(|v| u32::try_from(*v).map_or(Latency::Endless, Latency::Us))
+            values.get(index).map(|v| u32::try_from(*v).map_or(Latency::Endless, Latency::Us))
         };
-        Percentiles {
-            n: u32::try_from(n).unwrap_or(u32::MAX),
-            p50: rank(50, 1),
-            p95: rank(95, 20),
-            p99: rank(99, 100),
-        }
+        Percentiles { n: u32::try_from(n).unwrap_or(u32::MAX), p50: rank(50, 1), p95: rank(95, 20), p99: rank(99, 100) }
     }
 
     /// The last `n` buckets of ten seconds up to `now`, oldest first: the longest latency of each in microseconds,
@@ -190,11 +168,7 @@ impl Ring {
                 break;
             }
             if let Some(slot) = out.get_mut(n - 1 - back) {
-                let value = if s.class == Class::Fail {
-                    FAILED
-                } else {
-                    s.latency_us.min(FAILED - 1)
-                };
+                let value = if s.class == Class::Fail { FAILED } else { s.latency_us.min(FAILED - 1) };
                 *slot = Some(slot.map_or(value, |v: u32| v.max(value)));
             }
         }
@@ -227,11 +201,7 @@ impl Samples {
     }
 
     pub fn ring(&self, service: &str, check: &str) -> Option<&Ring> {
-        self.rings
-            .get(service)?
-            .iter()
-            .find(|(name, _)| **name == *check)
-            .map(|(_, ring)| ring)
+        self.rings.get(service)?.iter().find(|(name, _)| **name == *check).map(|(_, ring)| ring)
     }
 
     /// Forgets the checks that `keep` refuses, after a reload.
@@ -287,11 +257,7 @@ impl Sealed {
             at: o.at,
             us: u32::try_from(o.result.took_us).unwrap_or(u32::MAX),
             class,
-            detail: if class == Class::Ok {
-                String::new()
-            } else {
-                o.result.detail.clone()
-            },
+            detail: if class == Class::Ok { String::new() } else { o.result.detail.clone() },
         })
     }
 
@@ -407,7 +373,9 @@ mod tests {
     fn a_sparkline_moves_once_in_ten_seconds() {
         let mut ring = Ring::default();
         let start = 1_700_000_000_000i64;
-        for (s, outcome, us) in [(0, Outcome::Ok, 5), (3, Outcome::Ok, 9), (11, Outcome::Fail, 1), (31, Outcome::Warn, 7)] {
+        for (s, outcome, us) in
+            [(0, Outcome::Ok, 5), (3, Outcome::Ok, 9), (11, Outcome::Fail, 1), (31, Outcome::Warn, 7)]
+        {
             ring.push(Time::from_ms(start + s * 1000), &result(outcome, us));
         }
         let spark = |s: i64, n| ring.spark(Time::from_ms(start + s * 1000), n);
@@ -427,7 +395,8 @@ mod tests {
         samples.take(&observation("api", "http", 3000, Outcome::Warn, 2));
         samples.take(&observation("api", "tcp", 500, Outcome::Error, 2));
         let all = samples.seal(&BTreeSet::new(), at(0));
-        let told: Vec<_> = all.iter().map(|s| (s.service.as_str(), s.check.as_str(), s.us, s.detail.as_str())).collect();
+        let told: Vec<_> =
+            all.iter().map(|s| (s.service.as_str(), s.check.as_str(), s.us, s.detail.as_str())).collect();
         assert_eq!(
             told,
             [("api", "http", 1, ""), ("api", "http", 2, "refused"), ("db", "postgres", 9, "refused")],

@@ -138,10 +138,7 @@ impl Board {
 
     /// What a saved check knew before a restart; call after [`Board::seed`]. The service's state stays the journal's.
     pub fn seed_check(&mut self, service: &str, check: &str, status: CheckStatus) {
-        if let Some(slot) = self
-            .node_mut(service)
-            .and_then(|n| n.checks.iter_mut().find(|(name, _)| name == check))
-        {
+        if let Some(slot) = self.node_mut(service).and_then(|n| n.checks.iter_mut().find(|(name, _)| name == check)) {
             slot.1 = CheckStatus { stale: true, ..status };
         }
     }
@@ -214,18 +211,9 @@ impl Board {
         }
         node.paused = paused;
         let state = if paused { Health::Paused } else { Health::Unknown };
-        node.status = ServiceStatus {
-            state,
-            since: at,
-            ..ServiceStatus::default()
-        };
+        node.status = ServiceStatus { state, since: at, ..ServiceStatus::default() };
         for (_, check) in &mut node.checks {
-            *check = CheckStatus {
-                state,
-                since: at,
-                happened_at: at,
-                ..CheckStatus::default()
-            };
+            *check = CheckStatus { state, since: at, happened_at: at, ..CheckStatus::default() };
         }
         self.blame_below(i, &mut events);
         events
@@ -238,10 +226,7 @@ impl Board {
 
     /// Its checks, in configured order.
     pub fn checks(&self, service: &str) -> &[(String, CheckStatus)] {
-        self.index
-            .get(service)
-            .and_then(|i| self.nodes.get(*i))
-            .map_or(&[], |n| &n.checks)
+        self.index.get(service).and_then(|i| self.nodes.get(*i)).map_or(&[], |n| &n.checks)
     }
 
     /// All services by name.
@@ -322,11 +307,7 @@ impl Board {
             return;
         }
         let since = since.unwrap_or(happened_at);
-        let happened_at = if to == Health::Down {
-            first_fail.unwrap_or(happened_at)
-        } else {
-            happened_at
-        };
+        let happened_at = if to == Health::Down { first_fail.unwrap_or(happened_at) } else { happened_at };
         node.status.worst = name;
         node.status.detail.clone_from(&detail);
         node.status.state = to;
@@ -360,10 +341,7 @@ impl Node {
         let rank = |c: &CheckStatus| {
             (counted(c.state), c.first_fail_at.is_none(), c.toward.is_none(), c.first_fail_at.unwrap_or(c.since))
         };
-        self.checks
-            .iter()
-            .min_by_key(|(_, c)| rank(c))
-            .map(|(name, c)| (name.as_str(), c))
+        self.checks.iter().min_by_key(|(_, c)| rank(c)).map(|(name, c)| (name.as_str(), c))
     }
 
     fn mark(&mut self) {

@@ -150,12 +150,7 @@ impl Machine {
         self.status.observed_at = Some(at);
         self.status.stale = false;
         let change = self.next(result.outcome).map(|(to, happened_at)| {
-            let change = Change {
-                from: self.status.state,
-                to,
-                happened_at,
-                detail: result.detail.clone(),
-            };
+            let change = Change { from: self.status.state, to, happened_at, detail: result.detail.clone() };
             self.enter(to, at, happened_at);
             change
         });
@@ -170,30 +165,18 @@ impl Machine {
             return None;
         }
         let happened_at = self.seen_at.plus(Duration::from_millis(self.rules.stale_after_ms));
-        let why = self
-            .status
-            .last
-            .as_ref()
-            .filter(|l| !l.outcome.is_conclusive() && !l.detail.is_empty());
+        let why = self.status.last.as_ref().filter(|l| !l.outcome.is_conclusive() && !l.detail.is_empty());
         let mut detail = format!("no result for {}", duration(Duration::from_millis(silent)));
         if let Some(last) = why {
             detail.push_str(": ");
             detail.push_str(&last.detail);
         }
-        let change = Change {
-            from: self.status.state,
-            to: Health::Unknown,
-            happened_at,
-            detail,
-        };
+        let change = Change { from: self.status.state, to: Health::Unknown, happened_at, detail };
         let at = self.seen_at.plus(Duration::from_millis(silent));
         // What was under way is too old to confirm anything. Only an outage that was confirmed goes on from where it
         // began, so that its clock does not start over when the next result is a fail again.
         let fails = (self.status.state == Health::Down).then_some(self.counters.fails);
-        self.counters = Counters {
-            fails: fails.unwrap_or_default(),
-            ..Counters::default()
-        };
+        self.counters = Counters { fails: fails.unwrap_or_default(), ..Counters::default() };
         self.enter(Health::Unknown, at, happened_at);
         self.status.stale = true;
         self.mark();
@@ -205,12 +188,7 @@ impl Machine {
         if self.status.state == Health::Paused {
             return None;
         }
-        let change = Change {
-            from: self.status.state,
-            to: Health::Paused,
-            happened_at: at,
-            detail: "paused".into(),
-        };
+        let change = Change { from: self.status.state, to: Health::Paused, happened_at: at, detail: "paused".into() };
         self.enter(Health::Paused, at, at);
         self.forget();
         Some(change)
@@ -221,12 +199,7 @@ impl Machine {
         if self.status.state != Health::Paused {
             return None;
         }
-        let change = Change {
-            from: Health::Paused,
-            to: Health::Unknown,
-            happened_at: at,
-            detail: "resumed".into(),
-        };
+        let change = Change { from: Health::Paused, to: Health::Unknown, happened_at: at, detail: "resumed".into() };
         self.enter(Health::Unknown, at, at);
         self.forget();
         Some(change)

@@ -46,8 +46,6 @@ pub(super) fn slots_between(due: Instant, now: Instant, every: Duration) -> u32 
 
 /// Probes at once: half of the file descriptors this process may have, and never more than can be of use.
 pub(super) fn in_flight_limit() -> usize {
-    let soft = rustix::process::getrlimit(rustix::process::Resource::Nofile)
-        .current
-        .unwrap_or(4096);
+    let soft = rustix::process::getrlimit(rustix::process::Resource::Nofile).current.unwrap_or(4096);
     usize::try_from(soft / 2).unwrap_or(4096).clamp(32, 4096)
 }

@@ -66,11 +66,7 @@ impl Wheel {
         let mut count = 0;
         for planned in checks {
             count += 1;
-            let service = Arc::clone(
-                names
-                    .entry(planned.service)
-                    .or_insert_with_key(|k| Arc::from(k.as_str())),
-            );
+            let service = Arc::clone(names.entry(planned.service).or_insert_with_key(|k| Arc::from(k.as_str())));
             let check: Arc<str> = Arc::from(planned.check.name.as_str());
             let rules = rules_of(&planned.check.timing);
             let index = match known.remove(&(Arc::clone(&service), Arc::clone(&check))) {
@@ -143,9 +139,7 @@ impl Wheel {
             slot.again |= requested;
             return;
         }
-        let recent = slot
-            .started
-            .is_some_and(|t| now.duration_since(t) < slot.config.timing.retry_interval);
+        let recent = slot.started.is_some_and(|t| now.duration_since(t) < slot.config.timing.retry_interval);
         if (requested || !recent) && slot.due > now {
             self.set_due(i, now, false);
         }

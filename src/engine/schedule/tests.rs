@@ -486,7 +486,8 @@ async fn whatever_is_asked_a_check_runs_once_at_a_time_and_goes_on() {
             1 | 2 => bench.schedule.resume(&service),
             3 => bench.schedule.probe_now(&service),
             4 => bench.schedule.set_incident((0..next() % 4).map(|i| format!("s{i}")).collect()),
-            5 => fake.say([Outcome::Ok, Outcome::Fail, Outcome::Warn, Outcome::Error][usize::try_from(next() % 4).unwrap()]),
+            5 => fake
+                .say([Outcome::Ok, Outcome::Fail, Outcome::Warn, Outcome::Error][usize::try_from(next() % 4).unwrap()]),
             6 => fake.take(Duration::from_millis(next() % 5000)),
             7 => bench.schedule.replace(plan(&fakes)),
             _ => bench.clock.suspend(next() % 60_000),

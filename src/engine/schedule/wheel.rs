@@ -104,10 +104,7 @@ impl Wheel {
             if sleep.deadline() != wake_at {
                 sleep.as_mut().reset(wake_at);
             }
-            *lock(&shared.stats) = Stats {
-                running: self.running.len(),
-                ..self.stats
-            };
+            *lock(&shared.stats) = Stats { running: self.running.len(), ..self.stats };
             tokio::select! {
                 biased;
                 () = shared.wake.notified() => {
@@ -187,12 +184,7 @@ impl Wheel {
             let result = AssertUnwindSafe(probe.probe(timeout)).catch_unwind().await;
             let result = result.unwrap_or_else(|_| {
                 let took = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
-                ProbeResult::new(
-                    Outcome::Error,
-                    None,
-                    "the probe itself failed: this is a fault of mayday",
-                    took,
-                )
+                ProbeResult::new(Outcome::Error, None, "the probe itself failed: this is a fault of mayday", took)
             });
             Finished { slot: i, result }
         });
@@ -213,11 +205,7 @@ impl Wheel {
         }
         let timing = &slot.config.timing;
         let every = timing.every.max(Duration::from_millis(1));
-        let missed = if slot.on_grid {
-            slots_between(slot.due, now, every)
-        } else {
-            0
-        };
+        let missed = if slot.on_grid { slots_between(slot.due, now, every) } else { 0 };
         self.stats.missed += u64::from(missed);
         slot.machine.set_lag(missed);
         let (at, boot_ms) = (Time::from_ms(self.clock.wall_ms()), self.clock.boot_ms());

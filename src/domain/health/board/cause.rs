@@ -30,10 +30,7 @@ impl Board {
         let because = self.cause(i, false);
         if because != self.nodes[i].status.because {
             self.nodes[i].status.because.clone_from(&because);
-            events.push(Event::HealthBecause(HealthBecause {
-                service: self.nodes[i].name.clone(),
-                because,
-            }));
+            events.push(Event::HealthBecause(HealthBecause { service: self.nodes[i].name.clone(), because }));
         }
     }
 
@@ -43,9 +40,7 @@ impl Board {
         let present = self.nodes[i].status.because.as_deref();
         let confirmed = self.root_of(i, &|n: &Node| n.status.state == Health::Down);
         let root = confirmed.or_else(|| {
-            self.root_of(i, &|n: &Node| {
-                n.counts_as_cause() && (fresh || present == Some(n.name.as_str()))
-            })
+            self.root_of(i, &|n: &Node| n.counts_as_cause() && (fresh || present == Some(n.name.as_str())))
         })?;
         self.nodes.get(root).map(|n| n.name.clone())
     }

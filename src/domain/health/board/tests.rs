@@ -153,7 +153,10 @@ fn what_is_down_names_the_root() {
     assert_eq!(told(&b.update("web", "http", status(Health::Down, 10))), ["web down"]);
     // A nearer dependency that goes down later takes the blame over, and so does each nearer to the root.
     assert_eq!(told(&b.update("api", "http", status(Health::Down, 11))), ["api down", "web because api"]);
-    assert_eq!(told(&b.update("db", "http", status(Health::Down, 12))), ["db down", "api because db", "web because db"]);
+    assert_eq!(
+        told(&b.update("db", "http", status(Health::Down, 12))),
+        ["db down", "api because db", "web because db"]
+    );
     let counts = b.counts();
     assert_eq!((counts.down, counts.roots, counts.affected), (3, 1, 2));
     assert_eq!(
@@ -334,9 +337,8 @@ fn a_machine_and_a_board_work_together() {
     let mut b = board("api");
     let mut machine = Machine::seeded(Rules::default(), Seed::default(), t(0), 0);
     let mut events = Vec::new();
-    for (i, outcome) in [Outcome::Ok, Outcome::Fail, Outcome::Fail, Outcome::Fail, Outcome::Ok, Outcome::Ok]
-        .into_iter()
-        .enumerate()
+    for (i, outcome) in
+        [Outcome::Ok, Outcome::Fail, Outcome::Fail, Outcome::Fail, Outcome::Ok, Outcome::Ok].into_iter().enumerate()
     {
         let s = i64::try_from(i).unwrap();
         let result = Arc::new(ProbeResult::new(outcome, None, "503 Service Unavailable", 1));

@@ -66,8 +66,6 @@ impl Counters {
     /// The oldest fail that K counts.
     pub(super) fn first_fail_of_window(&self) -> Time {
         let oldest = (0..WINDOW as usize).rev().find(|i| self.window >> i & 1 == 1);
-        oldest
-            .and_then(|i| self.moments.get(i).copied())
-            .unwrap_or(self.fails.since)
+        oldest.and_then(|i| self.moments.get(i).copied()).unwrap_or(self.fails.since)
     }
 }

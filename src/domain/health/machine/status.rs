@@ -77,20 +77,14 @@ impl Seed {
     /// From the state alone, as a journal has it.
     pub fn new(state: Health, since: Time, down_since: Option<Time>) -> Self {
         let first_fail_at = (state == Health::Down).then(|| down_since.unwrap_or(since));
-        let fails = first_fail_at
-            .map(|since| Streak { count: 1, since })
-            .unwrap_or_default();
+        let fails = first_fail_at.map(|since| Streak { count: 1, since }).unwrap_or_default();
         Seed {
             state,
             since,
             happened_at: first_fail_at.unwrap_or(since),
             first_fail_at,
             observed_at: None,
-            counters: Counters {
-                fails,
-                bad: fails,
-                ..Counters::default()
-            },
+            counters: Counters { fails, bad: fails, ..Counters::default() },
         }
     }
 }

@@ -271,7 +271,8 @@ fn a_restart_goes_on_and_marks_what_it_took_over() {
 
 #[test]
 fn what_is_saved_is_resumed_in_the_middle_of_a_streak() {
-    for (before, after) in [("o f f", "f"), ("o f o f", "f"), ("f f f o", "o"), ("o w w", "w"), ("f f f f w", "w o o")] {
+    for (before, after) in [("o f f", "f"), ("o f o f", "f"), ("f f f o", "o"), ("o w w", "w"), ("f f f f w", "w o o")]
+    {
         let mut whole = Play::new(Rules::default());
         whole.all(before);
         let mut resumed = Play::new(Rules::default());
@@ -305,9 +306,16 @@ fn results() -> impl Strategy<Value = String> {
 }
 
 fn rules() -> impl Strategy<Value = Rules> {
-    (1u32..5, 1u32..4, 1u32..5, 0u32..11, 0u32..11).prop_map(|(down_after, up_after, degraded_after, down, degraded)| {
-        Rules { down_after, up_after, degraded_after, down_ratio: down, degraded_ratio: degraded, stale_after_ms: 1 << 40 }
-    })
+    (1u32..5, 1u32..4, 1u32..5, 0u32..11, 0u32..11).prop_map(
+        |(down_after, up_after, degraded_after, down, degraded)| Rules {
+            down_after,
+            up_after,
+            degraded_after,
+            down_ratio: down,
+            degraded_ratio: degraded,
+            stale_after_ms: 1 << 40,
+        },
+    )
 }
 
 proptest! {
