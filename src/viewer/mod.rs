@@ -8,6 +8,7 @@
 //!
 //! Draw functions take `&App` and an area and change nothing.
 
+pub mod bigtext;
 pub mod canvas;
 pub mod encode;
 pub mod glyphs;
