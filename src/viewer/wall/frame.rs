@@ -125,7 +125,7 @@ fn is_odd_hour(at: Time) -> bool {
 
 /// The first of `candidates` that fits, and how large; the longest that fits at a good size wins over a larger short one
 /// because it says more.
-fn biggest<'a>(candidates: &'a [String], columns: u16, rows: u16) -> Option<(&'a str, Scale)> {
+fn biggest(candidates: &[String], columns: u16, rows: u16) -> Option<(&str, Scale)> {
     candidates.iter().find_map(|text| Some((text.as_str(), bigtext::largest(text, columns, rows)?)))
 }
 
@@ -313,17 +313,19 @@ impl Drawing<'_> {
             }
             None => {
                 let sign = self.verdict_sign(role);
-                let says_all = why.is_some() || zones.rest.height > 0;
+                let alone = zones.rest.height == 0;
+                let fits = |t: &&String| width(t) + 2 <= usize::from(room);
                 let text = match &why {
-                    Some(why) if width(why) + 2 <= usize::from(room) => why.clone(),
-                    _ => candidates.last().cloned().unwrap_or_default(),
+                    Some(why) if alone && fits(&why) => why.clone(),
+                    _ => candidates.iter().find(fits).or(candidates.last()).cloned().unwrap_or_default(),
                 };
-                let text = if zones.rest.height > 0 { candidates.first().cloned().unwrap_or(text) } else { text };
                 x = c.cut(x, row.y, room, &format!("{sign} {text}"), role);
-                if !says_all {
+                if alone && why.is_none() {
                     for (role, text) in parts.iter().skip(1) {
                         let left = row.right().saturating_sub(x + 2);
-                        x = c.cut(x + 2, row.y, left, text, *role);
+                        if usize::from(left) >= width(text) {
+                            x = c.put(x + 2, row.y, left, text, *role);
+                        }
                     }
                 }
             }

@@ -26,8 +26,9 @@ pub fn draw(d: &Drawing<'_>, view: &IncidentView, body: Rect, c: &mut Canvas<'_>
     if body.height == 0 || body.width < 4 {
         return;
     }
-    let big = body.height >= 34;
+    let big = body.height >= 25 && body.width >= 100;
     let high = if big { bigtext::ROWS } else { 1 };
+    let title_high = if big && body.height >= 34 { bigtext::ROWS } else { 1 };
     let lines = [due(d, view), lead(view)];
     let mut left = body;
     let mut take = |n: u16| {
@@ -36,17 +37,17 @@ pub fn draw(d: &Drawing<'_>, view: &IncidentView, body: Rect, c: &mut Canvas<'_>
         left = Rect { y: left.y + n, height: left.height - n, ..left };
         taken
     };
-    title(d, view, take(high), c);
+    title(d, view, take(title_high), c);
     if body.height >= 12 {
         take(1);
     }
     // The clock takes what the lines below it leave.
     let gap = u16::from(body.height >= 16);
-    let bar_high = if big { 2 } else { 1 };
+    let bar_high = if big && body.height >= 34 { 2 } else { 1 };
     let rto_high = high + bar_high;
     let below = rto_high + gap + u16::try_from(lines.len()).unwrap_or(0) * high + gap;
-    let roots = u16::try_from(d.facts.roots).unwrap_or(u16::MAX).min(if body.height >= 16 { 3 } else { 0 });
-    let room = body.height.saturating_sub(high + u16::from(body.height >= 12) + below + roots + gap);
+    let roots = u16::try_from(d.facts.roots).unwrap_or(u16::MAX).min(match body.height { 34.. => 3, 16..=24 => 2, _ => 0 });
+    let room = body.height.saturating_sub(title_high + u16::from(body.height >= 12) + below + roots + gap);
     clock(d, view, take(room), c);
     take(gap);
     rto(d, view, take(rto_high.min(if body.height < 6 { 1 } else { rto_high })), high, c);
