@@ -152,8 +152,15 @@ fn wall_with(look: Look, blocks: bool) -> Wall {
     wall
 }
 
+fn look(g: glyphs::Glyphs) -> Look {
+    let mut look = Look::default();
+    look.theme = roles();
+    look.g = g;
+    look
+}
+
 fn wall() -> Wall {
-    wall_with(Look { theme: roles(), ..Look::default() }, true)
+    wall_with(look(glyphs::UNICODE), true)
 }
 
 /// Tells the wall something at `ms` of its own clock.
@@ -331,7 +338,7 @@ fn what_is_not_recorded_is_told_on_top() {
 
 #[test]
 fn ascii_is_ascii_at_every_size() {
-    let look = Look { theme: roles(), g: glyphs::ASCII, ..Look::default() };
+    let look = look(glyphs::ASCII);
     for change in [healthy(), Change { incidents: vec![incident(Severity::P0, false)], ..burning() }] {
         for (w, h) in SIZES {
             let mut wall = wall_with(look.clone(), false);
@@ -360,6 +367,12 @@ fn degraded(n: usize) -> Change {
     let mut change = healthy();
     change.services.extend((0..n).map(|i| service(&format!("slow-{i}"), Health::Degraded, 2)));
     change.backups.push(backup("wal", 30, BackupState::Stale));
+    fresh(change)
+}
+
+/// Results that do not grow old while a test moves the clock.
+fn fresh(mut change: Change) -> Change {
+    change.services.iter_mut().for_each(|s| s.stale_after_ms = 0);
     change
 }
 
@@ -384,7 +397,7 @@ fn pages_turn_by_themselves_and_a_key_stops_them() {
 
 #[test]
 fn a_root_pins_and_an_urgent_incident_has_every_second_turn() {
-    let mut wall = with(burning());
+    let mut wall = with(fresh(burning()));
     tell(&mut wall, 0, Input::Resize(80, 24));
     let first = turns(&mut wall, 0, 60_000);
     assert_eq!(first, [(0, Page::Problems(0))], "pinned");
@@ -462,7 +475,7 @@ fn bytes(mut wall: Wall, w: u16, h: u16, seconds: u64) -> usize {
 
 #[test]
 fn at_rest_it_costs_few_bytes() {
-    let look = || {
+    let shown = || {
         let (look, _, faults) = mayday::viewer::wall::look(&Default::default(), |name| {
             [("LANG", "C.UTF-8"), ("COLORTERM", "truecolor")].iter().find(|(n, _)| *n == name).map(|(_, v)| (*v).into())
         });
@@ -470,11 +483,8 @@ fn at_rest_it_costs_few_bytes() {
         look
     };
     for (w, h) in [(80, 24), (120, 36), (200, 60)] {
-        let mut wall = wall_with(look(), true);
-        // Results keep coming in: the clock alone must not make them old.
-        let mut change = healthy();
-        change.services.iter_mut().for_each(|s| s.stale_after_ms = 0);
-        show(&mut wall, 0, change);
+        let mut wall = wall_with(shown(), true);
+        show(&mut wall, 0, fresh(healthy()));
         let per_second = bytes(wall, w, h, 240);
         assert!(per_second <= 350, "{per_second} bytes a second at {w}x{h}");
     }
@@ -578,9 +588,9 @@ fn plain_tells_every_change_on_a_pipe() {
     let mut lines = Lines::start(&home, &["--plain"]);
     lines.wait("mayday plain-test test");
     lines.wait("every change follows");
-    lines.wait("api is up");
+    lines.wait("api unknown → up");
     drop(listener);
-    lines.wait("api is down");
+    lines.wait("api up → down");
     let id = run(&home, &["incident", "declare", "Plain \u{1b}[2J outage", "--severity", "P1"]);
     lines.wait(&format!("{} ", id.trim()));
     run(&home, &["note", "a note for the ears"]);
@@ -615,7 +625,7 @@ fn a_dumb_terminal_gets_lines_and_ctrl_c_ends_them() {
     home.write_config(&config(port));
     let mut pty = Pty::mayday(&home, &["wall"], 80, 24);
     pty.wait_for("every change follows");
-    pty.wait_for("api is down");
+    pty.wait_for("api unknown → down");
     assert!(!pty.raw().contains(&0x1b), "no escape sequence");
     pty.send([3]);
     assert_eq!(pty.wait_exit(PATIENCE).code, 0);
@@ -628,7 +638,7 @@ fn the_wall_on_a_terminal_shows_and_leaves() {
     let listener = std::net::TcpListener::bind(("127.0.0.1", port)).unwrap();
     home.write_config(&config(port));
     // Small enough for plain text.
-    let mut pty = Pty::mayday(&home, &["wall"], 60, 8);
+    let mut pty = Pty::mayday(&home, &["wall"], 40, 8);
     pty.wait_for("ALL 1 UP");
     drop(listener);
     pty.wait_for("1 DOWN");

@@ -222,7 +222,8 @@ impl Teller {
         }
         for v in m.open_incidents() {
             let i = &v.incident;
-            let lead = i.commander().map_or_else(|| "nobody leads".to_owned(), |u| format!("led by {}", text::clean(u)));
+            let lead =
+                i.commander().map_or_else(|| "nobody leads".to_owned(), |u| format!("led by {}", text::clean(u)));
             let elapsed = text::clock(Duration::from_millis(v.elapsed_ms));
             let title = text::clean(&i.title);
             out.push(format!("incident {} {} {title}: {}, T+{elapsed}, {lead}", i.severity, i.id, i.status.word()));
@@ -249,9 +250,11 @@ impl Teller {
         let new = |now: &[String], then: &[String]| -> Vec<String> {
             now.iter().filter(|f| !then.contains(f)).map(|f| text::clean(f).into_owned()).collect()
         };
-        out.extend(new(&m.head.config_faults, &before.head.config_faults).iter().map(|f| {
-            format!("{at} configuration not in force: {f}")
-        }));
+        out.extend(
+            new(&m.head.config_faults, &before.head.config_faults)
+                .iter()
+                .map(|f| format!("{at} configuration not in force: {f}")),
+        );
         if m.head.config_faults.is_empty() && !before.head.config_faults.is_empty() {
             out.push(format!("{at} the configuration is in force again"));
         }
@@ -293,7 +296,12 @@ impl Teller {
             for (channel, delivery) in &message.channels {
                 let old = before.messages.get(id).and_then(|o| o.channels.get(channel));
                 if old.is_none_or(|o| o.state != delivery.state) {
-                    out.push(format!("message {} to {}: {}", message.template.word(), text::clean(channel), delivery.state.word()));
+                    out.push(format!(
+                        "message {} to {}: {}",
+                        message.template.word(),
+                        text::clean(channel),
+                        delivery.state.word()
+                    ));
                 }
             }
         }
