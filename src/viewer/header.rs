@@ -105,7 +105,7 @@ pub fn draw(watched: &Watched, look: &Look, area: Rect, c: &mut Canvas<'_>) {
     };
     let mut system = take(text::clean(&head.system).into_owned(), 6);
     let mut id = String::new();
-    let mut title = String::new();
+    let title;
     let mut due = (String::new(), Role::Due);
     let mut more = String::new();
     let mut money = String::new();
