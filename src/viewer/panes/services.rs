@@ -75,7 +75,7 @@ pub fn remarks(app: &App, view: &ServiceView) -> Vec<(Role, String)> {
     out
 }
 
-pub fn row(app: &App, name: &str, area: Rect, c: &mut Canvas<'_>) {
+pub fn row(app: &App, name: &str, area: Rect, names: u16, c: &mut Canvas<'_>) {
     let Some(view) = app.mirror().services.get(name) else { return };
     let stale = app.watched.service_stale(view);
     let (sign, role) = header::state(c.g, view.state);
@@ -94,7 +94,7 @@ pub fn row(app: &App, name: &str, area: Rect, c: &mut Canvas<'_>) {
         0
     };
     let spark = if view.spark.iter().any(|v| *v != 0) { spark } else { 0 };
-    let name_room = (area.width / 3).clamp(10, 34);
+    let name_room = names.min(area.width * 2 / 5).max(8);
     x = c.put(
         x,
         y,
