@@ -147,7 +147,7 @@ pub fn tabs(app: &App, area: Rect, c: &mut Canvas<'_>) {
         if let Some((role, text)) = badge(app, pane) {
             x = c.put(x + 1, area.y, room(x + 1), &text, role);
         }
-        x = x.saturating_add(2);
+        x = x.saturating_add(if area.width < 76 { 1 } else { 2 });
     }
 }
 
