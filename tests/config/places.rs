@@ -34,6 +34,13 @@ fn the_first_place_that_has_one_decides() {
         [root.join("cwd/mayday.toml"), root.join("home/.config/mayday/*.toml"), root.join("etc/mayday/*.toml")]
     );
     assert!(missing.to_string().contains("mayday init"));
+    assert!(missing.unreadable.is_empty());
+    // A folder that is there and cannot be looked into is not passed over in silence.
+    std::os::unix::fs::symlink("mayday", root.join("etc/mayday")).unwrap();
+    let missing = config::find_in(None, &env).unwrap_err();
+    assert_eq!(missing.unreadable.len(), 1);
+    assert!(missing.to_string().contains("etc/mayday cannot be looked into: "), "{missing}");
+    std::fs::remove_file(root.join("etc/mayday")).unwrap();
 
     let one = |path: &Path| Ok(Located::One(path.to_owned()));
     let in_etc = write(&root.join("etc/mayday/a.toml"), &named("a"));
