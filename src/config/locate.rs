@@ -181,7 +181,10 @@ pub fn state_dir_of_broken(path: &Path, env: &Env) -> Option<PathBuf> {
     let text_at = |table_name: &str, key: &str| -> Option<String> {
         Some(table.get(table_name)?.get_ref().get(key)?.get_ref().as_str()?.to_owned())
     };
-    let configured = text_at("engine", "state_dir").map(PathBuf::from);
+    // Relative to the file, as the whole reader has it.
+    let whole = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let base = whole.parent().unwrap_or(Path::new("/"));
+    let configured = text_at("engine", "state_dir").filter(|d| !d.is_empty()).map(|d| base.join(d));
     let name = text_at("system", "name");
     if name.is_none() && configured.is_none() && env.mayday_state_dir.is_none() {
         return None;

@@ -102,6 +102,19 @@ fn the_state_folder_is_where_the_documentation_says() {
     assert_eq!(config::state_dir(&config, &env), Path::new("/var/lib/mayday"));
     env.mayday_state_dir = Some("here".into());
     assert_eq!(config::state_dir(&config, &env), Path::new("/work/here"));
+    // A broken file still says where its record is.
+    let dir = tempfile::tempdir().unwrap();
+    let env = Env { home: Some("/home/ann".into()), ..Env::default() };
+    for (text, wanted) in [
+        ("[system]\nname = \"shop\"\nevery = 10s\n", Some(PathBuf::from("/home/ann/.local/state/mayday/shop"))),
+        ("[system]\nname = shop\n[engine]\nstate_dir = \"/srv/x\"\n", Some(PathBuf::from("/srv/x"))),
+        ("[engine]\nstate_dir = \"state\"\n", Some(dir.path().join("state"))),
+        ("[[service]]\n", None),
+    ] {
+        let path = write(&dir.path().join("broken.toml"), text);
+        assert!(config::load(&path).is_err());
+        assert_eq!(config::state_dir_of_broken(&path, &env), wanted, "{text}");
+    }
     // A name that was never checked leads nowhere else.
     let env = Env { home: Some("/home/ann".into()), ..Env::default() };
     for name in ["..", ".", "", "../../etc"] {
