@@ -19,7 +19,7 @@ pub fn run(cli: Cli) -> Result<u8, Failure> {
     match command {
         None => crate::viewer::open(&global, &screen),
         Some(Cmd::Wall { screen, rotate }) => crate::viewer::wall(&global, &screen, rotate),
-        Some(Cmd::Demo { screen, no_servers }) => demo(&screen, no_servers),
+        Some(Cmd::Demo { screen, no_servers, no_screen }) => demo(&screen, no_servers, no_screen),
         Some(Cmd::Engine(EngineCmd::Run { detached })) => run_engine(&global, detached),
         Some(Cmd::DemoService { verb, dir, name }) => demo_service(&verb, &dir, &name),
         Some(Cmd::Runner { dir }) => {
@@ -122,7 +122,7 @@ async fn connected(session: &mut Session, command: Cmd) -> Result<u8, Failure> {
 }
 
 /// The sandbox: made, shown, removed. Leaving the viewer removes it.
-fn demo(screen: &crate::cli::args::Screen, no_servers: bool) -> Result<u8, Failure> {
+fn demo(screen: &crate::cli::args::Screen, no_servers: bool, no_screen: bool) -> Result<u8, Failure> {
     eprintln!("mayday demo: making a sandbox …");
     let sandbox = crate::demo::Sandbox::make(!no_servers)
         .map_err(|e| Failure::failed(format!("the sandbox could not be made: {e}")))?;
@@ -137,9 +137,19 @@ fn demo(screen: &crate::cli::args::Screen, no_servers: bool) -> Result<u8, Failu
     };
     // SAFETY: no other thread exists yet; the engine that is started from here reads it.
     unsafe { std::env::set_var("MAYDAY_SANDBOX", "1") };
-    let left = crate::viewer::open(&global, screen);
+    let left = if no_screen { without_screen(&global) } else { crate::viewer::open(&global, screen) };
     drop(sandbox);
     left
+}
+
+/// Keeps the sandbox for other terminals and scripts until standard input ends.
+fn without_screen(global: &Global) -> Result<u8, Failure> {
+    let place = connect::place(global)?;
+    runtime()?.block_on(connect::start_engine(&place))?;
+    let config = place.config.unwrap_or_default();
+    say(&format!("mayday --config {} --state-dir {}", config.display(), place.state_dir.display()));
+    std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink())?;
+    Ok(0)
 }
 
 fn demo_service(verb: &str, dir: &Path, name: &str) -> Result<u8, Failure> {
@@ -256,7 +266,7 @@ fn config(global: &Global, command: &ConfigCmd) -> Result<u8, Failure> {
             ConfigCmd::Schema => false,
         };
         match crate::config::load_with_source(&path) {
-            Ok(config) => {
+            Ok((config, _)) => {
                 if effective {
                     say(&crate::config::effective(&config));
                 } else if global.json {

@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use super::{BackupReport, Beat, Followed, Listed, Mark, Seen, Source, source_of};
 use crate::config::{Backup, BackupSource};
 use crate::domain::Time;
+use crate::domain::backup::judge::WRITING;
 use crate::domain::backup::{Judged, Listing, Reading, Rules, judge};
 use crate::sys::clock::Clock;
 use crate::text;
@@ -336,14 +337,14 @@ impl Keeper {
     }
 
     fn start_reading(&mut self) {
-        if self.reading.as_mut().is_some_and(|(_, r)| r.silent() >= self.limits.hang_after * 4) {
-            if let Some((id, running)) = self.reading.take() {
-                running.beat.stop();
-                self.lost_readings += 1;
-                if let Some(entry) = self.entries.values_mut().find(|e| e.id == id) {
-                    entry.give_up_reading();
-                    entry.judge_at = Some(Time::from_ms(i64::MIN));
-                }
+        if self.reading.as_mut().is_some_and(|(_, r)| r.silent() >= self.limits.hang_after * 4)
+            && let Some((id, running)) = self.reading.take()
+        {
+            running.beat.stop();
+            self.lost_readings += 1;
+            if let Some(entry) = self.entries.values_mut().find(|e| e.id == id) {
+                entry.give_up_reading();
+                entry.judge_at = Some(Time::from_ms(i64::MIN));
             }
         }
         if self.reading.is_some() || self.lost_readings >= LOST_READINGS {
@@ -353,7 +354,7 @@ impl Keeper {
         let next = self
             .entries
             .values()
-            .filter(|e| !self.lanes.get(&e.lane).is_some_and(|r| r.since.elapsed() > self.limits.slow))
+            .filter(|e| self.lanes.get(&e.lane).is_none_or(|r| r.since.elapsed() <= self.limits.slow))
             .filter_map(|e| e.next_to_read(self.limits.read).map(|(rank, seen)| (rank, seen.found.copy.size, e, seen)))
             .min_by_key(|(rank, size, ..)| (*rank, *size));
         let Some((_, _, entry, seen)) = next else { return };
@@ -421,6 +422,9 @@ impl Keeper {
         let now = Instant::now();
         let wall = self.now();
         let mut sleep = LONGEST_SLEEP;
+        if self.reading.is_some() {
+            sleep = sleep.min(self.limits.hang_after * 2);
+        }
         for entry in self.entries.values() {
             match self.lanes.get(&entry.lane) {
                 Some(_) => sleep = sleep.min(self.limits.hang_after / 2),

@@ -37,7 +37,7 @@ pub struct BackupReport {
     pub backup: String,
     /// The facts: the newest copies (at most [`Limits::kept`]), and count and bytes of all.
     pub listing: Arc<Listing>,
-    /// When the last look ended; `None` before the first.
+    /// When the last look began; `None` before the first.
     pub scanned_at: Option<Time>,
     /// How long it took, in milliseconds.
     pub took_ms: u64,

@@ -41,7 +41,7 @@ pub use load::{digest, load, load_with_source, parse};
 pub use locate::{Candidate, Env, Located, NotFound, find, find_in, state_dir, state_dir_of, state_dir_of_broken};
 pub use schema::schema;
 pub use secret::{MaybeSecret, SecretRef, resolve};
-pub use secrets::pipe_secrets;
+pub use secrets::{NOT_KEPT, keepable, pipe_secrets};
 pub use starter::{Survey, starter};
 pub use types::*;
 

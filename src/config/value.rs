@@ -21,7 +21,7 @@ macro_rules! formats {
 
 formats! {
     TEXT: "a text", "\"…\"", r"^[^\u0000-\u001f]*$", one_line;
-    LINES: "a text", "\"…\"", r"", any_text;
+    LINES: "a text", "\"…\"", r"^[^\u0000]*$", any_text;
     PLAIN: "a text", "\"…\"", r"^[^\u0000-\u001f]+$", filled_line;
     NAME: "a name", "\"api\"", r"^[^-\s\u0000-\u001f][^\u0000-\u001f]{0,63}$", name;
     SYSTEM_NAME: "a name", "\"shop\"", r"^[^-.\s/\u0000-\u001f][^/\u0000-\u001f]{0,63}$", system_name;
@@ -63,8 +63,8 @@ pub fn quoted(text: &str) -> String {
     format!("\"{}\"", text::clean::clean_to(text, 60))
 }
 
-fn any_text(_: &str) -> Result<(), String> {
-    Ok(())
+fn any_text(t: &str) -> Result<(), String> {
+    if t.contains('\0') { Err("must not hold a zero byte".into()) } else { Ok(()) }
 }
 
 fn one_line(t: &str) -> Result<(), String> {
@@ -227,22 +227,27 @@ fn http_url(t: &str) -> Result<(), String> {
 }
 
 fn redis_url(t: &str) -> Result<(), String> {
+    use redis::IntoConnectionInfo;
     one_line(t)?;
     if let Some(path) = t.strip_prefix("unix:").or_else(|| t.strip_prefix("redis+unix:")) {
-        return absolute(path.strip_prefix("//").unwrap_or(path));
-    }
-    if !t.starts_with("redis://") && !t.starts_with("rediss://") {
+        absolute(path.strip_prefix("//").unwrap_or(path))?;
+    } else if t.starts_with("redis://") || t.starts_with("rediss://") {
+        let url = reqwest::Url::parse(t).map_err(|e| format!("is not an address: {e}"))?;
+        if url.host_str().is_none_or(str::is_empty) {
+            return Err("must name a host".into());
+        }
+        let db = url.path().trim_start_matches('/');
+        if !db.is_empty() && db.parse::<u32>().is_err() {
+            return Err(format!("must end in the number of a database, found {}", quoted(db)));
+        }
+        if url.fragment().is_some() {
+            return Err("must not end in #…: a certificate is verified or not asked for".into());
+        }
+    } else {
         return Err("must begin with redis://, rediss:// or unix:".into());
     }
-    let url = reqwest::Url::parse(t).map_err(|e| format!("is not an address: {e}"))?;
-    if url.host_str().is_none_or(str::is_empty) {
-        return Err("must name a host".into());
-    }
-    let db = url.path().trim_start_matches('/');
-    if !db.is_empty() && db.parse::<u32>().is_err() {
-        return Err(format!("must end in the number of a database, found {}", quoted(db)));
-    }
-    Ok(())
+    // The driver has the last word; its own words may repeat a password.
+    t.into_connection_info().map(drop).map_err(|_| "is not an address that the Redis driver understands".into())
 }
 
 fn dsn(t: &str) -> Result<(), String> {

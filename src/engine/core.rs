@@ -94,6 +94,8 @@ pub struct Core {
     /// Answers that wait for the disk.
     pub(super) waiting: Vec<(oneshot::Sender<Answer>, String, Answer)>,
     pub(super) stopping: Option<String>,
+    /// Spooled notes whose entries were written in the turn before; their files can go.
+    pub(super) spooled: Vec<PathBuf>,
     pub(super) checkpoint_at: u64,
 }
 
@@ -277,21 +279,14 @@ impl Core {
             }
         }
         self.commit().await;
+        // The picture first: whoever is told that something was done finds it there.
         self.publish();
+        self.answer();
     }
 
-    /// Brings what is pending to disk and answers those who waited for it.
-    async fn commit(&mut self) {
-        let was_on = self.recorder.is_on();
-        if self.recorder.has_pending() {
-            self.recorder.commit(self.now()).await;
-        }
-        if was_on != self.recorder.is_on() {
-            self.dirty.head = true;
-            self.dirty.incidents = true;
-        }
+    /// Answers those who waited for the disk.
+    fn answer(&mut self) {
         let recorded = self.recorder.is_on();
-        self.timelines.write(recorded);
         for (reply, key, mut answer) in std::mem::take(&mut self.waiting) {
             if let Answer::Done { recorded: told, .. } = &mut answer {
                 *told = recorded;
@@ -307,6 +302,20 @@ impl Core {
             }
             let _ = reply.send(answer);
         }
+    }
+
+    /// Brings what is pending to disk.
+    async fn commit(&mut self) {
+        let was_on = self.recorder.is_on();
+        if self.recorder.has_pending() {
+            self.recorder.commit(self.now()).await;
+        }
+        if was_on != self.recorder.is_on() {
+            self.dirty.head = true;
+            self.dirty.incidents = true;
+        }
+        let recorded = self.recorder.is_on();
+        self.timelines.write(recorded);
         if recorded && self.recorder.head().0 >= self.checkpoint_at {
             self.checkpoint().await;
         }
@@ -330,6 +339,7 @@ impl Core {
     async fn finish(mut self, reason: String) -> String {
         self.record_own(None, crate::domain::event::EngineStopped { reason: reason.clone() });
         self.commit().await;
+        self.answer();
         self.checkpoint().await;
         self.schedule.shutdown().await;
         self.catalogue.shutdown().await;

@@ -208,6 +208,7 @@ pub async fn start(options: Options) -> Result<Running, StartError> {
         viewers: Arc::clone(&shared),
         waiting: Vec::new(),
         stopping: None,
+        spooled: Vec::new(),
     };
     core.use_setup(setup);
     for id in open_incidents {

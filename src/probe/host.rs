@@ -29,10 +29,7 @@ pub(super) struct Host {
 
 impl Host {
     pub(super) fn new(check: &HostCheck) -> Result<Self, String> {
-        let empty = HostCheck {
-            fail: check.fail,
-            ..HostCheck::default()
-        };
+        let empty = HostCheck { fail: check.fail, ..HostCheck::default() };
         if *check == empty {
             return Err("there is no threshold in it".into());
         }
@@ -67,54 +64,33 @@ impl Host {
         let info = read("/proc/meminfo")?;
         let kib = |key: &str| {
             info.lines()
-                .find_map(|l| {
-                    l.strip_prefix(key)?
-                        .strip_prefix(':')?
-                        .split_whitespace()
-                        .next()?
-                        .parse::<u64>()
-                        .ok()
-                })
+                .find_map(|l| l.strip_prefix(key)?.strip_prefix(':')?.split_whitespace().next()?.parse::<u64>().ok())
                 .unwrap_or(0)
         };
         let part = |total: u64, free: u64| {
-            if total == 0 {
-                0.0
-            } else {
-                100.0 * (total - free.min(total)) as f64 / total as f64
-            }
+            if total == 0 { 0.0 } else { 100.0 * (total - free.min(total)) as f64 / total as f64 }
         };
         let mut finding = Finding::ok("");
         let (total, available) = (kib("MemTotal"), kib("MemAvailable"));
         let more = format!(" of {}", size(total * 1024));
-        finding = join(
-            finding,
-            self.share("memory", part(total, available), check.memory_below, &more),
-        );
+        finding = join(finding, self.share("memory", part(total, available), check.memory_below, &more));
         let swap = kib("SwapTotal");
         if swap > 0 {
             let more = format!(" of {}", size(swap * 1024));
-            finding = join(
-                finding,
-                self.share("swap", part(swap, kib("SwapFree")), check.swap_below, &more),
-            );
+            finding = join(finding, self.share("swap", part(swap, kib("SwapFree")), check.swap_below, &more));
         }
         Ok(finding)
     }
 
     fn load(&self) -> Result<Finding, Finding> {
         let text = read("/proc/loadavg")?;
-        let one: f64 = text
-            .split_whitespace()
-            .next()
-            .and_then(|t| t.parse().ok())
-            .unwrap_or(0.0);
+        let one: f64 = text.split_whitespace().next().and_then(|t| t.parse().ok()).unwrap_or(0.0);
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let per_core = one / cores as f64;
         let finding = match self.check.load_below {
-            Some(limit) if per_core > limit => self.over(format!(
-                "load {one:.2} on {cores} cores is {per_core:.2} each, over {limit}"
-            )),
+            Some(limit) if per_core > limit => {
+                self.over(format!("load {one:.2} on {cores} cores is {per_core:.2} each, over {limit}"))
+            }
             _ => Finding::ok(format!("load {one:.2}")),
         };
         Ok(finding.fact("load", format!("{one:.2} on {cores} cores")))
@@ -130,19 +106,10 @@ impl Host {
             tokio::time::sleep(Duration::from_millis(250)).await;
         }
         let now = cpu_times(&read("/proc/stat")?);
-        let before = self
-            .cpu
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .replace(now)
-            .unwrap_or((0, 0));
+        let before = self.cpu.lock().unwrap_or_else(PoisonError::into_inner).replace(now).unwrap_or((0, 0));
         let all = now.0.saturating_sub(before.0);
         let idle = now.1.saturating_sub(before.1).min(all);
-        let used = if all == 0 {
-            0.0
-        } else {
-            100.0 * (all - idle) as f64 / all as f64
-        };
+        let used = if all == 0 { 0.0 } else { 100.0 * (all - idle) as f64 / all as f64 };
         Ok(self.share("cpu", used, self.check.cpu_below, ""))
     }
 
@@ -157,10 +124,7 @@ impl Host {
         }
         let since = *self.hanging.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(since) = since {
-            let text = format!(
-                "a file system has not answered for {}: it hangs",
-                duration(since.elapsed())
-            );
+            let text = format!("a file system has not answered for {}: it hangs", duration(since.elapsed()));
             return Finding::fail(Reason::Timeout, text);
         }
         progress.enter_with(Phase::Files, "a file system");
@@ -180,47 +144,21 @@ impl Host {
     fn judge_files(&self, asked: Vec<Asked>) -> Finding {
         asked.into_iter().fold(Finding::ok(""), |finding, asked| {
             let next = match asked {
-                Asked::Disk {
-                    path,
-                    limit,
-                    space: Ok(space),
-                } => {
+                Asked::Disk { path, limit, space: Ok(space) } => {
                     // What only root may use counts as used, as in df(1).
                     let used = space.total.saturating_sub(space.free);
-                    let part = if space.total == 0 {
-                        0.0
-                    } else {
-                        100.0 * used as f64 / space.total as f64
-                    };
-                    self.share(
-                        &format!("disk {path}"),
-                        part,
-                        Some(limit),
-                        &format!(", {} free", size(space.free)),
-                    )
+                    let part = if space.total == 0 { 0.0 } else { 100.0 * used as f64 / space.total as f64 };
+                    self.share(&format!("disk {path}"), part, Some(limit), &format!(", {} free", size(space.free)))
                 }
-                Asked::Inodes {
-                    path,
-                    limit,
-                    space: Ok(space),
-                } => {
+                Asked::Inodes { path, limit, space: Ok(space) } => {
                     let used = space.inodes_total.saturating_sub(space.inodes_free);
-                    let part = if space.inodes_total == 0 {
-                        0.0
-                    } else {
-                        100.0 * used as f64 / space.inodes_total as f64
-                    };
+                    let part =
+                        if space.inodes_total == 0 { 0.0 } else { 100.0 * used as f64 / space.inodes_total as f64 };
                     self.share(&format!("inodes {path}"), part, Some(limit), "")
                 }
-                Asked::Disk {
-                    path, space: Err(e), ..
+                Asked::Disk { path, space: Err(e), .. } | Asked::Inodes { path, space: Err(e), .. } => {
+                    Finding::fail(Reason::Missing, format!("asking for the space of {path}: {}", super::net::words(&e)))
                 }
-                | Asked::Inodes {
-                    path, space: Err(e), ..
-                } => Finding::fail(
-                    Reason::Missing,
-                    format!("asking for the space of {path}: {}", super::net::words(&e)),
-                ),
                 Asked::Writable { path, result: Err(e) } => Finding::fail(
                     Reason::Assertion,
                     format!("{} is not writable: {}", path.display(), super::net::words(&e)),
@@ -242,35 +180,17 @@ impl Host {
 fn join(a: Finding, b: Finding) -> Finding {
     use crate::domain::health::Outcome::Ok;
     if a.outcome == Ok && b.outcome == Ok && !b.detail.is_empty() {
-        let detail = if a.detail.is_empty() {
-            b.detail.clone()
-        } else {
-            format!("{}, {}", a.detail, b.detail)
-        };
+        let detail = if a.detail.is_empty() { b.detail.clone() } else { format!("{}, {}", a.detail, b.detail) };
         return Finding { detail, ..a.and(b) };
     }
     a.and(b)
 }
 
 enum Asked {
-    Disk {
-        path: String,
-        limit: u8,
-        space: io::Result<disk::Space>,
-    },
-    Inodes {
-        path: String,
-        limit: u8,
-        space: io::Result<disk::Space>,
-    },
-    Writable {
-        path: PathBuf,
-        result: io::Result<()>,
-    },
-    Exists {
-        path: PathBuf,
-        result: io::Result<()>,
-    },
+    Disk { path: String, limit: u8, space: io::Result<disk::Space> },
+    Inodes { path: String, limit: u8, space: io::Result<disk::Space> },
+    Writable { path: PathBuf, result: io::Result<()> },
+    Exists { path: PathBuf, result: io::Result<()> },
 }
 
 fn ask_files(check: &HostCheck) -> Vec<Asked> {
@@ -284,14 +204,9 @@ fn ask_files(check: &HostCheck) -> Vec<Asked> {
         limit: *limit,
         space: disk::space(Path::new(path)),
     });
-    let writable = check.writable.iter().map(|p| Asked::Writable {
-        path: p.clone(),
-        result: try_write(p),
-    });
-    let exists = check.exists.iter().map(|p| Asked::Exists {
-        path: p.clone(),
-        result: std::fs::metadata(p).map(|_| ()),
-    });
+    let writable = check.writable.iter().map(|p| Asked::Writable { path: p.clone(), result: try_write(p) });
+    let exists =
+        check.exists.iter().map(|p| Asked::Exists { path: p.clone(), result: std::fs::metadata(p).map(|_| ()) });
     disks.chain(inodes).chain(writable).chain(exists).collect()
 }
 
@@ -310,12 +225,7 @@ fn read(path: &str) -> Result<String, Finding> {
 /// All and idle time of the first line of /proc/stat, in ticks. Time waiting for a disk is idle; guests' time is in user's.
 fn cpu_times(text: &str) -> (u64, u64) {
     let line = text.lines().next().unwrap_or_default();
-    let ticks: Vec<u64> = line
-        .split_whitespace()
-        .skip(1)
-        .take(8)
-        .filter_map(|t| t.parse().ok())
-        .collect();
+    let ticks: Vec<u64> = line.split_whitespace().skip(1).take(8).filter_map(|t| t.parse().ok()).collect();
     let idle = ticks.get(3).copied().unwrap_or(0) + ticks.get(4).copied().unwrap_or(0);
     (ticks.iter().sum(), idle)
 }

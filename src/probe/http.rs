@@ -54,10 +54,7 @@ impl Http {
         if !matches!(url.scheme(), "http" | "https") {
             return Err(format!("{shown} must begin with http:// or https://"));
         }
-        let host = url
-            .host_str()
-            .ok_or_else(|| format!("{shown} names no host"))?
-            .to_owned();
+        let host = url.host_str().ok_or_else(|| format!("{shown} names no host"))?.to_owned();
         if let Some(password) = url.password() {
             vault.hide(&password.to_owned().into());
         }
@@ -191,11 +188,7 @@ fn shown_status(status: StatusCode) -> String {
 
 /// `2.4s`, `812ms`: latencies want one digit more than other durations.
 pub(super) fn seconds(d: Duration) -> String {
-    if d < Duration::from_secs(1) {
-        format!("{}ms", d.as_millis())
-    } else {
-        format!("{:.1}s", d.as_secs_f64())
-    }
+    if d < Duration::from_secs(1) { format!("{}ms", d.as_millis()) } else { format!("{:.1}s", d.as_secs_f64()) }
 }
 
 enum ReadFailed {
@@ -236,7 +229,5 @@ pub(super) fn cert_finding(facts: &tls::CertFacts, warn: u32, fail: u32, at: &st
     } else {
         Finding::ok(format!("certificate valid until {until}"))
     };
-    finding
-        .fact("certificate days left", days.to_string())
-        .fact("certificate until", until)
+    finding.fact("certificate days left", days.to_string()).fact("certificate until", until)
 }

@@ -94,9 +94,7 @@ impl ProbeEnv {
         if let Some(store) = stores.get(extra) {
             return Ok(Arc::clone(store));
         }
-        let mut store = RootCertStore {
-            roots: self.roots.roots.clone(),
-        };
+        let mut store = RootCertStore { roots: self.roots.roots.clone() };
         for file in extra {
             store.roots.extend(tls::roots_only(file)?.roots.iter().cloned());
         }

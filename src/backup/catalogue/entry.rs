@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::super::watch::Watch;
 use super::{
     Backup, BackupReport, BackupSource, Call, Followed, Judged, Limits, Listed, Listing, Mark, Reading, Rules, Running,
-    Seen, Source, Watched, judge, text,
+    Seen, Source, WRITING, Watched, judge, text,
 };
 use crate::domain::Time;
 
@@ -123,6 +123,8 @@ impl Entry {
     /// Takes what a look brought. An error keeps what was known before.
     pub fn looked(&mut self, result: Result<Listed, String>, took: Duration, now: Time, limits: &Limits) {
         self.took = took;
+        // What it saw is as old as its beginning.
+        let began = now.minus(took);
         let listed = match result {
             Ok(listed) => listed,
             Err(problem) => {
@@ -145,7 +147,7 @@ impl Entry {
             s.found.changed_at = match before.get(s.found.copy.id.as_str()) {
                 Some((mark, changed_at)) if *mark == s.mark => *changed_at,
                 // The same file, and not as it was. Another file in its place was put there whole.
-                Some((mark, _)) if mark.same_place(&s.mark) => Some(now),
+                Some((mark, _)) if mark.same_place(&s.mark) => Some(began),
                 _ => None,
             };
         }
@@ -154,7 +156,7 @@ impl Entry {
         self.readings.retain(|mark, _| self.seen.iter().any(|s| s.mark == *mark));
         self.listing = Arc::new(Listing {
             place: self.listing.place.clone(),
-            scanned_at: Some(now),
+            scanned_at: Some(began),
             copies: Vec::new(),
             count: listed.count,
             bytes: listed.bytes,
@@ -163,6 +165,10 @@ impl Entry {
         });
         self.refresh();
         self.judge(now);
+        if let Some(at) = self.judged.look_again_at {
+            let wait = at.since(now) + Duration::from_millis(1);
+            self.due = self.due.min(Instant::now() + wait.max(self.pause(limits)));
+        }
     }
 
     /// Puts together what the look saw and what reading brought.
@@ -199,7 +205,7 @@ impl Entry {
         for (rank, (copy, seen)) in self.judged.copies.iter().zip(&self.seen).take(most).enumerate() {
             let reading = self.readings.get(&seen.mark);
             let known_bad = seen.found.fault.is_some() || seen.found.copy.size == 0 || matches!(reading, Some(Err(_)));
-            let writing = rank == 0 && self.judged.writing;
+            let writing = copy.suspect.as_deref() == Some(WRITING);
             if known_bad || writing || self.unsteady.contains(&seen.mark) {
                 continue;
             }

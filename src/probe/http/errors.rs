@@ -45,10 +45,6 @@ pub(super) fn finding(e: &reqwest::Error, progress: &Progress) -> Finding {
         "connection closed before message completed" => "it closed the connection before it had answered",
         other => other,
     };
-    let reason = if e.is_redirect() {
-        Reason::Redirect
-    } else {
-        Reason::Protocol
-    };
+    let reason = if e.is_redirect() { Reason::Redirect } else { Reason::Protocol };
     Finding::fail(reason, format!("talking to {with}: {last}"))
 }
