@@ -92,7 +92,7 @@ fn first_config(options: &Options) -> (Config, Option<(String, Vec<String>)>) {
     let Some(path) = &options.config else { return (Config::default(), None) };
     match config::load(path) {
         Ok(config) => {
-            keep_last_good(&options.state_dir, path);
+            keep_last_good(&options.state_dir, &config);
             (config, None)
         }
         Err(faults) => {
@@ -104,10 +104,10 @@ fn first_config(options: &Options) -> (Config, Option<(String, Vec<String>)>) {
     }
 }
 
-fn keep_last_good(state_dir: &Path, path: &Path) {
-    if let Ok(bytes) = std::fs::read(path)
-        && let Err(e) = disk::write_atomic(&state_dir.join(LAST_GOOD), &bytes, 0o600)
-    {
+/// A copy for a start with a broken file; without the values of secrets, and independent of where it lies.
+fn keep_last_good(state_dir: &Path, config: &Config) {
+    let text = config::keepable(config);
+    if let Err(e) = disk::write_atomic(&state_dir.join(LAST_GOOD), text.as_bytes(), 0o600) {
         tracing::warn!("keeping a copy of the configuration failed: {e}");
     }
 }
@@ -429,9 +429,7 @@ impl Core {
         });
         self.reports.retain(|name, _| config.backups.iter().any(|b| b.name == *name));
         self.catalogue.replace(&self.config.backups);
-        if let Some(path) = &self.config_path {
-            keep_last_good(&self.state_dir, path);
-        }
+        keep_last_good(&self.state_dir, &self.config);
         let inbox = self.inbox.clone();
         tokio::spawn(async move {
             let setup = Setup::of(&config).await;
