@@ -20,6 +20,7 @@ pub struct Pretend {
 }
 
 impl Pretend {
+    #[allow(clippy::new_without_default)]
     pub fn new() -> Self {
         let pretend = Pretend { dir: support::scratch() };
         std::fs::create_dir_all(pretend.dir.path().join("bin")).unwrap();

@@ -233,7 +233,7 @@ mod tests {
             (vec![3 * day, 2 * day, day], Some(86_400)),
             (vec![4 * day + 120_000, 3 * day - 60_000, 2 * day, day], Some(86_400)),
             (vec![10 * day, 3 * day, 2 * day, day], Some(86_400)),
-            (vec![4000_000, 3000_000, 2000_000], Some(1000)),
+            (vec![4_000_000, 3_000_000, 2_000_000], Some(1000)),
         ] {
             assert_eq!(usual_gap(&taken), expected.map(Duration::from_secs), "{taken:?}");
         }

@@ -337,8 +337,8 @@ files = {{ path = \"ROOT/mayday.toml\", pattern = \"*.dump\" }}
 
 #[tokio::test]
 async fn certificates_of_ones_own() {
-    let config = format!("[system]\nname = \"x\"\nextra_ca = [\"ROOT/none.pem\"]\n");
-    let case = Case::new().config(&config);
+    let config = "[system]\nname = \"x\"\nextra_ca = [\"ROOT/none.pem\"]\n";
+    let case = Case::new().config(config);
     let findings = case.examine().await;
     assert_eq!(said(&findings, "tls", "none.pem").level, Level::Bad);
     assert!(findings.iter().any(|f| f.area == "tls" && f.what.contains("CA certificates") && f.level < Level::Warning));
