@@ -50,7 +50,7 @@ impl Http {
             MaybeSecret::Plain(url) => url.as_str(),
             MaybeSecret::Secret(_) => "the address",
         };
-        let url = Url::parse(&text).map_err(|e| format!("{shown} is not a URL: {e}"))?;
+        let url = Url::parse(&text).map_err(|e| format!("{shown} is not a URL like http://host/path: {e}"))?;
         if !matches!(url.scheme(), "http" | "https") {
             return Err(format!("{shown} must begin with http:// or https://"));
         }

@@ -212,7 +212,8 @@ fn unreached(e: &PgError, label: &str, progress: &Progress) -> Finding {
                 RecoveryPhase::ShuttingDown => "shutting down",
             };
             let reason = if *phase == RecoveryPhase::ShuttingDown { Reason::NotRunning } else { Reason::Recovering };
-            fail(reason, format!("{what} ({})", message.trim_start_matches("the database system is ")))
+            let said = message.trim_start_matches("the database system is ");
+            fail(reason, if said == what { said.to_owned() } else { format!("{what} ({said})") })
         }
         PgError::NoDatabase(why) => fail(Reason::Missing, format!("no such database: {why}")),
         PgError::TooManyConnections(why) => fail(Reason::Limit, format!("no connection left: {why}")),
