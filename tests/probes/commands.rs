@@ -11,7 +11,7 @@ use mayday::domain::health::{Outcome, ProbeResult, Reason};
 use mayday::probe::ProbeEnv;
 
 use crate::support::{PATIENCE, wait_until};
-use crate::{check, env, env_with, fact, fails, is, look, look_for, look_in, prepared};
+use crate::{check, env, env_with, fact, fails, file, is, look, look_for, look_in, prepared};
 
 fn sh(script: &str) -> ExecCheck {
     ExecCheck { run: ["sh", "-c", script].map(str::to_owned).to_vec(), ..ExecCheck::default() }
@@ -36,7 +36,8 @@ async fn exit_codes_mean_what_they_mean_to_nagios() {
 
 #[tokio::test]
 async fn the_output_may_have_to_match() {
-    let with = |pattern: &str| CheckKind::Exec(ExecCheck { output_matches: Some(pattern.into()), ..sh("echo one; echo two") });
+    let with =
+        |pattern: &str| CheckKind::Exec(ExecCheck { output_matches: Some(pattern.into()), ..sh("echo one; echo two") });
     is(&look(with("(?m)^two$")).await, Outcome::Ok, None, &["one"]);
     fails(&look(with("three")).await, Reason::Assertion, &["one; the output does not match three"]);
 }
@@ -60,7 +61,8 @@ async fn a_command_that_hangs_is_ended_with_all_it_started() {
     let pid: i32 = std::fs::read_to_string(&pid).unwrap().trim().parse().unwrap();
     wait_until("its child to be gone", PATIENCE, || {
         // An orphan that ended may wait for init to take note of it.
-        std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|s| s.contains(") Z ")) || !Path::new(&format!("/proc/{pid}")).exists()
+        std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|s| s.contains(") Z "))
+            || !Path::new(&format!("/proc/{pid}")).exists()
     });
 }
 
@@ -72,7 +74,8 @@ async fn output_is_bounded_cleaned_and_masked() {
     assert_eq!((result.outcome, result.detail.chars().count()), (Outcome::Ok, 512));
     let env = env_with(&[("TOKEN", "hunter22-hunter22")]);
     let secret = BTreeMap::from([("TOKEN".to_owned(), MaybeSecret::Secret(SecretRef::Env("TOKEN".into())))]);
-    let kind = CheckKind::Exec(ExecCheck { env: secret, ..sh("echo \"token is $TOKEN | $TOKEN=1s 'x'=$TOKEN\"; exit 1") });
+    let kind =
+        CheckKind::Exec(ExecCheck { env: secret, ..sh("echo \"token is $TOKEN | $TOKEN=1s 'x'=$TOKEN\"; exit 1") });
     let result = look_in(check(kind), &env).await;
     is(&result, Outcome::Warn, Some(Reason::Exec), &["token is ***"]);
     assert!(!format!("{result:?}").contains("hunter22"), "{result:?}");
@@ -93,8 +96,11 @@ fn tool(name: &str, script: &str) -> (tempfile::TempDir, ProbeEnv) {
     let path = dir.path().join(name);
     let asked = dir.path().join("asked");
     let text = format!("#!/bin/sh\nfor a in \"$@\"; do printf '%s\\n' \"$a\"; done > {}\n{script}\n", asked.display());
-    std::fs::write(&path, text).unwrap();
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    // Copied by another process: a file that this one has written may still be open in a child that another test is
+    // just starting, and cannot be executed then (ETXTBSY).
+    let draft = file(&dir, "draft", &text);
+    std::fs::set_permissions(&draft, std::fs::Permissions::from_mode(0o755)).unwrap();
+    assert!(std::process::Command::new("cp").arg("-p").arg(&draft).arg(&path).status().unwrap().success());
     let env = env().with_tool_path(format!("{}:/usr/bin:/bin", dir.path().display()));
     (dir, env)
 }
@@ -139,9 +145,15 @@ async fn units_of_systemd() {
         let (_dir, env) = tool("systemctl", &script);
         fails(&look_in(check(unit("api.service")), &env).await, reason, &[words]);
     }
-    let refusal = "echo 'System has not been booted with systemd as init system (PID 1). Can'\"'\"'t operate.' >&2; exit 1";
+    let refusal =
+        "echo 'System has not been booted with systemd as init system (PID 1). Can'\"'\"'t operate.' >&2; exit 1";
     let (_dir, env) = tool("systemctl", refusal);
-    is(&look_in(check(unit("api.service")), &env).await, Outcome::Error, None, &["systemctl: System has not been booted"]);
+    is(
+        &look_in(check(unit("api.service")), &env).await,
+        Outcome::Error,
+        None,
+        &["systemctl: System has not been booted"],
+    );
     let (_dir, env) = tool("other", "");
     let nowhere = env.with_tool_path("/no/such");
     is(&look_in(check(unit("api.service")), &nowhere).await, Outcome::Error, None, &["systemctl is not installed"]);
@@ -173,11 +185,15 @@ async fn a_unit_that_restarts_again_and_again_warns_each_time() {
 #[tokio::test]
 async fn containers_of_docker() {
     let inspect = |state: &str, restarts: u32| {
-        format!("cat <<'JSON'\n[{{\"Id\":\"3fa\",\"State\":{{{state},\"Pid\":9,\"Dead\":false}},\"RestartCount\":{restarts},\"Name\":\"/web\"}}]\nJSON")
+        format!(
+            "cat <<'JSON'\n[{{\"Id\":\"3fa\",\"State\":{{{state},\"Pid\":9,\"Dead\":false}},\"RestartCount\":{restarts},\"Name\":\"/web\"}}]\nJSON"
+        )
     };
     let running = r#""Status":"running","Running":true,"Paused":false,"Restarting":false,"OOMKilled":false,"ExitCode":0,"Error":"""#;
     let health = |status: &str| {
-        format!(r#"{running},"Health":{{"Status":"{status}","FailingStreak":4,"Log":[{{"ExitCode":1,"Output":"no answer\n"}}]}}"#)
+        format!(
+            r#"{running},"Health":{{"Status":"{status}","FailingStreak":4,"Log":[{{"ExitCode":1,"Output":"no answer\n"}}]}}"#
+        )
     };
     let web = || check(CheckKind::Docker(DockerCheck { container: "web".into() }));
     let (dir, env) = tool("docker", &inspect(running, 0));

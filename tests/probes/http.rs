@@ -49,7 +49,12 @@ async fn the_status_decides() {
     assert_eq!((result.reason, result.detail.as_str()), (Some(Reason::Status), "503 Service Unavailable"));
     let result = answered(Answer::ok(""), |c| HttpCheck { status: vec![(204, 204), (301, 308)], ..c }).await;
     fails(&result, Reason::Status, &["200 OK, expected 204, 301-308"]);
-    is(&answered(Answer::status(418), |c| HttpCheck { status: vec![(400, 499)], ..c }).await, Outcome::Ok, None, &["418"]);
+    is(
+        &answered(Answer::status(418), |c| HttpCheck { status: vec![(400, 499)], ..c }).await,
+        Outcome::Ok,
+        None,
+        &["418"],
+    );
 }
 
 #[tokio::test]
@@ -66,12 +71,27 @@ async fn conditions_on_the_answer() {
     });
     is(&ok.await, Outcome::Ok, None, &["200 OK"]);
     for (words, change) in [
-        ("200 OK, but the body does not contain \"healthy\"", HttpCheck { body_contains: Some("healthy".into()), ..get("") }),
+        (
+            "200 OK, but the body does not contain \"healthy\"",
+            HttpCheck { body_contains: Some("healthy".into()), ..get("") },
+        ),
         ("200 OK, but the body does not match ^ok$", HttpCheck { body_matches: Some("^ok$".into()), ..get("") }),
-        ("200 OK, but status is \"degraded\", expected \"ok\"", HttpCheck { json: json("status", Some(json!("ok")), None), ..get("") }),
-        ("200 OK, but there is no db in the answer", HttpCheck { json: json("db", Some(json!("ok")), None), ..get("") }),
-        ("lag is 7, expected < 5", HttpCheck { json: json("lag", None, Some(Compare { op: Op::Lt, value: 5.0 })), ..get("") }),
-        ("header x-version is \"1.2\", which does not match ^2", HttpCheck { header_matches: header("x-version", "^2"), ..get("") }),
+        (
+            "200 OK, but status is \"degraded\", expected \"ok\"",
+            HttpCheck { json: json("status", Some(json!("ok")), None), ..get("") },
+        ),
+        (
+            "200 OK, but there is no db in the answer",
+            HttpCheck { json: json("db", Some(json!("ok")), None), ..get("") },
+        ),
+        (
+            "lag is 7, expected < 5",
+            HttpCheck { json: json("lag", None, Some(Compare { op: Op::Lt, value: 5.0 })), ..get("") },
+        ),
+        (
+            "header x-version is \"1.2\", which does not match ^2",
+            HttpCheck { header_matches: header("x-version", "^2"), ..get("") },
+        ),
         ("header x-other is missing", HttpCheck { header_matches: header("x-other", "."), ..get("") }),
     ] {
         let result = answered(body(), |c| HttpCheck { url: c.url, ..change }).await;
@@ -93,7 +113,10 @@ async fn what_is_sent_is_what_was_configured() {
     is(&result.await, Outcome::Ok, None, &[]);
     let requests = server.requests();
     let seen = &requests[0];
-    assert_eq!((seen.method.as_str(), seen.path.as_str(), seen.text().as_str()), ("POST", "/health?full=1", "{\"ping\":1}"));
+    assert_eq!(
+        (seen.method.as_str(), seen.path.as_str(), seen.text().as_str()),
+        ("POST", "/health?full=1", "{\"ping\":1}")
+    );
     assert_eq!(seen.header("x-probe"), Some("yes"));
     assert!(seen.header("user-agent").unwrap().starts_with("mayday/"));
     assert_eq!(seen.header("connection"), Some("close"));
@@ -119,8 +142,16 @@ async fn each_way_of_not_answering_has_its_own_words() {
     let http = |url: String| CheckKind::Http(Box::new(get(url)));
 
     let port = free_port();
-    fails(&look(http(format!("http://127.0.0.1:{port}/"))).await, Reason::Refused, &[&format!("connection refused by 127.0.0.1:{port}")]);
-    fails(&look(http(format!("http://localhost:{port}/"))).await, Reason::Refused, &["connection refused by localhost (", "127.0.0.1"]);
+    fails(
+        &look(http(format!("http://127.0.0.1:{port}/"))).await,
+        Reason::Refused,
+        &[&format!("connection refused by 127.0.0.1:{port}")],
+    );
+    fails(
+        &look(http(format!("http://localhost:{port}/"))).await,
+        Reason::Refused,
+        &["connection refused by localhost (", "127.0.0.1"],
+    );
 
     let full = Swallower::new();
     let result = look_for(http(format!("http://127.0.0.1:{}/", full.port())), short).await;
@@ -133,7 +164,11 @@ async fn each_way_of_not_answering_has_its_own_words() {
 
     // Half of the promised body, then nothing.
     let slow = HttpScript::start(vec![Answer::ok("half").header("Content-Length", "8")]);
-    let kind = CheckKind::Http(Box::new(HttpCheck { body_contains: Some("whole".into()), keep_alive: true, ..get(slow.url("/")) }));
+    let kind = CheckKind::Http(Box::new(HttpCheck {
+        body_contains: Some("whole".into()),
+        keep_alive: true,
+        ..get(slow.url("/"))
+    }));
     fails(&look_for(kind, short).await, Reason::TimeoutBody, &["began to answer and did not end within 500ms"]);
 
     let result = look_for(http("http://api.invalid/".into()), Duration::from_secs(30)).await;
@@ -217,7 +252,8 @@ async fn secrets_and_hostile_text_stay_out_of_results() {
     let env = env_with(&[("URL", "placeholder")]);
     drop(env);
     let server = HttpScript::start(vec![
-        Answer::ok("{\"state\":\"\\u001b[31m token hunter22-hunter22 \u{202e}\"}").header("X-State", "hunter22-hunter22"),
+        Answer::ok("{\"state\":\"\\u001b[31m token hunter22-hunter22 \u{202e}\"}")
+            .header("X-State", "hunter22-hunter22"),
     ]);
     let secret_url = server.url("/status?token=hunter22-hunter22");
     let env = env_with(&[("URL", &secret_url), ("TOKEN", "hunter22-hunter22")]);
@@ -256,11 +292,15 @@ fn what_cannot_work_is_refused_when_prepared() {
         (get("ftp://h/"), "http://"),
         (HttpCheck { method: "G T".into(), ..get(server) }, "not an HTTP method"),
         (HttpCheck { body_matches: Some("(".into()), ..get(server) }, "not a regular expression"),
-        (HttpCheck { headers: BTreeMap::from([("a b".into(), MaybeSecret::Plain("x".into()))]), ..get(server) }, "header's name"),
+        (
+            HttpCheck { headers: BTreeMap::from([("a b".into(), MaybeSecret::Plain("x".into()))]), ..get(server) },
+            "header's name",
+        ),
         (HttpCheck { url: MaybeSecret::Secret(SecretRef::Env("NOPE".into())), ..get(server) }, "NOPE is not set"),
         (HttpCheck { extra_ca: vec!["/no/such/ca.pem".into()], ..get(server) }, "/no/such/ca.pem"),
     ] {
-        let Err(why) = mayday::probe::prepare(&timed(CheckKind::Http(Box::new(bad)), Duration::from_secs(5)), &env()) else {
+        let Err(why) = mayday::probe::prepare(&timed(CheckKind::Http(Box::new(bad)), Duration::from_secs(5)), &env())
+        else {
             panic!("{word}")
         };
         assert!(why.starts_with("preparing the http check http: ") && why.contains(word), "{why}");

@@ -57,7 +57,11 @@ async fn a_configured_statement_decides() {
     let server = Postgres::shared();
     let db = server.fresh_db();
     server.psql(&db, "create table jobs (failed int); insert into jobs values (7)");
-    let with = |query: &str, compare: Option<Compare>| PostgresCheck { query: Some(query.into()), compare, ..pg(server.dsn(&db)) };
+    let with = |query: &str, compare: Option<Compare>| PostgresCheck {
+        query: Some(query.into()),
+        compare,
+        ..pg(server.dsn(&db))
+    };
     let below = |value| Some(Compare { op: Op::Lt, value });
     for (query, compare) in [
         ("select count(*) = 1 from jobs", None),
@@ -121,7 +125,8 @@ async fn stopped_hung_silent_and_unknown_are_told_apart() {
     fails(&ask(pg(socket)).await, Reason::Refused, &["connection refused by", ".s.PGSQL."]);
 
     let full = Swallower::new();
-    let result = look_for(kind(pg(format!("postgres://u@127.0.0.1:{}/d", full.port()))), Duration::from_millis(600)).await;
+    let result =
+        look_for(kind(pg(format!("postgres://u@127.0.0.1:{}/d", full.port()))), Duration::from_millis(600)).await;
     fails(&result, Reason::TimeoutConnect, &["timed out connecting to u@127.0.0.1", "no answer at all"]);
     let result = look_for(kind(pg("postgres://u@db.invalid/d")), Duration::from_secs(30)).await;
     fails(&result, Reason::Dns, &["name db.invalid not found"]);
@@ -174,7 +179,8 @@ async fn a_standby_and_its_lag() {
 #[tokio::test]
 async fn a_primary_with_a_standby_that_stops_replaying() {
     let primary = Postgres::start_with(PgOptions::default().set("max_wal_senders", "5").set("wal_level", "replica"));
-    let receiver = format!("host={} port={} user=postgres application_name=east", primary.socket_dir().display(), primary.port());
+    let receiver =
+        format!("host={} port={} user=postgres application_name=east", primary.socket_dir().display(), primary.port());
     let standby = Postgres::start_with(PgOptions::default().standby().set("primary_conninfo", &receiver));
     wait_until("streaming", PATIENCE, || {
         primary.psql("postgres", "select state from pg_stat_replication") == "streaming"
@@ -232,7 +238,10 @@ async fn hold(server: &Postgres, n: usize) -> Vec<tokio_postgres::Client> {
 #[tokio::test]
 async fn no_connection_left_and_nearly_none() {
     let server = Postgres::start_with(
-        PgOptions::default().set("max_connections", "6").set("superuser_reserved_connections", "0").set("max_wal_senders", "0"),
+        PgOptions::default()
+            .set("max_connections", "6")
+            .set("superuser_reserved_connections", "0")
+            .set("max_wal_senders", "0"),
     );
     let limited = || PostgresCheck { connections_below: Some(50), ..pg(server.dsn("postgres")) };
     let mut held = hold(&server, 1).await;
@@ -253,15 +262,20 @@ async fn no_connection_left_and_nearly_none() {
 
 #[tokio::test]
 async fn a_failing_archive_is_a_warning() {
-    let server = Postgres::start_with(PgOptions::default().set("archive_mode", "on").set("archive_command", "test -e fine"));
+    let server =
+        Postgres::start_with(PgOptions::default().set("archive_mode", "on").set("archive_command", "test -e fine"));
     let asked = || PostgresCheck { archiving: true, ..pg(server.dsn("postgres")) };
     is(&ask(asked()).await, Outcome::Ok, None, &[]);
     server.psql("postgres", "create table t (i int); select pg_switch_wal()");
-    wait_until("a failure", PATIENCE, || server.psql("postgres", "select failed_count > 0 from pg_stat_archiver") == "t");
+    wait_until("a failure", PATIENCE, || {
+        server.psql("postgres", "select failed_count > 0 from pg_stat_archiver") == "t"
+    });
     is(&ask(asked()).await, Outcome::Warn, Some(Reason::Limit), &["WAL archiving is failing: 0000", "failures"]);
     std::fs::write(server.data_dir().join("fine"), "").unwrap();
     server.psql("postgres", "insert into t values (1); select pg_switch_wal()");
-    wait_until("a success", PATIENCE, || server.psql("postgres", "select archived_count > 0 from pg_stat_archiver") == "t");
+    wait_until("a success", PATIENCE, || {
+        server.psql("postgres", "select archived_count > 0 from pg_stat_archiver") == "t"
+    });
     let result = ask(asked()).await;
     is(&result, Outcome::Ok, None, &[]);
     assert!(fact(&result, "last WAL archived").ends_with(" ago"));

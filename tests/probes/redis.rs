@@ -83,8 +83,16 @@ async fn loading_is_neither_up_nor_refused() {
     let rdb = server.dir().join("dump.rdb");
     assert!(rdb.is_file());
     let dir = server.dir().to_str().unwrap().to_owned();
-    let slow = Redis::start(&["--dir", &dir, "--dbfilename", "dump.rdb", "--key-load-delay", "2000",
-        "--loading-process-events-interval-bytes", "1024"]);
+    let slow = Redis::start(&[
+        "--dir",
+        &dir,
+        "--dbfilename",
+        "dump.rdb",
+        "--key-load-delay",
+        "2000",
+        "--loading-process-events-interval-bytes",
+        "1024",
+    ]);
     let result = ask(at(slow.url())).await;
     fails(&result, Reason::Loading, &["loading its data into memory"]);
 }
@@ -109,7 +117,9 @@ async fn a_replica_and_its_link() {
     is(&ask(strict()).await, Outcome::Warn, Some(Reason::Limit), &["its master 127.0.0.1"]);
     master.signal(libc::SIGCONT);
     master.kill();
-    wait_until("the link to be down", PATIENCE, || replica.cli(&["info", "replication"]).contains("master_link_status:down"));
+    wait_until("the link to be down", PATIENCE, || {
+        replica.cli(&["info", "replication"]).contains("master_link_status:down")
+    });
     is(&ask(asked()).await, Outcome::Warn, Some(Reason::Limit), &["the link to its master", "is down"]);
     // One that serves no old data.
     replica.cli(&["config", "set", "replica-serve-stale-data", "no"]);
@@ -126,7 +136,9 @@ async fn memory_and_saves_that_fail_are_warnings() {
     // A save that cannot be written: its folder is gone.
     drop(gone);
     server.cli(&["bgsave"]);
-    wait_until("the save to fail", PATIENCE, || server.cli(&["info", "persistence"]).contains("rdb_last_bgsave_status:err"));
+    wait_until("the save to fail", PATIENCE, || {
+        server.cli(&["info", "persistence"]).contains("rdb_last_bgsave_status:err")
+    });
     let result = ask(RedisCheck { persistence: true, ..at(server.url()) }).await;
     is(&result, Outcome::Warn, Some(Reason::Limit), &["the last RDB save failed"]);
     is(&ask(at(server.url())).await, Outcome::Ok, None, &[]);
@@ -144,7 +156,11 @@ async fn stopped_hung_and_something_else_are_told_apart() {
     let full = Swallower::new();
     let result = look_for(kind(at(format!("redis://127.0.0.1:{}/", full.port()))), Duration::from_millis(400)).await;
     fails(&result, Reason::TimeoutConnect, &["timed out connecting"]);
-    fails(&look_for(kind(at("redis://redis.invalid/")), Duration::from_secs(30)).await, Reason::Dns, &["redis.invalid"]);
+    fails(
+        &look_for(kind(at("redis://redis.invalid/")), Duration::from_secs(30)).await,
+        Reason::Dns,
+        &["redis.invalid"],
+    );
     let web = HttpScript::start(vec![Answer::status(400)]);
     let result = look_for(kind(at(format!("redis://127.0.0.1:{}/", web.port()))), Duration::from_secs(2)).await;
     assert_eq!(result.outcome, Outcome::Fail, "{result:?}");
@@ -152,7 +168,9 @@ async fn stopped_hung_and_something_else_are_told_apart() {
     fails(&result, Reason::Refused, &[]);
     let clients = Redis::start(&["--maxclients", "1"]);
     let _held = std::net::TcpStream::connect(("127.0.0.1", clients.port())).unwrap();
-    wait_until("the only place to be taken", PATIENCE, || clients.raw("PING\r\n").is_some_and(|a| a.starts_with("-ERR max")));
+    wait_until("the only place to be taken", PATIENCE, || {
+        clients.raw("PING\r\n").is_some_and(|a| a.starts_with("-ERR max"))
+    });
     fails(&ask(at(clients.url())).await, Reason::Limit, &["no connection left"]);
 }
 

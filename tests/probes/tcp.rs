@@ -44,7 +44,11 @@ async fn an_exchange_of_words() {
     // It stays connected and says something else: nothing more comes.
     let result = look_for(ask("PING\r\n", "+OK"), Duration::from_millis(500)).await;
     fails(&result, Reason::TimeoutHeaders, &["then no answer", "500ms are over"]);
-    fails(&look(ask("QUIT\r\n", "+PONG")).await, Reason::Assertion, &["answered \"+OK", "and closed, expected \"+PONG\""]);
+    fails(
+        &look(ask("QUIT\r\n", "+PONG")).await,
+        Reason::Assertion,
+        &["answered \"+OK", "and closed, expected \"+PONG\""],
+    );
 
     let hostile = HttpScript::start(vec![Answer::raw(&b"\x1b[2J\xe2\x80\xaegone\xff\r\n"[..])]);
     let kind = CheckKind::Tcp(TcpCheck {
