@@ -120,6 +120,11 @@ async fn what_is_sent_is_what_was_configured() {
     assert_eq!(seen.header("x-probe"), Some("yes"));
     assert!(seen.header("user-agent").unwrap().starts_with("mayday/"));
     assert_eq!(seen.header("connection"), Some("close"));
+    assert_eq!(seen.header("authorization"), None);
+    let named = server.url("/").replace("http://", "http://probe:hunter22@");
+    is(&ask(get(named)).await, Outcome::Ok, None, &[]);
+    let requests = server.requests();
+    assert_eq!(requests[1].header("authorization"), Some("Basic cHJvYmU6aHVudGVyMjI="));
 }
 
 #[tokio::test]
