@@ -179,6 +179,17 @@ async fn silence_ends_with_the_channels_time_limit() {
 }
 
 #[tokio::test]
+async fn a_status_counts_although_its_body_never_ends() {
+    for (status, result) in [(200, Delivery::Accepted), (400, Delivery::Refused), (503, Delivery::Retrying)] {
+        let endless = Answer::status(status).body("ok").header("Content-Length", "1000");
+        let server = HttpScript::start(vec![endless]);
+        let attempt = send(&webhook(hook(&server), SECOND)).await;
+        assert_eq!(attempt.result, result, "{attempt:?}");
+        assert!(attempt.answer.contains("ok"), "{attempt:?}");
+    }
+}
+
+#[tokio::test]
 async fn the_address_of_a_webhook_never_shows() {
     let echo = format!("you asked for http://127.0.0.1/services/{TOKEN} \u{1b}[2J");
     let told = "tok-123456789 is not signing-key-1";

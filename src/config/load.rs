@@ -1,8 +1,9 @@
 //! Loading a file: bytes, text, tables, types. Ends with a configuration that can be relied on, or with every fault.
 
+use std::collections::BTreeSet;
 use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
@@ -11,7 +12,8 @@ use super::check;
 use super::fault::{Fault, Lines};
 use super::lint;
 use super::read::{self, Sink};
-use super::types::Config;
+use super::types::{ChannelKind, CheckKind, Config, Restore};
+use crate::text::clean;
 
 /// Longest file that is read; far beyond what a person writes.
 const MAX_BYTES: u64 = 16 << 20;
@@ -64,9 +66,53 @@ pub fn load_with_source(path: &Path) -> Result<(Config, String), (Vec<Fault>, St
         (vec![fault], source)
     })?;
     match checked(&text, path, others_read) {
-        Ok(config) => Ok((config, text)),
+        Ok(mut config) => {
+            config.warnings.extend(unreadable_roots(&config, path));
+            Ok((config, text))
+        }
         Err(faults) => Err((faults, text)),
     }
+}
+
+/// Certificate authorities that are configured and cannot be read: every check that needs them would end in an error.
+fn unreadable_roots(config: &Config, path: &Path) -> Vec<String> {
+    let of_check = |kind: &CheckKind| match kind {
+        CheckKind::Http(c) => c.extra_ca.clone(),
+        CheckKind::Tls(c) => c.extra_ca.clone(),
+        CheckKind::Postgres(c) => c.extra_ca.clone(),
+        _ => Vec::new(),
+    };
+    let checks = config.services.iter().flat_map(|s| &s.checks).map(|c| &c.kind);
+    let checks = checks.chain(config.actions.iter().filter_map(|a| a.verify.as_ref())).flat_map(of_check);
+    let restores = config.backups.iter().flat_map(|b| match &b.restore {
+        Some(Restore::PostgresDump(p)) => p.extra_ca.clone(),
+        _ => Vec::new(),
+    });
+    let mail = config.channels.iter().flat_map(|c| match &c.kind {
+        ChannelKind::Email(m) => m.extra_ca.clone(),
+        _ => Vec::new(),
+    });
+    let all: BTreeSet<PathBuf> =
+        config.system.extra_ca.iter().cloned().chain(checks).chain(restores).chain(mail).collect();
+    let file = clean(&path.to_string_lossy()).into_owned();
+    all.into_iter()
+        .filter_map(|ca| {
+            // Opening a pipe would wait for its writer.
+            let found = std::fs::metadata(&ca).and_then(|m| {
+                if m.is_file() {
+                    std::fs::File::open(&ca).map(drop)
+                } else {
+                    Err(std::io::ErrorKind::InvalidInput.into())
+                }
+            });
+            let e = found.err()?;
+            let shown = ca.to_string_lossy();
+            Some(format!(
+                "{file}: extra_ca {} cannot be read: {e}: checks that trust it will end in errors",
+                clean(&shown)
+            ))
+        })
+        .collect()
 }
 
 /// Checks a text as if it stood in the file `path`, which need not exist. Whether others can read it is not looked at.

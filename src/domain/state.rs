@@ -128,6 +128,9 @@ impl State {
                     (Health::Unknown, since) => since,
                     _ => None,
                 };
+                if e.to == Health::Up {
+                    self.take_back_contradictions(&e.service);
+                }
             }
             Event::HealthBecause(e) => {
                 if let Some(record) = self.services.get_mut(&e.service) {
@@ -151,6 +154,15 @@ impl State {
                 record.paused_reason.clear();
             }
             _ => {}
+        }
+    }
+
+    /// A restart that was contradicted because the service stayed down is contradicted no more once it is seen up.
+    fn take_back_contradictions(&mut self, service: &str) {
+        use super::run::Work;
+        for run in self.runs.values_mut().filter(|r| r.stands_contradicted()) {
+            let about = matches!(&run.plan.work, Work::Restart { service: s } | Work::Start { service: s } if s == service);
+            run.superseded |= about;
         }
     }
 

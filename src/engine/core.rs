@@ -50,6 +50,8 @@ pub enum Message {
     Delivered { message: String, channel: String, number: u32, attempt: notify::Attempt },
     /// The configuration was read again.
     Config(Result<Box<Config>, (String, Vec<String>)>),
+    /// Places in the journal that failed their verification: part, line, why.
+    Damaged(Vec<(String, u64, String)>),
     /// Read the configuration again.
     Reload,
     /// What a new configuration needs is set up.
@@ -94,6 +96,8 @@ pub struct Core {
     /// Answers that wait for the disk.
     pub(super) waiting: Vec<(oneshot::Sender<Answer>, String, Answer)>,
     pub(super) stopping: Option<String>,
+    /// Spooled notes whose entries were written in the turn before; their files can go.
+    pub(super) spooled: Vec<PathBuf>,
     pub(super) checkpoint_at: u64,
 }
 
@@ -172,6 +176,7 @@ impl Core {
             }
             Message::Config(Ok(config)) => self.reconfigure(*config),
             Message::Config(Err((source, faults))) => self.reject_config(source, faults),
+            Message::Damaged(damage) => self.record_damage(damage),
             Message::Reload => self.reload(),
             Message::SetUp(setup) => self.take_setup(*setup),
             Message::Stop { reason } => self.stopping = Some(reason),
@@ -277,21 +282,14 @@ impl Core {
             }
         }
         self.commit().await;
+        // The picture first: whoever is told that something was done finds it there.
         self.publish();
+        self.answer();
     }
 
-    /// Brings what is pending to disk and answers those who waited for it.
-    async fn commit(&mut self) {
-        let was_on = self.recorder.is_on();
-        if self.recorder.has_pending() {
-            self.recorder.commit(self.now()).await;
-        }
-        if was_on != self.recorder.is_on() {
-            self.dirty.head = true;
-            self.dirty.incidents = true;
-        }
+    /// Answers those who waited for the disk.
+    fn answer(&mut self) {
         let recorded = self.recorder.is_on();
-        self.timelines.write(recorded);
         for (reply, key, mut answer) in std::mem::take(&mut self.waiting) {
             if let Answer::Done { recorded: told, .. } = &mut answer {
                 *told = recorded;
@@ -307,6 +305,20 @@ impl Core {
             }
             let _ = reply.send(answer);
         }
+    }
+
+    /// Brings what is pending to disk.
+    async fn commit(&mut self) {
+        let was_on = self.recorder.is_on();
+        if self.recorder.has_pending() {
+            self.recorder.commit(self.now()).await;
+        }
+        if was_on != self.recorder.is_on() {
+            self.dirty.head = true;
+            self.dirty.incidents = true;
+        }
+        let recorded = self.recorder.is_on();
+        self.timelines.write(recorded);
         if recorded && self.recorder.head().0 >= self.checkpoint_at {
             self.checkpoint().await;
         }
@@ -330,6 +342,7 @@ impl Core {
     async fn finish(mut self, reason: String) -> String {
         self.record_own(None, crate::domain::event::EngineStopped { reason: reason.clone() });
         self.commit().await;
+        self.answer();
         self.checkpoint().await;
         self.schedule.shutdown().await;
         self.catalogue.shutdown().await;

@@ -3,9 +3,10 @@
 use super::core::Core;
 use super::schedule::Observation;
 use crate::backup::BackupReport;
-use crate::domain::Time;
+use crate::domain::{Actor, Time};
 use crate::domain::backup::BackupState;
-use crate::domain::event::{BackupArrived, BackupChanged, ClockStepped, Event, JournalDamaged};
+use crate::domain::command::Command;
+use crate::domain::event::{BackupArrived, BackupChanged, ClockStepped, Event, JournalDamaged, NoteAdded};
 
 impl Core {
     pub(super) fn observe(&mut self, seen: &Observation) {
@@ -77,10 +78,52 @@ impl Core {
             self.dirty.head = true;
         }
         self.expire(now);
+        self.take_spool();
         self.tend_seals().await;
         self.tend_state_folder(now);
         if let Ok(mut picture) = self.picture.write() {
             picture.set_at(now);
+        }
+    }
+
+    /// Notes that were written while no engine answered are taken in and marked as such. The file goes when its entry is
+    /// on disk, so a crash in between makes it two entries rather than none.
+    fn take_spool(&mut self) {
+        if !self.recorder.is_on() {
+            return;
+        }
+        let taken = std::mem::take(&mut self.spooled);
+        for path in taken {
+            if let Err(e) = std::fs::remove_file(&path) {
+                tracing::warn!("removing {} failed: {e}", path.display());
+                self.spooled.push(path);
+            }
+        }
+        let Ok(folder) = std::fs::read_dir(self.state_dir.join("spool")) else { return };
+        let mut files: Vec<_> = folder.filter_map(Result::ok).map(|e| e.path()).collect();
+        files.sort();
+        for path in files.into_iter().filter(|p| p.extension().is_some_and(|e| e == "json")) {
+            if self.spooled.contains(&path) {
+                continue;
+            }
+            let note = std::fs::read(&path).ok().and_then(|b| serde_json::from_slice::<Command>(&b).ok());
+            let Some(Command::Note { incident, text, happened_at }) = note else {
+                tracing::warn!("{} is no note and was passed over", path.display());
+                let _ = std::fs::rename(&path, path.with_extension("unread"));
+                continue;
+            };
+            let owner = std::fs::metadata(&path).map(|m| std::os::unix::fs::MetadataExt::uid(&m)).unwrap_or(0);
+            let actor = Actor {
+                user: crate::sys::peer::user_name(owner),
+                uid: Some(owner),
+                via: "spooled while no engine answered".into(),
+                ..Actor::default()
+            };
+            let known = incident.filter(|id| self.state.incidents.contains_key(id));
+            let incident = known.or_else(|| self.state.open_incidents().first().map(|i| i.id.clone()));
+            let text = crate::text::clean_lines(&text, crate::domain::decide::NOTE_LIMIT);
+            self.record(actor, incident, NoteAdded { text, happened_at });
+            self.spooled.push(path);
         }
     }
 
@@ -94,10 +137,15 @@ impl Core {
         }
     }
 
+    /// Damage is told once per place: in a warning, and in the record.
     pub(super) fn record_damage(&mut self, damage: Vec<(String, u64, String)>) {
         for (part, line, why) in damage {
-            self.warnings.push(format!("the journal is damaged: {part} line {line}: {why} (mayday journal verify)"));
-            self.record_own(None, JournalDamaged { part, line, why });
+            let told = format!("the journal is damaged: {part} line {line}: {why} (mayday journal verify)");
+            if !self.warnings.contains(&told) {
+                self.warnings.push(told);
+                self.dirty.head = true;
+                self.record_own(None, JournalDamaged { part, line, why });
+            }
         }
     }
 }

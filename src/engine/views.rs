@@ -6,6 +6,7 @@ use super::core::{Core, Dirty};
 use crate::config::{self, CheckKind};
 use crate::domain::Time;
 use crate::domain::decide::against_resolving;
+use crate::domain::event::{ConfigLoaded, Entry};
 use crate::domain::health::Health;
 use crate::domain::incident::Incident;
 use crate::domain::run::{Run, RunState};
@@ -16,6 +17,9 @@ use crate::wire::{BackupView, CheckView, Head, IncidentView, RunView, ServiceVie
 
 /// Buckets of ten seconds in a sparkline.
 const SPARK: usize = 30;
+/// Entries before a declaration, and in all, that a message's figures are measured from.
+const LEAD_UP: u64 = 500;
+const MEASURED: usize = 20_000;
 /// Percentiles look back this far.
 const WINDOW: Duration = Duration::from_secs(3600);
 
@@ -284,6 +288,32 @@ impl Core {
         }
     }
 
+    /// Downtime and cost as the review would measure them now, from the entries around the incident.
+    fn measure_so_far(&self, incident: &Incident, live: &mut notify::Live) {
+        let Ok(reader) = crate::journal::Reader::open(&self.state_dir) else { return };
+        let from = incident.declared_seq.saturating_sub(LEAD_UP).max(1);
+        let Ok(page) = reader.read_range(from, MEASURED) else { return };
+        // The configuration in force may have been loaded long before.
+        let config = ConfigLoaded {
+            digest: self.state.config_digest.clone(),
+            source: String::new(),
+            catalog: self.state.catalog.clone(),
+        };
+        let Some(first) = page.entries.first() else { return };
+        let mut entries = vec![Entry { seq: first.seq.saturating_sub(1), event: config.into(), incident: None, ..first.clone() }];
+        entries.extend(page.entries);
+        let Ok(measures) = crate::report::measure::measure(&entries, &incident.id) else { return };
+        for service in &measures.services {
+            if let Some(ms) = service.total_ms.and_then(|ms| u64::try_from(ms).ok()).filter(|ms| *ms > 0) {
+                live.downtime.insert(service.service.clone(), Duration::from_millis(ms));
+            }
+        }
+        live.cost = measures.get("cost").and_then(|m| match &m.value {
+            crate::report::Value::Money(amount, _) => Some(*amount),
+            _ => None,
+        });
+    }
+
     /// What a message may say beside what the fold holds.
     pub(super) fn live_facts(&self, incident: Option<&str>) -> notify::Live {
         let mut live = notify::Live { head: self.recorder.head8(), ..notify::Live::default() };
@@ -298,6 +328,7 @@ impl Core {
         if let crate::wire::Answer::Timeline { rows, .. } = super::records::timeline(&self.state_dir, &query) {
             live.happened = rows.into_iter().filter(|r| r.at >= since).collect();
         }
+        self.measure_so_far(incident, &mut live);
         live
     }
 }

@@ -226,7 +226,7 @@ impl PartIndex {
             let mut rows = Rows::default();
             for row in 0..count {
                 if row > 0 {
-                    offset += take(&mut deltas)?;
+                    offset = offset.checked_add(take(&mut deltas)?)?;
                 }
                 rows.push(offset);
             }

@@ -78,7 +78,10 @@ fn the_examples_warn_of_what_does_not_fit_together_and_of_nothing_else() {
         let path = repo(&format!("config/examples/{name}.toml"));
         assert!(config.warnings.iter().all(|w| w.starts_with(&path.display().to_string())));
     }
-    assert_eq!(config::load(&repo("config/mayday.toml")).unwrap().warnings, Vec::<String>::new());
+    // Of the annotated file only the certificates are missing, which it names for the sake of the keys.
+    let warnings = config::load(&repo("config/mayday.toml")).unwrap().warnings;
+    assert_eq!(warnings.len(), 4, "{warnings:#?}");
+    assert!(warnings.iter().all(|w| w.contains("extra_ca /etc/mayday/") && w.contains("cannot be read")));
 }
 
 #[test]
@@ -297,6 +300,93 @@ fn lint_says_what_cannot_be_kept() {
     let config = good(&text);
     assert!(config.warnings.is_empty());
     assert!(matches!(config.channels[0].kind, ChannelKind::Email(_)));
+}
+
+/// What passes here must be usable where it is used: every check can be prepared, every channel opened, every pattern
+/// compiled.
+#[test]
+fn what_passes_can_be_used() {
+    use mayday::notify::Sender;
+    use mayday::probe::{ProbeEnv, prepare};
+    use secrecy::SecretString;
+    use std::sync::Arc;
+
+    mayday::sys::tls::install_provider();
+    let value = |secret: &config::SecretRef| {
+        if let config::SecretRef::Literal(value) = secret {
+            return Ok(value.clone());
+        }
+        let name = secret.describe();
+        let value = match &name {
+            n if n.contains("DATABASE_URL") => "postgres://u:p@127.0.0.1/d",
+            n if n.contains("REDIS_URL") => "redis://127.0.0.1",
+            n if n.contains("_URL") || n.contains("WEBHOOK") => "https://127.0.0.1/x",
+            _ => "value",
+        };
+        Ok::<_, String>(SecretString::from(value))
+    };
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let _inside = runtime.enter();
+    let env = ProbeEnv::new(mayday::sys::tls::default_roots(), Arc::new(value), mayday::text::Mask::default());
+    let mut texts: Vec<String> = shipped().into_iter().map(|(_, text)| text).collect();
+    for (kind, key, values) in [
+        (
+            "redis",
+            "url",
+            &[
+                "redis://h",
+                "redis://h:1/2",
+                "rediss://u:p@h",
+                "redis://[::1]:6379",
+                "unix:/run/r.sock",
+                "redis+unix:///r.sock",
+            ][..],
+        ),
+        ("tcp", "address", &["h:1", "[::1]:65535", "10.0.0.1:80", "a_b.c-d:9"]),
+        ("tls", "address", &["h:1", "[::1]:443"]),
+        ("dns", "name", &["example.org", "_sip._tcp.example.org", "example.org."]),
+        ("http", "url", &["http://h", "https://[::1]:1/a?b=c#d", "http://ü.example/", "http://u@h/"]),
+        (
+            "postgres",
+            "dsn",
+            &[
+                "postgres://h",
+                "postgresql://u@a:1,b:2/d?sslmode=verify-full",
+                "host=/run dbname=d",
+                "postgres:///d?host=/run",
+            ],
+        ),
+    ] {
+        for value in values {
+            texts.push(format!(
+                "[system]\nname = \"s\"\n[[service]]\nname = \"a\"\n[service.{kind}]\n{key} = \"{value}\"\n"
+            ));
+        }
+    }
+    for resolver in ["9.9.9.9", "9.9.9.9:53", "::1", "[::1]:53", "ns.example.org", "ns.example.org:5353"] {
+        texts.push(format!(
+            "[system]\nname = \"s\"\n[[service]]\nname = \"a\"\n[service.dns]\nname = \"x.org\"\nresolver = \"{resolver}\"\n"
+        ));
+    }
+    for text in texts {
+        // The certificates of the annotated file are not there.
+        let text: String = text.lines().filter(|l| !l.starts_with("extra_ca")).map(|l| format!("{l}\n")).collect();
+        let config = good(&text);
+        for service in &config.services {
+            for check in &service.checks {
+                if let Err(why) = prepare(check, &env) {
+                    panic!("{why} in\n{text}");
+                }
+            }
+        }
+        for channel in &config.channels {
+            Sender::new(channel, &[], Arc::new(value)).unwrap();
+        }
+        for backup in &config.backups {
+            let BackupSource::Files(files) = &backup.source;
+            globset::GlobBuilder::new(&files.pattern).literal_separator(true).build().unwrap();
+        }
+    }
 }
 
 /// The unit must be one that systemd understands, and must not end runs with the engine.

@@ -161,6 +161,11 @@ impl<'a> Draft<'a> {
         free
     }
 
+    /// Takes secrets into the plan under the names they have.
+    pub fn hand_over(&mut self, secrets: BTreeMap<String, SecretRef>) {
+        self.secrets.extend(secrets);
+    }
+
     /// The effect is seen by `checks`, each to hold, or with `inverted` to fail.
     pub fn after<'c>(
         &mut self,

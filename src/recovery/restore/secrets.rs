@@ -8,11 +8,13 @@ use std::time::Duration;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
-use crate::config::secret::MaybeSecret;
-use crate::config::{Config, PostgresRestore, SecretRef};
+use crate::config::{self, Config, MaybeSecret, PostgresRestore, SecretRef};
 use crate::recovery::op::{OpContext, OpError};
 use crate::sys::pg::PgTarget;
-use crate::sys::{proc, tls};
+use crate::sys::tls;
+
+/// For one secret.
+const LOOK_UP: Duration = Duration::from_secs(10);
 
 /// How to reach a server, as it stands in a plan.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -85,37 +87,8 @@ impl Reach {
 pub async fn resolve(secrets: &BTreeMap<String, SecretRef>) -> Result<BTreeMap<String, SecretString>, String> {
     let mut values = BTreeMap::new();
     for (name, from) in secrets {
-        let value = one(from).await.map_err(|why| format!("{name} ({}): {why}", from.describe()))?;
+        let value = config::secret::resolve(from, LOOK_UP).await.map_err(|why| format!("{name}: {why}"))?;
         values.insert(name.clone(), value);
     }
     Ok(values)
-}
-
-async fn one(from: &SecretRef) -> Result<SecretString, String> {
-    const LIMIT: Duration = Duration::from_secs(10);
-    let first_line = |text: &str| {
-        let line = text.lines().next().unwrap_or_default();
-        if line.is_empty() { Err("it is empty".to_owned()) } else { Ok(SecretString::from(line)) }
-    };
-    match from {
-        SecretRef::Literal(value) => Ok(value.clone()),
-        SecretRef::Env(name) => match std::env::var(name) {
-            Ok(value) => first_line(&value),
-            Err(_) => Err("it is not set in the engine's environment".into()),
-        },
-        SecretRef::File(path) => {
-            let read = tokio::time::timeout(LIMIT, tokio::fs::read_to_string(path));
-            let text = read.await.map_err(|_| "reading it takes too long".to_owned())?;
-            first_line(&text.map_err(|e| format!("it cannot be read: {e}"))?)
-        }
-        SecretRef::Command(argv) => {
-            let cmd = proc::Cmd::from_argv(argv).ok_or("the command is empty")?;
-            let outcome = proc::run(cmd.timeout(LIMIT)).await;
-            if !outcome.success() {
-                return Err(format!("{}", outcome.end));
-            }
-            first_line(&outcome.stdout.text())
-        }
-        SecretRef::Pipe(_) => Err("it exists in a running action only".into()),
-    }
 }

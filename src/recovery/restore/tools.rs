@@ -1,5 +1,6 @@
 //! The PostgreSQL programs of this host: which there are, of which version, and which of them fits.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -14,17 +15,22 @@ pub struct Tool {
     pub said: String,
 }
 
-/// Every `name` on this host, each version once, oldest first.
-pub async fn find(name: &str) -> Vec<Tool> {
+/// Every `name` on this host, each version once, oldest first; with `path` (in the form of `$PATH`) only those in it.
+pub async fn find(name: &str, path: Option<&OsStr>) -> Vec<Tool> {
     let mut places: Vec<PathBuf> = Vec::new();
-    // The programs of a version before what PATH finds: Debian's is a wrapper that may choose another version by the
-    // server it is asked to reach.
-    let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
-    places.extend(versions.map(|e| e.path().join("bin").join(name)));
-    // Of the PostgreSQL project's packages for Red Hat and SUSE.
-    places.extend((9..40).map(|n| PathBuf::from(format!("/usr/pgsql-{n}/bin")).join(name)));
-    let path = std::env::var_os("PATH").unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into());
-    places.extend(proc::which(name, path));
+    match path {
+        Some(path) => places.extend(std::env::split_paths(path).map(|dir| dir.join(name))),
+        None => {
+            // The programs of a version before what PATH finds: Debian's is a wrapper that may choose another version by
+            // the server it is asked to reach.
+            let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+            places.extend(versions.map(|e| e.path().join("bin").join(name)));
+            // Of the PostgreSQL project's packages for Red Hat and SUSE.
+            places.extend((9..40).map(|n| PathBuf::from(format!("/usr/pgsql-{n}/bin")).join(name)));
+            let path = std::env::var_os("PATH").unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into());
+            places.extend(proc::which(name, path));
+        }
+    }
     let mut tools: Vec<Tool> = Vec::new();
     for place in places {
         if !place.is_file() {

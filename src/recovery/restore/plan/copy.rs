@@ -1,6 +1,6 @@
 //! Choosing the copy.
 
-use super::Draft;
+use super::{Draft, Say};
 use crate::config::Backup;
 use crate::domain::backup::Copy;
 use crate::domain::command::Refusal;
@@ -38,7 +38,7 @@ pub fn choose<'a>(ctx: &'a PlanContext, set: &Backup, asked: Option<&str>) -> Re
 }
 
 /// What is to be said of the choice.
-pub fn judge(draft: &mut Draft, ctx: &PlanContext, set: &Backup, copy: &Copy, asked: bool) {
+pub fn judge(draft: &mut Draft<'_>, ctx: &PlanContext, set: &Backup, copy: &Copy, asked: bool) {
     let age = text::duration(ctx.now.since(copy.taken_at));
     let newest_good = ctx.copies.get(&set.name).and_then(|all| all.iter().find(|c| c.suspect.is_none()));
     match (&copy.suspect, newest_good) {

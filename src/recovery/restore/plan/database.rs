@@ -1,30 +1,24 @@
 //! Planning the restore of a PostgreSQL dump beside the live database.
 
-use std::ops::ControlFlow;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::super::format::{self, Kind, Shape, Wrap};
-use super::super::job::{self, CreateAs, PgRestore};
+use super::super::job::{self, PgRestore};
 use super::super::names::{self, Beside};
 use super::super::pg;
 use super::super::secrets;
-use super::super::toc::{self, TocError};
-use super::super::tools::{self, Tool};
-use super::look::{self, Facts};
-use super::{Draft, copy, disk, expect, timeout_ms};
+use super::super::tools;
+use super::facts::{self, Facts};
+use super::{Draft, Say, begin, copy, disk, expect, source, timeout_ms};
 use crate::config::{Backup, PostgresRestore};
 use crate::domain::backup::Copy;
 use crate::domain::command::Refusal;
-use crate::domain::run::{Checked, Risk, Work};
+use crate::domain::run::{Risk, Work};
+use crate::recovery::plan::expect::expect as expect_runs;
 use crate::recovery::plan::{PlanContext, Planned};
 use crate::sys::pg::{PgTarget, env_for_tools, quote_ident};
-use crate::sys::proc::{self, Cmd};
 use crate::text;
-
-/// Copies up to this size are read to their end while planning; larger ones as the first phase.
-const READ_NOW: u64 = 32 << 20;
-const READ_LIMIT: Duration = Duration::from_secs(6);
 
 pub async fn plan(
     ctx: &PlanContext,
@@ -35,10 +29,10 @@ pub async fn plan(
 ) -> Result<Planned, Refusal> {
     let work = Work::Restore { backup: set.name.clone(), copy: asked.map(str::to_owned), test };
     let chosen = copy::choose(ctx, set, asked)?;
-    let mut draft = Draft::new(ctx, &work, set, Risk::Disruptive);
+    let mut draft = begin(ctx, &work, set, Risk::Disruptive);
     let side = names::database(&how.database, Beside::Restore, &ctx.run_id);
     let (reach, from) = secrets::reach(&ctx.config, &set.name, how);
-    draft.secrets = from;
+    draft.hand_over(from.clone());
     copy::judge(&mut draft, ctx, set, chosen, asked.is_some());
 
     let path = PathBuf::from(&chosen.place);
@@ -72,7 +66,7 @@ pub async fn plan(
         job.copy.size = shape.size;
     }
 
-    let target = match secrets::resolve(&draft.secrets).await.and_then(|values| job.reach.target(&values)) {
+    let target = match secrets::resolve(&from).await.and_then(|values| job.reach.target(&values)) {
         Ok(target) => Some(target),
         Err(why) => {
             draft.fail("server", why);
@@ -80,7 +74,7 @@ pub async fn plan(
         }
     };
     let looked = match &target {
-        Some(target) => Some(look::look(target, &how.database, &[&side], &ctx.runs).await),
+        Some(target) => Some(facts::look(target, &how.database, &[&side], &ctx.runs).await),
         None => None,
     };
     let (facts, session) = match looked {
@@ -93,8 +87,8 @@ pub async fn plan(
         None => (None, None),
     };
 
-    tool(&mut draft, &mut job, &shape, facts.as_ref()).await;
-    readable(&mut draft, &mut job, &shape).await;
+    source::tool(ctx, &mut draft, &mut job, &shape, facts.as_ref()).await;
+    source::readable(&mut draft, &mut job, &shape).await;
     if let Some(facts) = &facts {
         server(&mut draft, facts, &job);
         if let (Some(session), Ok(shape)) = (&session, &shape) {
@@ -106,11 +100,11 @@ pub async fn plan(
         job.leftovers = facts.leftovers.clone();
     }
 
-    describe(&mut draft, ctx, set, how, &job, target.as_ref(), facts.as_ref());
-    let expected = expect::expected(&ctx.runs, &work, |r| r.plan.work.object() == set.name, Some(job.copy.size));
-    draft.time(ctx, expected);
+    describe(&mut draft, set, &job, target.as_ref(), facts.as_ref());
+    let (ms, from) = expect_runs(&ctx.runs, &work, Some(job.copy.size));
+    (draft.plan.expected_ms, draft.plan.expected_from) = (ms, from);
     phases(&mut draft, &job, target.as_ref(), facts.as_ref());
-    Ok(draft.done())
+    Ok(draft.done(timeout_ms(how.timeout)))
 }
 
 fn jobs(how: &PostgresRestore) -> u32 {
@@ -118,124 +112,8 @@ fn jobs(how: &PostgresRestore) -> u32 {
     how.jobs.unwrap_or_else(|| u32::try_from(cores).unwrap_or(2)).clamp(1, 64)
 }
 
-/// The program that loads this copy, of a version that can read it.
-async fn tool(draft: &mut Draft, job: &mut PgRestore, shape: &Result<Shape, String>, facts: Option<&Facts>) {
-    let Ok(shape) = shape else { return };
-    let name = if shape.kind.is_pg_archive() { "pg_restore" } else { "psql" };
-    let check = format!("tool {name}");
-    let found = tools::find(name).await;
-    let server = facts.map(|f| f.major);
-    let minor = match &shape.toc {
-        Some(Ok(toc)) => Some(toc.head.minor),
-        Some(Err(TocError::Newer(head))) => Some(head.minor),
-        _ => None,
-    };
-    let reads = |t: &Tool| minor.is_none_or(|m| toc::newest_read_by(t.major) >= m);
-    let fitting: Vec<Tool> = found.iter().filter(|t| reads(t)).cloned().collect();
-    if let Some(tool) = tools::choose(&fitting, 0, server) {
-        job.tool = tool.path.clone();
-        draft.pass(&check, tool.said.clone());
-    } else if found.is_empty() {
-        let version = server.map(|v| format!("-{v}")).unwrap_or_default();
-        draft.fail(&check, format!("there is none on this host: install postgresql-client{version}"));
-    } else if let Some(minor) = minor {
-        let newest = found.last().map_or(0, |t| t.major);
-        let from = toc::postgres_of(minor).unwrap_or(0);
-        draft.fail(
-            &check,
-            format!("{name} {newest} cannot read an archive of version 1.{minor} (PostgreSQL {from}): install postgresql-client-{from} or choose another copy"),
-        );
-    }
-}
-
-/// The copy is one that can be loaded, and where that is quickly done, read to its end.
-async fn readable(draft: &mut Draft, job: &mut PgRestore, shape: &Result<Shape, String>) {
-    let shape = match shape {
-        Err(why) => return draft.fail("copy readable", why.clone()),
-        Ok(shape) => shape,
-    };
-    if !shape.kind.is_pg_archive() && shape.kind != Kind::Sql {
-        let why = format!("{} is a {} and not a dump of PostgreSQL: choose another copy", job.copy.place, shape.word());
-        return draft.fail("copy readable", why);
-    }
-    match &shape.toc {
-        // Said at the tool.
-        Some(Err(TocError::Newer(_))) => return draft.warn("copy readable", "it is too new to be looked into"),
-        Some(Err(e)) => return draft.fail("copy readable", format!("{}: {e}; choose another copy", job.copy.place)),
-        Some(Ok(toc)) => {
-            job.entries = Some(toc.entries);
-            job.tables = Some(toc.count("TABLE"));
-            job.create_as = Some(create_as(toc));
-        }
-        None => {}
-    }
-    let word = shape.word();
-    if shape.size > READ_NOW {
-        return draft.pass(
-            "copy readable",
-            format!("{word}; it is read to its end as the first phase, before anything is made"),
-        );
-    }
-    match read_to_end(job).await {
-        Some(Ok(())) => draft.pass("copy readable", format!("{word}, read to its end")),
-        Some(Err(why)) => draft.fail("copy readable", why),
-        None => draft.pass(
-            "copy readable",
-            format!("{word}; reading it takes long, so it is read to its end as the first phase"),
-        ),
-    }
-}
-
-/// `None` when it takes too long for a plan.
-async fn read_to_end(job: &PgRestore) -> Option<Result<(), String>> {
-    let until = Instant::now() + READ_LIMIT;
-    let path = PathBuf::from(&job.copy.place);
-    if job.kind == Kind::Sql {
-        let scan = tokio::task::spawn_blocking(move || {
-            pg::scan_file(&path, &mut |_, _| {
-                if Instant::now() > until { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-            })
-        });
-        return match tokio::time::timeout(READ_LIMIT * 2, scan).await {
-            Ok(Ok(Ok(Some(_)))) => Some(Ok(())),
-            Ok(Ok(Ok(None))) | Err(_) => None,
-            Ok(Ok(Err(why))) => Some(Err(why)),
-            Ok(Err(e)) => Some(Err(e.to_string())),
-        };
-    }
-    // What is wrapped once more is fed by us, which takes a run.
-    if job.wrap != Wrap::Plain || !job.tool.is_absolute() {
-        return None;
-    }
-    let outcome =
-        proc::run(Cmd::new(&job.tool).args(pg::archive_args(job)).env("LC_ALL", "C").timeout(READ_LIMIT)).await;
-    match outcome.end {
-        proc::End::TimedOut { .. } => None,
-        end if end.is_success() => Some(Ok(())),
-        end => {
-            let said: Vec<String> = outcome.stderr.text().lines().map(str::to_owned).collect();
-            Some(Err(pg::explain("pg_restore", &end.to_string(), &said)))
-        }
-    }
-}
-
-/// Encoding, locale and owner out of `CREATE DATABASE app WITH TEMPLATE = template0 ENCODING = 'UTF8' LOCALE = 'C.UTF-8';`.
-fn create_as(toc: &toc::Toc) -> CreateAs {
-    let sql = toc.create_database.clone().unwrap_or_default();
-    let value = |key: &str| {
-        let rest = sql.split_once(&format!(" {key} = '"))?.1;
-        rest.split_once('\'').map(|(value, _)| value.to_owned())
-    };
-    CreateAs {
-        encoding: value("ENCODING"),
-        collate: value("LC_COLLATE").or_else(|| value("LOCALE")),
-        ctype: value("LC_CTYPE").or_else(|| value("LOCALE")),
-        owner: toc.database_owner.clone(),
-    }
-}
-
 /// Server, role, names and connections.
-fn server(draft: &mut Draft, facts: &Facts, job: &PgRestore) {
+fn server(draft: &mut Draft<'_>, facts: &Facts, job: &PgRestore) {
     if facts.in_recovery {
         draft.fail(
             "server",
@@ -310,7 +188,7 @@ fn server(draft: &mut Draft, facts: &Facts, job: &PgRestore) {
 }
 
 /// Versions of dump and server, roles and extensions.
-async fn lacking(draft: &mut Draft, session: &pg::server::Session, shape: &Shape) {
+async fn lacking(draft: &mut Draft<'_>, session: &pg::server::Session, shape: &Shape) {
     let Some(Ok(toc)) = &shape.toc else { return };
     let from = tools::major(&toc.head.server);
     match from {
@@ -331,48 +209,39 @@ async fn lacking(draft: &mut Draft, session: &pg::server::Session, shape: &Shape
     match pg::lacking(session, &owners, &extensions).await {
         Ok(None) => draft.pass("roles and extensions", "the server has all that the copy needs"),
         Ok(Some(why)) => draft.fail("roles and extensions", why),
-        Err(e) => draft.check("roles and extensions", Checked::Warned, format!("could not be compared: {e}")),
+        Err(e) => draft.warn("roles and extensions", format!("could not be compared: {e}")),
     }
 }
 
-fn describe(
-    draft: &mut Draft,
-    ctx: &PlanContext,
-    set: &Backup,
-    how: &PostgresRestore,
-    job: &PgRestore,
-    target: Option<&PgTarget>,
-    facts: Option<&Facts>,
-) {
-    let place = target.map_or_else(|| "its server".to_owned(), look::place);
+fn describe(draft: &mut Draft<'_>, set: &Backup, job: &PgRestore, target: Option<&PgTarget>, facts: Option<&Facts>) {
+    let place = target.map_or_else(|| "its server".to_owned(), facts::place);
     let title = if job.test { "test" } else { "restore" };
     draft.plan.title = format!("{title} {} beside {}", set.name, job.live);
     draft.plan.target.clone_from(&job.live);
     draft.plan.holds.push(format!("database {place}/{}", job.live));
-    draft.plan.timeout_ms = timeout_ms(how.timeout);
-    draft.environment(ctx);
-    draft.effect(format!("Creates database {} on {place}; {} is not touched.", job.side, job.live));
+    draft.effects(&format!("creates database {} on {place}", job.side));
+    draft.effect(format!("{} is not touched", job.live));
     let copy: Copy = job.copy.clone();
-    draft.price(ctx, set, &copy);
+    draft.price(set, &copy);
     if let Some(facts) = facts
         && facts.wal_kept
     {
-        draft.effect("The server archives its log or replicates it: loading adds about 0.8 times the data to both.");
+        draft.effect("the server archives its log or replicates it: loading adds about 0.8 times the data to both");
     }
     if job.test {
-        draft.effect(format!("A test: {} is dropped after the proof.", job.side));
-        draft.plan.undo = "Nothing is left to undo.".into();
+        draft.effect(format!("a test: {} is dropped after the proof", job.side));
+        draft.plan.undo = "nothing is left to undo".into();
     } else {
-        draft.effect("Stops at ready to cut over; the cut-over is a step of its own.");
-        draft.plan.undo = format!("Dropping {} undoes it.", job.side);
+        draft.effect("stops at ready to cut over; the cut-over is a step of its own");
+        draft.plan.undo = format!("dropping {} undoes it", job.side);
     }
 }
 
-fn phases(draft: &mut Draft, job: &PgRestore, target: Option<&PgTarget>, facts: Option<&Facts>) {
+fn phases(draft: &mut Draft<'_>, job: &PgRestore, target: Option<&PgTarget>, facts: Option<&Facts>) {
     let args = job::write(job);
     if !job.leftovers.is_empty() {
         let shown = job.leftovers.iter().map(|l| format!("DROP DATABASE {} WITH (FORCE)", quote_ident(&l.name)));
-        draft.phase("remove what earlier runs left", 1, pg::CLEAN, &args, shown.collect());
+        draft.native("remove what earlier runs left", 1, pg::CLEAN, &args, shown.collect());
     }
     let tool = job.tool.display().to_string();
     let line = |args: Vec<String>| {
@@ -388,14 +257,14 @@ fn phases(draft: &mut Draft, job: &PgRestore, target: Option<&PgTarget>, facts: 
         (_, None) => line(pg::archive_args(job)),
         (_, Some(decode)) => format!("{decode} | {}", line(pg::archive_args(job))),
     };
-    draft.phase("read the copy to its end", 15, pg::CHECK, &args, vec![check]);
+    draft.native("read the copy to its end", 15, pg::CHECK, &args, vec![check]);
     let live = facts.and_then(|f| f.live.as_ref());
     let create = live.map_or_else(
         || format!("CREATE DATABASE {} WITH TEMPLATE template0", quote_ident(&job.side)),
         |l| l.create_like(&job.side),
     );
     let close = format!("REVOKE ALL ON DATABASE {} FROM PUBLIC", quote_ident(&job.side));
-    draft.phase("create the side database", 2, pg::CREATE, &args, vec![create, close]);
+    draft.native("create the side database", 2, pg::CREATE, &args, vec![create, close]);
     let mut env = String::new();
     if let Some(target) = target {
         let shown = |name: &str| matches!(name, "PGHOST" | "PGPORT" | "PGUSER");
@@ -412,14 +281,14 @@ fn phases(draft: &mut Draft, job: &PgRestore, target: Option<&PgTarget>, facts: 
         (None, Kind::Sql) => format!("{load} < {}", text::shell_word(&job.copy.place)),
         (None, _) => load,
     };
-    draft.phase("load", 60, pg::LOAD, &args, vec![load]);
+    draft.native("load", 60, pg::LOAD, &args, vec![load]);
     let carry = format!("owner, privileges, connection limit and settings of {} are given to {}", job.live, job.side);
-    draft.phase("carry over and analyze", 10, pg::SETTLE, &args, vec![carry, "ANALYZE every table".into()]);
+    draft.native("carry over and analyze", 10, pg::SETTLE, &args, vec![carry, "ANALYZE every table".into()]);
     let mut verify = vec!["count the rows of every table".to_owned()];
     verify.extend(job.verify.iter().map(|q| text::clean(q).into_owned()));
-    draft.phase("verify", 10, pg::VERIFY, &args, verify);
+    draft.native("verify", 10, pg::VERIFY, &args, verify);
     if job.test {
         let drop = format!("DROP DATABASE {} WITH (FORCE)", quote_ident(&job.side));
-        draft.phase("drop the proof", 2, pg::PROOF, &args, vec![drop]);
+        draft.native("drop the proof", 2, pg::PROOF, &args, vec![drop]);
     }
 }

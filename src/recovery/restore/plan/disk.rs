@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::Draft;
-use super::look::Facts;
+use super::facts::Facts;
+use super::{Draft, Say};
 use crate::sys::disk::{self, Space};
 use crate::text;
 
@@ -48,7 +48,7 @@ pub async fn space(path: &Path) -> Result<Space, String> {
 }
 
 /// Looks at the server's file systems. Returns the folders to watch while it loads.
-pub async fn check(draft: &mut Draft, facts: &Facts, need: Need) -> Vec<PathBuf> {
+pub async fn check(draft: &mut Draft<'_>, facts: &Facts, need: Need) -> Vec<PathBuf> {
     let takes = format!("about {} of data and {} of log", text::size(need.data), text::size(need.wal));
     let (Some(data), Some(table)) = (&facts.data_folder, &facts.tablespace_folder) else {
         draft.warn(

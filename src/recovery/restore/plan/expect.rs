@@ -1,4 +1,4 @@
-//! How long it should take: from earlier runs of the same thing, scaled by the size of the copy.
+//! What earlier runs tell of the next one: how long a step takes, how large a copy becomes.
 
 use crate::domain::run::{Run, RunState, Work};
 
@@ -12,25 +12,14 @@ pub struct Expected {
 /// Runs looked at, the latest ones.
 const RUNS: usize = 5;
 
-/// The median of the latest succeeded runs with this verb about this target. With sizes on both sides each is scaled by
-/// them; a tenth of it is taken to be there whatever the size.
-pub fn expected(runs: &[Run], work: &Work, same: impl Fn(&Run) -> bool, size: Option<u64>) -> Option<Expected> {
+/// The median of the latest succeeded runs with this verb about this target. The shared rule compares what a run is about,
+/// which for steps after a restore is another run's id each time.
+pub fn of_steps(runs: &[Run], work: &Work, target: &str) -> Option<Expected> {
     let mut took: Vec<u64> = runs
         .iter()
         .rev()
-        .filter(|r| r.state == RunState::Succeeded && r.plan.work.verb() == work.verb() && same(r))
-        .filter_map(|r| {
-            let ms = r.finished_at?.ms_since(r.started_at?);
-            let ms = u64::try_from(ms).ok()?;
-            let then = r.plan.copy.as_ref().map(|c| c.size);
-            Some(match (then, size) {
-                (Some(then), Some(now)) if then > 0 && now > 0 => {
-                    let scaled = ms as f64 * (0.1 + 0.9 * now as f64 / then as f64);
-                    scaled.min(u64::MAX as f64) as u64
-                }
-                _ => ms,
-            })
-        })
+        .filter(|r| r.state == RunState::Succeeded && r.plan.work.verb() == work.verb() && r.plan.target == target)
+        .filter_map(|r| u64::try_from(r.finished_at?.ms_since(r.started_at?)).ok())
         .take(RUNS)
         .collect();
     took.sort_unstable();

@@ -6,14 +6,15 @@ use std::time::{Duration, Instant};
 
 use super::super::folder::{self, Contents};
 use super::super::format::{self, Kind, Shape};
-use super::super::job::{self, FolderDrop, FolderRestore as Job, FolderSwap, PinnedFolder};
+use super::super::job::{self, FolderRestore as Job};
 use super::super::names::{self, Beside, PARTIAL};
-use super::{Draft, Found, STEP_TIMEOUT_MS, copy, disk, expect, timeout_ms};
+use super::{Draft, Say, begin, copy, disk, timeout_ms};
 use crate::config::{Backup, FolderRestore};
 use crate::domain::command::Refusal;
-use crate::domain::run::{Risk, SideRole, Work};
+use crate::domain::run::{Risk, Work};
+use crate::recovery::plan::expect::expect as expect_runs;
+use crate::recovery::plan::look::Tools;
 use crate::recovery::plan::{PlanContext, Planned};
-use crate::sys::proc;
 use crate::text;
 
 /// Copies up to this size are read to their end while planning; larger ones as the first phase.
@@ -23,7 +24,7 @@ const READ_LIMIT: Duration = Duration::from_secs(6);
 const LOOK_LIMIT: Duration = Duration::from_secs(10);
 
 /// The live folder with links resolved: a link stays what it is, and what it leads to is exchanged.
-fn resolve(live: &Path) -> PathBuf {
+pub(super) fn resolve(live: &Path) -> PathBuf {
     if let Ok(real) = live.canonicalize() {
         return real;
     }
@@ -33,15 +34,18 @@ fn resolve(live: &Path) -> PathBuf {
     }
 }
 
-fn name_of(live: &Path) -> String {
+pub(super) fn name_of(live: &Path) -> String {
     live.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default()
 }
 
-fn beside(live: &Path, what: Beside, run: &str) -> PathBuf {
+pub(super) fn beside(live: &Path, what: Beside, run: &str) -> PathBuf {
     live.with_file_name(names::folder(&name_of(live), what, run))
 }
 
-async fn blocking<T: Send + 'static>(what: &str, work: impl FnOnce() -> T + Send + 'static) -> Result<T, String> {
+pub(super) async fn blocking<T: Send + 'static>(
+    what: &str,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, String> {
     match tokio::time::timeout(LOOK_LIMIT, tokio::task::spawn_blocking(work)).await {
         Ok(Ok(done)) => Ok(done),
         Ok(Err(e)) => Err(format!("{what}: {e}")),
@@ -58,7 +62,7 @@ pub async fn plan(
 ) -> Result<Planned, Refusal> {
     let work = Work::Restore { backup: set.name.clone(), copy: asked.map(str::to_owned), test };
     let chosen = copy::choose(ctx, set, asked)?;
-    let mut draft = Draft::new(ctx, &work, set, Risk::Disruptive);
+    let mut draft = begin(ctx, &work, set, Risk::Disruptive);
     copy::judge(&mut draft, ctx, set, chosen, asked.is_some());
     let path = how.path.clone();
     let live = blocking("look at the live folder", move || resolve(&path)).await.unwrap_or_else(|_| how.path.clone());
@@ -92,8 +96,7 @@ pub async fn plan(
     names_free(&mut draft, ctx, &mut job).await;
     for argv in &how.verify {
         let program = argv.first().map(String::as_str).unwrap_or_default();
-        let path = std::env::var_os("PATH").unwrap_or_default();
-        match proc::which(program, path) {
+        match Tools::of(ctx).which(program) {
             Some(found) => draft.pass(&format!("tool {program}"), found.display().to_string()),
             None => draft.fail(
                 &format!("tool {program}"),
@@ -106,25 +109,24 @@ pub async fn plan(
     draft.plan.title = format!("{} {} beside {live}", if test { "test" } else { "restore" }, set.name);
     draft.plan.target = name_of(&job.live);
     draft.plan.holds.push(format!("folder {live}"));
-    draft.plan.timeout_ms = timeout_ms(how.timeout);
-    draft.environment(ctx);
-    draft.effect(format!("Unpacks into {}; {live} is not touched.", job.side.display()));
-    draft.price(ctx, set, &job.copy.clone());
+    draft.effects(&format!("unpacks into {}", job.side.display()));
+    draft.effect(format!("{live} is not touched"));
+    draft.price(set, &job.copy.clone());
     if test {
-        draft.effect(format!("A test: {} is removed after the proof.", job.side.display()));
-        draft.plan.undo = "Nothing is left to undo.".into();
+        draft.effect(format!("a test: {} is removed after the proof", job.side.display()));
+        draft.plan.undo = "nothing is left to undo".into();
     } else {
-        draft.effect("Stops at ready to cut over; the cut-over is a step of its own.");
-        draft.plan.undo = format!("Dropping {} undoes it.", job.side.display());
+        draft.effect("stops at ready to cut over; the cut-over is a step of its own");
+        draft.plan.undo = format!("dropping {} undoes it", job.side.display());
     }
-    let expected = expect::expected(&ctx.runs, &work, |r| r.plan.work.object() == set.name, Some(job.copy.size));
-    draft.time(ctx, expected);
+    let (ms, from) = expect_runs(&ctx.runs, &work, Some(job.copy.size));
+    (draft.plan.expected_ms, draft.plan.expected_from) = (ms, from);
     phases(&mut draft, &job);
-    Ok(draft.done())
+    Ok(draft.done(timeout_ms(how.timeout)))
 }
 
 /// The copy is one that can be unpacked, and where that is quickly done, read to its end with every name in it.
-async fn readable(draft: &mut Draft, job: &Job, shape: &Shape) -> Option<Contents> {
+async fn readable(draft: &mut Draft<'_>, job: &Job, shape: &Shape) -> Option<Contents> {
     if !matches!(shape.kind, Kind::Tar | Kind::Folder) {
         draft.fail(
             "copy readable",
@@ -207,7 +209,7 @@ fn see(live: &Path) -> Seen {
     }
 }
 
-async fn live_folder(draft: &mut Draft, ctx: &PlanContext, live: &Path, copy: &str) {
+pub(super) async fn live_folder(draft: &mut Draft<'_>, ctx: &PlanContext, live: &Path, copy: &str) {
     let shown = live.display().to_string();
     let path = live.to_path_buf();
     let seen = match blocking("look at the live folder", move || see(&path)).await {
@@ -251,7 +253,7 @@ async fn live_folder(draft: &mut Draft, ctx: &PlanContext, live: &Path, copy: &s
     }
 }
 
-async fn room(draft: &mut Draft, job: &Job, contents: Option<Contents>) {
+async fn room(draft: &mut Draft<'_>, job: &Job, contents: Option<Contents>) {
     let parent = job.live.parent().unwrap_or(Path::new("/"));
     let (need, sure) = match (contents, job.kind) {
         // A block for each name.
@@ -282,7 +284,7 @@ async fn room(draft: &mut Draft, job: &Job, contents: Option<Contents>) {
 }
 
 /// The side's name is free, and what earlier runs left incomplete goes first.
-async fn names_free(draft: &mut Draft, ctx: &PlanContext, job: &mut Job) {
+async fn names_free(draft: &mut Draft<'_>, ctx: &PlanContext, job: &mut Job) {
     if job.side.symlink_metadata().is_ok() || folder::partial(&job.side).symlink_metadata().is_ok() {
         draft.fail("name free", format!("there is already a {}: rename or remove it", job.side.display()));
     } else {
@@ -312,16 +314,16 @@ async fn names_free(draft: &mut Draft, ctx: &PlanContext, job: &mut Job) {
     }
 }
 
-fn phases(draft: &mut Draft, job: &Job) {
+fn phases(draft: &mut Draft<'_>, job: &Job) {
     let args = job::write(job);
     let word = |p: &Path| text::shell_word(&p.display().to_string());
     if !job.leftovers.is_empty() {
         let shown = job.leftovers.iter().map(|p| format!("rm -r {}", word(p))).collect();
-        draft.phase("remove what earlier runs left", 1, folder::CLEAN, &args, shown);
+        draft.native("remove what earlier runs left", 1, folder::CLEAN, &args, shown);
     }
     let copy = text::shell_word(&job.copy.place);
     let partial = folder::partial(&job.side);
-    draft.phase(
+    draft.native(
         "read the copy to its end",
         20,
         folder::CHECK,
@@ -334,8 +336,8 @@ fn phases(draft: &mut Draft, job: &Job) {
         _ => format!("cp -a {copy}/. {}", word(&partial)),
     };
     let rename = format!("mv {} {}", word(&partial), word(&job.side));
-    draft.phase("unpack", 60, folder::EXTRACT, &args, vec![unpack, rename]);
-    draft.phase(
+    draft.native("unpack", 60, folder::EXTRACT, &args, vec![unpack, rename]);
+    draft.native(
         "compare",
         15,
         folder::COMPARE,
@@ -346,147 +348,8 @@ fn phases(draft: &mut Draft, job: &Job) {
         let side = job.side.display().to_string();
         argv.iter().map(|a| text::shell_word(&a.replace("{side}", &side))).collect::<Vec<_>>().join(" ")
     };
-    draft.phase("verify", 5, folder::VERIFY, &args, job.verify.iter().map(shown).collect());
+    draft.native("verify", 5, folder::VERIFY, &args, job.verify.iter().map(shown).collect());
     if job.test {
-        draft.phase("remove the proof", 2, folder::PROOF, &args, vec![format!("rm -r {}", word(&job.side))]);
-    }
-}
-
-/// Cut-over, undo, drop.
-pub async fn step(ctx: &PlanContext, work: &Work, found: &Found<'_>, how: &FolderRestore) -> Result<Planned, Refusal> {
-    let side = found.side;
-    let drop = matches!(work, Work::Drop { .. });
-    let undo = matches!(work, Work::Undo { .. });
-    let path = how.path.clone();
-    let live = blocking("look at the live folder", move || resolve(&path)).await.unwrap_or_else(|_| how.path.clone());
-    if live.display().to_string() != side.live {
-        return Err(Refusal::new(
-            format!(
-                "{} was restored for {}, and backup {} is of {} now",
-                side.name,
-                side.live,
-                found.set.name,
-                live.display()
-            ),
-            format!("put `path = \"{}\"` back into the configuration, or deal with {} by hand", side.live, side.name),
-        ));
-    }
-    let risk = if drop && side.role == SideRole::Ready { Risk::Disruptive } else { Risk::Destructive };
-    let mut draft = Draft::new(ctx, work, found.set, risk);
-    draft.plan.holds.push(format!("folder {}", side.live));
-    draft.plan.timeout_ms = STEP_TIMEOUT_MS;
-    draft.environment(ctx);
-    let enter = pinned(&mut draft, found).await;
-    if drop {
-        let job = FolderDrop { live, run: ctx.run_id.clone(), gone: enter };
-        draft.plan.target = name_of(&job.gone.path);
-        draft.plan.title = format!("drop {}", side.name);
-        let age = text::duration(ctx.now.since(side.created_at));
-        let what = match side.role {
-            SideRole::Ready => "the side folder",
-            SideRole::Before => "what was live before the cut-over: it can no longer be undone",
-            SideRole::Abandoned if found.args.incomplete => "what an unfinished restore left",
-            SideRole::Abandoned => "what was live between cut-over and undo, with the changes of that time",
-        };
-        draft.effect(format!("Removes {}, {what}, {age} old; frees {}.", side.name, text::size(side.size)));
-        draft.phase(
-            "drop",
-            1,
-            folder::DROP,
-            &job::write(&job),
-            vec![format!("rm -r {}", text::shell_word(&side.name))],
-        );
-        return Ok(draft.done());
-    }
-    let kind = if undo { Beside::Abandoned } else { Beside::Before };
-    let look = live.clone();
-    let leave = blocking("look at the live folder", move || folder::pin(&look)).await.ok().and_then(Result::ok);
-    let job = FolderSwap {
-        backup: found.set.name.clone(),
-        run: ctx.run_id.clone(),
-        kept_as: beside(&live, kind, &ctx.run_id),
-        live,
-        enter,
-        leave,
-        undo,
-        verify: if undo { Vec::new() } else { how.verify.clone() },
-        copy: found.args.copy.clone(),
-        since: undo.then_some(side.created_at),
-    };
-    live_folder(&mut draft, ctx, &job.live, &job.copy.place).await;
-    if job.kept_as.symlink_metadata().is_ok() {
-        draft.fail("name free", format!("there is already a {}: rename or remove it", job.kept_as.display()));
-    }
-    let live = job.live.display().to_string();
-    draft.plan.target = name_of(&job.live);
-    draft.effect(format!("{} becomes {live}.", side.name));
-    if job.leave.is_some() {
-        draft.effect(format!("What is there now is kept as {}; whoever has files of it open goes on with those until it is started again.", job.kept_as.display()));
-    }
-    if undo {
-        draft.plan.title = format!("undo the cut-over of {live}");
-        let lost = text::duration(ctx.now.since(side.created_at));
-        draft.plan.data_lost_ms = Some(ctx.now.ms_since(side.created_at).max(0));
-        draft.effect(format!(
-            "Changes since {} ({lost}) are no longer live; they stay in {}.",
-            side.created_at,
-            job.kept_as.display()
-        ));
-        draft.plan.undo = format!("Undoing this run puts {} back while it is kept.", job.kept_as.display());
-    } else {
-        draft.plan.title = format!("cut {live} over to {}", side.name);
-        draft.price(ctx, found.set, &found.args.copy.clone());
-        if job.leave.is_some() {
-            draft.plan.undo = format!(
-                "Undo puts {} back until it is dropped; changes made in between are lost with it.",
-                job.kept_as.display()
-            );
-        }
-    }
-    let target = draft.plan.target.clone();
-    draft.time(ctx, expect::expected(&ctx.runs, work, |r| r.plan.target == target, None));
-    let word = |p: &Path| text::shell_word(&p.display().to_string());
-    let shown = match &job.leave {
-        Some(_) => vec![
-            format!("mv --exchange {} {}", word(&job.enter.path), word(&job.live)),
-            format!("mv {} {}", word(&job.enter.path), word(&job.kept_as)),
-        ],
-        None => vec![format!("mv {} {}", word(&job.enter.path), word(&job.live))],
-    };
-    draft.phase(if undo { "put back" } else { "cut over" }, 1, folder::SWAP, &job::write(&job), shown);
-    Ok(draft.done())
-}
-
-/// The side folder is the one that the run left.
-async fn pinned(draft: &mut Draft, found: &Found<'_>) -> PinnedFolder {
-    let path = PathBuf::from(&found.side.name);
-    let none = PinnedFolder { path: path.clone(), inode: 0 };
-    let look = path.clone();
-    match blocking("look at the side folder", move || folder::pin(&look)).await {
-        Err(why) => {
-            draft.fail("side folder", why);
-            none
-        }
-        Ok(Err(e)) => {
-            draft.fail("side folder", format!("{} cannot be found: {e}: restore again", path.display()));
-            none
-        }
-        Ok(Ok(there)) => match &found.args.folder {
-            Some(was) if was.inode != there.inode => {
-                draft.fail(
-                    "side folder",
-                    format!(
-                        "{} is another folder than run {} left: deal with it by hand",
-                        path.display(),
-                        found.run.id()
-                    ),
-                );
-                none
-            }
-            _ => {
-                draft.pass("side folder", format!("{} is there", path.display()));
-                there
-            }
-        },
+        draft.native("remove the proof", 2, folder::PROOF, &args, vec![format!("rm -r {}", word(&job.side))]);
     }
 }

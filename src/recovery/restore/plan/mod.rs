@@ -8,8 +8,10 @@ mod copy;
 mod database;
 mod disk;
 mod expect;
+mod facts;
 mod folder;
-mod look;
+mod folder_step;
+mod source;
 mod step;
 
 use std::collections::BTreeMap;
@@ -17,11 +19,12 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::config::{Backup, Restore, SecretRef};
+use crate::config::{Backup, Restore, SecretRef, Service};
 use crate::domain::backup::Copy;
 use crate::domain::command::Refusal;
-use crate::domain::run::{Checked, Phase, Plan, Precondition, Risk, Run, Side, SideRole, Step, Work};
-use crate::recovery::plan::{PlanContext, Planned};
+use crate::domain::run::{Phase, Risk, Run, Side, SideRole, Step, Work};
+use crate::recovery::plan::draft::Draft;
+use crate::recovery::plan::{PlanContext, Planned, after, look};
 use crate::text;
 
 use super::job::SideArgs;
@@ -52,7 +55,9 @@ pub async fn plan(ctx: &PlanContext, work: &Work) -> Result<Planned, Refusal> {
                 Some(Restore::PostgresDump(how)) if left.side.kind == "database" => {
                     step::plan(ctx, work, &found, how).await
                 }
-                Some(Restore::Folder(how)) if left.side.kind == "folder" => folder::step(ctx, work, &found, how).await,
+                Some(Restore::Folder(how)) if left.side.kind == "folder" => {
+                    folder_step::plan(ctx, work, &found, how).await
+                }
                 _ => Err(Refusal::new(
                     format!(
                         "backup {} is no longer configured as it was when run {} restored it",
@@ -141,76 +146,64 @@ fn is_incomplete(side: &Side) -> bool {
     side.args.get("incomplete").and_then(Value::as_bool).unwrap_or(false)
 }
 
-/// A plan in the making.
-struct Draft {
-    plan: Plan,
-    secrets: BTreeMap<String, SecretRef>,
+/// The service that a backup is of, while it is configured.
+fn service_of<'a>(ctx: &'a PlanContext, set: &Backup) -> Option<&'a Service> {
+    let name = set.service.as_deref()?;
+    ctx.config.services.iter().find(|s| s.name == name)
 }
 
-impl Draft {
-    fn new(ctx: &PlanContext, work: &Work, set: &Backup, risk: Risk) -> Self {
-        let plan = Plan {
-            id: ctx.run_id.clone(),
-            made_at: ctx.now,
-            work: work.clone(),
-            title: String::new(),
-            target: String::new(),
-            service: set.service.clone(),
-            holds: set.service.iter().map(|s| format!("service {s}")).collect(),
-            risk,
-            effects: Vec::new(),
-            copy: None,
-            data_lost_ms: None,
-            rpo_ms: set.rpo.map(|d| u64::try_from(d.as_millis()).unwrap_or(u64::MAX)),
-            expected_ms: None,
-            expected_from: 0,
-            preconditions: Vec::new(),
-            phases: Vec::new(),
-            timeout_ms: 0,
-            after: None,
-            secrets: Vec::new(),
-            undo: String::new(),
-        };
-        Draft { plan, secrets: BTreeMap::new() }
-    }
+/// A draft that knows the objective of the backup.
+fn begin<'a>(ctx: &'a PlanContext, work: &Work, set: &Backup, risk: Risk) -> Draft<'a> {
+    let mut draft = Draft::new(ctx, work, service_of(ctx, set), risk);
+    draft.plan.rpo_ms = set.rpo.map(|d| u64::try_from(d.as_millis()).unwrap_or(u64::MAX));
+    draft
+}
 
-    fn check(&mut self, name: &str, result: Checked, detail: impl Into<String>) {
-        let detail = text::clean(&detail.into()).into_owned();
-        self.plan.preconditions.push(Precondition { name: name.to_owned(), result, detail });
-    }
+/// What restores say of their plans, each in the same way.
+trait Say {
+    fn pass(&mut self, name: &str, detail: impl Into<String>);
+    fn warn(&mut self, name: &str, detail: impl Into<String>);
+    fn fail(&mut self, name: &str, detail: impl Into<String>);
+    /// One more sentence about what it does.
+    fn effect(&mut self, sentence: impl Into<String>);
+    /// What the copy costs: data lost against the RPO, said in one sentence.
+    fn price(&mut self, set: &Backup, copy: &Copy);
+    /// How long earlier runs took, where the shared rule does not find them.
+    fn expect(&mut self, expected: Option<expect::Expected>);
+    /// A step of this folder.
+    fn native(&mut self, name: &str, weight: u32, op: &str, args: &Value, shown: Vec<String>);
+    /// The checks of the service say at the end whether it took effect.
+    fn after_checks(&mut self, set: &Backup);
+    fn done(self, timeout_ms: u64) -> Planned;
+}
 
+impl Say for Draft<'_> {
     fn pass(&mut self, name: &str, detail: impl Into<String>) {
-        self.check(name, Checked::Passed, detail);
+        self.look(look::passed(name, detail));
     }
 
     fn warn(&mut self, name: &str, detail: impl Into<String>) {
-        self.check(name, Checked::Warned, detail);
+        self.look(look::warned(name, detail));
     }
 
     fn fail(&mut self, name: &str, detail: impl Into<String>) {
-        self.check(name, Checked::Failed, detail);
+        self.look(look::failed(name, detail));
     }
 
     fn effect(&mut self, sentence: impl Into<String>) {
         self.plan.effects.push(text::clean(&sentence.into()).into_owned());
     }
 
-    fn phase(&mut self, name: &str, weight: u32, op: &str, args: &Value, shown: Vec<String>) {
-        let step = Step::Native { op: op.to_owned(), args: args.clone(), shown };
-        self.plan.phases.push(Phase { name: name.to_owned(), weight, step });
-    }
-
-    /// What the copy costs: data lost against the RPO, said in one sentence.
-    fn price(&mut self, ctx: &PlanContext, set: &Backup, copy: &Copy) {
-        let lost = ctx.now.since(copy.taken_at);
-        self.plan.data_lost_ms = Some(ctx.now.ms_since(copy.taken_at).max(0));
+    fn price(&mut self, set: &Backup, copy: &Copy) {
+        let lost = self.ctx.now.since(copy.taken_at);
+        self.plan.data_lost_ms = Some(self.ctx.now.ms_since(copy.taken_at).max(0));
         let rpo = match set.rpo {
             Some(rpo) if lost > rpo => format!("; RPO {}, over by {}", text::duration(rpo), text::duration(lost - rpo)),
             Some(rpo) => format!("; RPO {}", text::duration(rpo)),
             None => String::new(),
         };
         self.effect(format!(
-            "Copy {} of {} ({}): {} of later changes are not in it{rpo}.",
+            "copy {} of {} ({}): {} of later changes are not in it{rpo}",
             copy.id,
             copy.taken_at,
             text::size(copy.size),
@@ -219,43 +212,35 @@ impl Draft {
         self.plan.copy = Some(copy.clone());
     }
 
-    /// How long it should take, beside what is left of the RTO.
-    fn time(&mut self, ctx: &PlanContext, expected: Option<expect::Expected>) {
-        if let Some(expected) = &expected {
+    fn expect(&mut self, expected: Option<expect::Expected>) {
+        if let Some(expected) = expected {
             self.plan.expected_ms = Some(expected.ms);
             self.plan.expected_from = expected.from;
         }
-        let service = self.plan.service.clone().unwrap_or_default();
-        let rto = ctx.config.services.iter().find(|s| s.name == service).and_then(|s| s.rto);
-        let (Some(rto), Some(down)) = (rto, ctx.down_ms.get(&service)) else { return };
-        let down = Duration::from_millis(*down);
-        let left = match rto.checked_sub(down) {
-            Some(left) => format!("{} left", text::duration(left)),
-            None => format!("over by {}", text::duration(down - rto)),
-        };
-        let takes = match expected {
-            Some(e) => format!("; expected to take {}", text::duration(Duration::from_millis(e.ms))),
-            None => "; how long this takes is not known yet".into(),
-        };
-        self.effect(format!(
-            "{service} is down for {} of its RTO of {}, {left}{takes}.",
-            text::duration(down),
-            text::duration(rto)
-        ));
     }
 
-    fn environment(&mut self, ctx: &PlanContext) {
-        if !ctx.config.system.environment.is_empty() {
-            let system = &ctx.config.system;
-            self.effect(format!("Environment {} of {}.", system.environment, system.name));
+    fn native(&mut self, name: &str, weight: u32, op: &str, args: &Value, shown: Vec<String>) {
+        let step = Step::Native { op: op.to_owned(), args: args.clone(), shown };
+        self.plan.phases.push(Phase { name: name.to_owned(), weight, step });
+    }
+
+    fn after_checks(&mut self, set: &Backup) {
+        if let Some(service) = service_of(self.ctx, set) {
+            self.after(after::of_service(&service.checks), false, AFTER_WITHIN, AFTER_TIMES);
         }
     }
 
-    fn done(mut self) -> Planned {
-        self.plan.secrets = self.secrets.keys().cloned().collect();
-        Planned { plan: self.plan, secrets: self.secrets }
+    fn done(self, timeout_ms: u64) -> Planned {
+        let mut planned = self.finish();
+        let after = planned.plan.after.as_ref().map_or(0, |a| a.within_ms);
+        planned.plan.timeout_ms = timeout_ms.saturating_add(after);
+        planned
     }
 }
+
+/// How long the service's checks may take to hold after a cut-over, and how often in a row.
+const AFTER_WITHIN: Duration = Duration::from_secs(60);
+const AFTER_TIMES: u32 = 2;
 
 /// How long a run of a restore may take.
 fn timeout_ms(configured: Option<Duration>) -> u64 {

@@ -4,8 +4,8 @@ use super::super::job::{self, PgDrop, PgSwap, Pinned};
 use super::super::names::{self, Beside};
 use super::super::pg;
 use super::super::secrets;
-use super::look::{self, Facts};
-use super::{Draft, Found, STEP_TIMEOUT_MS, expect};
+use super::facts::{self, Facts};
+use super::{Draft, Found, STEP_TIMEOUT_MS, Say, begin, expect};
 use crate::config::PostgresRestore;
 use crate::domain::command::Refusal;
 use crate::domain::run::{Risk, SideRole, Work};
@@ -34,13 +34,13 @@ pub async fn plan(
     }
     let drop = matches!(work, Work::Drop { .. });
     let risk = if drop && side.role == SideRole::Ready { Risk::Disruptive } else { Risk::Destructive };
-    let mut draft = Draft::new(ctx, work, found.set, risk);
+    let mut draft = begin(ctx, work, found.set, risk);
     let (reach, from) = secrets::reach(&ctx.config, &found.set.name, how);
-    draft.secrets = from;
+    draft.hand_over(from.clone());
     let beside = if matches!(work, Work::Undo { .. }) { Beside::Abandoned } else { Beside::Before };
     let kept_as = names::database(&side.live, beside, &ctx.run_id);
 
-    let target = match secrets::resolve(&draft.secrets).await.and_then(|values| reach.target(&values)) {
+    let target = match secrets::resolve(&from).await.and_then(|values| reach.target(&values)) {
         Ok(target) => Some(target),
         Err(why) => {
             draft.fail("server", why);
@@ -49,15 +49,13 @@ pub async fn plan(
     };
     let mut facts = None;
     if let Some(target) = &target {
-        match look::look(target, &side.live, &[&side.name, &kept_as], &ctx.runs).await {
+        match facts::look(target, &side.live, &[&side.name, &kept_as], &ctx.runs).await {
             Ok((seen, _session)) => facts = Some(seen),
             Err(e) => draft.fail("server", format!("{}: {e}: {}", target.label(), pg::server::advice(&e))),
         }
     }
-    let place = target.as_ref().map_or_else(|| "its server".to_owned(), look::place);
+    let place = target.as_ref().map_or_else(|| "its server".to_owned(), facts::place);
     draft.plan.holds.push(format!("database {place}/{}", side.live));
-    draft.plan.timeout_ms = STEP_TIMEOUT_MS;
-    draft.environment(ctx);
     let oid = pinned(&mut draft, found, facts.as_ref());
     if drop {
         let job = PgDrop {
@@ -74,8 +72,8 @@ pub async fn plan(
         }
         describe_drop(&mut draft, ctx, found, &place);
         let shown = vec![format!("DROP DATABASE {} WITH (FORCE)", quote_ident(&side.name))];
-        draft.phase("drop", 1, pg::DROP, &job::write(&job), shown);
-        return Ok(draft.done());
+        draft.native("drop", 1, pg::DROP, &job::write(&job), shown);
+        return Ok(draft.done(STEP_TIMEOUT_MS));
     }
     let undo = matches!(work, Work::Undo { .. });
     let live = facts.as_ref().and_then(|f| f.live.as_ref());
@@ -98,15 +96,18 @@ pub async fn plan(
         swap_checks(&mut draft, facts, &job, how, target);
     }
     describe_swap(&mut draft, ctx, found, &job, facts.as_ref(), &place);
-    let same = |r: &crate::domain::run::Run| r.plan.target == side.live;
-    draft.time(ctx, expect::expected(&ctx.runs, work, same, None));
+    let target = draft.plan.target.clone();
+    draft.expect(expect::of_steps(&ctx.runs, work, &target));
+    if !undo {
+        draft.after_checks(found.set);
+    }
     let phase = if undo { "put back" } else { "cut over" };
-    draft.phase(phase, 1, pg::SWAP, &job::write(&job), shown(&job));
-    Ok(draft.done())
+    draft.native(phase, 1, pg::SWAP, &job::write(&job), shown(&job));
+    Ok(draft.done(STEP_TIMEOUT_MS))
 }
 
 /// The side database is the one that the run left.
-fn pinned(draft: &mut Draft, found: &Found<'_>, facts: Option<&Facts>) -> u32 {
+fn pinned(draft: &mut Draft<'_>, found: &Found<'_>, facts: Option<&Facts>) -> u32 {
     let name = &found.side.name;
     let Some(facts) = facts else { return found.args.oid.unwrap_or(0) };
     let there = facts.others.iter().find(|d| d.name == *name);
@@ -136,7 +137,7 @@ fn pinned(draft: &mut Draft, found: &Found<'_>, facts: Option<&Facts>) -> u32 {
     }
 }
 
-fn swap_checks(draft: &mut Draft, facts: &Facts, job: &PgSwap, how: &PostgresRestore, target: &PgTarget) {
+fn swap_checks(draft: &mut Draft<'_>, facts: &Facts, job: &PgSwap, how: &PostgresRestore, target: &PgTarget) {
     if facts.in_recovery {
         draft.fail(
             "server",
@@ -193,7 +194,7 @@ fn swap_checks(draft: &mut Draft, facts: &Facts, job: &PgSwap, how: &PostgresRes
 }
 
 fn describe_swap(
-    draft: &mut Draft,
+    draft: &mut Draft<'_>,
     ctx: &PlanContext,
     found: &Found<'_>,
     job: &PgSwap,
@@ -204,34 +205,32 @@ fn describe_swap(
     let ended = facts.map_or(0, |f| f.live_connections);
     let ended = text::plural(usize::try_from(ended).unwrap_or(0), "connection");
     let grace = text::duration(std::time::Duration::from_millis(job.grace_ms));
-    draft.effect(format!(
-        "{} becomes {} on {place}; {ended} to it will be ended, transactions in progress after at most {grace}.",
-        job.enter.name, job.live
-    ));
+    draft.effects(&format!("{} becomes {} on {place}", job.enter.name, job.live));
+    draft.effect(format!("{ended} to it will be ended, transactions in progress after at most {grace}"));
     if job.leave.is_some() {
-        draft.effect(format!("What is {} now is kept as {}, closed to connections.", job.live, job.kept_as));
+        draft.effect(format!("what is {} now is kept as {}, closed to connections", job.live, job.kept_as));
     } else if facts.is_some() {
-        draft.effect(format!("There is no {} now: nothing is kept.", job.live));
+        draft.effect(format!("there is no {} now: nothing is kept", job.live));
     }
     if job.undo {
         draft.plan.title = format!("undo the cut-over of {}", job.live);
         let since = found.side.created_at;
         let lost = text::duration(ctx.now.since(since));
         draft.plan.data_lost_ms = Some(ctx.now.ms_since(since).max(0));
-        draft.effect(format!("Writes since {since} ({lost}) are no longer served; they stay in {}.", job.kept_as));
-        draft.plan.undo = format!("Undoing this run puts {} back while it is kept.", job.kept_as);
+        draft.effect(format!("writes since {since} ({lost}) are no longer served; they stay in {}", job.kept_as));
+        draft.plan.undo = format!("undoing this run puts {} back while it is kept", job.kept_as);
     } else {
         draft.plan.title = format!("cut {} over to {}", job.live, job.enter.name);
-        draft.price(ctx, found.set, &found.args.copy.clone());
+        draft.price(found.set, &found.args.copy.clone());
         draft.plan.undo = if job.leave.is_some() {
-            format!("Undo puts {} back until it is dropped; writes made in between are lost with it.", job.kept_as)
+            format!("undo puts {} back until it is dropped; writes made in between are lost with it", job.kept_as)
         } else {
             String::new()
         };
     }
 }
 
-fn describe_drop(draft: &mut Draft, ctx: &PlanContext, found: &Found<'_>, place: &str) {
+fn describe_drop(draft: &mut Draft<'_>, ctx: &PlanContext, found: &Found<'_>, place: &str) {
     let side = found.side;
     let age = text::duration(ctx.now.since(side.created_at));
     draft.plan.target.clone_from(&side.name);
@@ -247,7 +246,8 @@ fn describe_drop(draft: &mut Draft, ctx: &PlanContext, found: &Found<'_>, place:
         }
     };
     let size = if side.size > 0 { format!("; frees {}", text::size(side.size)) } else { String::new() };
-    draft.effect(format!("Drops {} on {place}: {what}{size}.", side.name));
+    draft.effects(&format!("drops {} on {place}", side.name));
+    draft.effect(format!("it is {what}{size}"));
 }
 
 /// The statements of a swap, for people.

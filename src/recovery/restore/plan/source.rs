@@ -1,0 +1,141 @@
+//! The copy and the program that loads it: do they fit, and can the copy be read to its end?
+
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use super::super::format::{Kind, Shape, Wrap};
+use super::super::job::{CreateAs, PgRestore};
+use super::super::pg;
+use super::super::toc::{self, TocError};
+use super::super::tools::{self, Tool};
+use super::facts::Facts;
+use super::{Draft, Say};
+use crate::recovery::plan::PlanContext;
+use crate::sys::proc::{self, Cmd};
+
+/// Copies up to this size are read to their end while planning; larger ones as the first phase.
+const READ_NOW: u64 = 32 << 20;
+const READ_LIMIT: Duration = Duration::from_secs(6);
+
+/// The program that loads this copy, of a version that can read it.
+pub async fn tool(
+    ctx: &PlanContext,
+    draft: &mut Draft<'_>,
+    job: &mut PgRestore,
+    shape: &Result<Shape, String>,
+    facts: Option<&Facts>,
+) {
+    let Ok(shape) = shape else { return };
+    let name = if shape.kind.is_pg_archive() { "pg_restore" } else { "psql" };
+    let check = format!("tool {name}");
+    let found = tools::find(name, ctx.tool_path.as_deref()).await;
+    let server = facts.map(|f| f.major);
+    let minor = match &shape.toc {
+        Some(Ok(toc)) => Some(toc.head.minor),
+        Some(Err(TocError::Newer(head))) => Some(head.minor),
+        _ => None,
+    };
+    let reads = |t: &Tool| minor.is_none_or(|m| toc::newest_read_by(t.major) >= m);
+    let fitting: Vec<Tool> = found.iter().filter(|t| reads(t)).cloned().collect();
+    if let Some(tool) = tools::choose(&fitting, 0, server) {
+        job.tool = tool.path.clone();
+        draft.pass(&check, tool.said.clone());
+    } else if found.is_empty() {
+        let version = server.map(|v| format!("-{v}")).unwrap_or_default();
+        draft.fail(&check, format!("there is none on this host: install postgresql-client{version}"));
+    } else if let Some(minor) = minor {
+        let newest = found.last().map_or(0, |t| t.major);
+        let from = toc::postgres_of(minor).unwrap_or(0);
+        draft.fail(
+            &check,
+            format!("{name} {newest} cannot read an archive of version 1.{minor} (PostgreSQL {from}): install postgresql-client-{from} or choose another copy"),
+        );
+    }
+}
+
+/// The copy is one that can be loaded, and where that is quickly done, read to its end.
+pub async fn readable(draft: &mut Draft<'_>, job: &mut PgRestore, shape: &Result<Shape, String>) {
+    let shape = match shape {
+        Err(why) => return draft.fail("copy readable", why.clone()),
+        Ok(shape) => shape,
+    };
+    if !shape.kind.is_pg_archive() && shape.kind != Kind::Sql {
+        let why = format!("{} is a {} and not a dump of PostgreSQL: choose another copy", job.copy.place, shape.word());
+        return draft.fail("copy readable", why);
+    }
+    match &shape.toc {
+        // Said at the tool.
+        Some(Err(TocError::Newer(_))) => return draft.warn("copy readable", "it is too new to be looked into"),
+        Some(Err(e)) => return draft.fail("copy readable", format!("{}: {e}; choose another copy", job.copy.place)),
+        Some(Ok(toc)) => {
+            job.entries = Some(toc.entries);
+            job.tables = Some(toc.count("TABLE"));
+            job.create_as = Some(create_as(toc));
+        }
+        None => {}
+    }
+    let word = shape.word();
+    if shape.size > READ_NOW {
+        return draft.pass(
+            "copy readable",
+            format!("{word}; it is read to its end as the first phase, before anything is made"),
+        );
+    }
+    match read_to_end(job).await {
+        Some(Ok(())) => draft.pass("copy readable", format!("{word}, read to its end")),
+        Some(Err(why)) => draft.fail("copy readable", why),
+        None => draft.pass(
+            "copy readable",
+            format!("{word}; reading it takes long, so it is read to its end as the first phase"),
+        ),
+    }
+}
+
+/// `None` when it takes too long for a plan.
+async fn read_to_end(job: &PgRestore) -> Option<Result<(), String>> {
+    let until = Instant::now() + READ_LIMIT;
+    let path = PathBuf::from(&job.copy.place);
+    if job.kind == Kind::Sql {
+        let scan = tokio::task::spawn_blocking(move || {
+            pg::scan_file(&path, &mut |_, _| {
+                if Instant::now() > until { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            })
+        });
+        return match tokio::time::timeout(READ_LIMIT * 2, scan).await {
+            Ok(Ok(Ok(Some(_)))) => Some(Ok(())),
+            Ok(Ok(Ok(None))) | Err(_) => None,
+            Ok(Ok(Err(why))) => Some(Err(why)),
+            Ok(Err(e)) => Some(Err(e.to_string())),
+        };
+    }
+    // What is wrapped once more is fed by us, which takes a run.
+    if job.wrap != Wrap::Plain || !job.tool.is_absolute() {
+        return None;
+    }
+    let outcome =
+        proc::run(Cmd::new(&job.tool).args(pg::archive_args(job)).env("LC_ALL", "C").timeout(READ_LIMIT)).await;
+    match outcome.end {
+        proc::End::TimedOut { .. } => None,
+        end if end.is_success() => Some(Ok(())),
+        end => {
+            let said: Vec<String> = outcome.stderr.text().lines().map(str::to_owned).collect();
+            Some(Err(pg::explain("pg_restore", &end.to_string(), &said)))
+        }
+    }
+}
+
+/// Encoding, locale and owner out of `CREATE DATABASE app WITH TEMPLATE = template0 ENCODING = 'UTF8' LOCALE = 'C.UTF-8';`.
+fn create_as(toc: &toc::Toc) -> CreateAs {
+    let sql = toc.create_database.clone().unwrap_or_default();
+    let value = |key: &str| {
+        let rest = sql.split_once(&format!(" {key} = '"))?.1;
+        rest.split_once('\'').map(|(value, _)| value.to_owned())
+    };
+    CreateAs {
+        encoding: value("ENCODING"),
+        collate: value("LC_COLLATE").or_else(|| value("LOCALE")),
+        ctype: value("LC_CTYPE").or_else(|| value("LOCALE")),
+        owner: toc.database_owner.clone(),
+    }
+}
