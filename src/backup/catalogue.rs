@@ -6,6 +6,7 @@
 //! can reports: a set that changed again before its report was taken is reported once, as it is then.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -40,6 +41,8 @@ pub struct Limits {
     pub hang_after: Duration,
     /// Copies read to their end per set, from the newest on, until a good one is found.
     pub read: usize,
+    /// Stored bytes of a copy read per second at the most: disks do not know of priorities as processors do.
+    pub pace: u64,
     /// Looks running at the same time, those not counted that take longer than `slow`.
     pub at_once: usize,
     /// See `at_once`.
@@ -54,6 +57,7 @@ impl Default for Limits {
             debounce: Duration::from_millis(300),
             hang_after: Duration::from_secs(15),
             read: 5,
+            pace: 64 << 20,
             at_once: 8,
             slow: Duration::from_secs(1),
         }
@@ -269,16 +273,20 @@ impl Keeper {
         let mut before = std::mem::take(&mut self.entries);
         for backup in backups {
             let name = backup.name.clone();
-            let entry = match before.remove(&name) {
-                Some(entry) if entry.backup == backup => entry,
-                _ => {
-                    self.next_id += 1;
-                    Entry::new(self.next_id, (self.factory)(&backup), backup)
-                }
+            let kept = match before.remove(&name) {
+                Some(mut entry) => entry.adopt(backup).map(|()| entry),
+                None => Err(backup),
             };
+            let entry = kept.unwrap_or_else(|backup| {
+                self.next_id += 1;
+                Entry::new(self.next_id, (self.factory)(&backup), backup)
+            });
+            self.outbox.insert(name.clone());
             self.entries.insert(name, entry);
         }
-        self.outbox.retain(|name| self.entries.contains_key(name));
+        // What is known is said again under the new rules; what was never looked at has nothing to say yet.
+        let known = |name: &String| self.entries.get(name).is_some_and(Entry::is_known);
+        self.outbox.retain(known);
     }
 
     /// After a suspend, or when the clock was set, everything is looked at again.
@@ -313,10 +321,14 @@ impl Keeper {
             let running = Running::new(self.next_id);
             let wishes = self.wishes.clone();
             let id = entry.id;
+            let told = entry.told.clone();
+            told.store(false, Ordering::SeqCst);
             let changed = move || {
-                wishes.add(|w| {
-                    w.changed.insert(id);
-                });
+                if !told.swap(true, Ordering::SeqCst) {
+                    wishes.add(|w| {
+                        w.changed.insert(id);
+                    });
+                }
             };
             let (kept, followed) = (self.limits.kept, entry.followed(now));
             let work = Work::Look { kept, followed, changed: Arc::new(changed) };
@@ -361,6 +373,7 @@ impl Keeper {
         let (id, seen) = (entry.id, seen.clone());
         self.next_id += 1;
         let running = Running::new(self.next_id);
+        running.beat.pace(self.limits.pace);
         let call = entry.call(&running);
         let mark = seen.mark;
         if thread::start(call, Work::Read(Box::new(seen)), self.answers_tx.clone()).is_ok() {

@@ -8,7 +8,7 @@ use ratatui::style::{Color, Modifier, Style};
 
 mod load;
 
-pub use load::{Fault, Loaded, NAMES, named, parse, resolve};
+pub use load::{Fault, Loaded, NAMES, line_of, named, parse, resolve};
 
 macro_rules! roles {
     ($($variant:ident = $name:literal),* $(,)?) => {
