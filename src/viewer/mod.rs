@@ -8,20 +8,35 @@
 //!
 //! Draw functions take `&App` and an area and change nothing.
 
+pub mod acts;
+mod answers;
+pub mod app;
 pub mod bigtext;
 pub mod canvas;
+pub mod commands;
+pub mod detail;
+pub mod draw;
 pub mod encode;
+pub mod footer;
 pub mod glyphs;
 pub mod header;
 pub mod input;
+pub mod keymap;
+pub mod layout;
 pub mod link;
+pub mod lists;
 pub mod look;
+pub mod overlays;
+pub mod panes;
 pub mod plain;
+pub mod records;
 pub mod screen;
 pub mod terminal;
 pub mod theme;
+mod update;
 pub mod wall;
 pub mod watched;
+pub mod why;
 
 use crate::cli::args::{Global, Screen};
 use crate::cli::{Failure, connect};
@@ -56,7 +71,17 @@ pub fn open(global: &Global, screen: &Screen) -> Result<u8, Failure> {
         return plain::run(&setup, screen);
     }
     needs_terminal()?;
-    Err(Failure::failed("the cockpit's panes are being built"))
+    let (look, mut faults) = look::Look::of(screen, env);
+    let mut keymap = keymap::Keymap::default();
+    let own = screen.keymap.clone().or_else(|| look::user_dir().map(|d| d.join("keymap.toml")).filter(|p| p.exists()));
+    if let Some(path) = own {
+        let shown = crate::text::clean(&path.display().to_string()).into_owned();
+        match std::fs::read_to_string(&path) {
+            Ok(text) => faults.extend(keymap.merge(&shown, &text).iter().map(ToString::to_string)),
+            Err(e) => faults.push(format!("keymap {shown}: {e}")),
+        }
+    }
+    screen::run(&mut app::App::new(look, keymap, faults), &setup)
 }
 
 /// Opens the wall display. `rotate`: seconds a page stays.
