@@ -85,11 +85,12 @@ fn since(d: &Drawing<'_>, p: &Problem<'_>) -> String {
     coarse(d.facts.now.since(from))
 }
 
-/// Tier, how long, and how the recovery stands.
+/// Why, how long, how the recovery stands, and the tier.
 fn facts_of(d: &Drawing<'_>, p: &Problem<'_>) -> Vec<(Role, String)> {
     let mut out = vec![(Role::WallBig, since(d, p))];
-    if p.service.tier > 0 {
-        out.insert(0, (Role::WallDim, format!("T{}", p.service.tier)));
+    let why = reason(p.service);
+    if !why.is_empty() {
+        out.insert(0, (Role::Wall, text::width::cut(&why, 32)));
     }
     if p.state == Health::Down
         && let Some(rto) = rto(d, p.service)
@@ -97,13 +98,12 @@ fn facts_of(d: &Drawing<'_>, p: &Problem<'_>) -> Vec<(Role, String)> {
         out.push(rto);
     }
     if let Some(run) = &p.service.held_by {
-        out.push((Role::Running, format!("{} run {}", c_running(d), text::clean(run))));
+        out.push((Role::Running, format!("{} run {}", d.wall.look.g.running, text::clean(run))));
+    }
+    if p.service.tier > 0 {
+        out.push((Role::WallDim, format!("T{}", p.service.tier)));
     }
     out
-}
-
-fn c_running(d: &Drawing<'_>) -> &'static str {
-    d.wall.look.g.running
 }
 
 /// `OVER RTO 2m40s` or `RTO left 7m10s`.
@@ -139,14 +139,9 @@ fn line(d: &Drawing<'_>, p: &Problem<'_>, row: Rect, c: &mut Canvas<'_>) {
     x = c.cut(x, row.y, row.right().saturating_sub(x + 1), &name, name_role);
     x = c.put(x, row.y, 2.min(row.right().saturating_sub(x + 1)), "  ", Role::Wall);
     for (role, text) in facts_of(d, p) {
-        if usize::from(row.right().saturating_sub(x + 1)) < text::width(&text) {
-            return;
+        if usize::from(row.right().saturating_sub(x + 1)) >= text::width(&text) {
+            x = c.put(x, row.y, row.right().saturating_sub(x + 1), &text, role) + 2;
         }
-        x = c.put(x, row.y, row.right().saturating_sub(x + 1), &text, role) + 2;
-    }
-    let left = row.right().saturating_sub(x + 1);
-    if left >= 8 {
-        c.cut(x, row.y, left, &reason(p.service), Role::Wall);
     }
 }
 
@@ -187,7 +182,6 @@ fn tile(d: &Drawing<'_>, p: &Problem<'_>, area: Rect, c: &mut Canvas<'_>) {
     let state_role = if role == Role::Stale { Role::Unknown } else { role };
     let mut pieces = vec![(state_role, word(p))];
     pieces.extend(facts_of(d, p));
-    pieces.push((Role::Wall, reason(p.service)));
     if grid.detail > 0 {
         big_pieces(d, &pieces, detail, c);
         return;
@@ -195,7 +189,10 @@ fn tile(d: &Drawing<'_>, p: &Problem<'_>, area: Rect, c: &mut Canvas<'_>) {
     let mut x = detail.x + 1;
     for (i, (role, text)) in pieces.iter().enumerate() {
         let sign = if i == 0 { format!("{sign} {text}") } else { text.clone() };
-        x = c.cut(x, detail.y, detail.right().saturating_sub(x), &sign, *role) + 2;
+        let left = detail.right().saturating_sub(x);
+        if i == 0 || usize::from(left) >= text::width(&sign) {
+            x = c.cut(x, detail.y, left, &sign, *role) + 2;
+        }
     }
 }
 
@@ -213,7 +210,8 @@ fn big_pieces(d: &Drawing<'_>, pieces: &[(Role, String)], row: Rect, c: &mut Can
             Some((t, bigtext::Scale { x: scale.x.min(y), y: scale.y.min(y) }))
         });
         let Some((text, scale)) = fits else { continue };
-        let band = Rect { x, y: row.y, width: bigtext::width(&text, scale.x).saturating_add(2).min(room), height: row.height };
+        let band =
+            Rect { x, y: row.y, width: bigtext::width(&text, scale.x).saturating_add(2).min(room), height: row.height };
         if *role == Role::RtoOver {
             c.style(band, *role);
         }
@@ -281,7 +279,13 @@ fn bar(d: &Drawing<'_>, hot: &Hot<'_>, row: Rect, over: bool, c: &mut Canvas<'_>
         (None, _) => return,
     };
     let bad = over || hot.backup.state == BackupState::Missing;
-    thick_bar(d, row, u16::try_from(percent.min(100) * 10).unwrap_or(1000), if bad { Role::Down } else { Role::BarDone }, c);
+    thick_bar(
+        d,
+        row,
+        u16::try_from(percent.min(100) * 10).unwrap_or(1000),
+        if bad { Role::Down } else { Role::BarDone },
+        c,
+    );
 }
 
 /// A bar as high as its area.
@@ -335,7 +339,7 @@ fn rest(d: &Drawing<'_>, body: Rect, c: &mut Canvas<'_>) {
         let mut x = c.put(body.x + 1, y, room, &format!("{name}  {} ", of.len()), Role::WallDim) + 1;
         for state in of {
             let (sign, role) = header::state(c.g, state);
-            let role = if f.is_frozen() { Role::WallDim } else { role };
+            let role = if f.is_frozen() { Role::Stale } else { role };
             x = c.put(x, y, u16::from(x + 1 < body.right()), sign, role) + 1;
         }
         y += step;

@@ -48,9 +48,10 @@ impl Grid {
     }
 
     /// The layout with the largest letters that shows all `n`; else the smallest legible one, over several pages.
-    /// `k`: rows that a letter needs in order to be legible from afar.
-    pub fn of(n: usize, body: Rect, k: u16) -> Grid {
-        let widest = (body.width / TILE).clamp(1, 3);
+    /// `name`: columns of the longest name at the smallest scale. `k`: rows that a letter needs in order to be legible
+    /// from afar.
+    pub fn of(n: usize, name: u16, body: Rect, k: u16) -> Grid {
+        let widest = (body.width / TILE.max(name.saturating_add(6))).clamp(1, 3);
         let is_wide = body.width >= TILE.min(40);
         if is_wide {
             for (scale, detail) in [(3, 2), (2, 1), (1, 1), (1, 0)] {
@@ -83,7 +84,10 @@ pub struct Deck {
 impl Deck {
     /// For a body of this size.
     pub fn of(facts: &Facts, body: Rect, k: u16) -> Deck {
-        let grid = Grid::of(facts.problems.len(), body, k);
+        // A name that does not fit in large letters anyway has no say in how many tiles stand beside one another.
+        let wide = |p: &super::facts::Problem<'_>| bigtext::width(&p.service.name, 1);
+        let name = facts.problems.iter().map(wide).filter(|w| *w < body.width).max().unwrap_or(0);
+        let grid = Grid::of(facts.problems.len(), name, body, k);
         let backup_rows = if body.height >= 30 { bigtext::ROWS + 3 } else { 2 };
         let backups_per_page = usize::from((body.height.saturating_sub(1) / backup_rows).max(1));
         let mut deck = Deck { turns: Vec::new(), grid, backup_rows, backups_per_page };

@@ -50,11 +50,7 @@ impl Zones {
         if big_clock {
             let bottom = left.bottom(bigtext::ROWS);
             let wide = bigtext::width(CLOCK, 1).min(bottom.width);
-            let (clock, strip) = if is_odd_hour(facts.now) {
-                (0, wide + 3)
-            } else {
-                (bottom.width - wide, 0)
-            };
+            let (clock, strip) = if is_odd_hour(facts.now) { (0, wide + 3) } else { (bottom.width - wide, 0) };
             zones.clock = Rect { x: bottom.x + clock, width: wide, ..bottom };
             zones.strip = Rect { x: bottom.x + strip, width: bottom.width.saturating_sub(wide + 3), ..bottom };
             left.bottom(1);
@@ -80,11 +76,12 @@ impl Zones {
         let rows = biggest(&candidates, w.saturating_sub(2), most).map_or(1, |(_, scale)| scale.rows());
         zones.verdict = left.top(rows);
         if h >= 5 {
-            let below = if h >= 40 && facts.verdict == Verdict::States && facts.roots + facts.degraded + facts.unknown > 0 {
-                bigtext::ROWS
-            } else {
-                1
-            };
+            let below =
+                if h >= 40 && facts.verdict == Verdict::States && facts.roots + facts.degraded + facts.unknown > 0 {
+                    bigtext::ROWS
+                } else {
+                    1
+                };
             zones.rest = left.top(if incident && rows == 1 { 0 } else { below });
         }
         if h >= 20 {
@@ -125,7 +122,7 @@ fn is_odd_hour(at: Time) -> bool {
 
 /// The first of `candidates` that fits, and how large; the longest that fits at a good size wins over a larger short one
 /// because it says more.
-fn biggest<'a>(candidates: &'a [String], columns: u16, rows: u16) -> Option<(&'a str, Scale)> {
+fn biggest(candidates: &[String], columns: u16, rows: u16) -> Option<(&str, Scale)> {
     candidates.iter().find_map(|text| Some((text.as_str(), bigtext::largest(text, columns, rows)?)))
 }
 
@@ -313,17 +310,23 @@ impl Drawing<'_> {
             }
             None => {
                 let sign = self.verdict_sign(role);
-                let says_all = why.is_some() || zones.rest.height > 0;
+                if room == 0 {
+                    c.put(row.x, row.y, row.width, sign, role);
+                    return;
+                }
+                let alone = zones.rest.height == 0;
+                let fits = |t: &&String| width(t) + 2 <= usize::from(room);
                 let text = match &why {
-                    Some(why) if width(why) + 2 <= usize::from(room) => why.clone(),
-                    _ => candidates.last().cloned().unwrap_or_default(),
+                    Some(why) if alone && fits(&why) => why.clone(),
+                    _ => candidates.iter().find(fits).or(candidates.last()).cloned().unwrap_or_default(),
                 };
-                let text = if zones.rest.height > 0 { candidates.first().cloned().unwrap_or(text) } else { text };
                 x = c.cut(x, row.y, room, &format!("{sign} {text}"), role);
-                if !says_all {
+                if alone && why.is_none() {
                     for (role, text) in parts.iter().skip(1) {
                         let left = row.right().saturating_sub(x + 2);
-                        x = c.cut(x + 2, row.y, left, text, *role);
+                        if usize::from(left) >= width(text) {
+                            x = c.put(x + 2, row.y, left, text, *role);
+                        }
                     }
                 }
             }
@@ -355,9 +358,12 @@ impl Drawing<'_> {
             let more = if f.affected > 0 { format!(" (+{})", f.affected) } else { String::new() };
             add(Health::Down, format!("{} DOWN{more}", f.roots));
         }
-        for (state, n) in
-            [(Health::Degraded, f.degraded), (Health::Unknown, f.unknown), (Health::Up, f.up), (Health::Paused, f.paused)]
-        {
+        for (state, n) in [
+            (Health::Degraded, f.degraded),
+            (Health::Unknown, f.unknown),
+            (Health::Up, f.up),
+            (Health::Paused, f.paused),
+        ] {
             if n > 0 {
                 add(state, format!("{n} {}", state.word().to_uppercase()));
             }
@@ -409,7 +415,8 @@ impl Drawing<'_> {
         let rows = usize::from(area.bottom().saturating_sub(y)).min(3);
         let room = per_row * rows;
         let hidden = f.dots.len().saturating_sub(room);
-        let more = if hidden > 0 { format!("+{}", hidden + width(&f.dots.len().to_string()) + 1) } else { String::new() };
+        let more =
+            if hidden > 0 { format!("+{}", hidden + width(&f.dots.len().to_string()) + 1) } else { String::new() };
         let shown = room.saturating_sub(width(&more)).min(f.dots.len());
         let at = |i: usize| {
             let (dx, dy) = (i % per_row.max(1), i / per_row.max(1));
@@ -418,7 +425,7 @@ impl Drawing<'_> {
         for (i, (state, _)) in f.dots.iter().take(shown).enumerate() {
             let (sign, role) = header::state(c.g, *state);
             let (x, y) = at(i);
-            c.put(x, y, 1, sign, if f.is_frozen() { Role::WallDim } else { role });
+            c.put(x, y, 1, sign, if f.is_frozen() { Role::Stale } else { role });
         }
         let (x, y) = at(shown);
         c.put(x, y, area.right().saturating_sub(x), &more, Role::WallDim);
@@ -448,4 +455,3 @@ impl Drawing<'_> {
         }
     }
 }
-

@@ -26,8 +26,9 @@ pub fn draw(d: &Drawing<'_>, view: &IncidentView, body: Rect, c: &mut Canvas<'_>
     if body.height == 0 || body.width < 4 {
         return;
     }
-    let big = body.height >= 34;
+    let big = body.height >= 25 && body.width >= 100;
     let high = if big { bigtext::ROWS } else { 1 };
+    let title_high = if big && body.height >= 34 { bigtext::ROWS } else { 1 };
     let lines = [due(d, view), lead(view)];
     let mut left = body;
     let mut take = |n: u16| {
@@ -36,17 +37,21 @@ pub fn draw(d: &Drawing<'_>, view: &IncidentView, body: Rect, c: &mut Canvas<'_>
         left = Rect { y: left.y + n, height: left.height - n, ..left };
         taken
     };
-    title(d, view, take(high), c);
+    let gap = u16::from(body.height >= 16);
+    let bar_high = if big && body.height >= 34 { 2 } else { 1 };
+    let rto_high = high + bar_high;
+    let below = rto_high + gap + u16::try_from(lines.len()).unwrap_or(0) * high + gap;
+    let roots = u16::try_from(d.facts.roots).unwrap_or(u16::MAX).min(match body.height {
+        34.. => 3,
+        16..=24 => 2,
+        _ => 0,
+    });
+    let room = body.height.saturating_sub(title_high + u16::from(body.height >= 12) + below + roots + gap);
+    title(d, view, take(title_high), room == 0, c);
     if body.height >= 12 {
         take(1);
     }
     // The clock takes what the lines below it leave.
-    let gap = u16::from(body.height >= 16);
-    let bar_high = if big { 2 } else { 1 };
-    let rto_high = high + bar_high;
-    let below = rto_high + gap + u16::try_from(lines.len()).unwrap_or(0) * high + gap;
-    let roots = u16::try_from(d.facts.roots).unwrap_or(u16::MAX).min(if body.height >= 16 { 3 } else { 0 });
-    let room = body.height.saturating_sub(high + u16::from(body.height >= 12) + below + roots + gap);
     clock(d, view, take(room), c);
     take(gap);
     rto(d, view, take(rto_high.min(if body.height < 6 { 1 } else { rto_high })), high, c);
@@ -65,7 +70,8 @@ pub fn draw(d: &Drawing<'_>, view: &IncidentView, body: Rect, c: &mut Canvas<'_>
     }
 }
 
-fn title(d: &Drawing<'_>, view: &IncidentView, row: Rect, c: &mut Canvas<'_>) {
+/// `clocked`: there is no room for the clock but here.
+fn title(d: &Drawing<'_>, view: &IncidentView, row: Rect, clocked: bool, c: &mut Canvas<'_>) {
     let incident = &view.incident;
     let role = header::severity(incident.severity);
     let title = text::clean(&incident.title);
@@ -88,8 +94,10 @@ fn title(d: &Drawing<'_>, view: &IncidentView, row: Rect, c: &mut Canvas<'_>) {
     if row.height == 0 {
         return;
     }
+    let clock = if clocked { format!(" {}", t_plus(d.wall.watched.elapsed(view))) } else { String::new() };
     let pieces = [
         (role, format!(" {word} ")),
+        (Role::WallBig, clock),
         (Role::WallBig, format!(" {} ", incident.id)),
         (Role::WallBig, title.into_owned()),
         (Role::WallDim, format!("  {}", incident.status.word())),
@@ -147,13 +155,17 @@ fn rto(d: &Drawing<'_>, view: &IncidentView, area: Rect, high: u16, c: &mut Canv
             let role = if left < rto / 4 { Role::RtoLow } else { Role::WallBig };
             (format!("RTO {name} {} LEFT {}", text::duration(rto), coarse_down(left)), role)
         }
-        _ => (
-            format!("RTO {name} {} OVER BY {}", text::duration(rto), coarse(down.saturating_sub(rto))),
-            Role::RtoOver,
-        ),
+        _ => {
+            (format!("RTO {name} {} OVER BY {}", text::duration(rto), coarse(down.saturating_sub(rto))), Role::RtoOver)
+        }
     };
     d.say(c, line, &text, role, role == Role::RtoOver);
-    let bar = Rect { x: area.x + 1, y: line.bottom(), width: area.width.saturating_sub(2), height: area.height - line.height };
+    let bar = Rect {
+        x: area.x + 1,
+        y: line.bottom(),
+        width: area.width.saturating_sub(2),
+        height: area.height - line.height,
+    };
     let bar_role = match role {
         Role::RtoOver => Role::Down,
         Role::RtoLow => Role::Degraded,
@@ -188,9 +200,7 @@ fn lead(view: &IncidentView) -> Said {
         (_, None) if incident.acknowledged_at.is_none() => {
             Said { text: "NOT ACKNOWLEDGED".into(), role: Role::DueOver, loud: true }
         }
-        (Some(user), _) => {
-            Said { text: format!("LED BY {}", text::clean(user)), role: Role::WallBig, loud: false }
-        }
+        (Some(user), _) => Said { text: format!("LED BY {}", text::clean(user)), role: Role::WallBig, loud: false },
         (None, by) => {
             let by = by.as_deref().unwrap_or("somebody");
             let text = format!("NO COMMANDER - ACKED BY {}", text::clean(by));
