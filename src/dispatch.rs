@@ -300,12 +300,58 @@ fn config(global: &Global, command: &ConfigCmd) -> Result<u8, Failure> {
     Ok(worst)
 }
 
-async fn init(_output: Option<&Path>, _force: bool, _print: bool) -> Result<u8, Failure> {
-    Err(Failure::failed("being built"))
+async fn init(output: Option<&Path>, force: bool, print: bool) -> Result<u8, Failure> {
+    let text = crate::config::starter(&crate::survey::host().await);
+    if print {
+        say(&text);
+        return Ok(0);
+    }
+    let path = output.unwrap_or(Path::new("mayday.toml"));
+    if path.exists() && !force {
+        return Err(Failure::refused(format!("{} exists: give --force to replace it, or --output", path.display())));
+    }
+    crate::sys::disk::write_atomic(path, text.as_bytes(), 0o600)
+        .map_err(|e| Failure::failed(format!("write {}: {e}", path.display())))?;
+    say(&format!("wrote {}; look through it, then: mayday config check, and: mayday", path.display()));
+    Ok(0)
 }
 
-async fn doctor(_global: &Global) -> Result<u8, Failure> {
-    Err(Failure::failed("being built"))
+/// Everything mayday needs, looked at here and now. Exit code 1 when something that is configured will not work.
+async fn doctor(global: &Global) -> Result<u8, Failure> {
+    use crate::survey::Level;
+    let place = connect::place(global);
+    let config = place.as_ref().ok().and_then(|p| p.config.as_deref()).and_then(|p| crate::config::load(p).ok());
+    let env = crate::config::Env::of_process();
+    let state_dir = match &place {
+        Ok(place) => place.state_dir.clone(),
+        // Even without any configuration there is something to say about this host.
+        Err(_) => crate::config::state_dir_of("default", None, &env),
+    };
+    let findings = crate::survey::doctor(config.as_ref(), &state_dir).await;
+    let faults: Vec<String> = match &place {
+        Ok(place) => place.faults.clone(),
+        Err(failure) => vec![failure.text.clone()],
+    };
+    if global.json {
+        crate::cli::print(&serde_json::json!({ "configuration": faults, "findings": findings }))?;
+    } else {
+        for fault in &faults {
+            say(&format!("BAD      config: {fault}"));
+        }
+        for f in &findings {
+            let word = match f.level {
+                Level::Bad => "BAD",
+                Level::Warning => "WARNING",
+                level => level.word(),
+            };
+            say(&format!("{word:<8} {}: {}", f.area, f.what));
+            if !f.advice.is_empty() {
+                say(&format!("         -> {}", f.advice));
+            }
+        }
+    }
+    let bad = !faults.is_empty() || crate::survey::doctor::worst(&findings) == Level::Bad;
+    Ok(if bad { exit::FAILED } else { exit::DONE })
 }
 
 async fn verify_backup(session: &mut Session, name: &str, copy: Option<String>) -> Result<u8, Failure> {

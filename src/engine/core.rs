@@ -50,6 +50,8 @@ pub enum Message {
     Delivered { message: String, channel: String, number: u32, attempt: notify::Attempt },
     /// The configuration was read again.
     Config(Result<Box<Config>, (String, Vec<String>)>),
+    /// Places in the journal that failed their verification: part, line, why.
+    Damaged(Vec<(String, u64, String)>),
     /// Read the configuration again.
     Reload,
     /// What a new configuration needs is set up.
@@ -174,6 +176,7 @@ impl Core {
             }
             Message::Config(Ok(config)) => self.reconfigure(*config),
             Message::Config(Err((source, faults))) => self.reject_config(source, faults),
+            Message::Damaged(damage) => self.record_damage(damage),
             Message::Reload => self.reload(),
             Message::SetUp(setup) => self.take_setup(*setup),
             Message::Stop { reason } => self.stopping = Some(reason),

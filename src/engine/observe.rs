@@ -137,10 +137,15 @@ impl Core {
         }
     }
 
+    /// Damage is told once per place: in a warning, and in the record.
     pub(super) fn record_damage(&mut self, damage: Vec<(String, u64, String)>) {
         for (part, line, why) in damage {
-            self.warnings.push(format!("the journal is damaged: {part} line {line}: {why} (mayday journal verify)"));
-            self.record_own(None, JournalDamaged { part, line, why });
+            let told = format!("the journal is damaged: {part} line {line}: {why} (mayday journal verify)");
+            if !self.warnings.contains(&told) {
+                self.warnings.push(told);
+                self.dirty.head = true;
+                self.record_own(None, JournalDamaged { part, line, why });
+            }
         }
     }
 }

@@ -28,6 +28,7 @@ use crate::domain::event::{ConfigLoaded, ConfigRejected, EngineStarted, JournalH
 use crate::domain::health::board::Board;
 use crate::domain::health::machine::Seed;
 use crate::domain::state::State;
+use crate::journal::storage::Disk;
 use crate::journal::{Journal, JournalError, OpenOptions};
 use crate::notify::Sender;
 use crate::probe::{self, ProbeEnv};
@@ -91,7 +92,7 @@ fn first_config(options: &Options) -> (Config, Option<(String, Vec<String>)>) {
     let Some(path) = &options.config else { return (Config::default(), None) };
     match config::load(path) {
         Ok(config) => {
-            keep_last_good(&options.state_dir, path);
+            keep_last_good(&options.state_dir, &config);
             (config, None)
         }
         Err(faults) => {
@@ -103,10 +104,10 @@ fn first_config(options: &Options) -> (Config, Option<(String, Vec<String>)>) {
     }
 }
 
-fn keep_last_good(state_dir: &Path, path: &Path) {
-    if let Ok(bytes) = std::fs::read(path)
-        && let Err(e) = disk::write_atomic(&state_dir.join(LAST_GOOD), &bytes, 0o600)
-    {
+/// A copy for a start with a broken file; without the values of secrets, and independent of where it lies.
+fn keep_last_good(state_dir: &Path, config: &Config) {
+    let text = config::keepable(config);
+    if let Err(e) = disk::write_atomic(&state_dir.join(LAST_GOOD), text.as_bytes(), 0o600) {
         tracing::warn!("keeping a copy of the configuration failed: {e}");
     }
 }
@@ -125,6 +126,10 @@ pub async fn start(options: Options) -> Result<Running, StartError> {
 
     let mut open = OpenOptions::new(host.clone());
     open.mirror.clone_from(&config.journal.mirror);
+    if group.is_some() {
+        // Members of the group may read the record; only the engine writes it.
+        open.storage = Arc::new(Disk::new(0o640));
+    }
     if let Some(bytes) = config.journal.rotate {
         open.rotate_bytes = bytes;
     }
@@ -231,6 +236,7 @@ pub async fn start(options: Options) -> Result<Running, StartError> {
     core.turn().await;
     let socket = instance.socket().to_owned();
     tokio::spawn(super::server::serve(listener, Arc::clone(&shared), server.clone()));
+    verify_in_background(core.state_dir.clone(), shared.core.clone());
     if let Some(path) = options.config {
         super::reload::watch(path, shared.core.clone(), stop.clone());
     }
@@ -238,6 +244,18 @@ pub async fn start(options: Options) -> Result<Running, StartError> {
     let inlets = Inlets { inbox: inbox_rx, observed: observed_rx, reported: reported_rx, stop: stop.clone() };
     let core = tokio::spawn(core.run(inlets));
     Ok(Running { stop, socket, inbox, core, instance, server })
+}
+
+/// Opening reads only what follows the checkpoint; the whole chain is walked once beside the work.
+fn verify_in_background(dir: PathBuf, core: mpsc::Sender<super::core::Message>) {
+    tokio::task::spawn_blocking(move || match crate::journal::verify(&dir, None) {
+        Ok(report) if report.is_whole() => {}
+        Ok(report) => {
+            let damage = report.faults.into_iter().take(5).map(|d| (d.part, d.line, d.why)).collect();
+            let _ = core.blocking_send(super::core::Message::Damaged(damage));
+        }
+        Err(e) => tracing::warn!("verifying the journal failed: {e}"),
+    });
 }
 
 /// What a configuration needs to be put to work: certificates, secret values, senders.
@@ -411,9 +429,7 @@ impl Core {
         });
         self.reports.retain(|name, _| config.backups.iter().any(|b| b.name == *name));
         self.catalogue.replace(&self.config.backups);
-        if let Some(path) = &self.config_path {
-            keep_last_good(&self.state_dir, path);
-        }
+        keep_last_good(&self.state_dir, &self.config);
         let inbox = self.inbox.clone();
         tokio::spawn(async move {
             let setup = Setup::of(&config).await;

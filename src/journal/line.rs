@@ -141,6 +141,9 @@ impl<'a> Line<'a> {
         if fields.v != VERSION {
             return Err(newer(fields.v));
         }
+        if fields.seq == 0 || fields.seq > MAX_SEQ {
+            return Err(format!("no entry has the seq {}", fields.seq));
+        }
         let hex =
             |name: &str, text: &str| Hash64::parse(text).ok_or_else(|| format!("its {name} is not 64 hex digits"));
         let (prev, digest, hash) = (

@@ -135,7 +135,7 @@ fn runtime() -> Result<tokio::runtime::Runtime, Refused> {
 fn execute(options: &Options) -> Result<ExitCode, Refused> {
     let dir = options.dir.as_path();
     let plan = read_plan(dir).map_err(|e| (1, format!("the plan cannot be read: {e}")))?;
-    let secrets = hand::receive().map_err(|why| (1, format!("{why}: nothing was executed")))?;
+    let secrets = hand::receive(options.detach).map_err(|why| (1, format!("{why}: nothing was executed")))?;
     let refused = |e: ClaimError| {
         let code = if matches!(e, ClaimError::Io(_)) { 1 } else { 3 };
         (code, format!("{e}: nothing was executed"))
@@ -203,7 +203,8 @@ fn code(status: &Status) -> u8 {
 fn compensate(options: &Options) -> Result<ExitCode, Refused> {
     let dir = options.dir.as_path();
     let plan = read_plan(dir).map_err(|e| (1, format!("the plan cannot be read: {e}")))?;
-    let secrets: std::collections::BTreeMap<String, SecretString> = hand::receive().map_err(|why| (1, why))?;
+    let secrets: std::collections::BTreeMap<String, SecretString> =
+        hand::receive(options.detach).map_err(|why| (1, why))?;
     let _lock = RunLock::take(&dir.join("compensate.lock"), Duration::from_secs(30)).map_err(|e| (3, e.to_string()))?;
     let claim = Claim::read(dir).map_err(|e| (1, e.to_string()))?;
     if claim.is_none_or(|c| c.is_alive(&clock::boot_id())) || RunLock::is_held(dir) {

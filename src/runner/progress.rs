@@ -37,6 +37,9 @@ pub enum ProgressLine {
         at: Time,
         index: usize,
         name: String,
+        /// Process groups that earlier steps left in the background on purpose: they are no part of this phase.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        left: Vec<i32>,
     },
     Progress {
         at: Time,

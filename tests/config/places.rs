@@ -34,6 +34,13 @@ fn the_first_place_that_has_one_decides() {
         [root.join("cwd/mayday.toml"), root.join("home/.config/mayday/*.toml"), root.join("etc/mayday/*.toml")]
     );
     assert!(missing.to_string().contains("mayday init"));
+    assert!(missing.unreadable.is_empty());
+    // A folder that is there and cannot be looked into is not passed over in silence.
+    std::os::unix::fs::symlink("mayday", root.join("etc/mayday")).unwrap();
+    let missing = config::find_in(None, &env).unwrap_err();
+    assert_eq!(missing.unreadable.len(), 1);
+    assert!(missing.to_string().contains("etc/mayday cannot be looked into: "), "{missing}");
+    std::fs::remove_file(root.join("etc/mayday")).unwrap();
 
     let one = |path: &Path| Ok(Located::One(path.to_owned()));
     let in_etc = write(&root.join("etc/mayday/a.toml"), &named("a"));
@@ -95,6 +102,19 @@ fn the_state_folder_is_where_the_documentation_says() {
     assert_eq!(config::state_dir(&config, &env), Path::new("/var/lib/mayday"));
     env.mayday_state_dir = Some("here".into());
     assert_eq!(config::state_dir(&config, &env), Path::new("/work/here"));
+    // A broken file still says where its record is.
+    let dir = tempfile::tempdir().unwrap();
+    let env = Env { home: Some("/home/ann".into()), ..Env::default() };
+    for (text, wanted) in [
+        ("[system]\nname = \"shop\"\nevery = 10s\n", Some(PathBuf::from("/home/ann/.local/state/mayday/shop"))),
+        ("[system]\nname = shop\n[engine]\nstate_dir = \"/srv/x\"\n", Some(PathBuf::from("/srv/x"))),
+        ("[engine]\nstate_dir = \"state\"\n", Some(dir.path().join("state"))),
+        ("[[service]]\n", None),
+    ] {
+        let path = write(&dir.path().join("broken.toml"), text);
+        assert!(config::load(&path).is_err());
+        assert_eq!(config::state_dir_of_broken(&path, &env), wanted, "{text}");
+    }
     // A name that was never checked leads nowhere else.
     let env = Env { home: Some("/home/ann".into()), ..Env::default() };
     for name in ["..", ".", "", "../../etc"] {

@@ -199,6 +199,25 @@ fn what_follows_damage_is_still_read_and_written() {
 }
 
 #[test]
+fn a_forged_number_is_damage() {
+    use sha2::{Digest, Sha256};
+    let (dir, path, mut lines) = record();
+    // Right in itself, because whoever forges knows the format too.
+    let (header, rest) = lines[4].split_once(",\"hash\":\"").unwrap();
+    let header = header.replace("\"seq\":5,", "\"seq\":18446744073709551615,");
+    let prev = &header.split_once("\"prev\":\"").unwrap().1[..64];
+    let hash = hex::encode(Sha256::digest(format!("{prev}{header}")));
+    lines[4] = format!("{header},\"hash\":\"{hash}{}", &rest[64..]);
+    write(&path, &lines);
+    let (mut journal, opened) = Journal::open(dir.path(), whole()).unwrap();
+    assert_eq!((opened.damaged, journal.next_seq()), (1, 11));
+    assert_eq!(opened.damage[0].why, "no entry has the seq 18446744073709551615");
+    journal.append(&notes(20..21)).unwrap();
+    drop(journal);
+    assert_eq!(verify(dir.path(), None).unwrap().faulty, 1);
+}
+
+#[test]
 fn an_altered_last_line_is_damage_and_no_tear() {
     let (dir, path, mut lines) = record();
     lines[9] = lines[9].replace("note 9", "note 8");

@@ -384,6 +384,7 @@ fn own_commands_and_free_actions() {
     let planned = tools.make(action, Work::Act { action: "warm-cache".into() }).unwrap();
     assert_eq!(shown(&planned), ["TOKEN=*** ctl warm --now"]);
     assert_eq!((planned.plan.risk, planned.plan.target.as_str()), (Risk::Observe, "warm-cache"));
+    assert!(planned.plan.holds.is_empty(), "looking keeps nobody from acting");
     assert_eq!(planned.plan.secrets, ["env.TOKEN"]);
     assert_eq!(planned.plan.after.as_ref().map(|a| a.within_ms), Some(5000));
     assert_eq!(planned.plan.effects[0], "Fills the cache in production of shop");
