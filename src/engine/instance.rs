@@ -77,7 +77,7 @@ impl Instance {
             chown(dir, None, Some(gid)).map_err(fault)?;
             fs::set_permissions(dir, Permissions::from_mode(0o2750)).map_err(fault)?;
         }
-        let socket = socket_path(dir, gid.is_some())?;
+        let socket = socket_path(dir, gid)?;
         Ok(Instance { dir: dir.to_owned(), socket, group: gid, _lock: lock })
     }
 
@@ -141,7 +141,7 @@ fn make_private(dir: &Path) -> io::Result<()> {
 }
 
 /// Where the socket goes: the runtime folder when there is one, else the state folder; the first whose path fits.
-fn socket_path(dir: &Path, shared: bool) -> Result<PathBuf, InstanceError> {
+fn socket_path(dir: &Path, group: Option<u32>) -> Result<PathBuf, InstanceError> {
     let in_state = dir.join("engine.sock");
     let name = {
         use sha2::{Digest, Sha256};
@@ -150,7 +150,7 @@ fn socket_path(dir: &Path, shared: bool) -> Result<PathBuf, InstanceError> {
         format!("{}.sock", hex::encode(Sha256::digest(whole.as_os_str().as_bytes()).get(..6).unwrap_or_default()))
     };
     let mut candidates = Vec::new();
-    if shared {
+    if group.is_some() {
         // Members of the group must reach it, so it has a folder of its own that they may enter.
         candidates.push(PathBuf::from("/run/mayday").join(&name));
     } else if let Some(runtime) = std::env::var_os("XDG_RUNTIME_DIR").filter(|v| !v.is_empty()) {
@@ -159,7 +159,7 @@ fn socket_path(dir: &Path, shared: bool) -> Result<PathBuf, InstanceError> {
     candidates.push(in_state.clone());
     for path in candidates {
         let Some(folder) = path.parent() else { continue };
-        let usable = folder == dir || usable_folder(folder, shared);
+        let usable = folder == dir || usable_folder(folder, group);
         if usable && path.as_os_str().len() <= SOCKET_LIMIT {
             return Ok(path);
         }
@@ -168,11 +168,20 @@ fn socket_path(dir: &Path, shared: bool) -> Result<PathBuf, InstanceError> {
 }
 
 /// Made if missing, and ours to write: a folder somebody else prepared under our name is not used.
-fn usable_folder(folder: &Path, shared: bool) -> bool {
+/// Of a shared engine it must be open to the group; a folder that serves another group is left to it.
+fn usable_folder(folder: &Path, group: Option<u32>) -> bool {
     use std::os::unix::fs::MetadataExt;
-    let mode = if shared { 0o750 } else { 0o700 };
+    let mode = if group.is_some() { 0o750 } else { 0o700 };
     let _ = fs::DirBuilder::new().mode(mode).create(folder);
-    fs::symlink_metadata(folder).is_ok_and(|m| m.is_dir() && m.uid() == peer::current_uid())
+    let ours = |m: &fs::Metadata| m.is_dir() && m.uid() == peer::current_uid();
+    let Some(meta) = fs::symlink_metadata(folder).ok().filter(ours) else { return false };
+    let Some(gid) = group else { return true };
+    let unused = || fs::read_dir(folder).is_ok_and(|mut d| d.next().is_none());
+    if meta.gid() != gid && !(unused() && chown(folder, None, Some(gid)).is_ok()) {
+        return false;
+    }
+    let open = meta.permissions().mode() & 0o050 == 0o050;
+    open || fs::set_permissions(folder, Permissions::from_mode(mode)).is_ok()
 }
 
 fn explain(e: &io::Error) -> String {
@@ -214,6 +223,10 @@ mod tests {
     #[test]
     fn a_path_too_long_for_a_socket_is_told() {
         let path = Path::new("/tmp").join("x".repeat(120));
-        assert!(matches!(socket_path(&path, true), Err(InstanceError::TooLong { .. })));
+        // Where the runtime folder is ours, it is used instead.
+        match socket_path(&path, Some(0)) {
+            Err(InstanceError::TooLong { .. }) => {}
+            other => assert!(other.is_ok_and(|p| p.starts_with("/run/mayday"))),
+        }
     }
 }

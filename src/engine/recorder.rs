@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::domain::event::JournalGap;
 use crate::domain::{Actor, Time};
-use crate::journal::{Draft, Journal};
+use crate::journal::{AppendError, Draft, Journal};
 use crate::wire::Recording;
 
 /// Entries kept in memory at the most while nothing can be written.
@@ -35,6 +35,8 @@ struct Off {
     why: String,
     lost: u64,
     tried: tokio::time::Instant,
+    /// The gap's own entry is on record, and writing failed again within what follows it.
+    gap_written: bool,
 }
 
 impl Recorder {
@@ -81,7 +83,8 @@ impl Recorder {
 
     /// The position that the next entry gets; one is set aside for the gap's own entry while nothing is written.
     pub fn next_seq(&self) -> u64 {
-        self.head.0 + 1 + self.pending.len() as u64 + u64::from(self.off.is_some())
+        let gap = self.off.as_ref().is_some_and(|off| !off.gap_written);
+        self.head.0 + 1 + self.pending.len() as u64 + u64::from(gap)
     }
 
     /// Takes an entry. False when it is lost: nothing can be written and the memory for it is used up.
@@ -112,24 +115,29 @@ impl Recorder {
         if let Some((back, why)) = self.append(drafts).await {
             tracing::error!("nothing is being recorded: {why}");
             self.pending = back;
-            self.off = Some(Off { since: now, why, lost: 0, tried: tokio::time::Instant::now() });
+            let tried = tokio::time::Instant::now();
+            self.off = Some(Off { since: now, why, lost: 0, tried, gap_written: false });
         }
     }
 
-    /// Appends off the async threads. Gives the drafts back with the reason when it failed.
+    /// Appends off the async threads. Gives back what is not on record, with the reason, when it failed.
     async fn append(&mut self, drafts: Vec<Draft>) -> Option<(Vec<Draft>, String)> {
         let Some(mut journal) = self.journal.take() else {
             return Some((drafts, "the journal's writer is gone".into()));
         };
         let work = tokio::task::spawn_blocking(move || {
-            let result = journal.append(&drafts).map(|_| ()).map_err(|e| e.to_string());
-            (journal, drafts, result)
+            let mut drafts = drafts;
+            let failed = append_in_pieces(&mut journal, &drafts).err().map(|(written, why)| {
+                drafts.drain(..written);
+                (drafts, why)
+            });
+            (journal, failed)
         });
         match work.await {
-            Ok((journal, drafts, result)) => {
+            Ok((journal, failed)) => {
                 self.journal = Some(journal);
                 self.look();
-                result.err().map(|why| (drafts, why))
+                failed
             }
             // The writer's thread panicked and took the drafts along; that is told, never passed over.
             Err(e) => Some((Vec::new(), format!("the journal's writer failed: {e}"))),
@@ -153,26 +161,29 @@ impl Recorder {
         let kept = std::mem::take(&mut self.pending);
         let gap = JournalGap { since: off.since, until: now, kept: kept.len() as u64, lost: off.lost, why: off.why.clone() };
         let first = kept.first();
-        let mut drafts = vec![Draft {
+        let gap = Draft {
             at: now,
             boot_ms: first.map_or(0, |d| d.boot_ms),
             boot: first.map(|d| d.boot.clone()).unwrap_or_default(),
             actor: Actor::engine(),
             incident: first.and_then(|d| d.incident.clone()),
             event: gap.into(),
-        }];
+        };
+        let mut drafts: Vec<Draft> = if off.gap_written { Vec::new() } else { vec![gap] };
         drafts.extend(kept);
+        let all = drafts.len();
         match self.append(drafts).await {
             None => {
                 tracing::info!("recording again");
                 true
             }
             Some((mut back, why)) => {
-                if !back.is_empty() {
+                let gap_written = off.gap_written || back.len() < all;
+                if !gap_written && !back.is_empty() {
                     back.remove(0);
                 }
                 self.pending = back;
-                self.off = Some(Off { why, ..off });
+                self.off = Some(Off { why, gap_written, ..off });
                 false
             }
         }
@@ -226,5 +237,19 @@ impl Recorder {
             }
             Err(e) => Err(e.to_string()),
         }
+    }
+}
+
+/// Appends, in halves where all of it is more than one write may have. Errors: how many are on record, and why the rest
+/// is not.
+fn append_in_pieces(journal: &mut Journal, drafts: &[Draft]) -> Result<(), (usize, String)> {
+    match journal.append(drafts) {
+        Ok(_) => Ok(()),
+        Err(AppendError::Unfit { .. }) if drafts.len() > 1 => {
+            let (first, second) = drafts.split_at(drafts.len() / 2);
+            append_in_pieces(journal, first)?;
+            append_in_pieces(journal, second).map_err(|(written, why)| (first.len() + written, why))
+        }
+        Err(e) => Err((0, e.to_string())),
     }
 }

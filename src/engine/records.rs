@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use crate::domain::event::Entry;
@@ -16,6 +16,8 @@ use crate::wire::{Answer, OutputChunk, TimelineQuery};
 const ROWS: usize = 1000;
 /// Bytes of output given at once at the most.
 const OUTPUT: u64 = 1 << 20;
+/// Readable lines of an incident that wait while its file cannot be written.
+const WAITING: usize = 10_000;
 
 /// Rows of the timeline. Blocks on the disk.
 pub fn timeline(dir: &Path, query: &TimelineQuery) -> Answer {
@@ -128,10 +130,13 @@ impl TimelineFiles {
         if !recorded || self.waiting.is_empty() {
             return;
         }
-        for (incident, lines) in std::mem::take(&mut self.waiting) {
+        for (incident, mut lines) in std::mem::take(&mut self.waiting) {
             let path = self.path(&incident);
             if let Err(e) = append_lines(&path, &incident, &lines) {
                 self.fault = Some(format!("timeline: {} cannot be written: {e}", path.display()));
+                // They are written when it works again; beyond that the journal has them.
+                lines.truncate(WAITING);
+                self.waiting.insert(incident, lines);
             } else {
                 self.fault = None;
             }
@@ -154,23 +159,29 @@ impl TimelineFiles {
     }
 }
 
-/// The `[61]` that ends a line.
+/// The entry's number, which ends a line.
 fn cited(line: &str) -> Option<u64> {
-    line.trim_end().strip_suffix(']')?.rsplit_once('[')?.1.parse().ok()
+    line.strip_prefix("- ")?.rsplit_once(" · ")?.1.trim_end().parse().ok()
 }
 
 fn append_lines(path: &Path, incident: &str, lines: &[String]) -> std::io::Result<()> {
     if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder)?;
+        std::fs::DirBuilder::new().recursive(true).mode(0o750).create(folder)?;
     }
     let mut file = std::fs::OpenOptions::new().create(true).append(true).mode(0o640).open(path)?;
     let mut bytes = String::new();
-    if file.metadata()?.len() == 0 {
-        bytes.push_str(&format!("# {incident}\n\nWritten as it happens, UTC. The journal is the record; [n] is the entry.\n\n"));
+    let before = file.metadata()?.len();
+    if before == 0 {
+        bytes.push_str(&format!(
+            "# {incident}\n\nWritten as it happens, UTC. The journal is the record; the number at the end is the entry.\n\n"
+        ));
     }
     for line in lines {
         bytes.push_str(line);
         bytes.push('\n');
     }
-    file.write_all(bytes.as_bytes())
+    file.write_all(bytes.as_bytes()).inspect_err(|_| {
+        // Half of it would stand there twice when it is written again.
+        let _ = file.set_len(before);
+    })
 }

@@ -130,9 +130,9 @@ impl Core {
 
 fn append(path: &std::path::Path, bytes: &[u8]) -> std::io::Result<()> {
     use std::io::Write;
-    use std::os::unix::fs::OpenOptionsExt;
+    use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
     if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder)?;
+        std::fs::DirBuilder::new().recursive(true).mode(0o750).create(folder)?;
     }
     std::fs::OpenOptions::new().create(true).append(true).mode(0o600).open(path)?.write_all(bytes)
 }

@@ -173,7 +173,10 @@ pub async fn start(options: Options) -> Result<Running, StartError> {
     let catalogue = Catalogue::start(&config.backups, reported, Arc::clone(&options.clock));
     let open_incidents: Vec<String> = state.open_incidents().iter().map(|i| i.id.clone()).collect();
     let mut timelines = TimelineFiles::new(&dir);
-    for id in &open_incidents {
+    // The newest too: its last line may be missing although it is resolved.
+    let newest = state.incidents.values().max_by_key(|i| i.last_seq).map(|i| i.id.clone());
+    let lagging = open_incidents.iter().chain(newest.iter().filter(|id| !open_incidents.contains(id)));
+    for id in lagging {
         if let Ok(page) = journal.incident_entries(id) {
             timelines.catch_up(id, &page.entries);
         }
