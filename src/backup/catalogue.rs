@@ -23,46 +23,14 @@ use crate::sys::clock::Clock;
 use crate::text;
 
 mod entry;
+mod limits;
+mod running;
 mod thread;
 
 use entry::Entry;
+pub use limits::Limits;
+use running::Running;
 use thread::{Answer, Call, Watched, Work};
-
-/// How patient the catalogue is. The defaults are for real folders; tests make them short.
-#[derive(Clone, Debug)]
-pub struct Limits {
-    /// Newest copies kept and reported per set.
-    pub kept: usize,
-    /// Rescan interval where the configuration says nothing.
-    pub rescan: Duration,
-    /// After a change the folder is left to settle for this long before the look.
-    pub debounce: Duration,
-    /// Silence after which a look counts as hanging.
-    pub hang_after: Duration,
-    /// Copies read to their end per set, from the newest on, until a good one is found.
-    pub read: usize,
-    /// Stored bytes of a copy read per second at the most: disks do not know of priorities as processors do.
-    pub pace: u64,
-    /// Looks running at the same time, those not counted that take longer than `slow`.
-    pub at_once: usize,
-    /// See `at_once`.
-    pub slow: Duration,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Limits {
-            kept: 200,
-            rescan: Duration::from_secs(60),
-            debounce: Duration::from_millis(300),
-            hang_after: Duration::from_secs(15),
-            read: 5,
-            pace: 64 << 20,
-            at_once: 8,
-            slow: Duration::from_secs(1),
-        }
-    }
-}
 
 /// Makes the source of a set; [`source_of`] unless a test has its own.
 pub type SourceFactory = Arc<dyn Fn(&Backup) -> Arc<dyn Source> + Send + Sync>;
@@ -164,33 +132,6 @@ impl Drop for Catalogue {
     }
 }
 
-/// A look that runs in a lane.
-struct Running {
-    since: Instant,
-    /// Tells this call from another one for the same set.
-    token: u64,
-    beat: Arc<Beat>,
-    /// The count last seen, and since when: by tokio's time and by the machine's own, as tests may stop or hurry the
-    /// first.
-    last_beat: (u64, Instant, std::time::Instant),
-}
-
-impl Running {
-    fn new(token: u64) -> Self {
-        let now = Instant::now();
-        Running { since: now, token, beat: Arc::default(), last_beat: (0, now, std::time::Instant::now()) }
-    }
-
-    /// How long there was no sign of life.
-    fn silent(&mut self) -> Duration {
-        let count = self.beat.count();
-        if count != self.last_beat.0 {
-            self.last_beat = (count, Instant::now(), std::time::Instant::now());
-        }
-        self.last_beat.1.elapsed().min(self.last_beat.2.elapsed())
-    }
-}
-
 struct Keeper {
     wishes: Arc<Wishes>,
     tx: mpsc::Sender<BackupReport>,
@@ -273,11 +214,8 @@ impl Keeper {
         let mut before = std::mem::take(&mut self.entries);
         for backup in backups {
             let name = backup.name.clone();
-            let kept = match before.remove(&name) {
-                Some(mut entry) => entry.adopt(backup).map(|()| entry),
-                None => Err(backup),
-            };
-            let entry = kept.unwrap_or_else(|backup| {
+            let kept = before.remove(&name).and_then(|mut entry| entry.adopt(&backup).then_some(entry));
+            let entry = kept.unwrap_or_else(|| {
                 self.next_id += 1;
                 Entry::new(self.next_id, (self.factory)(&backup), backup)
             });

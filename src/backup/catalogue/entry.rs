@@ -71,15 +71,15 @@ impl Entry {
         }
     }
 
-    /// Takes another configuration, if what is known holds under it too; otherwise gives it back.
-    pub fn adopt(&mut self, backup: Backup) -> Result<(), Backup> {
+    /// Takes another configuration. False: what is known does not hold under it, and nothing was taken.
+    pub fn adopt(&mut self, backup: &Backup) -> bool {
         if self.backup.source != backup.source || self.backup.restore != backup.restore {
-            return Err(backup);
+            return false;
         }
-        self.rules = super::super::rules_of(&backup);
-        self.backup = backup;
+        self.rules = super::super::rules_of(backup);
+        self.backup = backup.clone();
         self.judge_at = Some(Time::from_ms(i64::MIN));
-        Ok(())
+        true
     }
 
     /// How long until the next look when nothing happens.
