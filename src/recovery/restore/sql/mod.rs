@@ -303,7 +303,7 @@ impl Scanner {
     }
 
     fn plain(&mut self, b: u8, out: &mut Vec<u8>) {
-        if is_word(b) && !(b == b'$' && !is_word(self.previous)) {
+        if is_word(b) && (b != b'$' || is_word(self.previous)) {
             self.statement.begin(&mut self.found);
             self.statement.letter(b);
             return self.statement.emit(&[b], out);
