@@ -19,7 +19,7 @@ pub fn run(cli: Cli) -> Result<u8, Failure> {
     match command {
         None => crate::viewer::open(&global, &screen),
         Some(Cmd::Wall { screen, rotate }) => crate::viewer::wall(&global, &screen, rotate),
-        Some(Cmd::Demo { screen, no_servers }) => demo(&screen, no_servers),
+        Some(Cmd::Demo { screen, no_servers, no_screen }) => demo(&screen, no_servers, no_screen),
         Some(Cmd::Engine(EngineCmd::Run { detached })) => run_engine(&global, detached),
         Some(Cmd::DemoService { verb, dir, name }) => demo_service(&verb, &dir, &name),
         Some(Cmd::Runner { dir }) => {
@@ -122,7 +122,7 @@ async fn connected(session: &mut Session, command: Cmd) -> Result<u8, Failure> {
 }
 
 /// The sandbox: made, shown, removed. Leaving the viewer removes it.
-fn demo(screen: &crate::cli::args::Screen, no_servers: bool) -> Result<u8, Failure> {
+fn demo(screen: &crate::cli::args::Screen, no_servers: bool, no_screen: bool) -> Result<u8, Failure> {
     eprintln!("mayday demo: making a sandbox …");
     let sandbox = crate::demo::Sandbox::make(!no_servers)
         .map_err(|e| Failure::failed(format!("the sandbox could not be made: {e}")))?;
@@ -137,9 +137,19 @@ fn demo(screen: &crate::cli::args::Screen, no_servers: bool) -> Result<u8, Failu
     };
     // SAFETY: no other thread exists yet; the engine that is started from here reads it.
     unsafe { std::env::set_var("MAYDAY_SANDBOX", "1") };
-    let left = crate::viewer::open(&global, screen);
+    let left = if no_screen { without_screen(&global) } else { crate::viewer::open(&global, screen) };
     drop(sandbox);
     left
+}
+
+/// Keeps the sandbox for other terminals and scripts until standard input ends.
+fn without_screen(global: &Global) -> Result<u8, Failure> {
+    let place = connect::place(global)?;
+    runtime()?.block_on(connect::start_engine(&place))?;
+    let config = place.config.unwrap_or_default();
+    say(&format!("mayday --config {} --state-dir {}", config.display(), place.state_dir.display()));
+    std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink())?;
+    Ok(0)
 }
 
 fn demo_service(verb: &str, dir: &Path, name: &str) -> Result<u8, Failure> {
@@ -172,10 +182,18 @@ fn run_engine(global: &Global, detached: bool) -> Result<u8, Failure> {
             exe,
             sandbox: std::env::var_os("MAYDAY_SANDBOX").is_some(),
         };
-        let running = engine::start(options).await.map_err(|e| Failure::failed(e.to_string()))?;
+        let running = engine::start(options).await.map_err(|e| match e {
+            // Told apart by its code: whoever was about to start one uses the other.
+            engine::StartError::Instance(engine::InstanceError::Running { .. }) => Failure::refused(e.to_string()),
+            _ => Failure::failed(e.to_string()),
+        })?;
         engine::signals::serve(&running, detached);
-        let reason = running.wait().await;
-        tracing::info!("the engine ended: {reason}");
+        let ended = running.wait().await;
+        if ended.failed {
+            tracing::error!("the engine ended: {}", ended.reason);
+            return Err(Failure::failed(format!("the engine ended: {}", ended.reason)));
+        }
+        tracing::info!("the engine ended: {}", ended.reason);
         Ok(0)
     })
 }
@@ -256,7 +274,7 @@ fn config(global: &Global, command: &ConfigCmd) -> Result<u8, Failure> {
             ConfigCmd::Schema => false,
         };
         match crate::config::load_with_source(&path) {
-            Ok(config) => {
+            Ok((config, _)) => {
                 if effective {
                     say(&crate::config::effective(&config));
                 } else if global.json {
@@ -290,12 +308,58 @@ fn config(global: &Global, command: &ConfigCmd) -> Result<u8, Failure> {
     Ok(worst)
 }
 
-async fn init(_output: Option<&Path>, _force: bool, _print: bool) -> Result<u8, Failure> {
-    Err(Failure::failed("being built"))
+async fn init(output: Option<&Path>, force: bool, print: bool) -> Result<u8, Failure> {
+    let text = crate::config::starter(&crate::survey::host().await);
+    if print {
+        say(&text);
+        return Ok(0);
+    }
+    let path = output.unwrap_or(Path::new("mayday.toml"));
+    if path.exists() && !force {
+        return Err(Failure::refused(format!("{} exists: give --force to replace it, or --output", path.display())));
+    }
+    crate::sys::disk::write_atomic(path, text.as_bytes(), 0o600)
+        .map_err(|e| Failure::failed(format!("write {}: {e}", path.display())))?;
+    say(&format!("wrote {}; look through it, then: mayday config check, and: mayday", path.display()));
+    Ok(0)
 }
 
-async fn doctor(_global: &Global) -> Result<u8, Failure> {
-    Err(Failure::failed("being built"))
+/// Everything mayday needs, looked at here and now. Exit code 1 when something that is configured will not work.
+async fn doctor(global: &Global) -> Result<u8, Failure> {
+    use crate::survey::Level;
+    let place = connect::place(global);
+    let config = place.as_ref().ok().and_then(|p| p.config.as_deref()).and_then(|p| crate::config::load(p).ok());
+    let env = crate::config::Env::of_process();
+    let state_dir = match &place {
+        Ok(place) => place.state_dir.clone(),
+        // Even without any configuration there is something to say about this host.
+        Err(_) => crate::config::state_dir_of("default", None, &env),
+    };
+    let findings = crate::survey::doctor(config.as_ref(), &state_dir).await;
+    let faults: Vec<String> = match &place {
+        Ok(place) => place.faults.clone(),
+        Err(failure) => vec![failure.text.clone()],
+    };
+    if global.json {
+        crate::cli::print(&serde_json::json!({ "configuration": faults, "findings": findings }))?;
+    } else {
+        for fault in &faults {
+            say(&format!("BAD      config: {fault}"));
+        }
+        for f in &findings {
+            let word = match f.level {
+                Level::Bad => "BAD",
+                Level::Warning => "WARNING",
+                level => level.word(),
+            };
+            say(&format!("{word:<8} {}: {}", f.area, f.what));
+            if !f.advice.is_empty() {
+                say(&format!("         -> {}", f.advice));
+            }
+        }
+    }
+    let bad = !faults.is_empty() || crate::survey::doctor::worst(&findings) == Level::Bad;
+    Ok(if bad { exit::FAILED } else { exit::DONE })
 }
 
 async fn verify_backup(session: &mut Session, name: &str, copy: Option<String>) -> Result<u8, Failure> {

@@ -13,7 +13,13 @@ fn main() -> ExitCode {
     }
     let _ = color_eyre::config::HookBuilder::default().display_env_section(false).install();
     mayday::sys::tls::install_provider();
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(e) => {
+            let _ = e.print();
+            return ExitCode::from(usage_code(&e));
+        }
+    };
     let status = matches!(cli.command, Some(Cmd::Status));
     match mayday::dispatch::run(cli) {
         Ok(code) => ExitCode::from(code),
@@ -21,5 +27,15 @@ fn main() -> ExitCode {
             eprintln!("mayday: {text}");
             ExitCode::from(if status && code < 64 { mayday::cli::exit::STATUS_FAILED } else { code })
         }
+    }
+}
+
+/// The code for a command line that cannot be read. `mayday status` has codes of its own, because 2 is "down" there.
+fn usage_code(e: &clap::Error) -> u8 {
+    let named = |word: &str| std::env::args_os().skip(1).any(|a| a == word);
+    match e.exit_code() {
+        0 => 0,
+        _ if named("status") && !named("incident") && !named("engine") => mayday::cli::exit::STATUS_FAILED,
+        _ => mayday::cli::exit::USAGE,
     }
 }

@@ -1,28 +1,55 @@
-use mayday::config;
-use std::path::Path;
-#[test]
-fn show() {
-    for n in [
-        "mayday.toml",
-        "examples/crazy-gary.toml",
-        "examples/agent-orchestrator.toml",
-        "examples/aigentable.toml",
-        "examples/sutazai.toml",
-    ] {
-        let p = Path::new(env!("CARGO_MANIFEST_DIR")).join("config").join(n);
-        match config::load_with_source(&p) {
-            Ok(c) => {
-                println!("{}", c.warnings.join("\n"));
-                let e = config::effective(&c);
-                let again = config::parse(&e, &p).unwrap_or_else(|f| panic!("{}", config::render(&f, &e, false)));
-                let strip = |mut c: config::Config| {
-                    c.digest.clear();
-                    c.warnings.clear();
-                    c
-                };
-                assert_eq!(strip(c), strip(again));
-            }
-            Err((f, s)) => println!("{}", config::render(&f, &s, false)),
-        }
-    }
+//! The configuration through its public face: faults with their lines, examples, schema, places, secrets.
+
+#[path = "config/examples.rs"]
+mod examples;
+#[path = "config/faults.rs"]
+mod faults;
+#[path = "config/places.rs"]
+mod places;
+#[path = "config/properties.rs"]
+mod properties;
+#[path = "config/schema.rs"]
+mod schema;
+#[path = "config/secrets.rs"]
+mod secrets;
+#[path = "config/starter.rs"]
+mod starter;
+
+use std::path::{Path, PathBuf};
+
+use mayday::config::{self, Config};
+
+/// A path in the repository.
+fn repo(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+/// A path in whose place texts are checked; nothing is there.
+fn nowhere() -> &'static Path {
+    Path::new("/etc/mayday/shop.toml")
+}
+
+/// The shipped files, with their text.
+fn shipped() -> Vec<(String, String)> {
+    ["mayday", "examples/crazy-gary", "examples/agent-orchestrator", "examples/aigentable", "examples/sutazai"]
+        .into_iter()
+        .map(|name| {
+            let text = std::fs::read_to_string(repo(&format!("config/{name}.toml"))).unwrap();
+            (name.to_owned(), text)
+        })
+        .collect()
+}
+
+/// Parses, or fails with the picture of the faults.
+#[track_caller]
+fn good(text: &str) -> Config {
+    config::parse(text, nowhere()).unwrap_or_else(|faults| panic!("{}", config::render(&faults, text, false)))
+}
+
+/// Without what differs between two files that say the same.
+fn meaning(mut config: Config) -> Config {
+    config.digest.clear();
+    config.warnings.clear();
+    config.source = PathBuf::new();
+    config
 }

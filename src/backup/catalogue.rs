@@ -6,6 +6,7 @@
 //! can reports: a set that changed again before its report was taken is reported once, as it is then.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -16,48 +17,20 @@ use tokio::time::Instant;
 use super::{BackupReport, Beat, Followed, Listed, Mark, Seen, Source, source_of};
 use crate::config::{Backup, BackupSource};
 use crate::domain::Time;
+use crate::domain::backup::judge::WRITING;
 use crate::domain::backup::{Judged, Listing, Reading, Rules, judge};
 use crate::sys::clock::Clock;
 use crate::text;
 
 mod entry;
+mod limits;
+mod running;
 mod thread;
 
 use entry::Entry;
+pub use limits::Limits;
+use running::Running;
 use thread::{Answer, Call, Watched, Work};
-
-/// How patient the catalogue is. The defaults are for real folders; tests make them short.
-#[derive(Clone, Debug)]
-pub struct Limits {
-    /// Newest copies kept and reported per set.
-    pub kept: usize,
-    /// Rescan interval where the configuration says nothing.
-    pub rescan: Duration,
-    /// After a change the folder is left to settle for this long before the look.
-    pub debounce: Duration,
-    /// Silence after which a look counts as hanging.
-    pub hang_after: Duration,
-    /// Copies read to their end per set, from the newest on, until a good one is found.
-    pub read: usize,
-    /// Looks running at the same time, those not counted that take longer than `slow`.
-    pub at_once: usize,
-    /// See `at_once`.
-    pub slow: Duration,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Limits {
-            kept: 200,
-            rescan: Duration::from_secs(60),
-            debounce: Duration::from_millis(300),
-            hang_after: Duration::from_secs(15),
-            read: 5,
-            at_once: 8,
-            slow: Duration::from_secs(1),
-        }
-    }
-}
 
 /// Makes the source of a set; [`source_of`] unless a test has its own.
 pub type SourceFactory = Arc<dyn Fn(&Backup) -> Arc<dyn Source> + Send + Sync>;
@@ -159,33 +132,6 @@ impl Drop for Catalogue {
     }
 }
 
-/// A look that runs in a lane.
-struct Running {
-    since: Instant,
-    /// Tells this call from another one for the same set.
-    token: u64,
-    beat: Arc<Beat>,
-    /// The count last seen, and since when: by tokio's time and by the machine's own, as tests may stop or hurry the
-    /// first.
-    last_beat: (u64, Instant, std::time::Instant),
-}
-
-impl Running {
-    fn new(token: u64) -> Self {
-        let now = Instant::now();
-        Running { since: now, token, beat: Arc::default(), last_beat: (0, now, std::time::Instant::now()) }
-    }
-
-    /// How long there was no sign of life.
-    fn silent(&mut self) -> Duration {
-        let count = self.beat.count();
-        if count != self.last_beat.0 {
-            self.last_beat = (count, Instant::now(), std::time::Instant::now());
-        }
-        self.last_beat.1.elapsed().min(self.last_beat.2.elapsed())
-    }
-}
-
 struct Keeper {
     wishes: Arc<Wishes>,
     tx: mpsc::Sender<BackupReport>,
@@ -268,16 +214,17 @@ impl Keeper {
         let mut before = std::mem::take(&mut self.entries);
         for backup in backups {
             let name = backup.name.clone();
-            let entry = match before.remove(&name) {
-                Some(entry) if entry.backup == backup => entry,
-                _ => {
-                    self.next_id += 1;
-                    Entry::new(self.next_id, (self.factory)(&backup), backup)
-                }
-            };
+            let kept = before.remove(&name).and_then(|mut entry| entry.adopt(&backup).then_some(entry));
+            let entry = kept.unwrap_or_else(|| {
+                self.next_id += 1;
+                Entry::new(self.next_id, (self.factory)(&backup), backup)
+            });
+            self.outbox.insert(name.clone());
             self.entries.insert(name, entry);
         }
-        self.outbox.retain(|name| self.entries.contains_key(name));
+        // What is known is said again under the new rules; what was never looked at has nothing to say yet.
+        let known = |name: &String| self.entries.get(name).is_some_and(Entry::is_known);
+        self.outbox.retain(known);
     }
 
     /// After a suspend, or when the clock was set, everything is looked at again.
@@ -312,10 +259,14 @@ impl Keeper {
             let running = Running::new(self.next_id);
             let wishes = self.wishes.clone();
             let id = entry.id;
+            let told = entry.told.clone();
+            told.store(false, Ordering::SeqCst);
             let changed = move || {
-                wishes.add(|w| {
-                    w.changed.insert(id);
-                });
+                if !told.swap(true, Ordering::SeqCst) {
+                    wishes.add(|w| {
+                        w.changed.insert(id);
+                    });
+                }
             };
             let (kept, followed) = (self.limits.kept, entry.followed(now));
             let work = Work::Look { kept, followed, changed: Arc::new(changed) };
@@ -336,14 +287,14 @@ impl Keeper {
     }
 
     fn start_reading(&mut self) {
-        if self.reading.as_mut().is_some_and(|(_, r)| r.silent() >= self.limits.hang_after * 4) {
-            if let Some((id, running)) = self.reading.take() {
-                running.beat.stop();
-                self.lost_readings += 1;
-                if let Some(entry) = self.entries.values_mut().find(|e| e.id == id) {
-                    entry.give_up_reading();
-                    entry.judge_at = Some(Time::from_ms(i64::MIN));
-                }
+        if self.reading.as_mut().is_some_and(|(_, r)| r.silent() >= self.limits.hang_after * 4)
+            && let Some((id, running)) = self.reading.take()
+        {
+            running.beat.stop();
+            self.lost_readings += 1;
+            if let Some(entry) = self.entries.values_mut().find(|e| e.id == id) {
+                entry.give_up_reading();
+                entry.judge_at = Some(Time::from_ms(i64::MIN));
             }
         }
         if self.reading.is_some() || self.lost_readings >= LOST_READINGS {
@@ -353,13 +304,14 @@ impl Keeper {
         let next = self
             .entries
             .values()
-            .filter(|e| !self.lanes.get(&e.lane).is_some_and(|r| r.since.elapsed() > self.limits.slow))
+            .filter(|e| self.lanes.get(&e.lane).is_none_or(|r| r.since.elapsed() <= self.limits.slow))
             .filter_map(|e| e.next_to_read(self.limits.read).map(|(rank, seen)| (rank, seen.found.copy.size, e, seen)))
             .min_by_key(|(rank, size, ..)| (*rank, *size));
         let Some((_, _, entry, seen)) = next else { return };
         let (id, seen) = (entry.id, seen.clone());
         self.next_id += 1;
         let running = Running::new(self.next_id);
+        running.beat.pace(self.limits.pace);
         let call = entry.call(&running);
         let mark = seen.mark;
         if thread::start(call, Work::Read(Box::new(seen)), self.answers_tx.clone()).is_ok() {
@@ -421,6 +373,9 @@ impl Keeper {
         let now = Instant::now();
         let wall = self.now();
         let mut sleep = LONGEST_SLEEP;
+        if self.reading.is_some() {
+            sleep = sleep.min(self.limits.hang_after * 2);
+        }
         for entry in self.entries.values() {
             match self.lanes.get(&entry.lane) {
                 Some(_) => sleep = sleep.min(self.limits.hang_after / 2),

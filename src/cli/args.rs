@@ -72,6 +72,9 @@ pub enum Cmd {
         /// Do not use PostgreSQL and Redis even when they are found.
         #[arg(long)]
         no_servers: bool,
+        /// No screen: print how to reach it, and keep it until standard input ends.
+        #[arg(long)]
+        no_screen: bool,
     },
     /// Write a starter configuration from what runs on this host.
     Init {

@@ -157,7 +157,10 @@ async fn tail(dir: &Path, lines: usize, follow: bool, json: bool) -> Result<u8, 
             None => reader.last_seq().map_err(|e| Failure::failed(e.to_string()))? + 1,
         }
     };
-    while follow {
+    if !follow {
+        return Ok(0);
+    }
+    loop {
         tokio::time::sleep(Duration::from_millis(300)).await;
         let reader = open(dir)?;
         let page = reader.read_range(next, 1000).map_err(|e| Failure::failed(e.to_string()))?;
@@ -166,7 +169,6 @@ async fn tail(dir: &Path, lines: usize, follow: bool, json: bool) -> Result<u8, 
             next = last.seq + 1;
         }
     }
-    Ok(0)
 }
 
 fn show(entries: &[Entry], json: bool) -> Result<(), Failure> {

@@ -134,7 +134,7 @@ pub fn plan_text(plan: &Plan) -> String {
     }
     if let Some(after) = &plan.after {
         out.extend(after.shown.iter().map(|s| format!("  then       {s}")));
-    } else {
+    } else if !plan.phases.iter().any(|p| p.name.contains("verify")) {
         out.push("  then       nothing checks the effect: the run will end unverified".into());
     }
     if !plan.undo.is_empty() {

@@ -10,7 +10,7 @@ use std::sync::OnceLock;
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 use toml::de::{DeTable, DeValue};
 
-use super::value::looks_secret;
+use super::value::{address_has_secret, looks_secret};
 use crate::text::{Mask, clean, plural};
 
 /// One fault.
@@ -128,13 +128,8 @@ pub(super) fn blank_secrets(source: &str) -> String {
     let (table, _) = DeTable::parse_recoverable(source);
     hide_in_table(table.get_ref(), &mut hidden);
     // Where the file is broken the tree may lack a value that the eye still sees.
-    static LINE: OnceLock<Option<regex::Regex>> = OnceLock::new();
-    let line = LINE.get_or_init(|| {
-        regex::Regex::new(r#"(?i)(?:passw|passphrase|secret|token|webhook|dsn|authorization|cookie|api[_-]?key)[\w-]*["']?\s*=\s*(["'][^\n]*)"#).ok()
-    });
-    if let Some(line) = line {
-        hidden.extend(line.captures_iter(source).filter_map(|c| c.get(1)).map(|m| m.range()));
-    }
+    hidden
+        .extend(suspects().iter().flat_map(|re| re.captures_iter(source)).filter_map(|c| c.get(1)).map(|m| m.range()));
     let mut bytes = source.as_bytes().to_vec();
     for range in hidden {
         for b in bytes.get_mut(range).unwrap_or_default() {
@@ -144,7 +139,41 @@ pub(super) fn blank_secrets(source: &str) -> String {
         }
     }
     // Whole values are replaced, so no character is cut; should one be, the picture is dropped rather than the secret shown.
-    String::from_utf8(bytes).unwrap_or_default()
+    harmless(&String::from_utf8(bytes).unwrap_or_default())
+}
+
+/// Without characters that a terminal obeys, each replaced by marks of as many bytes.
+fn harmless(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut buffer = [0; 4];
+    for c in text.chars() {
+        let mark = match c {
+            '\n' | '\t' | ' '..='~' => "",
+            '\r' => " ",
+            _ if clean(c.encode_utf8(&mut buffer)) == *c.encode_utf8(&mut [0; 4]) => "",
+            _ => ["", ".", "·", "·.", "··"].get(c.len_utf8()).copied().unwrap_or(""),
+        };
+        if mark.is_empty() {
+            out.push(c);
+        } else {
+            out.push_str(mark);
+        }
+    }
+    out
+}
+
+/// Quoted text that by its line alone may be a secret: by its key, or because it is an address with one in it.
+fn suspects() -> &'static [regex::Regex] {
+    static SUSPECTS: OnceLock<Vec<regex::Regex>> = OnceLock::new();
+    SUSPECTS.get_or_init(|| {
+        [
+            r#"(?i)(?:passw|passphrase|secret|token|webhook|dsn|authorization|cookie|private|api[_-]?key|_key|_pass)[\w-]*["']?\s*=\s*(["'][^\n]*)"#,
+            r#"(?i)(["'][^"'\n]*(?:://[^"'\s/]*:[^"'\s@]*@|[?&][\w-]*(?:sig|token|key|secret|passw)[\w-]*=|password\s*=)[^"'\n]*)"#,
+        ]
+        .into_iter()
+        .filter_map(|re| regex::Regex::new(re).ok())
+        .collect()
+    })
 }
 
 fn hide_in_table(table: &DeTable<'_>, hidden: &mut Vec<Range<usize>>) {
@@ -157,7 +186,8 @@ fn hide(key: Option<&str>, value: &toml::Spanned<DeValue<'_>>, hidden: &mut Vec<
     match value.get_ref() {
         DeValue::String(text) => {
             let by_name = key.is_some_and(|k| looks_secret(k) || k == "webhook");
-            if by_name || matches!(Mask::default().apply(text), std::borrow::Cow::Owned(_)) {
+            let by_shape = || matches!(Mask::default().apply(text), std::borrow::Cow::Owned(_));
+            if by_name || address_has_secret(text) || by_shape() {
                 hidden.push(value.span());
             }
         }

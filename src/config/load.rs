@@ -1,8 +1,9 @@
 //! Loading a file: bytes, text, tables, types. Ends with a configuration that can be relied on, or with every fault.
 
+use std::collections::BTreeSet;
 use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
@@ -11,7 +12,8 @@ use super::check;
 use super::fault::{Fault, Lines};
 use super::lint;
 use super::read::{self, Sink};
-use super::types::Config;
+use super::types::{ChannelKind, CheckKind, Config, Restore};
+use crate::text::clean;
 
 /// Longest file that is read; far beyond what a person writes.
 const MAX_BYTES: u64 = 16 << 20;
@@ -23,24 +25,26 @@ pub fn digest(bytes: &[u8]) -> String {
 
 /// Reads and checks a file. Errors: every fault in it, in its order, or the one that kept it from being read.
 pub fn load(path: &Path) -> Result<Config, Vec<Fault>> {
-    load_with_source(path).map_err(|(faults, _)| faults)
+    load_with_source(path).map(|(config, _)| config).map_err(|(faults, _)| faults)
 }
 
-/// As [`load`]; the faults come with the text of the file, for [`super::render`].
-pub fn load_with_source(path: &Path) -> Result<Config, (Vec<Fault>, String)> {
+/// As [`load`]; with the text of the file in both cases, for [`super::render`].
+pub fn load_with_source(path: &Path) -> Result<(Config, String), (Vec<Fault>, String)> {
     let whole = |message: String, hint: &str| (vec![Fault::of_file(path, message, hint)], String::new());
-    let opened = std::fs::File::open(path).and_then(|f| Ok((f.metadata()?, f)));
-    let (meta, file) = opened.map_err(|e| {
+    let unopened = |e: std::io::Error| {
         let hint = match e.kind() {
             std::io::ErrorKind::NotFound => "mayday init writes one, mayday demo needs none",
             std::io::ErrorKind::PermissionDenied => "let this user read it",
             _ => "",
         };
         whole(format!("cannot be opened: {e}"), hint)
-    })?;
+    };
+    // Looked at before it is opened: opening a pipe would wait for its writer.
+    let meta = std::fs::metadata(path).map_err(unopened)?;
     if !meta.is_file() {
         return Err(whole("is not a file".into(), "name the .toml file itself"));
     }
+    let file = std::fs::File::open(path).map_err(unopened)?;
     let mut bytes = Vec::new();
     file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(|e| whole(format!("cannot be read: {e}"), ""))?;
     if bytes.len() as u64 > MAX_BYTES {
@@ -61,7 +65,54 @@ pub fn load_with_source(path: &Path) -> Result<Config, (Vec<Fault>, String)> {
         };
         (vec![fault], source)
     })?;
-    checked(&text, path, others_read).map_err(|faults| (faults, text))
+    match checked(&text, path, others_read) {
+        Ok(mut config) => {
+            config.warnings.extend(unreadable_roots(&config, path));
+            Ok((config, text))
+        }
+        Err(faults) => Err((faults, text)),
+    }
+}
+
+/// Certificate authorities that are configured and cannot be read: every check that needs them would end in an error.
+fn unreadable_roots(config: &Config, path: &Path) -> Vec<String> {
+    let of_check = |kind: &CheckKind| match kind {
+        CheckKind::Http(c) => c.extra_ca.clone(),
+        CheckKind::Tls(c) => c.extra_ca.clone(),
+        CheckKind::Postgres(c) => c.extra_ca.clone(),
+        _ => Vec::new(),
+    };
+    let checks = config.services.iter().flat_map(|s| &s.checks).map(|c| &c.kind);
+    let checks = checks.chain(config.actions.iter().filter_map(|a| a.verify.as_ref())).flat_map(of_check);
+    let restores = config.backups.iter().flat_map(|b| match &b.restore {
+        Some(Restore::PostgresDump(p)) => p.extra_ca.clone(),
+        _ => Vec::new(),
+    });
+    let mail = config.channels.iter().flat_map(|c| match &c.kind {
+        ChannelKind::Email(m) => m.extra_ca.clone(),
+        _ => Vec::new(),
+    });
+    let all: BTreeSet<PathBuf> =
+        config.system.extra_ca.iter().cloned().chain(checks).chain(restores).chain(mail).collect();
+    let file = clean(&path.to_string_lossy()).into_owned();
+    all.into_iter()
+        .filter_map(|ca| {
+            // Opening a pipe would wait for its writer.
+            let found = std::fs::metadata(&ca).and_then(|m| {
+                if m.is_file() {
+                    std::fs::File::open(&ca).map(drop)
+                } else {
+                    Err(std::io::ErrorKind::InvalidInput.into())
+                }
+            });
+            let e = found.err()?;
+            let shown = ca.to_string_lossy();
+            Some(format!(
+                "{file}: extra_ca {} cannot be read: {e}: checks that trust it will end in errors",
+                clean(&shown)
+            ))
+        })
+        .collect()
 }
 
 /// Checks a text as if it stood in the file `path`, which need not exist. Whether others can read it is not looked at.

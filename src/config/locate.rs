@@ -63,12 +63,18 @@ pub enum Located {
 pub struct NotFound {
     /// Where it was looked for, in this order.
     pub searched: Vec<PathBuf>,
+    /// Folders among these that could not be looked into, with the reason.
+    pub unreadable: Vec<(PathBuf, String)>,
 }
 
 impl NotFound {
     fn looked(&self) -> String {
         let places: Vec<_> = self.searched.iter().map(|p| p.display().to_string()).collect();
-        format!("looked at {}; `mayday init` writes one, `mayday demo` needs none", places.join(", "))
+        let mut text = format!("looked at {}", places.join(", "));
+        for (folder, why) in &self.unreadable {
+            text.push_str(&format!("; {} cannot be looked into: {why}", folder.display()));
+        }
+        text + "; `mayday init` writes one, `mayday demo` needs none"
     }
 }
 
@@ -85,30 +91,40 @@ pub fn find_in(explicit: Option<&Path>, env: &Env) -> Result<Located, NotFound> 
     if let Some(named) = named {
         let path = env.cwd.join(named);
         if path.is_dir() {
-            return in_folder(&path).ok_or(NotFound { searched: vec![path] });
+            let mut none = NotFound { searched: vec![path.clone()], unreadable: Vec::new() };
+            return in_folder(&path, &mut none.unreadable).ok_or(none);
         }
         // A file that exists and cannot be read is still the one that is meant: loading says why.
-        return if path.exists() { Ok(Located::One(path)) } else { Err(NotFound { searched: vec![path] }) };
+        let none = || NotFound { searched: vec![path.clone()], unreadable: Vec::new() };
+        return if path.exists() { Ok(Located::One(path)) } else { Err(none()) };
     }
     let here = env.cwd.join("mayday.toml");
     if here.is_file() {
         return Ok(Located::One(here));
     }
-    let mut searched = vec![here];
+    let mut none = NotFound { searched: vec![here], unreadable: Vec::new() };
     let folders = [env.xdg(&env.xdg_config_home, ".config").map(|p| p.join("mayday")), Some(env.etc.join("mayday"))];
     for folder in folders.into_iter().flatten() {
-        if let Some(found) = in_folder(&folder) {
+        if let Some(found) = in_folder(&folder, &mut none.unreadable) {
             return Ok(found);
         }
-        searched.push(folder.join("*.toml"));
+        none.searched.push(folder.join("*.toml"));
     }
-    Err(NotFound { searched })
+    Err(none)
 }
 
 /// The configurations of a folder; files that belong to the viewer are none.
-fn in_folder(folder: &Path) -> Option<Located> {
-    let mut found: Vec<Candidate> = std::fs::read_dir(folder)
-        .ok()?
+fn in_folder(folder: &Path, unreadable: &mut Vec<(PathBuf, String)>) -> Option<Located> {
+    use std::io::ErrorKind::{NotADirectory, NotFound};
+    let entries = match std::fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(e) if matches!(e.kind(), NotFound | NotADirectory) => return None,
+        Err(e) => {
+            unreadable.push((folder.to_owned(), e.to_string()));
+            return None;
+        }
+    };
+    let mut found: Vec<Candidate> = entries
         .filter_map(|entry| Some(entry.ok()?.path()))
         .filter(|path| path.extension().is_some_and(|e| e == "toml") && path.is_file())
         .filter_map(candidate)
@@ -165,7 +181,10 @@ pub fn state_dir_of_broken(path: &Path, env: &Env) -> Option<PathBuf> {
     let text_at = |table_name: &str, key: &str| -> Option<String> {
         Some(table.get(table_name)?.get_ref().get(key)?.get_ref().as_str()?.to_owned())
     };
-    let configured = text_at("engine", "state_dir").map(PathBuf::from);
+    // Relative to the file, as the whole reader has it.
+    let whole = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let base = whole.parent().unwrap_or(Path::new("/"));
+    let configured = text_at("engine", "state_dir").filter(|d| !d.is_empty()).map(|d| base.join(d));
     let name = text_at("system", "name");
     if name.is_none() && configured.is_none() && env.mayday_state_dir.is_none() {
         return None;

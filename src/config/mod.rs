@@ -3,7 +3,6 @@
 //! A key that does nothing is never accepted, and a duration, a name or a dependency that makes no sense is a fault here
 //! and not a surprise during an incident. Secrets are references (`{ env = … }`, `{ file = … }`, `{ command = […] }`);
 //! their values are resolved late and never serialised.
-
 //!
 //! | file | is |
 //! | --- | --- |
@@ -11,8 +10,11 @@
 //! | `keys` | the one table of keys, in the language of `shape`, with the forms of `value` |
 //! | `read` | from text to checked values, with their places in the file |
 //! | `build`, `check` | from checked values to the types; what must fit together |
+//! | `load` | the file as a whole, from bytes to types |
+//! | `catalog` | what history needs of it |
 //! | `lint` | what is allowed and yet hardly meant |
 //! | `effective`, `schema` | what is in force, as TOML; what may be written, as JSON Schema |
+//! | [`secret`], `secrets` | where values come from; every place that holds one |
 //! | [`fault`] | what is wrong, and its picture |
 //! | [`starter`] | what `mayday init` writes from what it found |
 //! | [`locate`] | which file, which state folder |
@@ -41,7 +43,7 @@ pub use load::{digest, load, load_with_source, parse};
 pub use locate::{Candidate, Env, Located, NotFound, find, find_in, state_dir, state_dir_of, state_dir_of_broken};
 pub use schema::schema;
 pub use secret::{MaybeSecret, SecretRef, resolve};
-pub use secrets::pipe_secrets;
+pub use secrets::{NOT_KEPT, keepable, pipe_secrets};
 pub use starter::{Survey, starter};
 pub use types::*;
 

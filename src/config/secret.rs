@@ -102,6 +102,9 @@ pub async fn resolve(secret: &SecretRef, timeout: Duration) -> Result<SecretStri
     let found = match secret {
         SecretRef::Env(name) => match std::env::var(name) {
             Ok(value) => value,
+            Err(std::env::VarError::NotPresent) if name == super::NOT_KEPT => {
+                return Err("a secret that stood in the configuration file itself is not kept: repair that file".into());
+            }
             Err(std::env::VarError::NotPresent) => {
                 return Err(format!("environment variable {name} is not set where the engine was started"));
             }

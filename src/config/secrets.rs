@@ -1,7 +1,9 @@
 //! Every secret of a configuration: listed for masking, and taken out of checks that travel in plans.
 
+use std::collections::BTreeMap;
+
 use super::secret::{MaybeSecret, SecretRef};
-use super::types::{Backup, ChannelKind, Check, CheckKind, Config, Control, Restore};
+use super::types::{ChannelKind, Check, CheckKind, Config, Control, Restore};
 
 /// Takes the secrets out of a check, so that it can be serialised into a plan: each becomes [`SecretRef::Pipe`] under a
 /// name that begins with `prefix`, and comes back beside that name. References that are pipes already stay.
@@ -27,101 +29,109 @@ impl CheckKind {
     }
 }
 
+/// Stands for a secret that was written into a configuration and is not kept with it.
+pub const NOT_KEPT: &str = "MAYDAY_SECRET_NOT_KEPT";
+
 impl Config {
     /// Every secret with where it is used: `service api check http headers.Authorization`. For masking and for `doctor`.
     pub fn secret_refs(&self) -> Vec<(String, SecretRef)> {
         let mut out = Vec::new();
-        for service in &self.services {
-            for Check { name, kind, .. } in &service.checks {
-                let at = format!("service {} check {name}", service.name);
-                out.extend(kind.secret_refs().into_iter().map(|(place, s)| (format!("{at} {place}"), s)));
-            }
-            if let Some(Control::Commands(c)) = &service.control {
-                let at = format!("service {} control env", service.name);
-                out.extend(of_map(&at, &c.env));
-            }
-        }
-        for backup in &self.backups {
-            out.extend(of_backup(backup));
-        }
-        for action in &self.actions {
-            out.extend(of_map(&format!("action {} env", action.name), &action.env));
-            let at = format!("action {} verify", action.name);
-            let verify = action.verify.iter().flat_map(CheckKind::secret_refs);
-            out.extend(verify.map(|(place, s)| (format!("{at} {place}"), s)));
-        }
-        for channel in &self.channels {
-            let at = format!("channel {}", channel.name);
-            match &channel.kind {
-                ChannelKind::Slack { webhook } => out.extend(of_maybe(&at, "webhook", webhook)),
-                ChannelKind::Webhook { url, secret, headers } => {
-                    out.extend(of_maybe(&at, "url", url));
-                    out.extend(secret.iter().map(|s| (format!("{at} secret"), s.clone())));
-                    out.extend(of_map(&format!("{at} headers"), headers));
-                }
-                ChannelKind::Email(mail) => {
-                    out.extend(mail.password.iter().map(|s| (format!("{at} password"), s.clone())));
-                }
-            }
-        }
+        visit(&mut self.clone(), &mut |place, secret| out.push((place, secret.clone())));
         out
     }
 }
 
-fn of_maybe(at: &str, key: &str, value: &MaybeSecret) -> Option<(String, SecretRef)> {
-    value.secret().map(|s| (format!("{at} {key}"), s.clone()))
-}
-
-fn of_map<'a>(
-    at: &'a str,
-    map: &'a std::collections::BTreeMap<String, MaybeSecret>,
-) -> impl Iterator<Item = (String, SecretRef)> + 'a {
-    map.iter().filter_map(move |(k, v)| v.secret().map(|s| (format!("{at}.{k}"), s.clone())))
-}
-
-fn of_backup(backup: &Backup) -> Vec<(String, SecretRef)> {
-    let at = format!("backup {} restore", backup.name);
-    match &backup.restore {
-        Some(Restore::PostgresDump(p)) => {
-            let password = p.password.iter().map(|s| (format!("{at} password"), s.clone()));
-            of_maybe(&at, "dsn", &p.dsn).into_iter().chain(password).collect()
+/// The configuration as it may be kept in the state folder, to start from when the file is broken: as
+/// [`super::effective`], and readable again. Secrets that stood in the file itself are not in it; what needs one says so
+/// when it is used.
+pub fn keepable(config: &Config) -> String {
+    let mut out = config.clone();
+    visit(&mut out, &mut |_, secret| {
+        if matches!(secret, SecretRef::Literal(_)) {
+            *secret = SecretRef::Env(NOT_KEPT.to_owned());
         }
-        Some(Restore::Folder(_)) | None => Vec::new(),
+    });
+    super::effective(&out)
+}
+
+type See<'a> = &'a mut dyn FnMut(String, &mut SecretRef);
+
+/// Every secret of a configuration, once, in the order of the file's tables.
+fn visit(config: &mut Config, see: See<'_>) {
+    for service in &mut config.services {
+        for Check { name, kind, .. } in &mut service.checks {
+            let at = format!("service {} check {name}", service.name);
+            visit_check(kind, &mut |place, secret| see(format!("{at} {place}"), secret));
+        }
+        if let Some(Control::Commands(c)) = &mut service.control {
+            in_map(&format!("service {} control env", service.name), &mut c.env, see);
+        }
+    }
+    for backup in &mut config.backups {
+        match &mut backup.restore {
+            Some(Restore::PostgresDump(p)) => {
+                let at = format!("backup {} restore", backup.name);
+                maybe(format!("{at} dsn"), &mut p.dsn, see);
+                whole(format!("{at} password"), &mut p.password, see);
+            }
+            Some(Restore::Folder(_)) | None => {}
+        }
+    }
+    for action in &mut config.actions {
+        in_map(&format!("action {} env", action.name), &mut action.env, see);
+        if let Some(check) = &mut action.verify {
+            let at = format!("action {} verify", action.name);
+            visit_check(check, &mut |place, secret| see(format!("{at} {place}"), secret));
+        }
+    }
+    for channel in &mut config.channels {
+        let at = format!("channel {}", channel.name);
+        match &mut channel.kind {
+            ChannelKind::Slack { webhook } => maybe(format!("{at} webhook"), webhook, see),
+            ChannelKind::Webhook { url, secret, headers } => {
+                maybe(format!("{at} url"), url, see);
+                whole(format!("{at} secret"), secret, see);
+                in_map(&format!("{at} headers"), headers, see);
+            }
+            ChannelKind::Email(mail) => whole(format!("{at} password"), &mut mail.password, see),
+        }
     }
 }
 
-/// Every secret of a check, once, in a fixed order. All places stand here, so that none is forgotten in one of the two
-/// uses; a new kind does not compile without its line.
-fn visit_check(kind: &mut CheckKind, see: &mut dyn FnMut(String, &mut SecretRef)) {
-    fn maybe(place: &str, value: &mut MaybeSecret, see: &mut dyn FnMut(String, &mut SecretRef)) {
-        if let MaybeSecret::Secret(secret) = value {
-            see(place.to_owned(), secret);
-        }
+fn maybe(place: String, value: &mut MaybeSecret, see: See<'_>) {
+    if let MaybeSecret::Secret(secret) = value {
+        see(place, secret);
     }
+}
+
+fn whole(place: String, value: &mut Option<SecretRef>, see: See<'_>) {
+    if let Some(secret) = value {
+        see(place, secret);
+    }
+}
+
+fn in_map(at: &str, map: &mut BTreeMap<String, MaybeSecret>, see: See<'_>) {
+    for (name, value) in map {
+        maybe(format!("{at}.{name}"), value, see);
+    }
+}
+
+/// Every secret of a check, once, in a fixed order. A new kind does not compile without its line.
+fn visit_check(kind: &mut CheckKind, see: See<'_>) {
     match kind {
         CheckKind::Http(c) => {
-            maybe("url", &mut c.url, see);
-            for (name, value) in &mut c.headers {
-                maybe(&format!("headers.{name}"), value, see);
-            }
+            maybe("url".to_owned(), &mut c.url, see);
+            in_map("headers", &mut c.headers, see);
         }
         CheckKind::Postgres(c) => {
-            maybe("dsn", &mut c.dsn, see);
-            if let Some(secret) = &mut c.password {
-                see("password".to_owned(), secret);
-            }
+            maybe("dsn".to_owned(), &mut c.dsn, see);
+            whole("password".to_owned(), &mut c.password, see);
         }
         CheckKind::Redis(c) => {
-            maybe("url", &mut c.url, see);
-            if let Some(secret) = &mut c.password {
-                see("password".to_owned(), secret);
-            }
+            maybe("url".to_owned(), &mut c.url, see);
+            whole("password".to_owned(), &mut c.password, see);
         }
-        CheckKind::Exec(c) => {
-            for (name, value) in &mut c.env {
-                maybe(&format!("env.{name}"), value, see);
-            }
-        }
+        CheckKind::Exec(c) => in_map("env", &mut c.env, see),
         CheckKind::Tcp(_)
         | CheckKind::Tls(_)
         | CheckKind::Dns(_)

@@ -27,6 +27,7 @@ macro_rules! events {
         )*
 
         /// One thing that happened.
+        #[expect(clippy::large_enum_variant, reason = "events are few and short-lived; boxing one kind would show everywhere")]
         #[derive(Clone, Debug, PartialEq)]
         pub enum Event {
             $($(#[$doc])* $name($name),)*

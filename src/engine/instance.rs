@@ -77,7 +77,7 @@ impl Instance {
             chown(dir, None, Some(gid)).map_err(fault)?;
             fs::set_permissions(dir, Permissions::from_mode(0o2750)).map_err(fault)?;
         }
-        let socket = socket_path(dir, gid.is_some())?;
+        let socket = socket_path(dir, gid)?;
         Ok(Instance { dir: dir.to_owned(), socket, group: gid, _lock: lock })
     }
 
@@ -111,8 +111,11 @@ impl Instance {
         let bytes = serde_json::to_vec(&file).map_err(|e| fault(io::Error::other(e)))?;
         let mode = if self.group.is_some() { 0o640 } else { 0o600 };
         let path = self.dir.join(EngineFile::NAME);
-        // A full disk must not keep the cockpit shut: a file of the same size is written over in place.
-        disk::write_atomic(&path, &bytes, mode).or_else(|_| fs::write(&path, &bytes)).map_err(fault)?;
+        // A full disk must not keep the cockpit shut: without the file clients look where the socket would be.
+        if let Err(e) = disk::write_atomic(&path, &bytes, mode) {
+            tracing::warn!("writing {} failed: {e}", path.display());
+            let _ = fs::remove_file(&path);
+        }
         Ok(listener)
     }
 
@@ -141,25 +144,12 @@ fn make_private(dir: &Path) -> io::Result<()> {
 }
 
 /// Where the socket goes: the runtime folder when there is one, else the state folder; the first whose path fits.
-fn socket_path(dir: &Path, shared: bool) -> Result<PathBuf, InstanceError> {
+fn socket_path(dir: &Path, gid: Option<u32>) -> Result<PathBuf, InstanceError> {
+    let candidates = EngineFile::sockets(dir, gid.is_some());
     let in_state = dir.join("engine.sock");
-    let name = {
-        use sha2::{Digest, Sha256};
-        use std::os::unix::ffi::OsStrExt;
-        let whole = fs::canonicalize(dir).unwrap_or_else(|_| dir.to_owned());
-        format!("{}.sock", hex::encode(Sha256::digest(whole.as_os_str().as_bytes()).get(..6).unwrap_or_default()))
-    };
-    let mut candidates = Vec::new();
-    if shared {
-        // Members of the group must reach it, so it has a folder of its own that they may enter.
-        candidates.push(PathBuf::from("/run/mayday").join(&name));
-    } else if let Some(runtime) = std::env::var_os("XDG_RUNTIME_DIR").filter(|v| !v.is_empty()) {
-        candidates.push(PathBuf::from(runtime).join("mayday").join(&name));
-    }
-    candidates.push(in_state.clone());
     for path in candidates {
         let Some(folder) = path.parent() else { continue };
-        let usable = folder == dir || usable_folder(folder, shared);
+        let usable = folder == dir || usable_folder(folder, gid);
         if usable && path.as_os_str().len() <= SOCKET_LIMIT {
             return Ok(path);
         }
@@ -168,11 +158,21 @@ fn socket_path(dir: &Path, shared: bool) -> Result<PathBuf, InstanceError> {
 }
 
 /// Made if missing, and ours to write: a folder somebody else prepared under our name is not used.
-fn usable_folder(folder: &Path, shared: bool) -> bool {
+fn usable_folder(folder: &Path, gid: Option<u32>) -> bool {
     use std::os::unix::fs::MetadataExt;
-    let mode = if shared { 0o750 } else { 0o700 };
+    let mode = if gid.is_some() { 0o750 } else { 0o700 };
     let _ = fs::DirBuilder::new().mode(mode).create(folder);
-    fs::symlink_metadata(folder).is_ok_and(|m| m.is_dir() && m.uid() == peer::current_uid())
+    let ours = |m: fs::Metadata| m.is_dir() && m.uid() == peer::current_uid();
+    if !fs::symlink_metadata(folder).is_ok_and(ours) {
+        return false;
+    }
+    // A group that cannot enter the folder cannot reach the socket in it.
+    match gid {
+        None => true,
+        Some(gid) => {
+            chown(folder, None, Some(gid)).is_ok() && fs::set_permissions(folder, Permissions::from_mode(mode)).is_ok()
+        }
+    }
 }
 
 fn explain(e: &io::Error) -> String {
@@ -214,6 +214,6 @@ mod tests {
     #[test]
     fn a_path_too_long_for_a_socket_is_told() {
         let path = Path::new("/tmp").join("x".repeat(120));
-        assert!(matches!(socket_path(&path, true), Err(InstanceError::TooLong { .. })));
+        assert!(matches!(socket_path(&path, None), Err(InstanceError::TooLong { .. })));
     }
 }

@@ -135,7 +135,10 @@ impl Ring {
 
     /// What was said at `at_ms`, for a warn or a fail.
     pub fn detail(&self, at_ms: i64) -> Option<&str> {
-        self.details.iter().find(|(at, _)| *at == at_ms).map(|(_, text)| &**text)
+        let ordered = self.details.binary_search_by_key(&at_ms, |(at, _)| *at).ok();
+        // A wall clock that was set back may have left them out of order.
+        let at = ordered.or_else(|| self.details.iter().position(|(at, _)| *at == at_ms))?;
+        self.details.get(at).map(|(_, text)| &**text)
     }
 
     /// Percentiles of the samples at or after `t`.
@@ -201,11 +204,14 @@ impl Samples {
     }
 
     pub fn ring(&self, service: &str, check: &str) -> Option<&Ring> {
-        self.rings
-            .get(service)?
-            .iter()
-            .find(|(name, _)| **name == *check)
-            .map(|(_, ring)| ring)
+        self.rings.get(service)?.iter().find(|(name, _)| **name == *check).map(|(_, ring)| ring)
+    }
+
+    /// How many samples [`Samples::seal`] would give.
+    pub fn count(&self, services: &BTreeSet<String>, t: Time) -> usize {
+        let wanted = |service: &str| services.is_empty() || services.contains(service);
+        let rings = self.rings.iter().filter(|(service, _)| wanted(service)).flat_map(|(_, checks)| checks);
+        rings.map(|(_, ring)| ring.since(t).count()).sum()
     }
 
     /// Forgets the checks that `keep` refuses, after a reload.
@@ -229,7 +235,10 @@ impl Samples {
                 at: Time::from_ms(s.at_ms),
                 us: s.latency_us,
                 class: s.class,
-                detail: ring.detail(s.at_ms).unwrap_or_default().to_owned(),
+                detail: match s.class {
+                    Class::Ok => String::new(),
+                    _ => ring.detail(s.at_ms).unwrap_or_default().to_owned(),
+                },
             }));
         }
         out.sort_by(|a, b| (a.at, &a.service, &a.check).cmp(&(b.at, &b.service, &b.check)));
@@ -284,4 +293,172 @@ pub fn decode(bytes: &[u8]) -> (Vec<Sealed>, usize) {
         }
     }
     (out, bad)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::health::machine::CheckStatus;
+    use proptest::prelude::*;
+
+    fn at(ms: i64) -> Time {
+        Time::from_ms(1_700_000_000_000 + ms)
+    }
+
+    fn result(outcome: Outcome, us: u64) -> ProbeResult {
+        ProbeResult::new(outcome, None, if outcome == Outcome::Ok { "" } else { "refused" }, us)
+    }
+
+    fn ring(values: &[(Outcome, u64)]) -> Ring {
+        let mut ring = Ring::default();
+        for (i, (outcome, us)) in values.iter().enumerate() {
+            ring.push(at(i64::try_from(i).unwrap() * 1000), &result(*outcome, *us));
+        }
+        ring
+    }
+
+    fn observation(service: &str, check: &str, ms: i64, outcome: Outcome, us: u64) -> Observation {
+        Observation {
+            service: service.into(),
+            check: check.into(),
+            at: at(ms),
+            boot_ms: 0,
+            result: Arc::new(result(outcome, us)),
+            status: CheckStatus::default(),
+            change: None,
+        }
+    }
+
+    #[test]
+    fn percentiles_are_of_the_nearest_rank_and_failures_are_endless() {
+        let oks: Vec<_> = (1..=100).map(|i| (Outcome::Ok, i * 10)).collect();
+        let p = ring(&oks).percentiles(at(0));
+        assert_eq!((p.n, p.p50, p.p95, p.p99), (100, us(500), us(950), us(990)));
+        // One more than one in twenty fails: the 95th has no end.
+        let mut some = oks[..94].to_vec();
+        some.extend([(Outcome::Fail, 1); 6]);
+        let p = ring(&some).percentiles(at(0));
+        assert_eq!((p.p50, p.p95), (us(500), Some(Latency::Endless)));
+        let p = ring(&oks[..19]).percentiles(at(0));
+        assert_eq!((p.n, p.p50, p.p95, p.p99), (19, us(100), None, None));
+        let p = ring(&oks[..20]).percentiles(at(0));
+        assert_eq!((p.p95, p.p99), (us(190), None));
+        assert_eq!(ring(&[]).percentiles(at(0)), Percentiles::default());
+        // Only what lies in the window.
+        assert_eq!(ring(&oks).percentiles(at(90_000)).n, 10);
+    }
+
+    fn us(n: u32) -> Option<Latency> {
+        Some(Latency::Us(n))
+    }
+
+    #[test]
+    fn our_own_faults_are_no_samples() {
+        let ring = ring(&[(Outcome::Error, 1), (Outcome::Skipped, 1), (Outcome::Warn, 5)]);
+        assert_eq!(ring.len(), 1);
+        assert_eq!(ring.last().map(|s| s.class), Some(Class::Warn));
+    }
+
+    #[test]
+    fn a_ring_spans_an_hour_and_at_least_its_least() {
+        let mut ring = Ring::default();
+        for i in 0..3000i64 {
+            ring.push(at(i * 2000), &result(if i % 3 == 0 { Outcome::Fail } else { Outcome::Ok }, 1));
+        }
+        let (first, last) = (ring.samples.front().unwrap().at_ms, ring.last().unwrap().at_ms);
+        assert!(last - first >= 3_600_000 - 2000, "{}", last - first);
+        assert!(ring.len() <= 1802, "{}", ring.len());
+        assert!(ring.details.len() <= ring.len() / 3 + 1, "details go with their samples");
+        let mut slow = Ring::default();
+        for i in 0..100i64 {
+            slow.push(at(i * 600_000), &result(Outcome::Ok, 1));
+        }
+        assert_eq!(slow.len(), LEAST, "an hour would hold six");
+        // A wall clock that goes back and forth cannot make it grow without end.
+        let mut torn = Ring::default();
+        for i in 0..20_000i64 {
+            torn.push(at(-i), &result(Outcome::Fail, 1));
+        }
+        assert!(torn.len() <= 7201 && torn.details.len() <= 7201);
+    }
+
+    #[test]
+    fn a_sparkline_moves_once_in_ten_seconds() {
+        let mut ring = Ring::default();
+        let start = 1_700_000_000_000i64;
+        for (s, outcome, us) in
+            [(0, Outcome::Ok, 5), (3, Outcome::Ok, 9), (11, Outcome::Fail, 1), (31, Outcome::Warn, 7)]
+        {
+            ring.push(Time::from_ms(start + s * 1000), &result(outcome, us));
+        }
+        let spark = |s: i64, n| ring.spark(Time::from_ms(start + s * 1000), n);
+        assert_eq!(spark(31, 4), [Some(9), Some(FAILED), None, Some(7)]);
+        assert_eq!(spark(39, 4), spark(31, 4));
+        assert_eq!(spark(40, 4), [Some(FAILED), None, Some(7), None]);
+        assert_eq!(spark(31, 6)[..2], [None, None]);
+        assert_eq!(spark(31, 0), []);
+        assert_eq!(spark(100_000, 3), [None; 3]);
+    }
+
+    #[test]
+    fn what_is_sealed_reads_back() {
+        let mut samples = Samples::default();
+        samples.take(&observation("db", "postgres", 3000, Outcome::Fail, 9));
+        samples.take(&observation("api", "http", 1000, Outcome::Ok, 1));
+        samples.take(&observation("api", "http", 3000, Outcome::Warn, 2));
+        samples.take(&observation("api", "tcp", 500, Outcome::Error, 2));
+        let all = samples.seal(&BTreeSet::new(), at(0));
+        let told: Vec<_> =
+            all.iter().map(|s| (s.service.as_str(), s.check.as_str(), s.us, s.detail.as_str())).collect();
+        assert_eq!(
+            told,
+            [("api", "http", 1, ""), ("api", "http", 2, "refused"), ("db", "postgres", 9, "refused")],
+            "by moment, then by name"
+        );
+        assert_eq!(samples.seal(&BTreeSet::from(["api".to_owned()]), at(2000)).len(), 1);
+        let mut bytes = Vec::new();
+        for sample in &all {
+            sample.encode(&mut bytes);
+        }
+        assert_eq!(bytes.iter().filter(|b| **b == b'\n').count(), 3);
+        assert_eq!(decode(&bytes), (all.clone(), 0));
+        // A torn last line costs that line only.
+        assert_eq!(decode(&bytes[..bytes.len() - 5]), (all[..2].to_vec(), 1));
+        assert_eq!(samples.ring("api", "http").map(Ring::len), Some(2));
+        samples.retain(|service, _| service == "db");
+        assert!(samples.ring("api", "http").is_none() && samples.ring("db", "postgres").is_some());
+    }
+
+    proptest! {
+        #[test]
+        fn percentiles_are_samples_and_in_order(values in proptest::collection::vec((0u8..3, 0u64..1000), 1..200)) {
+            let values: Vec<_> = values
+                .into_iter()
+                .map(|(k, v)| ([Outcome::Ok, Outcome::Warn, Outcome::Fail][usize::from(k)], v))
+                .collect();
+            let p = ring(&values).percentiles(at(0));
+            let number = |l: Latency| match l { Latency::Us(n) => u64::from(n), Latency::Endless => u64::MAX };
+            let found: Vec<u64> = [p.p50, p.p95, p.p99].into_iter().flatten().map(number).collect();
+            prop_assert!(found.is_sorted());
+            // At least half of the samples do not exceed p50, counted on its own.
+            let below = values.iter().filter(|(o, v)| *o != Outcome::Fail && *v <= found[0]).count()
+                + if found[0] == u64::MAX { values.iter().filter(|(o, _)| *o == Outcome::Fail).count() } else { 0 };
+            prop_assert!(2 * below >= values.len());
+        }
+
+        #[test]
+        fn a_sealed_sample_survives(detail in ".{0,80}", us in any::<u32>(), ms in 0i64..4_000_000_000_000) {
+            let sample = Sealed {
+                service: "s".into(),
+                check: "c".into(),
+                at: Time::from_ms(ms),
+                us,
+                class: Class::Fail,
+                detail,
+            };
+            let mut bytes = Vec::new();
+            sample.encode(&mut bytes);
+            prop_assert_eq!(decode(&bytes), (vec![sample], 0));
+        }
+    }
 }

@@ -80,7 +80,7 @@ pub struct PartIndex {
 
 impl PartIndex {
     /// That of an empty part.
-    pub fn new() -> Self {
+    pub fn empty() -> Self {
         PartIndex {
             covered: Place::START,
             ..PartIndex::default()
@@ -226,7 +226,7 @@ impl PartIndex {
             let mut rows = Rows::default();
             for row in 0..count {
                 if row > 0 {
-                    offset += take(&mut deltas)?;
+                    offset = offset.checked_add(take(&mut deltas)?)?;
                 }
                 rows.push(offset);
             }
@@ -278,7 +278,7 @@ mod tests {
         #[test]
         fn finds_what_was_put_in(lens in proptest::collection::vec((1u64..5000, 0usize..4), 0..400), row in 0u64..300, n in 0usize..80) {
             let ids = [None, Some("INC-1"), Some("INC-2"), Some("é\n")];
-            let mut index = PartIndex::new();
+            let mut index = PartIndex::empty();
             let mut rows: Vec<u64> = Vec::new();
             let mut places = Vec::new();
             let mut at = Place::START;
@@ -302,7 +302,7 @@ mod tests {
 
         #[test]
         fn refuses_what_was_changed(flip in 0usize..200, bit in 0u8..8) {
-            let mut index = PartIndex::new();
+            let mut index = PartIndex::empty();
             for i in 0..90u64 {
                 index.push(Place { offset: i * 10, line: i + 1 }, 10, Some((i + 1, Some("INC-1"))));
             }

@@ -33,6 +33,9 @@ pub const VERSION: u32 = 1;
 /// Bytes of one line at most. A longer stretch without a line end is damage, so that a broken file cannot fill the memory.
 pub const MAX_LINE: usize = 16 << 20;
 
+/// No record has more entries: numbers up to here are exact wherever JSON is read, and can be counted on from safely.
+const MAX_SEQ: u64 = 1 << 53;
+
 /// 64 lower-case hex digits of a SHA-256, kept as text because the chain hashes the text.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Hash64([u8; 64]);
@@ -138,6 +141,9 @@ impl<'a> Line<'a> {
         if fields.v != VERSION {
             return Err(newer(fields.v));
         }
+        if fields.seq == 0 || fields.seq > MAX_SEQ {
+            return Err(format!("no entry has the seq {}", fields.seq));
+        }
         let hex =
             |name: &str, text: &str| Hash64::parse(text).ok_or_else(|| format!("its {name} is not 64 hex digits"));
         let (prev, digest, hash) = (
@@ -215,15 +221,13 @@ impl<'a> Line<'a> {
             ));
         }
         match self.fields.salt {
-            Some(salt) => {
-                if Hash64::of(&[salt.as_bytes(), self.payload().as_bytes()]) != self.digest {
-                    return Err(format!("entry {seq} was changed: its digest does not fit its payload"));
-                }
+            Some(salt) if Hash64::of(&[salt.as_bytes(), self.payload().as_bytes()]) != self.digest => {
+                return Err(format!("entry {seq} was changed: its digest does not fit its payload"));
             }
             None if self.redacted_by().is_none() => {
                 return Err(format!("entry {seq} was changed: it has no salt and is not redacted"));
             }
-            None => {}
+            _ => {}
         }
         Ok(())
     }

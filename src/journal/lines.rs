@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::line::{Hash64, Line, MAX_LINE};
 use super::storage::StoredFile;
+use crate::text::clean;
 
 const BUFFER: usize = 256 << 10;
 
@@ -20,6 +21,19 @@ pub struct Damage {
     pub byte: u64,
     /// What is wrong, in words.
     pub why: String,
+}
+
+impl Damage {
+    /// Damage at a place, or of the part as a whole. The words may quote the record, which is not to be trusted then.
+    pub(super) fn new(part: &str, place: Option<Place>, why: impl AsRef<str>) -> Self {
+        let Place { offset, line } = place.unwrap_or_default();
+        Damage {
+            part: clean(part).into_owned(),
+            line,
+            byte: offset,
+            why: clean(why.as_ref()).into_owned(),
+        }
+    }
 }
 
 impl fmt::Display for Damage {

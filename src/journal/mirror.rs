@@ -4,18 +4,20 @@
 //! there for a while is behind, holds up nothing, and catches up from where its own last line stands. What it cannot do
 //! is told in [`MirrorState`] and tried again. A mirror whose last entry is not in this record is never touched.
 
+mod target;
+
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::index::PartIndex;
 use super::lines::{Head, Lines, Place, RawLine};
-use super::parts::{self, LIVE, Part, REWRITE_SUFFIX};
-use super::read::{Entries, LiveView};
-use super::storage::{Access, Storage, StoredFile, copy_range, write_all};
+use super::parts::Part;
+use super::read::Entries;
+use super::storage::{Storage, StoredFile};
 use crate::domain::event::Event;
+use target::Target;
 
 /// Between two tries after a failure.
 const RETRY: Duration = Duration::from_secs(5);
@@ -75,6 +77,7 @@ impl Mirror {
             shared: shared.clone(),
             open: None,
             cursor: None,
+            doubt: None,
         };
         // Not joined anywhere: it may hang in a file system that does not answer.
         thread::Builder::new()
@@ -133,13 +136,6 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The mirror's file, and what is in it.
-struct Target {
-    file: Arc<dyn StoredFile>,
-    len: u64,
-    seq: u64,
-}
-
 struct Follower {
     storage: Arc<dyn Storage>,
     path: PathBuf,
@@ -147,6 +143,8 @@ struct Follower {
     open: Option<Target>,
     /// Where it reads in the live part: that file, and its lines.
     cursor: Option<(Arc<dyn StoredFile>, Lines)>,
+    /// After this entry one was missing when it was looked at last.
+    doubt: Option<u64>,
 }
 
 impl Follower {
@@ -202,7 +200,7 @@ impl Follower {
     fn catch_up(&mut self, record: &OnRecord) -> io::Result<()> {
         let mut target = match self.open.take() {
             Some(target) => target,
-            None => open_target(self.storage.as_ref(), &self.path, record)?,
+            None => target::open(self.storage.as_ref(), &self.path, record)?,
         };
         let mut piece = Vec::new();
         let mut seq = target.seq;
@@ -232,27 +230,35 @@ impl Follower {
             let taken = take(&raw, seq, &mut piece);
             self.taken(taken, &mut seq, &mut piece, &mut target)?;
         }
-        flush(&mut piece, &mut target, seq)?;
+        target::flush(&mut piece, &mut target, seq)?;
         self.cursor = Some((file, lines));
         self.open = Some(target);
         Ok(())
     }
 
-    fn taken(&self, taken: Taken, seq: &mut u64, piece: &mut Vec<u8>, target: &mut Target) -> io::Result<()> {
+    fn taken(&mut self, taken: Taken, seq: &mut u64, piece: &mut Vec<u8>, target: &mut Target) -> io::Result<()> {
         let (new, redacted) = match taken {
             Taken::Nothing => return Ok(()),
             Taken::Entry(new) => (new, None),
             Taken::Redaction { line, seq, of } => (seq, Some((line, of))),
         };
+        if new != *seq + 1 && self.doubt != Some(*seq) {
+            // It may be damaged, or just being written anew with a payload blanked: the next try tells.
+            self.doubt = Some(*seq);
+            return Err(io::Error::other(format!(
+                "entry {} cannot be read from the record",
+                *seq + 1
+            )));
+        }
         if let Some((line, of)) = redacted {
             // Blanked before the entry that says so is there: cut short, it is begun again.
-            flush(piece, target, *seq)?;
-            blank(self.storage.as_ref(), &self.path, target, of, new)?;
+            target::flush(piece, target, *seq)?;
+            target::blank(self.storage.as_ref(), &self.path, target, of, new)?;
             piece.extend_from_slice(&line);
         }
         *seq = new;
         if piece.len() >= PIECE {
-            flush(piece, target, new)?;
+            target::flush(piece, target, new)?;
         }
         Ok(())
     }
@@ -290,123 +296,4 @@ fn take(raw: &RawLine<'_>, seq: u64, piece: &mut Vec<u8>) -> Taken {
     piece.extend_from_slice(raw.bytes);
     piece.push(b'\n');
     Taken::Entry(line.seq())
-}
-
-fn flush(piece: &mut Vec<u8>, target: &mut Target, seq: u64) -> io::Result<()> {
-    if piece.is_empty() {
-        return Ok(());
-    }
-    let meta = target.file.meta()?;
-    if meta.links == 0 || meta.len != target.len {
-        return Err(io::Error::other(
-            "it was deleted, replaced or written to by something else",
-        ));
-    }
-    write_all(target.file.as_ref(), piece, target.len)?;
-    target.file.sync()?;
-    target.len += piece.len() as u64;
-    target.seq = seq;
-    piece.clear();
-    Ok(())
-}
-
-/// Opens the mirror and finds how far it is. Errors: also when its last entry is not in this record.
-fn open_target(storage: &dyn Storage, path: &Path, record: &OnRecord) -> io::Result<Target> {
-    let other = |why: String| io::Error::new(io::ErrorKind::InvalidData, why);
-    let file = storage.open(path, Access::Append)?;
-    let len = file.meta()?.len;
-    let whole = parts::last_line_end(file.as_ref(), len)?;
-    if len > 0 && whole == 0 {
-        return Err(other(
-            "it holds something else than a journal: it is not touched".into(),
-        ));
-    }
-    if whole == 0 {
-        return Ok(Target { file, len: 0, seq: 0 });
-    }
-    let start = parts::last_line_end(file.as_ref(), whole - 1)?;
-    let mut lines = Lines::new(file.clone(), Place { offset: start, line: 1 }, whole);
-    let last = match lines.next()? {
-        Some(raw) => raw.read().map(|line| Head {
-            seq: line.seq(),
-            hash: line.hash,
-        }),
-        None => Err("it is empty".into()),
-    };
-    let last = last.map_err(|why| other(format!("its last line: {why}: it is not touched")))?;
-    let ours = hash_at(record, last.seq)?;
-    if ours != Some(last) {
-        return Err(other(format!(
-            "it ends with entry {} ({}), which is not in this record: it is not touched",
-            last.seq,
-            last.hash.short()
-        )));
-    }
-    if whole < len {
-        file.set_len(whole)?;
-    }
-    Ok(Target {
-        file,
-        len: whole,
-        seq: last.seq,
-    })
-}
-
-fn hash_at(record: &OnRecord, seq: u64) -> io::Result<Option<Head>> {
-    let index = PartIndex::new();
-    let live = LiveView {
-        name: LIVE,
-        file: &record.live,
-        len: record.len,
-        index: &index,
-    };
-    let mut entries = Entries::new(&record.closed, Some(live), seq)?;
-    let look = |raw: RawLine<'_>| {
-        raw.read().ok().map(|line| Head {
-            seq: line.seq(),
-            hash: line.hash,
-        })
-    };
-    loop {
-        match entries
-            .next_raw(|_, raw| look(raw))
-            .map_err(|damage| io::Error::other(damage.to_string()))?
-        {
-            None => return Ok(None),
-            Some(Some(head)) if head.seq == seq => return Ok(Some(head)),
-            Some(_) => {}
-        }
-    }
-}
-
-/// Blanks the payload of the entry `seq` in the mirror, written beside and renamed.
-fn blank(storage: &dyn Storage, path: &Path, target: &mut Target, seq: u64, by: u64) -> io::Result<()> {
-    let mut lines = Lines::new(target.file.clone(), Place::START, target.len);
-    let mut found = None;
-    while let Some(raw) = lines.next()? {
-        let Ok(line) = raw.read() else { continue };
-        if line.seq() == seq && line.redacted_by().is_none() && line.kind() != "entry.redacted" {
-            found = Some((raw.place.offset, raw.len, line.redacted(by)));
-            break;
-        }
-    }
-    let Some((at, len, line)) = found else { return Ok(()) };
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(REWRITE_SUFFIX);
-    let beside = path.with_file_name(name);
-    let file = storage.open(&beside, Access::Create)?;
-    let rest = at + len;
-    let after = at + line.len() as u64;
-    copy_range(target.file.as_ref(), 0, file.as_ref(), 0, at)?;
-    write_all(file.as_ref(), &line, at)?;
-    copy_range(target.file.as_ref(), rest, file.as_ref(), after, target.len - rest)?;
-    file.sync()?;
-    storage.rename(&beside, path)?;
-    target.len = after + target.len - rest;
-    target.file = file;
-    storage.sync_dir(
-        path.parent()
-            .filter(|p| !p.as_os_str().is_empty())
-            .unwrap_or(Path::new(".")),
-    )
 }

@@ -19,8 +19,8 @@
 //! After a failed sync the page cache is not believed: what it shows may never reach the disk. The journal then refuses
 //! to record until [`Journal::reopen`] has cut the file to what was synced, dropped the cache and read the end back.
 //!
-//! Map: [`line`] the format; `lines` walking and the chain; `index` and `parts` where things stand; `open` and `heal`
-//! taking over a folder; `append`, `reserve`, `rotate` writing; `read` and `reader` reading; [`verify`]
+//! Map: [`mod@line`] the format; `lines` walking and the chain; `index` and `parts` where things stand; `open` and `heal`
+//! taking over a folder; `append`, `reserve`, `rotate`, `recover` writing; `read` and `reader` reading; [`verify`]
 //! checking; `redact` blanking; `mirror` the copy elsewhere; [`storage`] what is asked of a file system.
 
 mod append;
@@ -34,8 +34,10 @@ mod open;
 mod parts;
 mod read;
 mod reader;
+mod recover;
 mod redact;
 mod reserve;
+mod rotate;
 pub mod storage;
 mod verify;
 
@@ -49,7 +51,7 @@ use serde::Serialize;
 use crate::domain::event::{Entry, Event};
 use crate::domain::{Actor, Time};
 
-pub use append::{AppendError, Tended};
+pub use append::AppendError;
 pub use checkpoint::Checkpoint;
 pub use heal::Healed;
 pub use line::Hash64;
@@ -58,6 +60,7 @@ pub use mirror::MirrorState;
 pub use open::Opened;
 pub use read::{Entries, Page};
 pub use reader::Reader;
+pub use recover::Tended;
 pub use redact::RedactError;
 pub use verify::{Anchor, Gap, PartReport, Redaction, Report, verify, verify_with};
 
@@ -142,6 +145,8 @@ pub struct Journal {
     live: Live,
     reserve: Reserve,
     head: Head,
+    /// The head was recorded here, not found on opening.
+    appended: bool,
     /// Why nothing can be recorded until it was reopened.
     failed: Option<String>,
     /// The live part is not closed before it has this many bytes: put off when closing it failed.
@@ -344,12 +349,7 @@ fn part_gaps(parts: &[Arc<Part>]) -> Vec<Damage> {
                 parts::part_name(number - 1)
             )),
         };
-        gaps.extend(why.map(|why| Damage {
-            part: part.name().to_owned(),
-            line: 0,
-            byte: 0,
-            why,
-        }));
+        gaps.extend(why.map(|why| Damage::new(part.name(), None, why)));
         wanted = number + 1;
     }
     gaps

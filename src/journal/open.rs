@@ -60,6 +60,8 @@ struct Scan<'a> {
     count_from: u64,
     /// Entries that are to be blanked, each with the entry that says so. Most are by now.
     redactions: Vec<(u64, u64)>,
+    /// The lines from this one on are of a newer version.
+    newer: Option<u64>,
 }
 
 impl Journal {
@@ -102,6 +104,7 @@ fn open(dir: &Path, options: OpenOptions) -> io::Result<(Journal, Opened)> {
         opened: &mut opened,
         count_from: 0,
         redactions: Vec::new(),
+        newer: None,
     };
     // Closed parts that come after the checkpoint, or all of them.
     let first_part = start.as_ref().map_or(Some(0), |s| s.part);
@@ -127,12 +130,7 @@ fn open(dir: &Path, options: OpenOptions) -> io::Result<(Journal, Opened)> {
             "the record ends with entry {}, and the checkpoint has seen entry {seen}",
             head.seq
         );
-        opened.note(Damage {
-            part: LIVE.to_owned(),
-            line: 0,
-            byte: 0,
-            why,
-        });
+        opened.note(Damage::new(LIVE, None, why));
     }
     opened.healed = healed;
     let len = index.covered().offset;
@@ -157,6 +155,7 @@ fn open(dir: &Path, options: OpenOptions) -> io::Result<(Journal, Opened)> {
         live,
         reserve,
         head,
+        appended: false,
         failed: None,
         rotate_at,
         redactions,
@@ -252,7 +251,7 @@ fn load_live_index(storage: &dyn Storage, dir: &Path, file: &Arc<dyn StoredFile>
 
 impl Scan<'_> {
     fn closed_part(&mut self, part: &Part, start: Place) -> io::Result<()> {
-        let mut index = (start == Place::START).then(PartIndex::new);
+        let mut index = (start == Place::START).then(PartIndex::empty);
         let mut lines = part.lines(start)?;
         while let Some(raw) = lines.next()? {
             self.line(part.name(), &raw, index.as_mut())?;
@@ -273,7 +272,7 @@ impl Scan<'_> {
         start: Place,
         saved: Option<PartIndex>,
     ) -> io::Result<(PartIndex, Option<Healed>)> {
-        let mut index = saved.unwrap_or_else(PartIndex::new);
+        let mut index = saved.unwrap_or_else(PartIndex::empty);
         self.count_from = start.offset;
         let mut lines = Lines::new(file.clone(), index.covered().min(start), end);
         let mut torn = None;
@@ -300,6 +299,11 @@ impl Scan<'_> {
             }
             self.line(LIVE, &raw, Some(&mut index))?;
         }
+        // Only at the end is it another version's record; in the middle of this one's it is a changed digit.
+        if let Some(line) = self.newer {
+            let why = format!("{LIVE} line {line}: a newer mayday wrote it: use that one");
+            return Err(io::Error::new(io::ErrorKind::InvalidData, why));
+        }
         let healed = match torn {
             Some(place) => Some(heal::move_aside(storage, dir, file.as_ref(), place.offset, end)?),
             None => None,
@@ -315,6 +319,7 @@ impl Scan<'_> {
             _ if !new => {}
             Ok(line) => {
                 self.opened.since += 1;
+                self.newer = None;
                 fault = self.chain.step(line).err();
                 if line.kind() == "entry.redacted"
                     && let Ok(Entry {
@@ -325,22 +330,16 @@ impl Scan<'_> {
                     self.redactions.push((e.seq, line.seq()));
                 }
             }
-            Err(_) if line::is_newer(raw.bytes) => {
-                let why = format!("{part} line {}: a newer mayday wrote it: use that one", raw.place.line);
-                return Err(io::Error::new(io::ErrorKind::InvalidData, why));
-            }
             Err(why) => {
                 self.chain.broken();
                 fault = Some(why.clone());
+                if line::is_newer(raw.bytes) {
+                    self.newer = Some(raw.place.line);
+                }
             }
         }
         if let Some(why) = fault {
-            self.opened.note(Damage {
-                part: part.to_owned(),
-                line: raw.place.line,
-                byte: raw.place.offset,
-                why,
-            });
+            self.opened.note(Damage::new(part, Some(raw.place), why));
         }
         if let Some(index) = index
             && raw.place.offset >= index.covered().offset

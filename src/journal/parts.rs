@@ -29,7 +29,7 @@ pub fn index_name(part: &str) -> String {
 /// The number in a closed part's name.
 pub fn part_number(name: &str) -> Option<u32> {
     let digits = name.strip_prefix("journal-")?.strip_suffix(".jsonl")?;
-    if digits.len() < 6 || !digits.bytes().all(|b| b.is_ascii_digit()) {
+    if !(6..=9).contains(&digits.len()) || !digits.bytes().all(|b| b.is_ascii_digit()) {
         return None;
     }
     digits.parse().ok()
@@ -126,7 +126,16 @@ impl Part {
 
     /// Its lines from a place on.
     pub fn lines(&self, start: Place) -> io::Result<Lines> {
-        Ok(Lines::new(self.file()?, start, self.len))
+        let held = self.file.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        match held {
+            Some(file) => Ok(Lines::new(file, start, self.len)),
+            None => {
+                // It may have been written anew with a payload blanked, and have another length since.
+                let file = self.file()?;
+                let len = file.meta()?.len;
+                Ok(Lines::new(file, start, len))
+            }
+        }
     }
 
     /// Its index: kept, read from its file, or made from the part.
@@ -138,7 +147,7 @@ impl Part {
         let saved = load_index(self.storage.as_ref(), &self.dir, &self.name);
         let index = match saved.filter(|index| fits(index, |place| self.lines(place))) {
             Some(index) => complete(index, |place| self.lines(place))?,
-            None => complete(PartIndex::new(), |place| self.lines(place))?,
+            None => complete(PartIndex::empty(), |place| self.lines(place))?,
         };
         let index = Arc::new(index);
         *kept = Some(index.clone());
@@ -152,7 +161,7 @@ impl Part {
 
     /// Makes the index anew from the part, for when it turned out not to fit.
     pub fn reindex(&self) -> io::Result<Arc<PartIndex>> {
-        let index = complete(PartIndex::new(), |place| self.lines(place))?;
+        let index = complete(PartIndex::empty(), |place| self.lines(place))?;
         self.set_index(index);
         self.index()
     }

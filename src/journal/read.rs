@@ -39,7 +39,7 @@ pub(super) struct LiveView<'a> {
 }
 
 enum Source {
-    Closed(Arc<Part>, Place),
+    Closed(Arc<Part>),
     Open(String, Lines),
 }
 
@@ -62,12 +62,11 @@ impl Entries {
                 .rposition(|part| part.first() > 0 && part.first() <= from)
                 .unwrap_or(0);
             for (i, part) in closed.iter().enumerate().skip(start) {
-                let place = if i == start {
-                    part.index()?.before(from)
-                } else {
-                    Place::START
-                };
-                sources.push_back(Source::Closed(part.clone(), place));
+                // The first one is opened now, because its place is only good for the file as it is.
+                sources.push_back(match i == start {
+                    true => Source::Open(part.name().to_owned(), part.lines(part.index()?.before(from))?),
+                    false => Source::Closed(part.clone()),
+                });
             }
         }
         if let Some(live) = live {
@@ -91,8 +90,10 @@ impl Entries {
         loop {
             match self.sources.front_mut() {
                 None => return Ok(None),
-                Some(Source::Closed(part, start)) => {
-                    let lines = part.lines(*start).map_err(|e| unreadable(part.name(), *start, &e))?;
+                Some(Source::Closed(part)) => {
+                    let lines = part
+                        .lines(Place::START)
+                        .map_err(|e| unreadable(part.name(), Place::START, &e))?;
                     let name = part.name().to_owned();
                     self.sources.pop_front();
                     self.sources.push_front(Source::Open(name, lines));
@@ -136,12 +137,7 @@ impl Iterator for Entries {
 
 fn unreadable(part: &str, place: Place, e: &io::Error) -> Damage {
     let why = format!("cannot be read from here on: {e}");
-    Damage {
-        part: part.to_owned(),
-        line: place.line,
-        byte: place.offset,
-        why,
-    }
+    Damage::new(part, Some(place), why)
 }
 
 /// The entry in a raw line; nothing when it comes before `from`.
@@ -151,13 +147,7 @@ pub(super) fn read_one(part: &str, raw: &RawLine<'_>, from: u64) -> Option<Resul
         Ok(line) => line.check().and_then(|()| line.entry()),
         Err(why) => Err(why),
     };
-    let damage = |why| Damage {
-        part: part.to_owned(),
-        line: raw.place.line,
-        byte: raw.place.offset,
-        why,
-    };
-    Some(read.map_err(damage))
+    Some(read.map_err(|why| Damage::new(part, Some(raw.place), why)))
 }
 
 /// At most `n` entries from `from` on.
@@ -214,15 +204,10 @@ pub(super) fn incident_page(
 }
 
 fn misfit(part: &str) -> Page {
-    let why = "its index does not fit it: it was changed while it was read".to_owned();
+    let why = "its index does not fit it: it was changed while it was read";
     Page {
         entries: Vec::new(),
-        damage: vec![Damage {
-            part: part.to_owned(),
-            line: 0,
-            byte: 0,
-            why,
-        }],
+        damage: vec![Damage::new(part, None, why)],
     }
 }
 

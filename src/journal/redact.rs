@@ -19,7 +19,7 @@ use super::line::Line;
 use super::lines::{Lines, Place};
 use super::parts::{self, LIVE, Part, REWRITE_SUFFIX};
 use super::reserve::Reserve;
-use super::storage::{Access, Storage, StoredFile, copy_range, read_small, replace, write_all};
+use super::storage::{Access, Storage, StoredFile, copy_range, is_full, read_small, replace, write_all};
 use super::{AppendError, Draft, Journal, JournalError, Live, checkpoint};
 use crate::domain::event::{Entry, Event};
 
@@ -181,7 +181,7 @@ impl Journal {
                 return Err(e);
             }
         };
-        let index = parts::complete(PartIndex::new(), |place| Ok(Lines::new(file.clone(), place, len)))?;
+        let index = parts::complete(PartIndex::empty(), |place| Ok(Lines::new(file.clone(), place, len)))?;
         let meta = file.meta()?;
         // An index of the old bytes must not outlive them.
         let _ = storage.remove(&self.dir.join(parts::index_name(name)));
@@ -210,6 +210,8 @@ impl Journal {
                 )?;
             }
         }
+        // Before the old bytes go, so that whoever still reads them knows where the new ones are.
+        self.feed_mirror();
         storage.sync_dir(&self.dir)?;
         wipe(old.as_ref(), target);
         Ok(())
@@ -227,6 +229,11 @@ fn write_beside(
     let wrong = |why: String| io::Error::new(io::ErrorKind::InvalidData, why);
     let blanked = Line::read(&target.line).map_err(wrong)?.redacted(by);
     let file = storage.open(beside, Access::Create)?;
+    // Whether it fits is better known before a large part was copied.
+    match file.reserve(0, end) {
+        Err(e) if is_full(&e) => return Err(e),
+        _ => {}
+    }
     copy_range(old.as_ref(), 0, file.as_ref(), 0, target.place.offset)?;
     write_all(file.as_ref(), &blanked, target.place.offset)?;
     let at = target.place.offset + blanked.len() as u64;

@@ -17,6 +17,7 @@ use super::storage::{Disk, Storage};
 use super::{JournalError, checkpoint};
 use crate::domain::Time;
 use crate::domain::event::Event;
+use crate::text::clean;
 
 /// Faults that are told one by one; the rest is counted.
 const TOLD: usize = 100;
@@ -167,12 +168,7 @@ fn run(storage: &Arc<dyn Storage>, path: &Path, anchor: Option<&str>) -> io::Res
         };
         let mut lines = part.lines(Place::START)?;
         while let Some(raw) = lines.next()? {
-            let damage = |why| Damage {
-                part: name.to_owned(),
-                line: raw.place.line,
-                byte: raw.place.offset,
-                why,
-            };
+            let damage = |why: String| Damage::new(name, Some(raw.place), why);
             let line = match raw.read() {
                 Ok(line) => line,
                 Err(why) => {
@@ -211,12 +207,7 @@ fn run(storage: &Arc<dyn Storage>, path: &Path, anchor: Option<&str>) -> io::Res
             "the record ends with entry {}, and the checkpoint has seen entry {}",
             report.head.seq, seen.seq
         );
-        report.fault(Damage {
-            part: LIVE.to_owned(),
-            line: 0,
-            byte: 0,
-            why,
-        });
+        report.fault(Damage::new(LIVE, None, why));
     }
     report.anchor = anchor.map(|_| match std::mem::take(&mut gathered.anchored) {
         found if found.is_empty() => Anchor::Missing,
@@ -240,6 +231,7 @@ fn read_anchor(text: &str) -> io::Result<String> {
     let digits = text.trim().to_ascii_lowercase();
     let hex = digits.bytes().all(|b| b.is_ascii_hexdigit());
     if !hex || digits.len() < ANCHOR_DIGITS || digits.len() > Hash64::GENESIS.as_str().len() {
+        let text = clean(text);
         let why = format!("\"{text}\" is no anchor: 8 to 64 hex digits, as they stand in a message");
         return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
     }

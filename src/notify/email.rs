@@ -21,7 +21,7 @@ use lettre::{Address, Message};
 use secrecy::ExposeSecret;
 
 use super::limit::{cut, cut_end, units};
-use super::{Attempt, Outgoing, Secrets};
+use super::{Attempt, Outgoing, Try};
 use crate::config::{EmailChannel, MailTls};
 
 /// Characters of a subject: mail programs show fewer.
@@ -59,25 +59,25 @@ impl Mailer {
         Ok(Mailer { settings: settings.clone(), from: mailbox(&settings.from)?, to, tls, taken: Mutex::default() })
     }
 
-    pub(super) async fn send(&self, out: &Outgoing, secrets: &Secrets, timeout: Duration) -> Attempt {
-        match self.attempt(out, secrets, timeout).await {
+    pub(super) async fn send(&self, out: &Outgoing, this: &Try) -> Attempt {
+        match self.attempt(out, this).await {
             Ok(attempt) | Err(attempt) => attempt,
         }
     }
 
-    async fn attempt(&self, out: &Outgoing, secrets: &Secrets, timeout: Duration) -> Result<Attempt, Attempt> {
+    async fn attempt(&self, out: &Outgoing, this: &Try) -> Result<Attempt, Attempt> {
         let message = self.message(out).map_err(|why| Attempt::refused(format!("the mail cannot be made: {why}")))?;
         let credentials = match (&self.settings.user, &self.settings.password) {
             (Some(user), Some(password)) => {
-                let password = secrets.resolve(password).await?;
+                let password = this.resolve(password).await?;
                 Some(Credentials::new(user.clone(), password.expose_secret().to_owned()))
             }
             _ => None,
         };
-        let mut smtp = self.connect(credentials, timeout).await?;
+        let mut smtp = self.connect(credentials, this.left()).await?;
         let result = self.transact(&mut smtp, out, &message).await;
-        // Politeness only: the message is taken or not by now, and a server that does not say goodbye costs nothing.
-        let _ = tokio::time::timeout(Duration::from_secs(1), smtp.quit()).await;
+        // Politeness only, and beside: the message is taken or not by now, and waiting could lose that answer.
+        tokio::spawn(async move { tokio::time::timeout(Duration::from_secs(2), smtp.quit()).await.is_ok() });
         result
     }
 
@@ -96,10 +96,9 @@ impl Mailer {
         let fail = |e: Error| judge(&format!("{place}: "), &e);
         let hello = ClientId::default();
         let first = if s.tls == MailTls::Implicit { self.tls.clone() } else { None };
-        let mut smtp =
-            AsyncSmtpConnection::connect_tokio1((s.host.as_str(), port), Some(timeout), &hello, first, None)
-                .await
-                .map_err(fail)?;
+        let mut smtp = AsyncSmtpConnection::connect_tokio1((s.host.as_str(), port), Some(timeout), &hello, first, None)
+            .await
+            .map_err(fail)?;
         if let (MailTls::Starttls, Some(tls)) = (s.tls, &self.tls) {
             if !smtp.can_starttls() {
                 return Err(Attempt::refused(format!(
@@ -220,9 +219,8 @@ fn raw(name: &'static str, value: &str) -> HeaderValue {
 }
 
 fn html(out: &Outgoing) -> String {
-    let escape = |text: &str| {
-        text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
-    };
+    let escape =
+        |text: &str| text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;");
     format!(
         "<!DOCTYPE html>\n<html><body style=\"font-family:sans-serif\">\n<h2 style=\"margin:0 0 12px\">{}</h2>\n\
          <div style=\"white-space:pre-wrap\">{}</div>\n<hr><p style=\"color:#666;font-size:small\">{}</p>\n</body></html>\n",

@@ -127,7 +127,8 @@ pub fn facts(state: &State, incident: &Incident, live: &Live, now: Time) -> Fact
     let mut impact: Vec<String> = services.iter().map(|s| s.impact.clone()).filter(|i| !i.is_empty()).collect();
     impact.dedup();
     let end = incident.resolved_at.filter(|_| !incident.status.is_open());
-    let not_up = |name: &&String| state.services.get(*name).is_some_and(|s| matches!(s.state, Health::Down | Health::Degraded));
+    let not_up =
+        |name: &&String| state.services.get(*name).is_some_and(|s| matches!(s.state, Health::Down | Health::Degraded));
     Facts {
         system: say(&state.catalog.system),
         environment: say(&state.catalog.environment),
@@ -150,9 +151,7 @@ pub fn facts(state: &State, incident: &Incident, live: &Live, now: Time) -> Fact
         total_time: end.map(|t| duration(t.since(incident.declared_at))),
         downtime: live.downtime.iter().map(|(name, down)| downtime(state, name, *down)).collect(),
         still_down: incident.services.iter().filter(not_up).map(|s| say(s)).collect(),
-        cost: live
-            .cost
-            .and_then(|amount| state.catalog.cost.as_ref().map(|c| money(amount, &say(&c.currency)))),
+        cost: live.cost.and_then(|amount| state.catalog.cost.as_ref().map(|c| money(amount, &say(&c.currency)))),
         journal_head: Some(say(&live.head)).filter(|h| !h.is_empty()),
     }
 }

@@ -8,7 +8,7 @@ use reqwest::header::{HeaderMap, RETRY_AFTER};
 use reqwest::redirect::Policy;
 use reqwest::{Client, Url};
 
-use super::{Attempt, Secrets};
+use super::{Attempt, Try};
 use crate::domain::message::Delivery;
 use crate::sys::tls;
 
@@ -19,7 +19,7 @@ const MAX_REDIRECTS: usize = 3;
 
 /// A client that trusts the host's roots and `extra_ca`, takes proxies from the environment, keeps no connections, and
 /// follows only those redirects that repeat the request at the same origin (307, 308).
-pub(super) fn client(extra_ca: &[PathBuf], timeout: Duration) -> Result<Client, String> {
+pub(super) fn client(extra_ca: &[PathBuf]) -> Result<Client, String> {
     let roots = if extra_ca.is_empty() { tls::default_roots() } else { tls::roots(extra_ca).0 };
     let config = (*tls::client_config(roots)).clone();
     let policy = Policy::custom(|attempt| {
@@ -36,7 +36,6 @@ pub(super) fn client(extra_ca: &[PathBuf], timeout: Duration) -> Result<Client, 
         .redirect(policy)
         .referer(false)
         .pool_max_idle_per_host(0)
-        .timeout(timeout)
         .user_agent(concat!("mayday/", env!("CARGO_PKG_VERSION")))
         .build()
         .map_err(|e| format!("the HTTP client cannot be made: {}", words(e)))
@@ -44,19 +43,19 @@ pub(super) fn client(extra_ca: &[PathBuf], timeout: Duration) -> Result<Client, 
 
 /// Reads an address and has its secret parts masked: all of it, and where it came from a secret also its path and the
 /// long parts of that.
-pub(super) fn address(text: &str, secret: bool, secrets: &Secrets) -> Result<Url, Attempt> {
+pub(super) fn address(text: &str, secret: bool, this: &Try) -> Result<Url, Attempt> {
     let text = text.trim();
     let url = Url::parse(text).map_err(|e| Attempt::refused(format!("its address cannot be read: {e}")))?;
     if !matches!(url.scheme(), "http" | "https") {
         return Err(Attempt::refused(format!("its address begins with {}: not http or https", url.scheme())));
     }
-    secrets.remember(text);
-    secrets.remember(url.as_str());
-    secrets.remember(url.password().unwrap_or_default());
-    secrets.remember(url.query().unwrap_or_default());
+    this.remember(text);
+    this.remember(url.as_str());
+    this.remember(url.password().unwrap_or_default());
+    this.remember(url.query().unwrap_or_default());
     for (_, value) in url.query_pairs() {
         if value.len() >= 8 {
-            secrets.remember(&value);
+            this.remember(&value);
         }
     }
     if secret {
@@ -65,11 +64,11 @@ pub(super) fn address(text: &str, secret: bool, secrets: &Secrets) -> Result<Url
             let rest = url.path().get(at..).unwrap_or_default();
             for known in [rest, rest.trim_matches('/')] {
                 if known.len() >= 12 {
-                    secrets.remember(known);
+                    this.remember(known);
                 }
             }
         }
-        url.path().split('/').filter(|p| p.len() >= 12).for_each(|p| secrets.remember(p));
+        url.path().split('/').filter(|p| p.len() >= 12).for_each(|p| this.remember(p));
     }
     Ok(url)
 }
@@ -90,10 +89,10 @@ pub(super) async fn post(
     url: &Url,
     headers: HeaderMap,
     body: Vec<u8>,
-    secrets: &Secrets,
+    this: &Try,
 ) -> Result<Answer, Attempt> {
     let host = url.host_str().unwrap_or("the far end").to_owned();
-    let sent = client.post(url.clone()).headers(headers).body(body).send().await;
+    let sent = client.post(url.clone()).headers(headers).body(body).timeout(this.left()).send().await;
     let mut response = match sent {
         Ok(response) => response,
         Err(e) if e.is_builder() => return Err(Attempt::refused(format!("the request cannot be made: {}", words(e)))),
@@ -107,7 +106,7 @@ pub(super) async fn post(
     let elsewhere = location.and_then(|l| url.join(l).ok()).and_then(|u| u.host_str().map(str::to_owned));
     let mut bytes: Vec<u8> = Vec::new();
     let mut cut = false;
-    // The status says whether it was taken; an answer that breaks off does not take that back.
+    // The status says whether it was taken; an answer that breaks off or stands still does not take that back.
     while let Ok(Some(chunk)) = response.chunk().await {
         let room = MAX_ANSWER - bytes.len();
         cut = chunk.len() > room;
@@ -118,7 +117,7 @@ pub(super) async fn post(
     }
     if cut {
         // Half a secret at the cut would not be recognised.
-        bytes.truncate(bytes.len().saturating_sub(secrets.mask().longest()));
+        bytes.truncate(bytes.len().saturating_sub(this.mask().longest()));
     }
     Ok(Answer { status, body: String::from_utf8_lossy(&bytes).into_owned(), retry_after, elsewhere })
 }

@@ -219,11 +219,11 @@ impl Sender {
         let fail = |why: String| format!("channel {}: {why}", channel.name);
         let kind = match &channel.kind {
             ChannelKind::Slack { webhook } => {
-                Kind::Slack { webhook: webhook.clone(), client: http::client(extra_ca, channel.timeout).map_err(fail)? }
+                Kind::Slack { webhook: webhook.clone(), client: http::client(extra_ca).map_err(fail)? }
             }
             ChannelKind::Webhook { url, secret, headers } => Kind::Webhook {
                 channel: webhook::Webhook { url: url.clone(), secret: secret.clone(), headers: headers.clone() },
-                client: http::client(extra_ca, channel.timeout).map_err(fail)?,
+                client: http::client(extra_ca).map_err(fail)?,
             },
             ChannelKind::Email(settings) => {
                 Kind::Email(Box::new(email::Mailer::new(settings, extra_ca).map_err(fail)?))
@@ -240,29 +240,32 @@ impl Sender {
     /// One attempt, number `attempt` from 1, within the channel's time limit. What timed out may have arrived all the
     /// same: the repeat carries the same key.
     pub async fn send(&self, out: &Outgoing, attempt: u32) -> Attempt {
-        let secrets = Secrets { resolver: self.resolver.clone(), mask: Arc::default() };
+        let deadline = tokio::time::Instant::now() + self.timeout;
+        let this = Try { resolver: self.resolver.clone(), mask: Arc::default(), deadline };
         let work = async {
             match &self.kind {
-                Kind::Slack { webhook, client } => slack::send(client, webhook, out, &secrets).await,
-                Kind::Webhook { channel, client } => channel.send(client, out, attempt, &secrets).await,
-                Kind::Email(mailer) => mailer.send(out, &secrets, self.timeout).await,
+                Kind::Slack { webhook, client } => slack::send(client, webhook, out, &this).await,
+                Kind::Webhook { channel, client } => channel.send(client, out, attempt, &this).await,
+                Kind::Email(mailer) => mailer.send(out, &this).await,
             }
         };
-        let result = match tokio::time::timeout(self.timeout, work).await {
+        let result = match tokio::time::timeout_at(deadline, work).await {
             Ok(result) => result,
             Err(_) => Attempt::retrying(format!("no answer within {}", duration(self.timeout))),
         };
-        result.harmless(&secrets.mask())
+        result.harmless(&this.mask())
     }
 }
 
-/// Resolves secrets for one attempt and remembers their values, to mask them in whatever comes back.
-struct Secrets {
+/// One attempt under way: resolves its secrets, remembers their values to mask them in whatever comes back, and knows
+/// when it must be over.
+struct Try {
     resolver: Resolver,
+    deadline: tokio::time::Instant,
     mask: Arc<std::sync::Mutex<Vec<SecretString>>>,
 }
 
-impl Secrets {
+impl Try {
     async fn resolve(&self, secret: &SecretRef) -> Result<SecretString, Attempt> {
         let (resolver, reference) = (self.resolver.clone(), secret.clone());
         let value = tokio::task::spawn_blocking(move || resolver(&reference)).await;
@@ -282,6 +285,12 @@ impl Secrets {
             MaybeSecret::Plain(text) => Ok(SecretString::from(text.clone())),
             MaybeSecret::Secret(secret) => self.resolve(secret).await,
         }
+    }
+
+    /// What is left for a far end, a little less than all: an answer that came must not be lost to the limit.
+    fn left(&self) -> Duration {
+        let left = self.deadline.saturating_duration_since(tokio::time::Instant::now());
+        left.saturating_sub((left / 10).min(Duration::from_millis(500)))
     }
 
     /// Masks `value` in the answer too.

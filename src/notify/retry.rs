@@ -86,11 +86,7 @@ mod tests {
     use super::*;
 
     fn retrying(after: Option<u64>) -> Attempt {
-        Attempt {
-            result: Delivery::Retrying,
-            answer: "503".into(),
-            retry_after: after.map(Duration::from_secs),
-        }
+        Attempt { result: Delivery::Retrying, answer: "503".into(), retry_after: after.map(Duration::from_secs) }
     }
 
     fn at(secs: i64) -> Time {

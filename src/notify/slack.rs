@@ -11,7 +11,7 @@ use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
 use super::limit::{cut, cut_end, slack_units, weight};
-use super::{Attempt, Outgoing, Secrets, http};
+use super::{Attempt, Outgoing, Try, http};
 use crate::config::secret::MaybeSecret;
 use crate::domain::message::Delivery;
 
@@ -23,27 +23,22 @@ const PREVIEW: usize = 3000;
 const TEXT: usize = 39_000;
 const CONTEXT: usize = 500;
 
-pub(super) async fn send(client: &Client, webhook: &MaybeSecret, out: &Outgoing, secrets: &Secrets) -> Attempt {
-    match attempt(client, webhook, out, secrets).await {
+pub(super) async fn send(client: &Client, webhook: &MaybeSecret, out: &Outgoing, this: &Try) -> Attempt {
+    match attempt(client, webhook, out, this).await {
         Ok(attempt) | Err(attempt) => attempt,
     }
 }
 
-async fn attempt(
-    client: &Client,
-    webhook: &MaybeSecret,
-    out: &Outgoing,
-    secrets: &Secrets,
-) -> Result<Attempt, Attempt> {
-    let address = secrets.resolve_maybe(webhook).await?;
+async fn attempt(client: &Client, webhook: &MaybeSecret, out: &Outgoing, this: &Try) -> Result<Attempt, Attempt> {
+    let address = this.resolve_maybe(webhook).await?;
     // Whoever has the address can post: it is a secret even where it was written down plainly.
-    let url = http::address(address.expose_secret(), true, secrets)?;
-    let first = http::post(client, &url, headers(), body(&payload(out))?, secrets).await?;
+    let url = http::address(address.expose_secret(), true, this)?;
+    let first = http::post(client, &url, headers(), body(&payload(out))?, this).await?;
     let attempt = judge(&first);
     if attempt.result != Delivery::Refused || !blocks_refused(&first) {
         return Ok(attempt);
     }
-    let second = http::post(client, &url, headers(), body(&plain(out))?, secrets).await?;
+    let second = http::post(client, &url, headers(), body(&plain(out))?, this).await?;
     let mut attempt = judge(&second);
     attempt.answer = format!("{} (as plain text: blocks refused with {})", attempt.answer, first.body.trim());
     Ok(attempt)

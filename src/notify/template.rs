@@ -131,7 +131,8 @@ mod tests {
     }
 
     fn story() -> Vec<Entry> {
-        let service = |tier, rto_ms, impact: &str| ServiceFacts { tier, rto_ms, impact: impact.into(), ..Default::default() };
+        let service =
+            |tier, rto_ms, impact: &str| ServiceFacts { tier, rto_ms, impact: impact.into(), ..Default::default() };
         let catalog = Catalog {
             system: "crazy-gary".into(),
             environment: "production".into(),
@@ -193,7 +194,11 @@ mod tests {
     fn an_update_tells_what_happened_since() {
         let mut entries = story();
         entries.push(entry(4, "02:06:00", event::IncidentAssigned { role: "commander".into(), user: "ann".into() }));
-        entries.push(entry(5, "02:08:00", event::NoteAdded { text: "disk was full\u{1b}[2J".into(), happened_at: None }));
+        entries.push(entry(
+            5,
+            "02:08:00",
+            event::NoteAdded { text: "disk was full\u{1b}[2J".into(), happened_at: None },
+        ));
         let happened = entries.iter().skip(3).map(crate::domain::timeline::row).collect();
         let draft = draft(Template::Update, &entries, &Live { happened, ..Live::default() }, "02:12:00");
         assert_eq!(draft.subject, "[P0] INC-2026-004 update 1: Complete outage - investigating");

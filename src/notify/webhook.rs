@@ -12,7 +12,7 @@ use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
 use super::limit::{cut, units};
-use super::{Attempt, Outgoing, Secrets, http, sign};
+use super::{Attempt, Outgoing, Try, http, sign};
 use crate::config::SecretRef;
 use crate::config::secret::MaybeSecret;
 
@@ -26,28 +26,22 @@ pub(super) struct Webhook {
 }
 
 impl Webhook {
-    pub(super) async fn send(&self, client: &Client, out: &Outgoing, attempt: u32, secrets: &Secrets) -> Attempt {
-        match self.attempt(client, out, attempt, secrets).await {
+    pub(super) async fn send(&self, client: &Client, out: &Outgoing, attempt: u32, this: &Try) -> Attempt {
+        match self.attempt(client, out, attempt, this).await {
             Ok(attempt) | Err(attempt) => attempt,
         }
     }
 
-    async fn attempt(
-        &self,
-        client: &Client,
-        out: &Outgoing,
-        attempt: u32,
-        secrets: &Secrets,
-    ) -> Result<Attempt, Attempt> {
-        let address = secrets.resolve_maybe(&self.url).await?;
-        let url = http::address(address.expose_secret(), self.url.secret().is_some(), secrets)?;
+    async fn attempt(&self, client: &Client, out: &Outgoing, attempt: u32, this: &Try) -> Result<Attempt, Attempt> {
+        let address = this.resolve_maybe(&self.url).await?;
+        let url = http::address(address.expose_secret(), self.url.secret().is_some(), this)?;
         let body = serde_json::to_vec(&document(out))
             .map_err(|e| Attempt::refused(format!("the message cannot be written as JSON: {e}")))?;
         let mut headers = HeaderMap::new();
         for (name, value) in &self.headers {
-            let value = secrets.resolve_maybe(value).await?;
+            let value = this.resolve_maybe(value).await?;
             // "Bearer …": the far end may repeat the second word alone.
-            value.expose_secret().split_whitespace().filter(|w| w.len() >= 8).for_each(|w| secrets.remember(w));
+            value.expose_secret().split_whitespace().filter(|w| w.len() >= 8).for_each(|w| this.remember(w));
             let (name, value) = header(name, value.expose_secret())?;
             headers.insert(name, value);
         }
@@ -57,12 +51,11 @@ impl Webhook {
             headers.insert(name, value);
         }
         if let Some(secret) = &self.secret {
-            let key = secrets.resolve(secret).await?;
-            let (name, value) =
-                header("x-mayday-signature", &sign::signature(key.expose_secret().as_bytes(), &body))?;
+            let key = this.resolve(secret).await?;
+            let (name, value) = header("x-mayday-signature", &sign::signature(key.expose_secret().as_bytes(), &body))?;
             headers.insert(name, value);
         }
-        Ok(http::post(client, &url, headers, body, secrets).await?.attempt())
+        Ok(http::post(client, &url, headers, body, this).await?.attempt())
     }
 }
 

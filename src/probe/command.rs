@@ -32,7 +32,5 @@ pub(super) async fn ask(
 pub(super) fn first_line(outcome: &Outcome) -> String {
     let (err, out) = (outcome.stderr.text(), outcome.stdout.text());
     let said = |text: &str| text.lines().map(str::trim).find(|l| !l.is_empty()).map(str::to_owned);
-    said(&err)
-        .or_else(|| said(&out))
-        .unwrap_or_else(|| outcome.end.to_string())
+    said(&err).or_else(|| said(&out)).unwrap_or_else(|| outcome.end.to_string())
 }

@@ -37,17 +37,9 @@ impl Dns {
         let mut name = Name::from_utf8(&check.name).map_err(|e| format!("\"{}\" is not a name: {e}", check.name))?;
         name.set_fqdn(true);
         let known = ["A", "AAAA", "CNAME", "MX", "TXT", "NS", "SRV"];
-        let word = if check.record.is_empty() {
-            "A".to_owned()
-        } else {
-            check.record.to_ascii_uppercase()
-        };
+        let word = if check.record.is_empty() { "A".to_owned() } else { check.record.to_ascii_uppercase() };
         if !known.contains(&word.as_str()) {
-            return Err(format!(
-                "\"{}\" is not a record type: {}",
-                check.record,
-                known.join(", ")
-            ));
+            return Err(format!("\"{}\" is not a record type: {}", check.record, known.join(", ")));
         }
         let record = RecordType::from_str(&word).map_err(|e| format!("\"{word}\" is not a record type: {e}"))?;
         let server = check.resolver.as_deref().map(|text| match net::literal(text) {
@@ -71,9 +63,7 @@ impl Dns {
         progress.enter_with(Phase::Resolve, host.as_str());
         let found = self.resolver.lookup(&host, port, Family::Any).await;
         let found = found.map_err(|e| Finding::fail(Reason::Dns, format!("the resolver itself: {e}")))?;
-        let server = *found
-            .first()
-            .ok_or_else(|| Finding::fail(Reason::Dns, format!("name {host} has no address")))?;
+        let server = *found.first().ok_or_else(|| Finding::fail(Reason::Dns, format!("name {host} has no address")))?;
         progress.enter_with(Phase::Answer, format!("resolver {server}"));
         let (id, bytes) = self.question()?;
         let mut reply = self.by_udp(server, id, &bytes).await?;
@@ -85,32 +75,18 @@ impl Dns {
 
     fn question(&self) -> Result<(u16, Vec<u8>), Finding> {
         // Unpredictable enough to keep stray replies apart; the socket is connected, so others cannot get in.
-        let id = u16::from_le_bytes(
-            uuid::Uuid::now_v7()
-                .into_bytes()
-                .last_chunk()
-                .copied()
-                .unwrap_or([1, 2]),
-        );
+        let id = u16::from_le_bytes(uuid::Uuid::now_v7().into_bytes().last_chunk().copied().unwrap_or([1, 2]));
         let mut message = Message::new();
-        message
-            .set_id(id)
-            .set_message_type(MessageType::Query)
-            .set_op_code(OpCode::Query)
-            .set_recursion_desired(true);
+        message.set_id(id).set_message_type(MessageType::Query).set_op_code(OpCode::Query).set_recursion_desired(true);
         message.add_query(Query::query(self.name.clone(), self.record));
-        let bytes = message
-            .to_vec()
-            .map_err(|e| Finding::error(format!("writing the question: {e}")))?;
+        let bytes = message.to_vec().map_err(|e| Finding::error(format!("writing the question: {e}")))?;
         Ok((id, bytes))
     }
 
     /// The reply to this question, or `None` for anything else.
     fn reply(&self, bytes: &[u8], id: u16) -> Option<Message> {
         let message = Message::from_vec(bytes).ok()?;
-        let asked = message
-            .query()
-            .is_none_or(|q| q.name() == &self.name && q.query_type() == self.record);
+        let asked = message.query().is_none_or(|q| q.name() == &self.name && q.query_type() == self.record);
         (message.id() == id && message.message_type() == MessageType::Response && asked).then_some(message)
     }
 
@@ -145,9 +121,7 @@ impl Dns {
 
     async fn by_tcp(&self, server: SocketAddr, id: u16, question: &[u8]) -> Result<Message, Finding> {
         let at = format!("{server} (TCP)");
-        let mut stream = TcpStream::connect(server)
-            .await
-            .map_err(|e| net::connect_words(&e, &at))?;
+        let mut stream = TcpStream::connect(server).await.map_err(|e| net::connect_words(&e, &at))?;
         let length = u16::try_from(question.len()).unwrap_or(u16::MAX).to_be_bytes();
         let exchange = async {
             stream.write_all(&length).await?;
@@ -168,16 +142,10 @@ impl Dns {
         match reply.response_code() {
             ResponseCode::NoError => {}
             ResponseCode::NXDomain => {
-                return Finding::fail(
-                    Reason::Dns,
-                    format!("NXDOMAIN: {server} says that {name} does not exist"),
-                );
+                return Finding::fail(Reason::Dns, format!("NXDOMAIN: {server} says that {name} does not exist"));
             }
             ResponseCode::ServFail => {
-                return Finding::fail(
-                    Reason::Protocol,
-                    format!("SERVFAIL: {server} could not find out about {name}"),
-                );
+                return Finding::fail(Reason::Protocol, format!("SERVFAIL: {server} could not find out about {name}"));
             }
             ResponseCode::Refused => {
                 return Finding::fail(
@@ -187,18 +155,11 @@ impl Dns {
             }
             other => return Finding::fail(Reason::Protocol, format!("{server} answered {other} about {name}")),
         }
-        let answers: Vec<String> = reply
-            .answers()
-            .iter()
-            .filter(|r| r.record_type() == self.record)
-            .map(|r| words(r.data()))
-            .collect();
+        let answers: Vec<String> =
+            reply.answers().iter().filter(|r| r.record_type() == self.record).map(|r| words(r.data())).collect();
         let facts = vec![("answers".to_owned(), answers.join(", "))];
         if answers.is_empty() {
-            return Finding::fail(
-                Reason::Assertion,
-                format!("{name} has no {record} record, says {server}"),
-            );
+            return Finding::fail(Reason::Assertion, format!("{name} has no {record} record, says {server}"));
         }
         let missing: Vec<&str> = self
             .expect
@@ -210,20 +171,13 @@ impl Dns {
             return Finding::ok(format!("{name} {record} {}", answers.join(", "))).with_facts(facts);
         }
         let (missing, got) = (missing.join(", "), answers.join(", "));
-        Finding::fail(
-            Reason::Assertion,
-            format!("{name} {record} is {got}, expected {missing}"),
-        )
-        .with_facts(facts)
+        Finding::fail(Reason::Assertion, format!("{name} {record} is {got}, expected {missing}")).with_facts(facts)
     }
 }
 
 fn words(data: &RData) -> String {
     match data {
-        RData::TXT(txt) => txt
-            .iter()
-            .map(|part| String::from_utf8_lossy(part).into_owned())
-            .collect(),
+        RData::TXT(txt) => txt.iter().map(|part| String::from_utf8_lossy(part).into_owned()).collect(),
         other => other.to_string(),
     }
 }

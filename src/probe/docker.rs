@@ -73,16 +73,9 @@ impl Docker {
         if check.container.is_empty() || check.container.starts_with('-') {
             return Err(format!("\"{}\" is not the name of a container", check.container));
         }
-        let args = ["container", "inspect", "--", &check.container]
-            .map(str::to_owned)
-            .to_vec();
+        let args = ["container", "inspect", "--", &check.container].map(str::to_owned).to_vec();
         let path = env.tool_path.clone();
-        Ok(Docker {
-            container: check.container.clone(),
-            args,
-            path,
-            restarts: AtomicI64::new(-1),
-        })
+        Ok(Docker { container: check.container.clone(), args, path, restarts: AtomicI64::new(-1) })
     }
 
     async fn ask(&self, progress: &Progress) -> Result<Finding, Finding> {
@@ -109,11 +102,7 @@ impl Docker {
             return Finding::fail(Reason::Missing, format!("there is no container {}", self.container));
         };
         let before = self.restarts.swap(restart_count, Ordering::Relaxed);
-        let health = state
-            .health
-            .as_ref()
-            .map(|h| h.status.as_str())
-            .filter(|s| *s != "none" && !s.is_empty());
+        let health = state.health.as_ref().map(|h| h.status.as_str()).filter(|s| *s != "none" && !s.is_empty());
         let finding = if state.restarting {
             Finding::fail(Reason::NotRunning, format!("restarting, last exit {}", state.exit_code))
         } else if state.paused {
@@ -131,18 +120,13 @@ impl Docker {
         } else if health == Some("unhealthy") {
             Finding::fail(Reason::Assertion, unhealthy(state.health.as_ref()))
         } else if before >= 0 && restart_count > before {
-            Finding::warn(
-                Reason::Restarted,
-                format!("running, restarted {} times by now", restart_count),
-            )
+            Finding::warn(Reason::Restarted, format!("running, restarted {} times by now", restart_count))
         } else if health == Some("starting") {
             Finding::warn(Reason::Loading, "running, its health check has not passed yet")
         } else {
             Finding::ok(health.map_or_else(|| "running".to_owned(), |h| format!("running ({h})")))
         };
-        finding
-            .fact("state", state.status)
-            .fact("restarts", restart_count.to_string())
+        finding.fact("state", state.status).fact("restarts", restart_count.to_string())
     }
 }
 
@@ -150,12 +134,7 @@ fn unhealthy(health: Option<&Health>) -> String {
     let mut text = "running, but unhealthy".to_owned();
     let Some(health) = health else { return text };
     text.push_str(&format!(" ({} failures in a row)", health.failing_streak));
-    if let Some(log) = health
-        .log
-        .as_ref()
-        .and_then(|l| l.last())
-        .filter(|l| !l.output.trim().is_empty())
-    {
+    if let Some(log) = health.log.as_ref().and_then(|l| l.last()).filter(|l| !l.output.trim().is_empty()) {
         text.push_str(": ");
         text.push_str(log.output.trim());
     }

@@ -57,11 +57,8 @@ impl Exec {
         let text = outcome.stdout.text();
         let (line, perfdata) = first_line(&text);
         let err = outcome.stderr.text();
-        let said = if line.is_empty() {
-            err.lines().map(str::trim).find(|l| !l.is_empty()).unwrap_or("")
-        } else {
-            line
-        };
+        let said =
+            if line.is_empty() { err.lines().map(str::trim).find(|l| !l.is_empty()).unwrap_or("") } else { line };
         let or = |otherwise: String| if said.is_empty() { otherwise } else { said.to_owned() };
         let program = &self.program;
         let finding = match &outcome.end {
@@ -77,10 +74,7 @@ impl Exec {
             End::Exited(code) => Finding::error(format!("exit {code}: {}", or("nothing was said".into()))),
             End::Signalled(signal) => Finding::fail(
                 Reason::Exec,
-                format!(
-                    "{program} was ended by signal {signal}: {}",
-                    or("nothing was said".into())
-                ),
+                format!("{program} was ended by signal {signal}: {}", or("nothing was said".into())),
             ),
             End::TimedOut { .. } => progress.timed_out(),
             End::NotFound => Finding::error(format!("there is no program {program}")),
@@ -146,19 +140,10 @@ mod tests {
 
     #[test]
     fn performance_data_is_read() {
-        let pairs = |text| {
-            first_line(text)
-                .1
-                .into_iter()
-                .map(|(a, b)| format!("{a}:{b}"))
-                .collect::<Vec<_>>()
-                .join(" ")
-        };
+        let pairs =
+            |text| first_line(text).1.into_iter().map(|(a, b)| format!("{a}:{b}")).collect::<Vec<_>>().join(" ");
         for (text, wanted) in [
-            (
-                "DISK OK - free | /=2643MB;5948;5958;0;5968 /boot=68MB;88;93;0;98",
-                "/:2643MB /boot:68MB",
-            ),
+            ("DISK OK - free | /=2643MB;5948;5958;0;5968 /boot=68MB;88;93;0;98", "/:2643MB /boot:68MB"),
             ("OK | 'it''s free'=1.5s", "it's free:1.5s"),
             ("OK|time=0.02s;;;0.0 size=U", "time:0.02s size:U"),
             ("OK | nonsense", ""),

@@ -22,17 +22,14 @@ pub(super) struct Host {
     check: Arc<HostCheck>,
     /// Processor time at the last look: all, idle.
     cpu: Mutex<Option<(u64, u64)>>,
-    /// A question to a file system that has not come back: since when.
-    hanging: Arc<Mutex<Option<Instant>>>,
+    /// The question to a file system that is out: since when, and about what.
+    hanging: Arc<Mutex<Option<(Instant, String)>>>,
     first: AtomicBool,
 }
 
 impl Host {
     pub(super) fn new(check: &HostCheck) -> Result<Self, String> {
-        let empty = HostCheck {
-            fail: check.fail,
-            ..HostCheck::default()
-        };
+        let empty = HostCheck { fail: check.fail, ..HostCheck::default() };
         if *check == empty {
             return Err("there is no threshold in it".into());
         }
@@ -67,54 +64,33 @@ impl Host {
         let info = read("/proc/meminfo")?;
         let kib = |key: &str| {
             info.lines()
-                .find_map(|l| {
-                    l.strip_prefix(key)?
-                        .strip_prefix(':')?
-                        .split_whitespace()
-                        .next()?
-                        .parse::<u64>()
-                        .ok()
-                })
+                .find_map(|l| l.strip_prefix(key)?.strip_prefix(':')?.split_whitespace().next()?.parse::<u64>().ok())
                 .unwrap_or(0)
         };
         let part = |total: u64, free: u64| {
-            if total == 0 {
-                0.0
-            } else {
-                100.0 * (total - free.min(total)) as f64 / total as f64
-            }
+            if total == 0 { 0.0 } else { 100.0 * (total - free.min(total)) as f64 / total as f64 }
         };
         let mut finding = Finding::ok("");
         let (total, available) = (kib("MemTotal"), kib("MemAvailable"));
         let more = format!(" of {}", size(total * 1024));
-        finding = join(
-            finding,
-            self.share("memory", part(total, available), check.memory_below, &more),
-        );
+        finding = join(finding, self.share("memory", part(total, available), check.memory_below, &more));
         let swap = kib("SwapTotal");
         if swap > 0 {
             let more = format!(" of {}", size(swap * 1024));
-            finding = join(
-                finding,
-                self.share("swap", part(swap, kib("SwapFree")), check.swap_below, &more),
-            );
+            finding = join(finding, self.share("swap", part(swap, kib("SwapFree")), check.swap_below, &more));
         }
         Ok(finding)
     }
 
     fn load(&self) -> Result<Finding, Finding> {
         let text = read("/proc/loadavg")?;
-        let one: f64 = text
-            .split_whitespace()
-            .next()
-            .and_then(|t| t.parse().ok())
-            .unwrap_or(0.0);
+        let one: f64 = text.split_whitespace().next().and_then(|t| t.parse().ok()).unwrap_or(0.0);
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let per_core = one / cores as f64;
         let finding = match self.check.load_below {
-            Some(limit) if per_core > limit => self.over(format!(
-                "load {one:.2} on {cores} cores is {per_core:.2} each, over {limit}"
-            )),
+            Some(limit) if per_core > limit => {
+                self.over(format!("load {one:.2} on {cores} cores is {per_core:.2} each, over {limit}"))
+            }
             _ => Finding::ok(format!("load {one:.2}")),
         };
         Ok(finding.fact("load", format!("{one:.2} on {cores} cores")))
@@ -130,23 +106,14 @@ impl Host {
             tokio::time::sleep(Duration::from_millis(250)).await;
         }
         let now = cpu_times(&read("/proc/stat")?);
-        let before = self
-            .cpu
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .replace(now)
-            .unwrap_or((0, 0));
+        let before = self.cpu.lock().unwrap_or_else(PoisonError::into_inner).replace(now).unwrap_or((0, 0));
         let all = now.0.saturating_sub(before.0);
         let idle = now.1.saturating_sub(before.1).min(all);
-        let used = if all == 0 {
-            0.0
-        } else {
-            100.0 * (all - idle) as f64 / all as f64
-        };
+        let used = if all == 0 { 0.0 } else { 100.0 * (all - idle) as f64 / all as f64 };
         Ok(self.share("cpu", used, self.check.cpu_below, ""))
     }
 
-    async fn files(&self, progress: &Progress) -> Finding {
+    async fn files(&self, progress: &Arc<Progress>) -> Finding {
         let check = &self.check;
         if check.disk_below.is_empty()
             && check.inodes_below.is_empty()
@@ -155,19 +122,22 @@ impl Host {
         {
             return Finding::ok("");
         }
-        let since = *self.hanging.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(since) = since {
-            let text = format!(
-                "a file system has not answered for {}: it hangs",
-                duration(since.elapsed())
-            );
+        let out = self.hanging.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some((since, path)) = out {
+            let text = format!("{path} has not answered for {}: its file system hangs", duration(since.elapsed()));
             return Finding::fail(Reason::Timeout, text);
         }
-        progress.enter_with(Phase::Files, "a file system");
-        *self.hanging.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
-        let (check, hanging) = (Arc::clone(check), Arc::clone(&self.hanging));
+        // Set before the thread begins, so that questions never queue behind one another.
+        let first = (Instant::now(), "asking".to_owned());
+        *self.hanging.lock().unwrap_or_else(PoisonError::into_inner) = Some(first);
+        let (check, hanging, progress) = (Arc::clone(check), Arc::clone(&self.hanging), Arc::clone(progress));
         let job = tokio::task::spawn_blocking(move || {
-            let asked = ask_files(&check);
+            let about = |path: &Path| {
+                let path = path.display().to_string();
+                progress.enter_with(Phase::Files, path.as_str());
+                *hanging.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), path));
+            };
+            let asked = ask_files(&check, &about);
             *hanging.lock().unwrap_or_else(PoisonError::into_inner) = None;
             asked
         });
@@ -180,47 +150,21 @@ impl Host {
     fn judge_files(&self, asked: Vec<Asked>) -> Finding {
         asked.into_iter().fold(Finding::ok(""), |finding, asked| {
             let next = match asked {
-                Asked::Disk {
-                    path,
-                    limit,
-                    space: Ok(space),
-                } => {
+                Asked::Disk { path, limit, space: Ok(space) } => {
                     // What only root may use counts as used, as in df(1).
                     let used = space.total.saturating_sub(space.free);
-                    let part = if space.total == 0 {
-                        0.0
-                    } else {
-                        100.0 * used as f64 / space.total as f64
-                    };
-                    self.share(
-                        &format!("disk {path}"),
-                        part,
-                        Some(limit),
-                        &format!(", {} free", size(space.free)),
-                    )
+                    let part = if space.total == 0 { 0.0 } else { 100.0 * used as f64 / space.total as f64 };
+                    self.share(&format!("disk {path}"), part, Some(limit), &format!(", {} free", size(space.free)))
                 }
-                Asked::Inodes {
-                    path,
-                    limit,
-                    space: Ok(space),
-                } => {
+                Asked::Inodes { path, limit, space: Ok(space) } => {
                     let used = space.inodes_total.saturating_sub(space.inodes_free);
-                    let part = if space.inodes_total == 0 {
-                        0.0
-                    } else {
-                        100.0 * used as f64 / space.inodes_total as f64
-                    };
+                    let part =
+                        if space.inodes_total == 0 { 0.0 } else { 100.0 * used as f64 / space.inodes_total as f64 };
                     self.share(&format!("inodes {path}"), part, Some(limit), "")
                 }
-                Asked::Disk {
-                    path, space: Err(e), ..
+                Asked::Disk { path, space: Err(e), .. } | Asked::Inodes { path, space: Err(e), .. } => {
+                    Finding::fail(Reason::Missing, format!("asking for the space of {path}: {}", super::net::words(&e)))
                 }
-                | Asked::Inodes {
-                    path, space: Err(e), ..
-                } => Finding::fail(
-                    Reason::Missing,
-                    format!("asking for the space of {path}: {}", super::net::words(&e)),
-                ),
                 Asked::Writable { path, result: Err(e) } => Finding::fail(
                     Reason::Assertion,
                     format!("{} is not writable: {}", path.display(), super::net::words(&e)),
@@ -242,57 +186,37 @@ impl Host {
 fn join(a: Finding, b: Finding) -> Finding {
     use crate::domain::health::Outcome::Ok;
     if a.outcome == Ok && b.outcome == Ok && !b.detail.is_empty() {
-        let detail = if a.detail.is_empty() {
-            b.detail.clone()
-        } else {
-            format!("{}, {}", a.detail, b.detail)
-        };
+        let detail = if a.detail.is_empty() { b.detail.clone() } else { format!("{}, {}", a.detail, b.detail) };
         return Finding { detail, ..a.and(b) };
     }
     a.and(b)
 }
 
 enum Asked {
-    Disk {
-        path: String,
-        limit: u8,
-        space: io::Result<disk::Space>,
-    },
-    Inodes {
-        path: String,
-        limit: u8,
-        space: io::Result<disk::Space>,
-    },
-    Writable {
-        path: PathBuf,
-        result: io::Result<()>,
-    },
-    Exists {
-        path: PathBuf,
-        result: io::Result<()>,
-    },
+    Disk { path: String, limit: u8, space: io::Result<disk::Space> },
+    Inodes { path: String, limit: u8, space: io::Result<disk::Space> },
+    Writable { path: PathBuf, result: io::Result<()> },
+    Exists { path: PathBuf, result: io::Result<()> },
 }
 
-fn ask_files(check: &HostCheck) -> Vec<Asked> {
-    let disks = check.disk_below.iter().map(|(path, limit)| Asked::Disk {
-        path: path.clone(),
-        limit: *limit,
-        space: disk::space(Path::new(path)),
-    });
-    let inodes = check.inodes_below.iter().map(|(path, limit)| Asked::Inodes {
-        path: path.clone(),
-        limit: *limit,
-        space: disk::space(Path::new(path)),
-    });
-    let writable = check.writable.iter().map(|p| Asked::Writable {
-        path: p.clone(),
-        result: try_write(p),
-    });
-    let exists = check.exists.iter().map(|p| Asked::Exists {
-        path: p.clone(),
-        result: std::fs::metadata(p).map(|_| ()),
-    });
-    disks.chain(inodes).chain(writable).chain(exists).collect()
+/// Asks one after the other, saying before each what it is about.
+fn ask_files(check: &HostCheck, about: &dyn Fn(&Path)) -> Vec<Asked> {
+    let space = |path: &String| {
+        about(Path::new(path));
+        disk::space(Path::new(path))
+    };
+    let disk = |(path, limit): (&String, &u8)| Asked::Disk { path: path.clone(), limit: *limit, space: space(path) };
+    let inodes = |(path, limit): (&String, &u8)| Asked::Inodes { path: path.clone(), limit: *limit, space: space(path) };
+    let writable = |path: &PathBuf| {
+        about(path);
+        Asked::Writable { path: path.clone(), result: try_write(path) }
+    };
+    let exists = |path: &PathBuf| {
+        about(path);
+        Asked::Exists { path: path.clone(), result: std::fs::metadata(path).map(|_| ()) }
+    };
+    let (disks, inodes) = (check.disk_below.iter().map(disk), check.inodes_below.iter().map(inodes));
+    disks.chain(inodes).chain(check.writable.iter().map(writable)).chain(check.exists.iter().map(exists)).collect()
 }
 
 /// Creates a file, writes to it and removes it: only that shows a full or read-only file system.
@@ -310,12 +234,7 @@ fn read(path: &str) -> Result<String, Finding> {
 /// All and idle time of the first line of /proc/stat, in ticks. Time waiting for a disk is idle; guests' time is in user's.
 fn cpu_times(text: &str) -> (u64, u64) {
     let line = text.lines().next().unwrap_or_default();
-    let ticks: Vec<u64> = line
-        .split_whitespace()
-        .skip(1)
-        .take(8)
-        .filter_map(|t| t.parse().ok())
-        .collect();
+    let ticks: Vec<u64> = line.split_whitespace().skip(1).take(8).filter_map(|t| t.parse().ok()).collect();
     let idle = ticks.get(3).copied().unwrap_or(0) + ticks.get(4).copied().unwrap_or(0);
     (ticks.iter().sum(), idle)
 }
@@ -336,6 +255,21 @@ impl Look for Host {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_file_system_that_hangs_is_asked_once() {
+        let check = HostCheck { exists: vec!["/".into()], ..HostCheck::default() };
+        let host = Host::new(&check).unwrap();
+        let progress = Arc::new(Progress::new(Duration::from_secs(5)));
+        *host.hanging.lock().unwrap() = Some((Instant::now() - Duration::from_secs(42), "/mnt/nfs".into()));
+        let found = host.look(&progress).await;
+        assert_eq!(found.reason, Some(Reason::Timeout));
+        assert_eq!(found.detail, "/mnt/nfs has not answered for 42s: its file system hangs");
+        // It came back.
+        *host.hanging.lock().unwrap() = None;
+        assert_eq!(host.look(&progress).await.reason, None);
+        assert!(host.hanging.lock().unwrap().is_none());
+    }
 
     #[test]
     fn processor_time_is_summed() {

@@ -38,11 +38,7 @@ pub(super) struct Progress {
 
 impl Progress {
     pub(super) fn new(timeout: Duration) -> Self {
-        Progress {
-            began: Instant::now(),
-            timeout,
-            place: Mutex::new((Phase::Start, String::new())),
-        }
+        Progress { began: Instant::now(), timeout, place: Mutex::new((Phase::Start, String::new())) }
     }
 
     /// Enters a phase; what it deals with stays the same.
@@ -79,28 +75,20 @@ impl Progress {
         let (reason, text) = match phase {
             Phase::Start => (Reason::Timeout, format!("timed out after {after}")),
             Phase::Resolve => (Reason::Dns, format!("looking up {with} timed out after {after}")),
-            Phase::Connect => (
-                Reason::TimeoutConnect,
-                format!("timed out connecting to {with}: no answer at all in {after}"),
-            ),
+            Phase::Connect => {
+                (Reason::TimeoutConnect, format!("timed out connecting to {with}: no answer at all in {after}"))
+            }
             Phase::Tls => (
                 Reason::TimeoutTls,
                 format!("connected to {with}, then timed out in the TLS handshake: {after} are over"),
             ),
-            Phase::Headers | Phase::Answer => (
-                Reason::TimeoutHeaders,
-                format!("connected to {with}, then no answer: {after} are over"),
-            ),
-            Phase::Body => (
-                Reason::TimeoutBody,
-                format!("{with} began to answer and did not end within {after}"),
-            ),
+            Phase::Headers | Phase::Answer => {
+                (Reason::TimeoutHeaders, format!("connected to {with}, then no answer: {after} are over"))
+            }
+            Phase::Body => (Reason::TimeoutBody, format!("{with} began to answer and did not end within {after}")),
             Phase::Query => (Reason::TimeoutQuery, format!("{with} timed out: {after} are over")),
             Phase::Command => (Reason::Timeout, format!("{with} did not end within {after}")),
-            Phase::Files => (
-                Reason::Timeout,
-                format!("{with} did not answer within {after}: the file system hangs"),
-            ),
+            Phase::Files => (Reason::Timeout, format!("{with} did not answer within {after}: the file system hangs")),
         };
         Finding::fail(reason, text)
     }
@@ -119,13 +107,7 @@ pub(super) struct Finding {
 
 impl Finding {
     fn new(outcome: Outcome, reason: Option<Reason>, detail: impl Into<String>) -> Self {
-        Finding {
-            outcome,
-            reason,
-            detail: detail.into(),
-            facts: Vec::new(),
-            took: None,
-        }
+        Finding { outcome, reason, detail: detail.into(), facts: Vec::new(), took: None }
     }
 
     pub(super) fn ok(detail: impl Into<String>) -> Self {
@@ -206,12 +188,12 @@ pub(super) trait Look: Send + Sync {
 pub(super) struct Guarded {
     inner: Box<dyn Look>,
     /// Secrets of the configuration, and those of this check.
-    shared: Mask,
+    shared: Arc<Mask>,
     own: Mask,
 }
 
 impl Guarded {
-    pub(super) fn new(inner: Box<dyn Look>, shared: Mask, own: Mask) -> Self {
+    pub(super) fn new(inner: Box<dyn Look>, shared: Arc<Mask>, own: Mask) -> Self {
         Guarded { inner, shared, own }
     }
 
@@ -235,11 +217,7 @@ impl Probe for Guarded {
                 reason: found.reason,
                 detail: self.safe(&found.detail),
                 took_us: u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
-                facts: found
-                    .facts
-                    .iter()
-                    .map(|(name, value)| (self.safe(name), self.safe(value)))
-                    .collect(),
+                facts: found.facts.iter().map(|(name, value)| (self.safe(name), self.safe(value))).collect(),
             }
         })
     }

@@ -28,9 +28,7 @@ pub(super) struct Resolver {
 
 impl Default for Resolver {
     fn default() -> Self {
-        Resolver {
-            permits: Arc::new(Semaphore::new(LOOKUPS)),
-        }
+        Resolver { permits: Arc::new(Semaphore::new(LOOKUPS)) }
     }
 }
 
@@ -77,9 +75,7 @@ fn only(found: Vec<SocketAddr>, host: &str, family: Family) -> Result<Vec<Socket
 /// getaddrinfo(3) tells "does not exist" from "could not ask" by its code, of which std keeps only the words.
 fn lookup_words(host: &str, e: &io::Error) -> String {
     let text = e.to_string();
-    let why = text
-        .strip_prefix("failed to lookup address information: ")
-        .unwrap_or(&text);
+    let why = text.strip_prefix("failed to lookup address information: ").unwrap_or(&text);
     if why.contains("emporary failure") {
         format!("name {host} could not be looked up: the resolver does not answer ({why})")
     } else {
@@ -89,11 +85,7 @@ fn lookup_words(host: &str, e: &io::Error) -> String {
 
 /// An address instead of a name, with or without the brackets of a URL.
 pub(super) fn literal(host: &str) -> Option<IpAddr> {
-    host.strip_prefix('[')
-        .and_then(|h| h.strip_suffix(']'))
-        .unwrap_or(host)
-        .parse()
-        .ok()
+    host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(host).parse().ok()
 }
 
 /// Splits `host:port` and `[v6]:port`. Errors say what is accepted.
@@ -119,30 +111,19 @@ pub(super) async fn connect(
     progress: &Progress,
 ) -> Result<(TcpStream, SocketAddr), Finding> {
     progress.enter_with(Phase::Resolve, host);
-    let addresses = resolver
-        .lookup(host, port, family)
-        .await
-        .map_err(|LookupFailed(why)| Finding::fail(Reason::Dns, why))?;
+    let addresses =
+        resolver.lookup(host, port, family).await.map_err(|LookupFailed(why)| Finding::fail(Reason::Dns, why))?;
     let mut last = None;
     let count = addresses.len();
     for (i, address) in addresses.into_iter().enumerate() {
         progress.enter_with(Phase::Connect, address.to_string());
         let rest = u32::try_from(count - i).unwrap_or(1);
         // The last one may use everything: then the limit around the probe says it.
-        let share = if rest > 1 {
-            progress.left() / rest
-        } else {
-            Duration::MAX
-        };
+        let share = if rest > 1 { progress.left() / rest } else { Duration::MAX };
         match tokio::time::timeout(share, TcpStream::connect(address)).await {
             Ok(Ok(stream)) => return Ok((stream, address)),
             Ok(Err(e)) => last = Some(connect_words(&e, &address.to_string())),
-            Err(_) => {
-                last = Some(Finding::fail(
-                    Reason::TimeoutConnect,
-                    format!("timed out connecting to {address}"),
-                ))
-            }
+            Err(_) => last = Some(Finding::fail(Reason::TimeoutConnect, format!("timed out connecting to {address}"))),
         }
     }
     Err(last.unwrap_or_else(|| Finding::fail(Reason::Dns, format!("name {host} has no address"))))
@@ -158,10 +139,9 @@ pub(super) fn connect_words(e: &io::Error, at: &str) -> Finding {
             Finding::fail(Reason::Unreachable, format!("{at} is unreachable: {}", words(e)))
         }
         // A packet filter on this host.
-        K::PermissionDenied => Finding::fail(
-            Reason::Unreachable,
-            format!("connecting to {at} is forbidden on this host: {}", words(e)),
-        ),
+        K::PermissionDenied => {
+            Finding::fail(Reason::Unreachable, format!("connecting to {at} is forbidden on this host: {}", words(e)))
+        }
         K::NotFound => Finding::fail(Reason::Refused, format!("{at} does not exist: nothing listens there")),
         K::ConnectionReset | K::ConnectionAborted | K::BrokenPipe | K::UnexpectedEof => {
             Finding::fail(Reason::Protocol, format!("{at} closed the connection: {}", words(e)))
@@ -173,10 +153,7 @@ pub(super) fn connect_words(e: &io::Error, at: &str) -> Finding {
 
 /// This process or this host has no descriptors, ports or memory left; it says nothing about the service.
 pub(super) fn is_our_fault(e: &io::Error) -> bool {
-    matches!(
-        e.raw_os_error(),
-        Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM | libc::EADDRNOTAVAIL)
-    )
+    matches!(e.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM | libc::EADDRNOTAVAIL))
 }
 
 /// The system's words without "(os error 111)".
@@ -191,10 +168,9 @@ pub(super) fn words(e: &io::Error) -> String {
 /// What a failed read or write on an open connection means.
 pub(super) fn exchange_words(e: &io::Error, at: &str) -> Finding {
     match e.kind() {
-        io::ErrorKind::UnexpectedEof => Finding::fail(
-            Reason::Protocol,
-            format!("{at} closed the connection before it had answered"),
-        ),
+        io::ErrorKind::UnexpectedEof => {
+            Finding::fail(Reason::Protocol, format!("{at} closed the connection before it had answered"))
+        }
         _ if is_our_fault(e) => Finding::error(format!("talking to {at}: {}", words(e))),
         _ => Finding::fail(Reason::Protocol, format!("talking to {at}: {}", words(e))),
     }
@@ -220,28 +196,19 @@ pub(super) fn tls_words(e: &rustls::Error, at: &str) -> Finding {
         }
         C::NotValidForName => Finding::fail(Reason::TlsName, format!("the certificate of {at} is for another name")),
         C::NotValidForNameContext { expected, presented } => {
-            let names: Vec<&str> = presented
-                .iter()
-                .map(|p| p.trim_start_matches("DnsName(\"").trim_end_matches("\")"))
-                .collect();
+            let names: Vec<&str> =
+                presented.iter().map(|p| p.trim_start_matches("DnsName(\"").trim_end_matches("\")")).collect();
             let expected = expected.to_str();
             Finding::fail(
                 Reason::TlsName,
-                format!(
-                    "the certificate of {at} is for {}, not for {expected}",
-                    names.join(", ")
-                ),
+                format!("the certificate of {at} is for {}, not for {expected}", names.join(", ")),
             )
         }
-        C::UnknownIssuer | C::BadSignature => Finding::fail(
-            Reason::TlsUntrusted,
-            format!("the certificate of {at} is signed by nobody this host trusts"),
-        ),
+        C::UnknownIssuer | C::BadSignature => {
+            Finding::fail(Reason::TlsUntrusted, format!("the certificate of {at} is signed by nobody this host trusts"))
+        }
         C::Revoked => Finding::fail(Reason::TlsUntrusted, format!("the certificate of {at} is revoked")),
-        other => Finding::fail(
-            Reason::TlsUntrusted,
-            format!("the certificate of {at} was not accepted: {other}"),
-        ),
+        other => Finding::fail(Reason::TlsUntrusted, format!("the certificate of {at} was not accepted: {other}")),
     }
 }
 
@@ -285,6 +252,18 @@ mod tests {
         assert!(e.to_string().contains("no IPv4 address"), "{e}");
     }
 
+    #[tokio::test]
+    async fn a_dead_resolver_takes_no_more_threads_than_its_share() {
+        let resolver = Resolver::default();
+        // As if all lookups were out and unanswered.
+        let held = Arc::clone(&resolver.permits).acquire_many_owned(LOOKUPS as u32).await.unwrap();
+        let soon = Duration::from_millis(20);
+        assert!(tokio::time::timeout(soon, resolver.lookup("localhost", 80, Family::Any)).await.is_err());
+        assert!(resolver.lookup("127.0.0.1", 80, Family::Any).await.is_ok(), "an address needs no resolver");
+        drop(held);
+        assert!(resolver.lookup("localhost", 80, Family::Any).await.is_ok());
+    }
+
     #[test]
     fn our_own_shortage_is_not_the_services_fault() {
         let full = connect_words(&io::Error::from_raw_os_error(libc::EMFILE), "10.0.0.1:80");
@@ -292,10 +271,7 @@ mod tests {
         let gone = connect_words(&io::Error::from_raw_os_error(libc::EHOSTUNREACH), "10.0.0.1:80");
         assert_eq!(
             (gone.reason, gone.detail.as_str()),
-            (
-                Some(Reason::Unreachable),
-                "10.0.0.1:80 is unreachable: no route to host"
-            )
+            (Some(Reason::Unreachable), "10.0.0.1:80 is unreachable: no route to host")
         );
     }
 }

@@ -15,9 +15,10 @@ use tokio_postgres::{SimpleQueryMessage, SimpleQueryRow};
 use super::Vault;
 use super::http::seconds;
 use super::look::{Finding, Look, Phase, Progress, compare_words};
-use crate::config::{Compare, PostgresCheck};
+use super::net::{LookupFailed, Resolver};
+use crate::config::{Compare, Family, PostgresCheck};
 use crate::domain::health::Reason;
-use crate::sys::pg::{self, PgConn, PgError, PgTarget, RecoveryPhase, Stage};
+use crate::sys::pg::{self, Endpoint, PgConn, PgError, PgTarget, RecoveryPhase, Stage};
 use crate::text::{duration, size};
 
 mod facts;
@@ -31,6 +32,7 @@ pub(super) struct Postgres {
     archiving: bool,
     query: Option<String>,
     compare: Option<Compare>,
+    resolver: Resolver,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -74,22 +76,20 @@ impl Postgres {
             archiving: check.archiving,
             query: check.query.clone(),
             compare: check.compare.clone(),
+            resolver: vault.env.resolver.clone(),
         })
     }
 
     async fn ask(&self, progress: &Progress) -> Result<Finding, Finding> {
         let label = self.target.label();
+        let target = self.located(progress).await?;
         progress.enter_with(Phase::Connect, label.as_str());
         // The driver of the connection keeps its own stage; it is asked to end just before the limit around the probe.
         let limit = progress.left().saturating_sub(Duration::from_millis(10));
-        let connection = pg::connect(&self.target, limit)
-            .await
-            .map_err(|e| unreached(&e, &label, progress))?;
+        let connection = pg::connect(&target, limit).await.map_err(|e| unreached(&e, &label, progress))?;
         let connected = progress.elapsed();
         progress.enter_with(Phase::Query, format!("select 1 on {}", connection.endpoint));
-        rows(&connection, "select 1")
-            .await
-            .map_err(|e| failed("select 1", &e))?;
+        rows(&connection, "select 1").await.map_err(|e| failed("select 1", &e))?;
         let answered = progress.elapsed().saturating_sub(connected);
         progress.enter_with(Phase::Query, format!("asking {} for its state", connection.endpoint));
         let state = facts::State::read(&connection, progress.left()).await?;
@@ -102,12 +102,7 @@ impl Postgres {
         if let (Some(limit), Some(worst)) = (self.lag_below, lag)
             && worst.lag > limit
         {
-            let text = format!(
-                "{} is {} behind, over {}",
-                worst.who,
-                seconds(worst.lag),
-                duration(limit)
-            );
+            let text = format!("{} is {} behind, over {}", worst.who, seconds(worst.lag), duration(limit));
             finding = finding.and(Finding::warn(Reason::Limit, text));
         }
         finding.facts.extend(facts::tables(&connection, progress.left()).await);
@@ -126,14 +121,34 @@ impl Postgres {
         Ok(finding.with_facts(facts))
     }
 
+    /// The target with its names looked up here, where lookups are bounded. Of several names one may fail.
+    async fn located(&self, progress: &Progress) -> Result<PgTarget, Finding> {
+        let (mut found, mut failed) = (Vec::new(), None);
+        for endpoint in self.target.endpoints() {
+            match endpoint {
+                Endpoint::Tcp { host, port, address: None } => {
+                    progress.enter_with(Phase::Resolve, host.as_str());
+                    match self.resolver.lookup(host, *port, Family::Any).await {
+                        Ok(addresses) => found.extend(addresses.iter().map(|a| {
+                            let address = Some(a.ip());
+                            Endpoint::Tcp { host: host.clone(), port: *port, address }
+                        })),
+                        Err(LookupFailed(why)) => failed = Some(why),
+                    }
+                }
+                other => found.push(other.clone()),
+            }
+        }
+        match failed {
+            Some(why) if found.is_empty() => Err(Finding::fail(Reason::Dns, why)),
+            _ => Ok(self.target.clone().with_endpoints(found)),
+        }
+    }
+
     fn judge(&self, state: &facts::State, answered: Duration) -> Finding {
         let is = if state.standby { Role::Standby } else { Role::Primary };
-        let mut finding = Finding::ok(format!(
-            "PostgreSQL {} {}, answers in {}",
-            state.version,
-            is.word(),
-            seconds(answered)
-        ));
+        let mut finding =
+            Finding::ok(format!("PostgreSQL {} {}, answers in {}", state.version, is.word(), seconds(answered)));
         if let Some(wanted) = self.role
             && wanted != is
         {
@@ -141,17 +156,10 @@ impl Postgres {
             finding = finding.and(Finding::fail(Reason::Role, text));
         }
         if self.role == Some(Role::Primary) && !state.standby && state.read_only {
-            finding = finding.and(Finding::warn(
-                Reason::Role,
-                "it is read-only (default_transaction_read_only)",
-            ));
+            finding = finding.and(Finding::warn(Reason::Role, "it is read-only (default_transaction_read_only)"));
         }
         if answered > self.query_below {
-            let text = format!(
-                "select 1 took {}, over {}",
-                seconds(answered),
-                duration(self.query_below)
-            );
+            let text = format!("select 1 took {}, over {}", seconds(answered), duration(self.query_below));
             finding = finding.and(Finding::warn(Reason::Slow, text));
         }
         if let Some(limit) = self.connections_below
@@ -165,10 +173,7 @@ impl Postgres {
         finding
             .fact("version", state.version.as_str())
             .fact("role", is.word())
-            .fact(
-                "connections",
-                format!("{}/{}", state.connections, state.max_connections),
-            )
+            .fact("connections", format!("{}/{}", state.connections, state.max_connections))
     }
 
     /// The configured statement: its first column of its first row must be true, or meet the comparison.
@@ -195,10 +200,7 @@ impl Postgres {
             },
             // PostgreSQL writes booleans so; the others are what people select instead.
             None if matches!(value, "t" | "true" | "1" | "on" | "yes") => Finding::ok(""),
-            None => Finding::fail(
-                Reason::Assertion,
-                format!("the configured query gave {value}, expected true"),
-            ),
+            None => Finding::fail(Reason::Assertion, format!("the configured query gave {value}, expected true")),
         };
         finding.fact("query result", value)
     }
@@ -223,16 +225,12 @@ fn unreached(e: &PgError, label: &str, progress: &Progress) -> Finding {
         PgError::TimedOut(Stage::Resolve) => {
             fail(Reason::Dns, format!("looking up {label} timed out after {}", after()))
         }
-        PgError::TimedOut(Stage::Connect) => fail(
-            Reason::TimeoutConnect,
-            format!("timed out connecting to {label}: no answer at all in {}", after()),
-        ),
+        PgError::TimedOut(Stage::Connect) => {
+            fail(Reason::TimeoutConnect, format!("timed out connecting to {label}: no answer at all in {}", after()))
+        }
         PgError::TimedOut(Stage::Login) => fail(
             Reason::TimeoutHeaders,
-            format!(
-                "connected to {label}, then no answer to the login: {} are over",
-                after()
-            ),
+            format!("connected to {label}, then no answer to the login: {} are over", after()),
         ),
         PgError::Auth(why) => fail(Reason::Auth, format!("login refused: {why}")),
         PgError::Recovering(phase, message) => {
@@ -241,46 +239,24 @@ fn unreached(e: &PgError, label: &str, progress: &Progress) -> Finding {
                 RecoveryPhase::InRecovery | RecoveryPhase::Unknown => "recovering",
                 RecoveryPhase::ShuttingDown => "shutting down",
             };
-            let reason = if *phase == RecoveryPhase::ShuttingDown {
-                Reason::NotRunning
-            } else {
-                Reason::Recovering
-            };
-            fail(
-                reason,
-                format!("{what} ({})", message.trim_start_matches("the database system is ")),
-            )
+            let reason = if *phase == RecoveryPhase::ShuttingDown { Reason::NotRunning } else { Reason::Recovering };
+            let said = message.trim_start_matches("the database system is ");
+            fail(reason, if said == what { said.to_owned() } else { format!("{what} ({said})") })
         }
         PgError::NoDatabase(why) => fail(Reason::Missing, format!("no such database: {why}")),
         PgError::TooManyConnections(why) => fail(Reason::Limit, format!("no connection left: {why}")),
         PgError::Tls(why) => fail(tls_reason(why), format!("TLS with {label}: {why}")),
         PgError::ReadOnly => fail(Reason::Role, e.to_string()),
-        PgError::Closed => fail(
-            Reason::Protocol,
-            format!("{label} closed the connection during the login"),
-        ),
+        PgError::Closed => fail(Reason::Protocol, format!("{label} closed the connection during the login")),
         PgError::Other { message, .. } => {
             let text = message.to_ascii_lowercase();
-            let shortage = [
-                "too many open files",
-                "cannot assign requested",
-                "no buffer space",
-                "cannot allocate memory",
-            ];
+            let shortage =
+                ["too many open files", "cannot assign requested", "no buffer space", "cannot allocate memory"];
             if shortage.iter().any(|s| text.contains(s)) {
                 return Finding::error(e.to_string());
             }
-            let unreachable = ["unreachable", "no route", "network is down"]
-                .iter()
-                .any(|s| text.contains(s));
-            fail(
-                if unreachable {
-                    Reason::Unreachable
-                } else {
-                    Reason::Protocol
-                },
-                e.to_string(),
-            )
+            let unreachable = ["unreachable", "no route", "network is down"].iter().any(|s| text.contains(s));
+            fail(if unreachable { Reason::Unreachable } else { Reason::Protocol }, e.to_string())
         }
     }
 }
@@ -305,9 +281,9 @@ fn tls_reason(why: &str) -> Reason {
 /// A query that failed on an open connection.
 fn failed(what: &str, e: &PgError) -> Finding {
     match e {
-        PgError::Other {
-            sqlstate: Some(code), ..
-        } if code == "57014" => Finding::fail(Reason::TimeoutQuery, format!("{what} took too long and was cancelled")),
+        PgError::Other { sqlstate: Some(code), .. } if code == "57014" => {
+            Finding::fail(Reason::TimeoutQuery, format!("{what} took too long and was cancelled"))
+        }
         PgError::Closed => Finding::fail(Reason::Protocol, format!("the connection was lost during {what}")),
         PgError::Recovering(_, why) => Finding::fail(Reason::Recovering, format!("{what}: {why}")),
         _ => Finding::fail(Reason::Protocol, format!("{what} failed: {e}")),
@@ -346,6 +322,5 @@ impl Look for Postgres {
 
 /// `12 MB`, for differences of log positions.
 fn bytes(text: &str) -> String {
-    text.parse::<f64>()
-        .map_or_else(|_| text.to_owned(), |n| size(n.max(0.0) as u64))
+    text.parse::<f64>().map_or_else(|_| text.to_owned(), |n| size(n.max(0.0) as u64))
 }

@@ -109,9 +109,7 @@ impl Redis {
             ConnectionAddr::Unix(path) => {
                 let at = path.display().to_string();
                 progress.enter_with(Phase::Connect, at.as_str());
-                let stream = UnixStream::connect(path)
-                    .await
-                    .map_err(|e| net::connect_words(&e, &at))?;
+                let stream = UnixStream::connect(path).await.map_err(|e| net::connect_words(&e, &at))?;
                 return Ok((Box::new(stream), at));
             }
             _ => return Err(Finding::error("an address of this kind is not supported")),
@@ -123,10 +121,7 @@ impl Redis {
             return Ok((Box::new(stream), at));
         };
         progress.enter(Phase::Tls);
-        match TlsConnector::from(Arc::clone(config))
-            .connect(name.clone(), stream)
-            .await
-        {
+        match TlsConnector::from(Arc::clone(config)).connect(name.clone(), stream).await {
             Ok(stream) => Ok((Box::new(stream), at)),
             Err(e) => Err(match net::tls_of(&e) {
                 Some(tls) => net::tls_words(tls, &at),
@@ -140,9 +135,7 @@ impl Redis {
         progress.enter_with(Phase::Answer, at.as_str());
         // Neither names nor passwords here: what the server says to them is wanted word by word.
         let plain = RedisConnectionInfo::default().set_skip_set_lib_name();
-        let config = AsyncConnectionConfig::new()
-            .set_response_timeout(None)
-            .set_connection_timeout(None);
+        let config = AsyncConnectionConfig::new().set_response_timeout(None).set_connection_timeout(None);
         let opened = MultiplexedConnection::new_with_config(&plain, stream, config).await;
         let (mut connection, driver) = opened.map_err(|e| answered(&e, &at))?;
         let _driver = Driver(tokio::spawn(driver));
@@ -152,9 +145,7 @@ impl Redis {
                 auth.arg(user);
             }
             auth.arg(password.expose_secret());
-            auth.query_async::<()>(&mut connection)
-                .await
-                .map_err(|e| answered(&e, &at))?;
+            auth.query_async::<()>(&mut connection).await.map_err(|e| answered(&e, &at))?;
         }
         let before = progress.elapsed();
         let pong = redis::cmd("PING").query_async::<String>(&mut connection).await;
@@ -163,10 +154,7 @@ impl Redis {
         match pong {
             Ok(word) if word == "PONG" => {}
             Ok(word) => {
-                return Err(Finding::fail(
-                    Reason::Protocol,
-                    format!("PING was answered with \"{word}\""),
-                ));
+                return Err(Finding::fail(Reason::Protocol, format!("PING was answered with \"{word}\"")));
             }
             Err(e) => {
                 let progress = info.ok().map(|text| Info::parse(&text));
@@ -176,9 +164,9 @@ impl Redis {
         match info {
             Ok(text) => Ok(self.judge(&Info::parse(&text), latency)),
             // A user may be forbidden INFO; then there is nothing more to say.
-            Err(e) if e.code() == Some("NOPERM") => Ok(self
-                .speed(Finding::ok("PONG"), latency)
-                .fact("info", "not permitted to this user")),
+            Err(e) if e.code() == Some("NOPERM") => {
+                Ok(self.speed(Finding::ok("PONG"), latency).fact("info", "not permitted to this user"))
+            }
             Err(e) => Err(answered(&e, &at)),
         }
     }
@@ -196,25 +184,15 @@ impl Redis {
     }
 
     fn judge(&self, info: &Info, latency: Duration) -> Finding {
-        let role = if info.get("role") == "slave" {
-            "replica"
-        } else {
-            info.get("role")
-        };
-        let mut finding = self.speed(
-            Finding::ok(format!("Redis {} {role}, PONG", info.get("redis_version"))),
-            latency,
-        );
+        let role = if info.get("role") == "slave" { "replica" } else { info.get("role") };
+        let mut finding = self.speed(Finding::ok(format!("Redis {} {role}, PONG", info.get("redis_version"))), latency);
         if info.get("loading") == "1" {
             finding = finding.and(loading(info));
         }
         if let Some(wanted) = &self.role
             && wanted != role
         {
-            finding = finding.and(Finding::fail(
-                Reason::Role,
-                format!("it is a {role}, expected a {wanted}"),
-            ));
+            finding = finding.and(Finding::fail(Reason::Role, format!("it is a {role}, expected a {wanted}")));
         }
         if role == "replica" {
             finding = finding.and(self.link(info));
@@ -232,10 +210,7 @@ impl Redis {
                 finding = finding.and(Finding::warn(Reason::Limit, text));
             }
             if info.get("aof_enabled") == "1" && info.get("aof_last_write_status") == "err" {
-                finding = finding.and(Finding::warn(
-                    Reason::Limit,
-                    "the last write to the append-only file failed",
-                ));
+                finding = finding.and(Finding::warn(Reason::Limit, "the last write to the append-only file failed"));
             }
         }
         let memory = match max {
@@ -251,11 +226,7 @@ impl Redis {
             .fact("last RDB save", info.get("rdb_last_bgsave_status"))
             .fact(
                 "append-only file",
-                if info.get("aof_enabled") == "1" {
-                    info.get("aof_last_write_status")
-                } else {
-                    "off"
-                },
+                if info.get("aof_enabled") == "1" { info.get("aof_last_write_status") } else { "off" },
             )
     }
 
@@ -271,18 +242,13 @@ impl Redis {
         let ago = Duration::from_secs(info.number("master_last_io_seconds_ago"));
         let finding = match self.lag_below {
             Some(limit) if ago > limit => {
-                let text = format!(
-                    "nothing heard of its master {master} for {}, over {}",
-                    duration(ago),
-                    duration(limit)
-                );
+                let text =
+                    format!("nothing heard of its master {master} for {}, over {}", duration(ago), duration(limit));
                 Finding::warn(Reason::Limit, text)
             }
             _ => Finding::ok(""),
         };
-        finding
-            .fact("master", master)
-            .fact("last heard of the master", format!("{} ago", duration(ago)))
+        finding.fact("master", master).fact("last heard of the master", format!("{} ago", duration(ago)))
     }
 }
 
@@ -291,10 +257,7 @@ struct Info(HashMap<String, String>);
 
 impl Info {
     fn parse(text: &str) -> Info {
-        let pairs = text
-            .lines()
-            .filter(|l| !l.starts_with('#'))
-            .filter_map(|l| l.split_once(':'));
+        let pairs = text.lines().filter(|l| !l.starts_with('#')).filter_map(|l| l.split_once(':'));
         Info(pairs.map(|(k, v)| (k.to_owned(), v.trim_end().to_owned())).collect())
     }
 
@@ -308,10 +271,7 @@ impl Info {
 
     /// `db0:keys=12,expires=0,…` over all databases.
     fn keys(&self) -> u64 {
-        let databases = self
-            .0
-            .iter()
-            .filter(|(k, _)| k.strip_prefix("db").is_some_and(|n| n.parse::<u32>().is_ok()));
+        let databases = self.0.iter().filter(|(k, _)| k.strip_prefix("db").is_some_and(|n| n.parse::<u32>().is_ok()));
         databases
             .filter_map(|(_, v)| v.split(',').find_map(|f| f.strip_prefix("keys=")))
             .filter_map(|n| n.parse::<u64>().ok())
@@ -336,10 +296,7 @@ fn refused_ping(e: &RedisError, info: Option<&Info>, at: &str) -> Finding {
         (Some("LOADING"), Some(info)) => loading(info),
         (Some("MASTERDOWN"), Some(info)) => {
             let master = format!("{}:{}", info.get("master_host"), info.get("master_port"));
-            Finding::fail(
-                Reason::Role,
-                format!("a replica that lost its master {master} and serves no old data"),
-            )
+            Finding::fail(Reason::Role, format!("a replica that lost its master {master} and serves no old data"))
         }
         _ => answered(e, at),
     }
@@ -350,18 +307,14 @@ fn refused_ping(e: &RedisError, info: Option<&Info>, at: &str) -> Finding {
 fn answered(e: &RedisError, at: &str) -> Finding {
     let said = e.detail().unwrap_or_default();
     match e.code() {
-        Some("NOAUTH") => Finding::fail(
-            Reason::Auth,
-            format!("{at} wants a password and none is configured (NOAUTH)"),
-        ),
+        Some("NOAUTH") => Finding::fail(Reason::Auth, format!("{at} wants a password and none is configured (NOAUTH)")),
         Some("WRONGPASS") => Finding::fail(Reason::Auth, format!("{at} refused the user or password (WRONGPASS)")),
         Some("NOPERM") => Finding::fail(Reason::Auth, format!("{at} does not permit it (NOPERM): {said}")),
         Some("LOADING") => Finding::fail(Reason::Loading, "loading its data into memory"),
         Some("MASTERDOWN") => Finding::fail(Reason::Role, "a replica that lost its master and serves no old data"),
-        Some("MISCONF") => Finding::fail(
-            Reason::Limit,
-            format!("refuses writes because it cannot save (MISCONF): {said}"),
-        ),
+        Some("MISCONF") => {
+            Finding::fail(Reason::Limit, format!("refuses writes because it cannot save (MISCONF): {said}"))
+        }
         // Servers before 6: "ERR Client sent AUTH, but no password is set", "ERR invalid password".
         Some("ERR") if said.contains("no password is set") || said.contains("without any password") => {
             Finding::fail(Reason::Auth, format!("{at} has no password and one is configured"))
@@ -372,15 +325,13 @@ fn answered(e: &RedisError, at: &str) -> Finding {
         Some("ERR") if said.contains("max number of clients") => {
             Finding::fail(Reason::Limit, format!("{at} has no connection left: {said}"))
         }
-        Some("DENIED") => Finding::fail(
-            Reason::Auth,
-            format!("{at} is in protected mode and refuses other hosts (DENIED)"),
-        ),
+        Some("DENIED") => {
+            Finding::fail(Reason::Auth, format!("{at} is in protected mode and refuses other hosts (DENIED)"))
+        }
         Some(code) => Finding::fail(Reason::Protocol, format!("{at} answered {code} {said}")),
-        None if e.is_connection_dropped() || e.is_io_error() => Finding::fail(
-            Reason::Protocol,
-            format!("{at} closed the connection before it had answered"),
-        ),
+        None if e.is_connection_dropped() || e.is_io_error() => {
+            Finding::fail(Reason::Protocol, format!("{at} closed the connection before it had answered"))
+        }
         None => Finding::fail(Reason::Protocol, format!("{at} does not speak the Redis protocol: {e}")),
     }
 }

@@ -34,12 +34,7 @@ impl Systemd {
         let mut args: Vec<String> = check.user.then(|| "--user".to_owned()).into_iter().collect();
         args.extend(["show", "--no-pager", "--property", PROPERTIES, "--", &check.unit].map(str::to_owned));
         let path = env.tool_path.clone();
-        Ok(Systemd {
-            unit: check.unit.clone(),
-            args,
-            path,
-            restarts: AtomicI64::new(-1),
-        })
+        Ok(Systemd { unit: check.unit.clone(), args, path, restarts: AtomicI64::new(-1) })
     }
 
     async fn ask(&self, progress: &Progress) -> Result<Finding, Finding> {
@@ -65,36 +60,23 @@ impl Systemd {
             }
             (_, "active" | "reloading") if before >= 0 && restarts > before => Finding::warn(
                 Reason::Restarted,
-                format!(
-                    "{active} ({sub}), restarted {} since the last look",
-                    times(restarts - before)
-                ),
+                format!("{active} ({sub}), restarted {} since the last look", times(restarts - before)),
             ),
             (_, "active" | "reloading") => Finding::ok(format!("{active} ({sub})")),
             (_, "failed") => {
                 let status = get("ExecMainStatus");
                 let result = get("Result");
-                let code = if result == "exit-code" {
-                    format!(" {status}")
-                } else {
-                    String::new()
-                };
+                let code = if result == "exit-code" { format!(" {status}") } else { String::new() };
                 Finding::fail(Reason::NotRunning, format!("failed: {result}{code}"))
             }
             (_, other) => Finding::fail(Reason::NotRunning, format!("{other} ({sub})")),
         };
-        finding
-            .fact("state", format!("{active} ({sub})"))
-            .fact("restarts", restarts.to_string())
+        finding.fact("state", format!("{active} ({sub})")).fact("restarts", restarts.to_string())
     }
 }
 
 fn times(n: i64) -> String {
-    if n == 1 {
-        "once".to_owned()
-    } else {
-        format!("{n} times")
-    }
+    if n == 1 { "once".to_owned() } else { format!("{n} times") }
 }
 
 impl Look for Systemd {

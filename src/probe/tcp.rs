@@ -49,10 +49,7 @@ impl Tcp {
             progress.enter(Phase::Answer);
             let at = address.to_string();
             if let Some(text) = &self.send {
-                stream
-                    .write_all(text.as_bytes())
-                    .await
-                    .map_err(|e| net::exchange_words(&e, &at))?;
+                stream.write_all(text.as_bytes()).await.map_err(|e| net::exchange_words(&e, &at))?;
             }
             if let Some(wanted) = &self.expect {
                 shown = answer(&mut stream, wanted, &at).await?;
@@ -60,10 +57,9 @@ impl Tcp {
         }
         let took = progress.elapsed();
         Ok(match self.latency_below {
-            Some(limit) if took > limit => Finding::warn(
-                Reason::Slow,
-                format!("{shown} in {}, over {}", seconds(took), duration(limit)),
-            ),
+            Some(limit) if took > limit => {
+                Finding::warn(Reason::Slow, format!("{shown} in {}, over {}", seconds(took), duration(limit)))
+            }
             _ => Finding::ok(shown),
         })
     }
@@ -74,31 +70,21 @@ async fn answer(stream: &mut tokio::net::TcpStream, wanted: &str, at: &str) -> R
     let mut buffer = [0; 4096];
     let wanted_shown = clean_to(wanted, 80);
     while seen.len() < ANSWER {
-        let n = stream
-            .read(&mut buffer)
-            .await
-            .map_err(|e| net::exchange_words(&e, at))?;
+        let n = stream.read(&mut buffer).await.map_err(|e| net::exchange_words(&e, at))?;
         seen.extend_from_slice(buffer.get(..n).unwrap_or_default());
         if contains(&seen, wanted.as_bytes()) {
             return Ok(format!("{at} answered \"{wanted_shown}\""));
         }
         if n == 0 {
             let text = clean_bytes(&seen);
-            let said = if text.is_empty() {
-                "nothing".into()
-            } else {
-                format!("\"{}\"", clean_to(&text, 120))
-            };
+            let said = if text.is_empty() { "nothing".into() } else { format!("\"{}\"", clean_to(&text, 120)) };
             return Err(Finding::fail(
                 Reason::Assertion,
                 format!("{at} answered {said} and closed, expected \"{wanted_shown}\""),
             ));
         }
     }
-    Err(Finding::fail(
-        Reason::TooLarge,
-        format!("{at} answered {ANSWER} bytes without \"{wanted_shown}\""),
-    ))
+    Err(Finding::fail(Reason::TooLarge, format!("{at} answered {ANSWER} bytes without \"{wanted_shown}\"")))
 }
 
 fn contains(text: &[u8], part: &[u8]) -> bool {

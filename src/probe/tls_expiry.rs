@@ -55,15 +55,9 @@ impl TlsExpiry {
         let at = address.to_string();
         let (config, recorder) = tls::recording_config(Arc::clone(&self.roots), Demand::Nothing, None)
             .map_err(|why| Finding::error(format!("making a TLS client: {why}")))?;
-        let shaken = TlsConnector::from(Arc::new(config))
-            .connect(self.name.clone(), stream)
-            .await;
+        let shaken = TlsConnector::from(Arc::new(config)).connect(self.name.clone(), stream).await;
         let version = match &shaken {
-            Ok(stream) => stream
-                .get_ref()
-                .1
-                .protocol_version()
-                .map(|v| format!("{v:?}").replace("TLSv1_", "TLS 1.")),
+            Ok(stream) => stream.get_ref().1.protocol_version().map(|v| format!("{v:?}").replace("TLSv1_", "TLS 1.")),
             Err(_) => None,
         };
         if let Err(e) = shaken {
@@ -123,18 +117,13 @@ fn problem(verdict: &ChainVerdict, facts: &CertFacts, name: &str) -> Option<Find
                 days(now, facts.not_before_ms)
             ),
         ),
-        ChainVerdict::NotYetValid => (
-            Reason::TlsNotYet,
-            "a certificate of the chain is not valid yet".to_owned(),
-        ),
-        ChainVerdict::WrongName { presented } if presented.is_empty() => (
-            Reason::TlsName,
-            format!("the certificate is for another name than {name}"),
-        ),
-        ChainVerdict::WrongName { presented } => (
-            Reason::TlsName,
-            format!("the certificate is for {}, not for {name}", presented.join(", ")),
-        ),
+        ChainVerdict::NotYetValid => (Reason::TlsNotYet, "a certificate of the chain is not valid yet".to_owned()),
+        ChainVerdict::WrongName { presented } if presented.is_empty() => {
+            (Reason::TlsName, format!("the certificate is for another name than {name}"))
+        }
+        ChainVerdict::WrongName { presented } => {
+            (Reason::TlsName, format!("the certificate is for {}, not for {name}", presented.join(", ")))
+        }
         ChainVerdict::SelfSigned | ChainVerdict::UntrustedIssuer | ChainVerdict::Other(_) => {
             (Reason::TlsUntrusted, verdict.to_string())
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::plan::draft::{Command, Draft, service};
 use super::plan::{PlanContext, Planned, look};
 use crate::domain::command::Refusal;
-use crate::domain::run::Work;
+use crate::domain::run::{Risk, Work};
 use crate::text;
 
 /// Time of an action that has none of its own.
@@ -26,8 +26,11 @@ pub async fn plan(ctx: &PlanContext, work: &Work, name: &str) -> Result<Planned,
     let service = action.service.as_deref().map(|name| service(ctx, name)).transpose()?;
     let mut draft = Draft::new(ctx, work, service, action.risk);
     draft.plan.title = action.name.clone();
-    if service.is_none() {
-        draft.plan.holds.push(format!("action {}", action.name));
+    match (action.risk, service) {
+        // Looking keeps nobody from acting.
+        (Risk::Observe, _) => draft.plan.holds.clear(),
+        (_, None) => draft.plan.holds.push(format!("action {}", action.name)),
+        (_, Some(_)) => {}
     }
     let what = if action.doc.is_empty() { format!("runs {}", action.name) } else { action.doc.clone() };
     draft.effects(text::clean(what.trim_end_matches('.')).as_ref());

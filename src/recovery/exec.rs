@@ -78,8 +78,9 @@ pub struct Ended {
 /// Runs a command to its end. `out` gets the bytes as they come. `stop` ends it early.
 pub async fn run(command: &Command<'_>, stop: &CancellationToken, out: &mut (dyn FnMut(&[u8]) + Send)) -> Ended {
     let began = Instant::now();
+    let before = procs::groups_of_this_session();
     match start(command) {
-        Ok((child, reader)) => Running { command, child, reader: Some(reader), began }.to_end(stop, out).await,
+        Ok((child, reader)) => Running { command, child, reader: Some(reader), began, before }.finish(stop, out).await,
         Err((code, why)) => Ended { end: End::NotStarted { code, why }, took: began.elapsed(), left: None },
     }
 }
@@ -89,12 +90,13 @@ struct Running<'a> {
     child: tokio::process::Child,
     reader: Option<pipe::Receiver>,
     began: Instant,
+    /// Groups of the session that are not this command's: this process' own, and what earlier steps left.
+    before: Vec<i32>,
 }
 
 impl Running<'_> {
-    async fn to_end(mut self, stop: &CancellationToken, out: &mut (dyn FnMut(&[u8]) + Send)) -> Ended {
+    async fn finish(mut self, stop: &CancellationToken, out: &mut (dyn FnMut(&[u8]) + Send)) -> Ended {
         let pid = self.child.id().and_then(|id| i32::try_from(id).ok());
-        let first = pid.and_then(procs::read);
         let mut buffer = vec![0; 32 << 10];
         let mut why: Option<Stop> = None;
         let mut killed = false;
@@ -126,7 +128,7 @@ impl Running<'_> {
         // The leader has ended and is not reaped yet, so its number still means its group and nobody else's.
         if why.is_some() {
             let until = limit.deadline().min(Instant::now() + self.command.grace);
-            killed |= self.end_rest(pid, first.as_ref().map_or(0, |p| p.start), until, &mut buffer, out).await;
+            killed |= self.end_rest(pid, until, &mut buffer, out).await;
         }
         let status = self.child.wait().await;
         self.drain(&mut buffer, out).await;
@@ -146,7 +148,6 @@ impl Running<'_> {
     async fn end_rest(
         &mut self,
         pid: Option<i32>,
-        start: u64,
         until: Instant,
         buffer: &mut [u8],
         out: &mut (dyn FnMut(&[u8]) + Send),
@@ -154,13 +155,11 @@ impl Running<'_> {
         let Some(pid) = pid else { return false };
         let me = std::process::id().cast_signed();
         let session = procs::read(me).map_or(0, |p| p.session);
+        let mut others = std::mem::take(&mut self.before);
+        others.retain(|group| *group != pid);
         let rest = || {
             let mut found = procs::list();
-            found.retain(|p| {
-                p.pid != me
-                    && p.pid != pid
-                    && (p.group == pid || (p.session == session && p.start >= start && p.group != me))
-            });
+            found.retain(|p| p.pid != pid && (p.group == pid || (p.session == session && !others.contains(&p.group))));
             found
         };
         let mut killed = false;
@@ -235,6 +234,8 @@ fn start(command: &Command<'_>) -> Result<(tokio::process::Child, pipe::Receiver
 
     let mut std_command = std::process::Command::new(&program);
     std_command.args(command.argv.iter().skip(1)).envs(command.env).process_group(0);
+    // The mark of what is ended with a killed runner: a daemon that a step detaches is not, and must not carry it.
+    std_command.env_remove("MAYDAY_RUNNER");
     std_command.stdin(Stdio::null()).stdout(Stdio::from(writer)).stderr(Stdio::from(second));
     for (name, value) in &command.secret_env {
         std_command.env(name, value.expose_secret());

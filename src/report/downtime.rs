@@ -44,7 +44,8 @@ pub fn intervals(story: &Story<'_>) -> BTreeMap<String, Vec<Interval>> {
             _ => continue,
         };
         if down {
-            let interval = open.entry(service).or_insert_with(|| Interval { from: at, to: None, entries: BTreeSet::new() });
+            let interval =
+                open.entry(service).or_insert_with(|| Interval { from: at, to: None, entries: BTreeSet::new() });
             interval.from = interval.from.min(at);
             interval.entries.insert(entry.seq);
         } else if let Some(mut interval) = open.remove(service) {

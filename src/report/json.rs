@@ -74,6 +74,7 @@ fn verdict(v: Verdict) -> (Json, Json, Json) {
             (v.word().into(), limit_ms.into(), by_ms.into())
         }
         Verdict::Undecided { limit_ms } => (v.word().into(), limit_ms.into(), Json::Null),
+        Verdict::NotLive => (v.word().into(), Json::Null, Json::Null),
     }
 }
 

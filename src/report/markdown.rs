@@ -110,20 +110,21 @@ impl Page<'_, '_> {
         let catalog = story.catalog_at(story.declared.seq).map(|(_, c)| c);
         let title = format!("# {}: {}\n", self.say(&story.id), self.say(&story.title));
         self.line(&title);
-        let severities: Vec<String> = story.severities.iter().map(|(m, s)| format!("{s} ({})", cite(&[m.seq]))).collect();
+        let severities: Vec<String> =
+            story.severities.iter().map(|(m, s)| format!("{s} ({})", cite(&[m.seq]))).collect();
         let status = story.statuses.last().map_or("", |(_, s, _)| s.word());
         let system = match catalog {
             Some(c) if c.environment.is_empty() => self.say(&c.system),
             Some(c) => format!("{} ({})", self.say(&c.system), self.say(&c.environment)),
             None => "not recorded".into(),
         };
-        let declared = format!(
-            "{} by {} ({})",
-            utc(story.declared.at),
-            self.say(&story.declared_by),
-            cite(&[story.declared.seq])
-        );
+        let declared =
+            format!("{} by {} ({})", utc(story.declared.at), self.say(&story.declared_by), cite(&[story.declared.seq]));
         let head = self.review.extra.head.map(|h| format!(", head {}", self.say(h))).unwrap_or_default();
+        let due = match story.resolved() {
+            Some(resolved) => format!("{} (24 h after the end)", utc(resolved.at.plus(Duration::from_secs(86_400)))),
+            None => "24 h after it is resolved".to_owned(),
+        };
         let record = format!("up to entry {}{head}", story.last.seq);
         self.table(&["", ""]);
         for (name, value) in [
@@ -133,7 +134,7 @@ impl Page<'_, '_> {
             ("Declared", &declared),
             ("Review", "Draft"),
             ("Owner of the review", "_to be named_"),
-            ("Review due", &format!("{} (24 h after the end)", utc(story.end().at.plus(Duration::from_secs(86_400))))),
+            ("Review due", &due),
             ("Journal", &record),
             ("Written by", concat!("mayday ", env!("CARGO_PKG_VERSION"))),
         ] {
@@ -261,6 +262,7 @@ pub(super) fn verdict(v: Verdict) -> String {
         Verdict::Met { limit_ms, by_ms } => format!("{} met, {} to spare", ms(limit_ms), ms(by_ms)),
         Verdict::Missed { limit_ms, by_ms } => format!("{} **missed** by {}", ms(limit_ms), ms(by_ms)),
         Verdict::Undecided { limit_ms } => format!("{} not decided: not over", ms(limit_ms)),
+        Verdict::NotLive => "not put to the test: the copy did not go live or did not stay".into(),
     }
 }
 

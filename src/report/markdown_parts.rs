@@ -19,9 +19,14 @@ pub(super) fn facts(page: &mut Page<'_, '_>) {
     let review = page.review;
     let story = &review.story;
     let mut lines = Vec::new();
-    let how = if story.source == "human" { String::new() } else { format!(" by the trigger {}", page.say(&story.source)) };
+    let how =
+        if story.source == "human" { String::new() } else { format!(" by the trigger {}", page.say(&story.source)) };
     let severity = story.severities.iter().map(|(_, s)| *s).min().map_or("", |s| s.name());
-    lines.push(format!("Declared{how} at {}, worst severity {severity} {}", utc(story.declared.at), brackets(&[story.declared.seq])));
+    lines.push(format!(
+        "Declared{how} at {}, worst severity {severity} {}",
+        utc(story.declared.at),
+        brackets(&[story.declared.seq])
+    ));
     for s in review.measures.services.iter().filter(|s| !s.intervals.is_empty()) {
         let total = s.total_ms.map_or_else(|| "not recorded".to_owned(), ms);
         let objective = match s.verdict {
@@ -185,7 +190,10 @@ pub(super) fn objectives(page: &mut Page<'_, '_>) {
     }
     let restores: Vec<_> = review.measures.all.iter().filter(|m| m.name.starts_with("rpo.")).collect();
     for m in &restores {
-        let said = if m.verdict == Verdict::None { "no RPO is configured".into() } else { verdict(m.verdict) };
+        let said = match m.verdict {
+            Verdict::None => "no RPO is configured".into(),
+            v => verdict(v),
+        };
         let label = page.say(&m.label);
         page.row(&[&label, &value(m), &said, &cite(&m.entries)]);
     }
@@ -287,7 +295,10 @@ pub(super) fn prompts(page: &mut Page<'_, '_>, lines: &[Line]) {
     }
     let refused = lines.iter().filter(|l| l.own && l.row.kind == "command.refused").count();
     if refused > 0 {
-        facts.push(format!("{} refused on the way.", if refused == 1 { "One command was".into() } else { format!("{refused} commands were") }));
+        facts.push(format!(
+            "{} refused on the way.",
+            if refused == 1 { "One command was".into() } else { format!("{refused} commands were") }
+        ));
     }
     if let Some(worst) = review.measures.get("updates.worst") {
         facts.push(format!("An update was {} late ({}).", value(worst), cite(&worst.entries)));
@@ -367,7 +378,8 @@ pub(super) fn appendix(page: &mut Page<'_, '_>, lines: &[Line]) {
         page.line(&line);
     }
     for r in review.story.runs.iter().filter(|r| r.unlogged) {
-        let line = format!("- Run {} ran while nothing could be recorded (e{}).", page.say(&r.plan.id), r.requested.seq);
+        let line =
+            format!("- Run {} ran while nothing could be recorded (e{}).", page.say(&r.plan.id), r.requested.seq);
         page.line(&line);
     }
     let unsent = review.story.messages.iter().filter(|m| {

@@ -5,12 +5,11 @@ use std::collections::BTreeMap;
 
 use super::downtime::{self, Interval};
 use super::story::{Mark, Story};
-use super::{cadence, cadence::Due};
+use super::{cadence, cadence::Due, objectives};
 use crate::domain::Time;
 use crate::domain::event::{Entry, Event};
 use crate::domain::health::Health;
 use crate::domain::message::Template;
-use crate::domain::run::{RunState, Work};
 
 /// A measured value.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,14 +29,24 @@ pub enum Verdict {
     /// There is no objective.
     None,
     /// Within `limit_ms`, by that much.
-    Met { limit_ms: i64, by_ms: i64 },
-    Missed { limit_ms: i64, by_ms: i64 },
+    Met {
+        limit_ms: i64,
+        by_ms: i64,
+    },
+    Missed {
+        limit_ms: i64,
+        by_ms: i64,
+    },
     /// Within it so far, and not over.
-    Undecided { limit_ms: i64 },
+    Undecided {
+        limit_ms: i64,
+    },
+    /// A copy that never went live, or did not stay: nothing was lost by it.
+    NotLive,
 }
 
 impl Verdict {
-    fn of(value_ms: i64, limit_ms: Option<u64>, over: bool) -> Verdict {
+    pub(super) fn of(value_ms: i64, limit_ms: Option<u64>, over: bool) -> Verdict {
         let Some(limit_ms) = limit_ms.and_then(|l| i64::try_from(l).ok()) else { return Verdict::None };
         let by_ms = (value_ms - limit_ms).abs();
         match (value_ms > limit_ms, over) {
@@ -47,13 +56,14 @@ impl Verdict {
         }
     }
 
-    /// `met`, `missed`, `undecided`, or nothing.
+    /// `met`, `missed`, `undecided`, `not live`, or nothing.
     pub const fn word(&self) -> &'static str {
         match self {
             Verdict::None => "",
             Verdict::Met { .. } => "met",
             Verdict::Missed { .. } => "missed",
             Verdict::Undecided { .. } => "undecided",
+            Verdict::NotLive => "not live",
         }
     }
 }
@@ -76,12 +86,12 @@ pub struct Measure {
 }
 
 impl Measure {
-    fn new(name: impl Into<String>, label: impl Into<String>, value: Value) -> Self {
+    pub(super) fn new(name: impl Into<String>, label: impl Into<String>, value: Value) -> Self {
         let (name, label, note) = (name.into(), label.into(), String::new());
         Measure { name, label, value, verdict: Verdict::None, from: None, to: None, entries: Vec::new(), note }
     }
 
-    fn missing(name: impl Into<String>, label: impl Into<String>, why: impl Into<String>) -> Self {
+    pub(super) fn missing(name: impl Into<String>, label: impl Into<String>, why: impl Into<String>) -> Self {
         Measure::new(name, label, Value::NotRecorded(why.into()))
     }
 
@@ -105,8 +115,8 @@ impl Measure {
                 m.entries.dedup();
                 m
             }
-            (None, _) => Measure::missing(name, label, format!("{} was not recorded", from.0)),
-            (_, None) => Measure::missing(name, label, format!("{} was not recorded", to.0)),
+            (None, _) => Measure::missing(name, label, format!("{} is not on record", from.0)),
+            (_, None) => Measure::missing(name, label, format!("{} is not on record", to.0)),
         }
     }
 
@@ -165,14 +175,18 @@ pub fn of(story: &Story<'_>) -> Measures {
     let intervals = downtime::intervals(story);
     let onset = onset(story, &intervals);
     let start = onset.map_or(story.declared.at, |o| o.at.min(story.declared.at));
-    let mut measures = Measures { all: Vec::new(), services: services(story, &intervals, start), dues: cadence::dues(story) };
+    let mut measures = Measures {
+        all: Vec::new(),
+        services: objectives::services(story, &intervals, start),
+        dues: cadence::dues(story),
+    };
     timing(&mut measures.all, story, onset, &intervals);
     severities(&mut measures.all, story);
-    measures.all.extend(measures.services.iter().map(of_service));
-    measures.all.push(cost(story, &measures.services));
-    restores(&mut measures.all, story, onset);
-    updates(&mut measures.all, measures.dues.as_deref());
-    measures.all.push(actions(story));
+    measures.all.extend(measures.services.iter().map(objectives::of_service));
+    measures.all.push(objectives::cost(story, &measures.services));
+    objectives::restores(&mut measures.all, story, onset);
+    objectives::updates(&mut measures.all, measures.dues.as_deref());
+    measures.all.push(objectives::actions(story));
     measures
 }
 
@@ -234,24 +248,34 @@ fn timing(out: &mut Vec<Measure>, story: &Story<'_>, onset: Option<Mark>, interv
     if let Some(m) = out.first_mut().filter(|_| story.onset.is_none() && onset.is_some()) {
         m.note = "from the probes; nobody stated it".into();
     }
-    let mut ttd = Measure::span("ttd", "Time to detect", ("onset", onset), ("detect", detect));
+    let mut ttd = Measure::span("ttd", "Time to detect", ("the onset", onset), ("the first sign", detect));
     if ttd.ms().is_some_and(|ms| ms < 0) {
         ttd.note = "negative: people were faster than the probes".into();
     } else if let Some(ms) = probe_ms(story, onset, intervals).filter(|_| ttd.ms().is_some()) {
         ttd.note = format!("± {}", crate::text::duration(std::time::Duration::from_millis(ms)));
     }
     out.push(ttd);
-    out.push(Measure::span("page_delay", "Time to the first message", ("detect", detect), ("page", page)));
-    let mut tta = Measure::span("tta", "Time to acknowledge", ("detect", detect), ("ack", ack));
+    out.push(Measure::span(
+        "page_delay",
+        "Time to the first message",
+        ("the first sign", detect),
+        ("an accepted message", page),
+    ));
+    let mut tta = Measure::span("tta", "Time to acknowledge", ("the first sign", detect), ("an acknowledgement", ack));
     if let (Some(ms), Some(facts)) = (tta.ms(), severity_facts(story)) {
         tta.verdict = Verdict::of(ms, facts.respond_within_ms, true);
     }
     out.push(tta);
-    out.push(Measure::span("tta_page", "Acknowledged after the first message", ("page", page), ("ack", ack)));
-    out.push(Measure::span("ttm", "Time to mitigate", ("detect", detect), ("mitigate", mitigate)));
-    let mut ttr = Measure::span("ttr", "Time to resolve", ("detect", detect), ("resolve", resolve));
+    out.push(Measure::span(
+        "tta_page",
+        "Acknowledged after the first message",
+        ("an accepted message", page),
+        ("an acknowledgement", ack),
+    ));
+    out.push(Measure::span("ttm", "Time to mitigate", ("the first sign", detect), ("the mitigation", mitigate)));
+    let mut ttr = Measure::span("ttr", "Time to resolve", ("the first sign", detect), ("the resolution", resolve));
     if !story.reopened.is_empty() && ttr.ms().is_some() {
-        ttr.note = format!("to the last resolution; reopened {} times", story.reopened.len());
+        ttr.note = format!("to the last resolution; reopened {}", crate::text::plural(story.reopened.len(), "time"));
         ttr.entries.extend(story.reopened.iter().map(|m| m.seq));
         ttr.entries.sort_unstable();
     }
@@ -301,202 +325,4 @@ fn later(a: Mark, b: Mark) -> Mark {
 
 fn earlier(a: Mark, b: Mark) -> Mark {
     if a.seq <= b.seq { a } else { b }
-}
-
-fn services(story: &Story<'_>, intervals: &BTreeMap<String, Vec<Interval>>, start: Time) -> Vec<ServiceDowntime> {
-    let end = story.end();
-    let mut names = story.affected();
-    names.extend(
-        intervals.iter().filter(|(_, l)| !downtime::within(l, start, end.at, true).is_empty()).map(|(n, _)| n.as_str()),
-    );
-    let mut out = Vec::new();
-    for name in names {
-        let named = story.services.contains_key(name);
-        let list = intervals.get(name).map(|l| downtime::within(l, start, end.at, !named)).unwrap_or_default();
-        // The objective in force when it went down, else when it was declared.
-        let seq = list.first().and_then(|i| i.entries.first()).copied().unwrap_or(story.declared.seq);
-        let (loaded, facts) = match story.catalog_at(seq) {
-            Some((mark, catalog)) => (Some(mark.seq), catalog.services.get(name)),
-            None => (None, None),
-        };
-        let still_down = list.iter().any(|i| i.to.is_none());
-        let total: i64 = list.iter().map(|i| i.ms(story.last.at)).sum();
-        let watched = facts.is_some_and(|f| f.checked) || !list.is_empty();
-        let rto_ms = facts.and_then(|f| f.rto_ms);
-        let mut entries: Vec<u64> = list.iter().flat_map(|i| i.entries.iter().copied()).collect();
-        // An open outage is counted to the end of the record; a service that never failed is known by having been watched.
-        entries.extend(still_down.then_some(story.last.seq));
-        entries.extend(loaded.filter(|_| watched));
-        entries.sort_unstable();
-        entries.dedup();
-        let mut notes = Vec::new();
-        match (watched, facts) {
-            (false, Some(_)) => notes.push("it has no check".to_owned()),
-            (false, None) => notes.push("no configuration on record knows it".to_owned()),
-            _ => {}
-        }
-        if still_down {
-            notes.push("still down at the end of the record: at least this".into());
-        }
-        let blind = |i: &Interval| {
-            story.blind.iter().any(|b| b.from.at < i.to.unwrap_or(story.last.at) && b.until.at > i.from)
-        };
-        if list.iter().any(blind) {
-            notes.push("nobody was watching for a part of it (see the appendix)".into());
-        }
-        out.push(ServiceDowntime {
-            service: name.to_owned(),
-            tier: facts.map(|f| f.tier),
-            probe_ms: facts.and_then(|f| f.probe_every_ms),
-            total_ms: watched.then_some(total),
-            verdict: if watched { Verdict::of(total, rto_ms, !still_down) } else { Verdict::None },
-            intervals: list,
-            rto_ms,
-            still_down,
-            named,
-            entries: if watched { entries } else { Vec::new() },
-            note: notes.join("; "),
-        });
-    }
-    out
-}
-
-fn of_service(s: &ServiceDowntime) -> Measure {
-    let value = s.total_ms.map_or_else(|| Value::NotRecorded(s.note.clone()), Value::Ms);
-    let mut m = Measure::new(format!("downtime.{}", s.service), format!("Downtime of {}", s.service), value);
-    m.verdict = s.verdict;
-    m.from = s.intervals.first().map(|i| i.from);
-    m.to = s.intervals.last().and_then(|i| i.to);
-    m.entries = s.entries.clone();
-    if s.total_ms.is_some() {
-        m.note = s.note.clone();
-    }
-    m
-}
-
-/// Per hour, over the time in which any tier-1 service was down; over any named service where there is no tier 1.
-fn cost(story: &Story<'_>, services: &[ServiceDowntime]) -> Measure {
-    let missing = |why: &str| Measure::missing("cost", "Cost of the downtime", why);
-    let Some((loaded, catalog)) = story.catalog_at(story.declared.seq) else {
-        return missing("no configuration is on record");
-    };
-    let Some(cost) = &catalog.cost else { return missing("no downtime_cost is configured") };
-    let has_tier_1 = catalog.services.values().any(|s| s.tier == 1);
-    let counted = services.iter().filter(|s| if has_tier_1 { s.tier == Some(1) } else { s.named });
-    let counted: Vec<&ServiceDowntime> = counted.filter(|s| s.total_ms.is_some()).collect();
-    if counted.is_empty() && services.iter().any(|s| s.total_ms.is_none()) {
-        return missing("no downtime was measured");
-    }
-    let union = downtime::join(counted.iter().flat_map(|s| s.intervals.iter().cloned()).collect());
-    let ms: i64 = union.iter().map(|i| i.ms(story.last.at)).sum();
-    let mut m = Measure::new(
-        "cost",
-        "Cost of the downtime",
-        Value::Money(cost.per_hour * ms as f64 / 3_600_000.0, cost.currency.clone()),
-    );
-    (m.from, m.to) = (union.first().map(|i| i.from), union.last().and_then(|i| i.to));
-    m.entries = union.iter().flat_map(|i| i.entries.iter().copied()).chain([loaded.seq]).collect();
-    m.entries.extend(union.iter().any(|i| i.to.is_none()).then_some(story.last.seq));
-    m.entries.sort_unstable();
-    m.entries.dedup();
-    let length = crate::text::duration_long(std::time::Duration::from_millis(u64::try_from(ms).unwrap_or(0)));
-    let whose = if has_tier_1 { "any tier-1 service" } else { "any named service" };
-    m.note = format!("{} an hour × {length} of {whose} being down", crate::text::money(cost.per_hour, &cost.currency));
-    m
-}
-
-/// For every copy that was restored: what lies between it and the onset.
-fn restores(out: &mut Vec<Measure>, story: &Story<'_>, onset: Option<Mark>) {
-    for run in &story.runs {
-        let Work::Restore { backup, test: false, .. } = &run.plan.work else { continue };
-        let Some(finish) = run.finished.as_ref().filter(|f| f.state == RunState::Succeeded) else { continue };
-        let name = format!("rpo.{}", run.plan.id);
-        let label = format!("Data lost by restoring {backup}");
-        let done = |work: &dyn Fn(&Work) -> bool| {
-            story.runs.iter().find(|r| {
-                work(&r.plan.work) && r.finished.as_ref().is_some_and(|f| f.state == RunState::Succeeded)
-            })
-        };
-        let live = done(&|w| matches!(w, Work::CutOver { of } if *of == run.plan.id));
-        let undone = live.and_then(|l| done(&|w| matches!(w, Work::Undo { of } if *of == l.plan.id)));
-        let mut m = match (&run.plan.copy, onset) {
-            (None, _) => Measure::missing(name, label, "the plan names no copy"),
-            (_, None) => Measure::missing(name, label, "the onset was not recorded"),
-            (Some(copy), Some(onset)) => {
-                let lost = onset.at.ms_since(copy.taken_at).max(0);
-                let mut m = Measure::new(name, label, Value::Ms(lost));
-                (m.from, m.to) = (Some(copy.taken_at), Some(onset.at));
-                m.entries = vec![run.requested.seq, finish.mark.seq, onset.seq];
-                let configured = story
-                    .catalog_at(run.requested.seq)
-                    .and_then(|(_, c)| c.backups.get(backup))
-                    .and_then(|b| b.rpo_ms);
-                m.verdict = Verdict::of(lost, run.plan.rpo_ms.or(configured), true);
-                let copy_time = format!("copy {} of {}", copy.id, copy.taken_at);
-                m.note = match (live, undone) {
-                    (None, _) => format!("{copy_time}; restored beside the live data, never put live"),
-                    (Some(l), None) => format!("{copy_time}; live by run {}", l.plan.id),
-                    (Some(l), Some(u)) => format!("{copy_time}; live by run {}, undone by run {}", l.plan.id, u.plan.id),
-                };
-                if onset.at < copy.taken_at {
-                    m.note.push_str("; the copy was taken after the onset");
-                }
-                m
-            }
-        };
-        if m.ms().is_some() {
-            for r in [live, undone].into_iter().flatten() {
-                m.entries.push(r.requested.seq);
-                m.entries.extend(r.finished.as_ref().map(|f| f.mark.seq));
-            }
-            m.entries.sort_unstable();
-            m.entries.dedup();
-        }
-        out.push(m);
-    }
-}
-
-fn updates(out: &mut Vec<Measure>, dues: Option<&[Due]>) {
-    let Some(dues) = dues else {
-        out.push(Measure::missing("updates.due", "Updates due", "no update_every is configured for its severities"));
-        return;
-    };
-    let seqs = |list: &[&Due]| {
-        let mut all: Vec<u64> =
-            list.iter().flat_map(|d| std::iter::once(d.counted_from.seq).chain(d.sent.map(|s| s.seq))).collect();
-        all.sort_unstable();
-        all.dedup();
-        all
-    };
-    let all: Vec<&Due> = dues.iter().collect();
-    let in_time: Vec<&Due> = dues.iter().filter(|d| d.sent.is_some() && d.late_ms == 0).collect();
-    for (name, label, list) in [("updates.due", "Updates due", &all), ("updates.in_time", "Updates in time", &in_time)] {
-        let mut m = Measure::new(name, label, Value::Count(list.len() as u64));
-        m.entries = seqs(list);
-        out.push(m);
-    }
-    if let Some(worst) = dues.iter().max_by_key(|d| d.late_ms).filter(|d| d.late_ms > 0) {
-        let mut m = Measure::new("updates.worst", "Longest lateness of an update", Value::Ms(worst.late_ms));
-        (m.from, m.to) = (Some(worst.due), worst.sent.map(|s| s.at));
-        m.entries = seqs(&[worst]);
-        out.push(m);
-    }
-}
-
-/// Time in which at least one action ran.
-fn actions(story: &Story<'_>) -> Measure {
-    let spans = story.runs.iter().filter_map(|r| {
-        let from = r.started.unwrap_or(r.requested);
-        let finish = r.finished.as_ref()?;
-        Some(Interval { from: from.at, to: Some(finish.mark.at.max(from.at)), entries: [from.seq, finish.mark.seq].into() })
-    });
-    let joined = downtime::join(spans.collect());
-    if joined.is_empty() {
-        return Measure::missing("actions", "Time with an action running", "no action of it ran to an end");
-    }
-    let ms = joined.iter().map(|i| i.ms(i.from)).sum();
-    let mut m = Measure::new("actions", "Time with an action running", Value::Ms(ms));
-    (m.from, m.to) = (joined.first().map(|i| i.from), joined.last().and_then(|i| i.to));
-    m.entries = joined.iter().flat_map(|i| i.entries.iter().copied()).collect();
-    m
 }

@@ -8,9 +8,12 @@
 //! | --- | --- |
 //! | [`story`] | one pass over the entries: what belongs to the incident, sorted by subject |
 //! | [`measure`] | the numbers, with their definitions |
+//! | `objectives` | those numbers that are held against objectives |
 //! | `downtime`, `cadence` | intervals of a service being down; updates due against updates sent |
 //! | [`markdown`], [`json`] | the documents |
 //! | [`live`] | the readable line per entry, written as it happens |
+//! | [`timeline`] | which entries tell the story |
+//! | `sections` | definitions and prompts |
 //! | `escape` | making outside text harmless inside Markdown |
 
 mod cadence;
@@ -21,6 +24,7 @@ pub mod live;
 pub mod markdown;
 mod markdown_parts;
 pub mod measure;
+mod objectives;
 mod sections;
 pub mod story;
 pub mod timeline;

@@ -3,7 +3,10 @@
 /// Printed in every export, so that no number stands without its meaning.
 pub const DEFINITIONS: &[(&str, &str)] = &[
     ("onset", "when the trouble began: as journaled or stated, else the first failing probe of a named service"),
-    ("detect", "when the first sign was recorded: a named service confirmed down or degraded since the onset, or the declaration, whichever came first"),
+    (
+        "detect",
+        "when the first sign was recorded: a named service confirmed down or degraded since the onset, or the declaration, whichever came first",
+    ),
     ("page", "when a channel first accepted a message of the incident; accepted is not yet read"),
     ("ack", "when a person first acknowledged it"),
     ("declare", "when it was declared; T+ counts from here"),
@@ -17,12 +20,27 @@ pub const DEFINITIONS: &[(&str, &str)] = &[
     ("tta_page", "ack − page"),
     ("ttm", "mitigate − detect"),
     ("ttr", "resolve − detect"),
-    ("severity", "time open in that severity, from the declaration to the resolution, without the time between a resolution and a reopening"),
-    ("downtime", "union of the times in which a service was down by its probes, each from the first failure of the streak that confirmed it to the first success of the streak that ended it; unknown counts as down until seen otherwise, paused does not; each end is uncertain by one probe interval; it is not the length of the incident"),
+    (
+        "severity",
+        "time open in that severity, from the declaration to the resolution, without the time between a resolution and a reopening",
+    ),
+    (
+        "downtime",
+        "union of the times in which a service was down by its probes, each from the first failure of the streak that confirmed it to the first success of the streak that ended it; unknown counts as down until seen otherwise, paused does not; each end is uncertain by one probe interval; it is not the length of the incident",
+    ),
     ("rto", "downtime of the service against the RTO in force when it went down"),
-    ("rpo", "onset − time of the copy that was restored, against the RPO of its backup set; writes between the onset and the cut-over are lost besides"),
-    ("cost", "cost per hour × time in which any tier-1 service was down; any named service where no service is of tier 1"),
-    ("updates", "an update is due one interval of the severity after the last message that a channel accepted, else after the declaration or a reopening"),
+    (
+        "rpo",
+        "onset − time of the copy that was restored, against the RPO of its backup set where the copy went live and stayed; writes between the onset and the cut-over are lost besides",
+    ),
+    (
+        "cost",
+        "cost per hour × time in which any tier-1 service was down; any named service where no service is of tier 1",
+    ),
+    (
+        "updates",
+        "an update is due one interval of the severity after the last message that a channel accepted, else after the declaration or a reopening",
+    ),
     ("actions", "time in which at least one action of the incident ran"),
 ];
 
@@ -44,10 +62,8 @@ pub const DETECTION: Place = Place {
     marker: "detection",
     prompt: "How was it noticed (probe, alert, a user, by chance)? What would have halved the time to detect?",
 };
-pub const HYPOTHESES: Place = Place {
-    marker: "hypotheses",
-    prompt: "What was considered, with what evidence, and what ruled it out.",
-};
+pub const HYPOTHESES: Place =
+    Place { marker: "hypotheses", prompt: "What was considered, with what evidence, and what ruled it out." };
 pub const FACTORS: Place = Place {
     marker: "contributing-factors",
     prompt: "What made it possible and what made it worse: several factors, never one root cause, never a person.",
@@ -60,10 +76,8 @@ pub const WENT: Place = Place {
     marker: "went",
     prompt: "What went well, what went badly, where we were lucky. The facts below are for a start.",
 };
-pub const QUESTIONS: Place = Place {
-    marker: "questions",
-    prompt: "What is not understood yet, what surprised us, and who will find out.",
-};
+pub const QUESTIONS: Place =
+    Place { marker: "questions", prompt: "What is not understood yet, what surprised us, and who will find out." };
 pub const ITEMS: Place = Place {
     marker: "action-items",
     prompt: "Each one specific, bounded, with an owner and a due date; type is mitigate, prevent, detect or process.",

@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use secrecy::SecretString;
 use tokio::time::{Instant, sleep};
 
@@ -41,7 +42,7 @@ pub(super) struct Check {
 
 /// Something that can be asked for a result.
 trait Ask: Send + Sync {
-    fn ask<'a>(&'a self, within: Duration) -> std::pin::Pin<Box<dyn Future<Output = ProbeResult> + Send + 'a>>;
+    fn ask(&self, within: Duration) -> BoxFuture<'_, ProbeResult>;
 }
 
 /// What one result means for one check.

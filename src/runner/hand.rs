@@ -14,13 +14,15 @@ use crate::text::Mask;
 const PATIENCE: Duration = Duration::from_secs(10);
 const LARGEST: usize = 1 << 20;
 
-/// Reads the line. Nothing at all (a closed input) means no secrets. Errors say what was wrong with what came; nothing
-/// of its content is in them.
-pub(super) fn receive() -> Result<BTreeMap<String, SecretString>, String> {
+/// Reads the line. With `engine` it has to come, were it empty: a closed input then means that the engine died, and what
+/// it would have handed over to be masked is not known. Without, a closed input means no secrets. Errors say what was
+/// wrong with what came; nothing of its content is in them.
+pub(super) fn receive(engine: bool) -> Result<BTreeMap<String, SecretString>, String> {
     let stdin = io::stdin();
     let mut bytes = read_line(stdin.as_fd())?;
     let _ = silence(stdin.as_fd());
     let parsed = match bytes.as_slice() {
+        [] if engine => Err("standard input ended before the secrets came".to_owned()),
         [] => Ok(BTreeMap::new()),
         line => serde_json::from_slice::<BTreeMap<String, String>>(line)
             .map(|all| all.into_iter().map(|(name, value)| (name, SecretString::from(value))).collect())

@@ -61,7 +61,7 @@ pub fn look_on(dir: &Path, boot: &str) -> io::Result<Seen> {
     // On another boot nobody can hold the lock; on this one both have to say that the process is gone.
     let here = claim.boot == boot || claim.boot.is_empty();
     if here && (claim.is_alive(boot) || RunLock::is_held(dir)) {
-        let (phase, progress) = position(&progress::all(dir)?);
+        let (phase, progress) = latest(dir)?;
         let cancel_requested = dir.join(CANCEL).exists();
         return Ok(Seen::Running { pid: claim.pid, claimed_at: claim.at, phase, progress, cancel_requested });
     }
@@ -88,7 +88,16 @@ pub fn look_on(dir: &Path, boot: &str) -> io::Result<Seen> {
     })
 }
 
-/// The phase last begun, and how far it is.
+/// The phase last begun, and how far it is: from the end of the file where that tells, since a long run is looked at
+/// often.
+fn latest(dir: &Path) -> io::Result<(usize, Option<Progress>)> {
+    let lines = progress::tail(dir)?;
+    if lines.iter().any(|l| matches!(l, ProgressLine::Phase { .. })) {
+        return Ok(position(&lines));
+    }
+    Ok(position(&progress::all(dir)?))
+}
+
 fn position(lines: &[ProgressLine]) -> (usize, Option<Progress>) {
     let mut progress = None;
     for line in lines.iter().rev() {

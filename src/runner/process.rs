@@ -135,11 +135,12 @@ fn runtime() -> Result<tokio::runtime::Runtime, Refused> {
 fn execute(options: &Options) -> Result<ExitCode, Refused> {
     let dir = options.dir.as_path();
     let plan = read_plan(dir).map_err(|e| (1, format!("the plan cannot be read: {e}")))?;
-    let secrets = hand::receive().map_err(|why| (1, format!("{why}: nothing was executed")))?;
+    let secrets = hand::receive(options.detach).map_err(|why| (1, format!("{why}: nothing was executed")))?;
     let refused = |e: ClaimError| {
         let code = if matches!(e, ClaimError::Io(_)) { 1 } else { 3 };
         (code, format!("{e}: nothing was executed"))
     };
+    crate::sys::tls::install_provider();
     let runtime = runtime()?;
     let signals = runtime.block_on(async { Signals::catch() });
     let _lock = RunLock::take(&dir.join(LOCK), PATIENCE).map_err(refused)?;
@@ -202,7 +203,8 @@ fn code(status: &Status) -> u8 {
 fn compensate(options: &Options) -> Result<ExitCode, Refused> {
     let dir = options.dir.as_path();
     let plan = read_plan(dir).map_err(|e| (1, format!("the plan cannot be read: {e}")))?;
-    let secrets: std::collections::BTreeMap<String, SecretString> = hand::receive().map_err(|why| (1, why))?;
+    let secrets: std::collections::BTreeMap<String, SecretString> =
+        hand::receive(options.detach).map_err(|why| (1, why))?;
     let _lock = RunLock::take(&dir.join("compensate.lock"), Duration::from_secs(30)).map_err(|e| (3, e.to_string()))?;
     let claim = Claim::read(dir).map_err(|e| (1, e.to_string()))?;
     if claim.is_none_or(|c| c.is_alive(&clock::boot_id())) || RunLock::is_held(dir) {
@@ -213,6 +215,7 @@ fn compensate(options: &Options) -> Result<ExitCode, Refused> {
         return Ok(ExitCode::SUCCESS);
     };
     let sink = Arc::new(RunSink::new(dir, hand::mask(&secrets), Output::reopen(dir, options.output_limit)));
+    crate::sys::tls::install_provider();
     let result = runtime()?.block_on(async {
         let deadline = Instant::now() + Duration::from_secs(60);
         Work::new(dir.to_path_buf(), plan, secrets, sink.clone(), Stop::default(), deadline).compensate(&what).await

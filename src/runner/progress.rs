@@ -19,6 +19,8 @@ use crate::recovery::op::Compensation;
 
 /// Bytes allocated ahead, so that the lines that matter can be written on a full disk.
 const RESERVE: u64 = 64 << 10;
+/// Bytes looked at by [`tail`].
+const TAIL: u64 = 64 << 10;
 /// Bytes read at once by [`progress_since`].
 const PORTION: u64 = 1 << 20;
 
@@ -35,6 +37,9 @@ pub enum ProgressLine {
         at: Time,
         index: usize,
         name: String,
+        /// Process groups that earlier steps left in the background on purpose: they are no part of this phase.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        left: Vec<i32>,
     },
     Progress {
         at: Time,
@@ -173,6 +178,16 @@ pub(super) fn all(dir: &Path) -> io::Result<Vec<ProgressLine>> {
         lines.extend(more);
         offset = next;
     }
+}
+
+/// The lines in the last part of the file; the first of them may have been cut and is then not among them.
+pub(super) fn tail(dir: &Path) -> io::Result<Vec<ProgressLine>> {
+    let len = match std::fs::metadata(dir.join(PROGRESS)) {
+        Ok(meta) => meta.len(),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => 0,
+        Err(e) => return Err(e),
+    };
+    Ok(progress_since(dir, len.saturating_sub(TAIL))?.0)
 }
 
 /// The compensation that is open after these lines.

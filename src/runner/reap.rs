@@ -2,8 +2,8 @@
 //!
 //! A runner that was killed with KILL could not end its steps. What it started is found in two ways: by its session
 //! (steps stay in the runner's session), and by a mark in the environment (tools of native operations get sessions of
-//! their own, and carry the run's folder in `MAYDAY_RUNNER`). A process that a step put into a session of its own, such
-//! as a daemon that a start script left behind, is neither, and stays.
+//! their own, and carry the run's folder in `MAYDAY_RUNNER`). What a step that had ended left in the background on purpose
+//! stays: its group was noted when the next phase began. So does what a step put into a session of its own.
 
 use std::io;
 use std::path::Path;
@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use super::claim::{Claim, RunLock};
 use super::folder::canonical;
+use super::progress::{self, ProgressLine};
 use crate::recovery::exec::procs::{self, Process};
 use crate::sys::clock;
 
@@ -33,10 +34,15 @@ pub fn reap(dir: &Path) -> io::Result<Reaped> {
     if claim.expired || claim.boot != boot || claim.is_alive(&boot) || RunLock::is_held(dir) {
         return Ok(Reaped::default());
     }
+    let spared = progress::all(dir)?.into_iter().rev().find_map(|line| match line {
+        ProgressLine::Phase { left, .. } => Some(left),
+        _ => None,
+    });
+    let spared = spared.unwrap_or_default();
     let mark = format!("{}={}", super::MARK, canonical(dir).display());
     let ours = |p: &Process| {
         let in_session = p.session.cast_unsigned() == claim.pid && p.start >= claim.start && !foreign_leader(&claim);
-        in_session || procs::has_environment(p.pid, mark.as_bytes())
+        (in_session && !spared.contains(&p.group)) || procs::has_environment(p.pid, mark.as_bytes())
     };
     let mut reaped = Reaped::default();
     let until = Instant::now() + Duration::from_secs(2);
@@ -63,6 +69,14 @@ pub fn reap(dir: &Path) -> io::Result<Reaped> {
         }
         std::thread::sleep(Duration::from_millis(20));
     }
+}
+
+/// Process groups in the session of this runner besides its own: what earlier steps left in the background.
+pub(super) fn groups_left() -> Vec<i32> {
+    let me = std::process::id().cast_signed();
+    let mut groups = procs::groups_of_this_session();
+    groups.retain(|group| *group != me);
+    groups
 }
 
 /// The claim's pid belongs to another process by now, whose session is not ours.

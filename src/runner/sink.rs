@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use super::output::lines::Lines;
 use super::output::write::{Closed, Output};
 use super::progress::{Progress, ProgressLine, ProgressLog};
+use super::reap;
 use super::status::Status;
 use crate::domain::Time;
 use crate::domain::run::{Side, Verdict};
@@ -104,7 +105,7 @@ impl RunSink {
     }
 
     pub(super) fn phase(&self, index: usize, name: &str) {
-        let line = ProgressLine::Phase { at: now(), index, name: name.to_owned() };
+        let line = ProgressLine::Phase { at: now(), index, name: name.to_owned(), left: reap::groups_left() };
         {
             let mut inner = self.inner();
             inner.counting = None;

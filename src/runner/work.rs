@@ -25,7 +25,7 @@ use crate::text;
 /// How long a native operation may take to notice that it is to stop.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// How long one attempt to take something back may take, and how often it is tried.
-const TAKE_BACK: Duration = Duration::from_secs(8);
+const TAKE_BACK: Duration = Duration::from_secs(30);
 const ATTEMPTS: u32 = 3;
 
 /// A claimed plan with all it needs.

@@ -32,8 +32,7 @@ pub fn clean_to(text: &str, limit: usize) -> Cow<'_, str> {
         return Cow::Borrowed(text);
     }
     let mut out = String::with_capacity(text.len().min(limit.saturating_mul(4)));
-    let mut kept = 0;
-    for c in text.chars() {
+    for (kept, c) in text.chars().enumerate() {
         if kept == limit {
             out.pop();
             out.push('…');
@@ -44,7 +43,6 @@ pub fn clean_to(text: &str, limit: usize) -> Cow<'_, str> {
             c if is_hostile(c) => MARK,
             c => c,
         });
-        kept += 1;
     }
     Cow::Owned(out)
 }

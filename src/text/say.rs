@@ -8,7 +8,7 @@ pub fn duration(d: Duration) -> String {
     match s {
         0 if d.as_millis() > 0 => format!("{}ms", d.as_millis()),
         0..=59 => format!("{s}s"),
-        60..=3599 if s % 60 == 0 => format!("{}m", s / 60),
+        60..=3599 if s.is_multiple_of(60) => format!("{}m", s / 60),
         60..=3599 => format!("{}m{:02}s", s / 60, s % 60),
         3600..=86_399 if s % 3600 < 60 => format!("{}h", s / 3600),
         3600..=86_399 => format!("{}h{:02}m", s / 3600, s % 3600 / 60),

@@ -98,13 +98,20 @@ impl Told {
         self.own(
             clock,
             user,
-            event::IncidentDeclared { title: "Complete outage".into(), severity, services, onset: None, source: source.into() },
+            event::IncidentDeclared {
+                title: "Complete outage".into(),
+                severity,
+                services,
+                onset: None,
+                source: source.into(),
+            },
         )
     }
 
     fn onset(&mut self, clock: &str, onset: &str) -> &mut Self {
         let onset = self.at(onset);
-        self.own(clock, "engine", event::IncidentOnset { onset, why: "first failing probe of api".into() }).named("onset")
+        self.own(clock, "engine", event::IncidentOnset { onset, why: "first failing probe of api".into() })
+            .named("onset")
     }
 
     fn status(&mut self, clock: &str, from: Status, to: Status) -> &mut Self {
@@ -177,7 +184,11 @@ fn catalog() -> Catalog {
         checked,
         ..ServiceFacts::default()
     };
-    let backup = |minutes: u64| BackupFacts { service: Some("postgres".into()), rpo_ms: Some(minutes * 60_000), restorable: true };
+    let backup = |minutes: u64| BackupFacts {
+        service: Some("postgres".into()),
+        rpo_ms: Some(minutes * 60_000),
+        restorable: true,
+    };
     let severity = |respond: u64, update: Option<u64>| SeverityFacts {
         respond_within_ms: Some(respond * 60_000),
         update_every_ms: update.map(|m| m * 60_000),
@@ -257,7 +268,11 @@ pub fn missing_ack() -> Told {
     t.health("02:03:20", "api", Up, Down, "02:03:11").named("down");
     t.declare("02:05:00", Severity::P0, &["api"], "human");
     t.onset("02:05:00", "02:03:11");
-    t.own("02:05:30", "oncall1", event::StepTaken { what: "opened the restart dialog".into(), about: Some("api".into()) });
+    t.own(
+        "02:05:30",
+        "oncall1",
+        event::StepTaken { what: "opened the restart dialog".into(), about: Some("api".into()) },
+    );
     t.note("02:06:00", "deploy 4711 went out at 02:02");
     t.sent("m-1", "02:07:00", "02:07:02", Template::Initial);
     let restart = plan("run1", Work::Restart { service: "api".into() }, "restart api");
@@ -318,17 +333,25 @@ pub fn still_open() -> Told {
     t.health("09:10:10", "postgres", Down, Unknown, "09:10:00");
     let until = t.at("12:00:00");
     t.around("09:15:00", event::ServicePaused { service: "postgres".into(), until, reason: "moved".into() });
-    t.own("09:20:00", "oncall1", event::CommandRefused { asked: "resolve".into(), reason: "api is down (tier 1)".into() });
+    t.own(
+        "09:20:00",
+        "oncall1",
+        event::CommandRefused { asked: "resolve".into(), reason: "api is down (tier 1)".into() },
+    );
     let restart = plan("run1", Work::Restart { service: "api".into() }, "restart api");
     t.run(restart, "09:21:00", "09:21:30", RunState::Succeeded, Verdict::Contradicted);
-    t.own("09:22:00", "oncall1", event::MessageQueued {
-        id: "m-1".into(),
-        template: Template::Update,
-        subject: "still down".into(),
-        body: "we are on it".into(),
-        channels: vec!["incidents".into()],
-        automatic: false,
-    });
+    t.own(
+        "09:22:00",
+        "oncall1",
+        event::MessageQueued {
+            id: "m-1".into(),
+            template: Template::Update,
+            subject: "still down".into(),
+            body: "we are on it".into(),
+            channels: vec!["incidents".into()],
+            automatic: false,
+        },
+    );
     t.own("09:22:10", "engine", attempted("m-1", 1, Delivery::Retrying, "503 Service Unavailable"));
     t.health("09:25:10", "web", Up, Down, "09:25:00");
     t.note("09:30:00", "TODO: find out why the restart did not help").named("last");
@@ -346,7 +369,8 @@ pub fn restored() -> Told {
     let restore = |t: &Told, id: &str, backup: &str, taken: &str, rpo: Option<u64>, test| {
         let work = Work::Restore { backup: backup.into(), copy: None, test };
         let mut plan = plan(id, work, &format!("restore {backup} beside crazy_gary"));
-        plan.copy = Some(Copy { id: format!("{backup}-1"), taken_at: t.at(taken), size: 412_000_000, ..Copy::default() });
+        plan.copy =
+            Some(Copy { id: format!("{backup}-1"), taken_at: t.at(taken), size: 412_000_000, ..Copy::default() });
         plan.rpo_ms = rpo;
         plan
     };
@@ -370,15 +394,22 @@ pub fn restored() -> Told {
     t.own("02:55:01", "engine", side("crazy_gary_run1", SideRole::Ready));
     let run2 = plan("run2", Work::CutOver { of: "run1".into() }, "cut over to crazy_gary_run1");
     t.run(run2, "02:56:00", "02:56:10", ok.0, ok.1);
-    t.own("02:56:11", "engine", event::RunSide { run: "run1".into(), side: None, gone: vec!["crazy_gary_run1".into()] });
+    t.own(
+        "02:56:11",
+        "engine",
+        event::RunSide { run: "run1".into(), side: None, gone: vec!["crazy_gary_run1".into()] },
+    );
     t.own("02:56:11", "engine", side("crazy_gary_before_run2", SideRole::Before));
     // Its RPO comes from the configuration.
     let run3 = restore(&t, "run3", "postgres-wal", "02:30:00", None, false);
     t.run(run3, "02:57:00", "02:58:00", ok.0, ok.1);
     t.run(plan("run4", Work::CutOver { of: "run3".into() }, "cut over"), "02:59:00", "02:59:10", ok.0, ok.1);
-    t.run(plan("run5", Work::Undo { of: "run4".into() }, "undo the cut-over"), "03:00:00", "03:00:10", ok.0, ok.1);
     let run6 = restore(&t, "run6", "postgres-full", "02:48:00", None, false);
     t.run(run6, "03:01:00", "03:02:00", ok.0, ok.1);
+    t.run(plan("run9", Work::CutOver { of: "run6".into() }, "cut over"), "03:02:10", "03:02:20", ok.0, ok.1);
+    t.run(plan("run5", Work::Undo { of: "run9".into() }, "undo the cut-over"), "03:02:30", "03:02:40", ok.0, ok.1);
+    let run10 = restore(&t, "run10", "postgres-full", "02:30:00", None, false);
+    t.run(run10, "03:02:50", "03:02:55", ok.0, ok.1);
     let run7 = restore(&t, "run7", "postgres-full", "02:00:00", None, true);
     t.run(run7, "03:03:00", "03:04:00", ok.0, ok.1);
     let run8 = restore(&t, "run8", "postgres-full", "02:00:00", None, false);
@@ -393,7 +424,10 @@ pub fn restored() -> Told {
 pub fn severity_twice() -> Told {
     let mut t = Told::default();
     t.config("06:00:00");
-    t.around("06:30:00", event::ConfigRejected { source: "mayday.toml".into(), faults: vec!["line 3: what is this".into()] });
+    t.around(
+        "06:30:00",
+        event::ConfigRejected { source: "mayday.toml".into(), faults: vec!["line 3: what is this".into()] },
+    );
     t.health("07:00:00", "api", Up, Health::Degraded, "06:59:30");
     t.declare("07:00:00", Severity::P1, &["api"], "api slow");
     let severity = |from, to, why: &str| event::IncidentSeverity { from, to, reason: why.into() };
@@ -422,13 +456,17 @@ pub fn hostile() -> Told {
                 \u{1b}[2J\u{202e}\u{9b}31m planted-secret-0815 password=hunter22 -->";
     let mut t = Told::default();
     t.config("07:00:00");
-    t.own("08:00:00", evil, event::IncidentDeclared {
-        title: evil.into(),
-        severity: Severity::P0,
-        services: BTreeSet::from([evil.to_owned(), "api".to_owned()]),
-        onset: None,
-        source: evil.into(),
-    });
+    t.own(
+        "08:00:00",
+        evil,
+        event::IncidentDeclared {
+            title: evil.into(),
+            severity: Severity::P0,
+            services: BTreeSet::from([evil.to_owned(), "api".to_owned()]),
+            onset: None,
+            source: evil.into(),
+        },
+    );
     t.note("08:01:00", evil);
     t.note("08:01:30", "TODO `|` <b>");
     t.own("08:02:00", evil, event::IncidentAssigned { role: evil.into(), user: evil.into() });
@@ -442,22 +480,30 @@ pub fn hostile() -> Told {
         e.excerpt = format!("```\n````\n{evil}\n~~~");
         e.output_digest = evil.into();
     }
-    t.own("08:05:00", evil, event::MessageQueued {
-        id: evil.into(),
-        template: Template::Update,
-        subject: evil.into(),
-        body: evil.into(),
-        channels: vec![evil.into()],
-        automatic: false,
-    });
-    t.own("08:06:00", "engine", event::MessageAttempted {
-        message: evil.into(),
-        channel: evil.into(),
-        attempt: 1,
-        result: Delivery::Refused,
-        answer: evil.into(),
-        next_at: None,
-    });
+    t.own(
+        "08:05:00",
+        evil,
+        event::MessageQueued {
+            id: evil.into(),
+            template: Template::Update,
+            subject: evil.into(),
+            body: evil.into(),
+            channels: vec![evil.into()],
+            automatic: false,
+        },
+    );
+    t.own(
+        "08:06:00",
+        "engine",
+        event::MessageAttempted {
+            message: evil.into(),
+            channel: evil.into(),
+            attempt: 1,
+            result: Delivery::Refused,
+            answer: evil.into(),
+            next_at: None,
+        },
+    );
     let payload = serde_json::json!({ "text": evil });
     t.own("08:07:00", evil, Event::Unknown { kind: "note.corrected".into(), payload });
     t

@@ -13,7 +13,13 @@ use proptest::prelude::*;
 use super::incidents::{ID, missing_ack};
 
 fn health() -> impl Strategy<Value = Health> {
-    prop_oneof![Just(Health::Down), Just(Health::Up), Just(Health::Unknown), Just(Health::Degraded), Just(Health::Paused)]
+    prop_oneof![
+        Just(Health::Down),
+        Just(Health::Up),
+        Just(Health::Unknown),
+        Just(Health::Degraded),
+        Just(Health::Paused)
+    ]
 }
 
 fn event() -> impl Strategy<Value = (bool, Event)> {
@@ -23,13 +29,20 @@ fn event() -> impl Strategy<Value = (bool, Event)> {
     let changed = (service.clone(), health(), health(), 0_i64..4000).prop_map(|(service, from, to, s)| {
         let happened_at = (s % 3 != 0).then(|| Time::from_ms(1_795_140_000_000 + s * 1000));
         let (check, detail) = ("http".to_owned(), "seen".to_owned());
-        (false, event::HealthChanged { service: service.into(), from, to, check, detail, because: None, happened_at }.into())
+        (
+            false,
+            event::HealthChanged { service: service.into(), from, to, check, detail, because: None, happened_at }
+                .into(),
+        )
     });
     let queued = (0_u8..4).prop_map(|n| {
         let (subject, body) = ("s".to_owned(), "b".to_owned());
         let channels = vec!["incidents".to_owned()];
         let id = format!("m-{n}");
-        (true, event::MessageQueued { id, template: Template::Update, subject, body, channels, automatic: false }.into())
+        (
+            true,
+            event::MessageQueued { id, template: Template::Update, subject, body, channels, automatic: false }.into(),
+        )
     });
     let attempted = (0_u8..4, any::<bool>()).prop_map(|(n, ok)| {
         let result = if ok { Delivery::Accepted } else { Delivery::Retrying };

@@ -272,6 +272,45 @@ fn a_deleted_record_is_noticed_and_brought_back() {
 }
 
 #[test]
+fn a_record_that_was_moved_or_replaced_is_noticed() {
+    let disk = Memory::new();
+    let (mut journal, _) = open(&disk);
+    let path = dir().join("journal.jsonl");
+    journal.append(&notes(0..3)).unwrap();
+    let bytes = disk.get(&path).unwrap();
+    disk.storage().rename(&path, &dir().join("old.jsonl")).unwrap();
+    assert!(journal.tend().recovered);
+    assert_eq!(disk.get(&path).unwrap(), bytes);
+
+    // An editor writes another file under the name. The same text is taken, another is not.
+    disk.put(&path, &bytes);
+    assert!(journal.tend().recovered);
+    journal.append(&notes(3..4)).unwrap();
+    let bytes = disk.get(&path).unwrap();
+    disk.put(&path, &bytes[..bytes.len() / 2]);
+    assert!(
+        journal
+            .tend()
+            .failed
+            .is_some_and(|why| why.contains("entries are gone"))
+    );
+    disk.put(
+        &path,
+        String::from_utf8(bytes.clone())
+            .unwrap()
+            .replace("note 1", "note 7")
+            .as_bytes(),
+    );
+    assert!(journal.tend().failed.is_some_and(|why| why.contains("another file")));
+    assert!(journal.append(&notes(4..5)).is_err());
+    disk.put(&path, &bytes);
+    assert!(journal.tend().recovered);
+    journal.append(&notes(4..5)).unwrap();
+    assert_eq!(all(&open(&disk).0).len(), 5);
+    assert_whole(&disk);
+}
+
+#[test]
 fn what_something_else_wrote_is_moved_aside() {
     let disk = Memory::new();
     let (mut journal, _) = open(&disk);

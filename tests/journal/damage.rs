@@ -3,10 +3,11 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use mayday::journal::{Anchor, Journal, OpenOptions, Reader, verify};
+use mayday::journal::{Anchor, Journal, OpenOptions, Reader, verify, verify_with};
 use proptest::prelude::*;
 use tempfile::TempDir;
 
+use super::memory::Memory;
 use super::support::*;
 
 /// Parts that are not closed in these tests.
@@ -198,6 +199,25 @@ fn what_follows_damage_is_still_read_and_written() {
 }
 
 #[test]
+fn a_forged_number_is_damage() {
+    use sha2::{Digest, Sha256};
+    let (dir, path, mut lines) = record();
+    // Right in itself, because whoever forges knows the format too.
+    let (header, rest) = lines[4].split_once(",\"hash\":\"").unwrap();
+    let header = header.replace("\"seq\":5,", "\"seq\":18446744073709551615,");
+    let prev = &header.split_once("\"prev\":\"").unwrap().1[..64];
+    let hash = hex::encode(Sha256::digest(format!("{prev}{header}")));
+    lines[4] = format!("{header},\"hash\":\"{hash}{}", &rest[64..]);
+    write(&path, &lines);
+    let (mut journal, opened) = Journal::open(dir.path(), whole()).unwrap();
+    assert_eq!((opened.damaged, journal.next_seq()), (1, 11));
+    assert_eq!(opened.damage[0].why, "no entry has the seq 18446744073709551615");
+    journal.append(&notes(20..21)).unwrap();
+    drop(journal);
+    assert_eq!(verify(dir.path(), None).unwrap().faulty, 1);
+}
+
+#[test]
 fn an_altered_last_line_is_damage_and_no_tear() {
     let (dir, path, mut lines) = record();
     lines[9] = lines[9].replace("note 9", "note 8");
@@ -225,6 +245,14 @@ fn lines_of_a_newer_mayday_are_left_alone() {
     let e = Journal::open(dir.path(), whole()).unwrap_err().to_string();
     assert!(e.contains("newer mayday"), "{e}");
     assert_eq!(fs::read_to_string(&path).unwrap(), lines.concat());
+    // One in the middle is a changed digit, and nothing to stop for.
+    let mut middle = lines.clone();
+    middle[9] = middle[9].replacen("{\"v\":2", "{\"v\":1", 1);
+    middle[4] = middle[4].replacen("{\"v\":1", "{\"v\":9", 1);
+    write(&path, &middle);
+    let (journal, opened) = Journal::open(dir.path(), whole()).unwrap();
+    assert_eq!((journal.next_seq(), opened.damaged), (11, 1));
+    write(&path, &lines);
     // Reading what can be read still works.
     let reader = Reader::open(dir.path()).unwrap();
     assert_eq!(reader.entries(1).unwrap().filter(|e| e.is_ok()).count(), 9);
@@ -244,6 +272,50 @@ fn zeros_in_the_middle_of_acknowledged_entries_are_damage() {
     assert_eq!(opened.healed, None);
     assert!(opened.damaged >= 1);
     assert_eq!(text(journal.tail(1).unwrap().entries.last().unwrap()), "later");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 150, ..ProptestConfig::default() })]
+    /// Whatever stands in the folder, it is read or refused, recording goes on behind it, and nobody panics.
+    #[test]
+    fn any_rubbish_is_survived(
+        cuts in prop::collection::vec((0usize..4000, 0usize..4000, any::<u8>()), 0..4),
+        rubbish in prop::collection::vec(any::<u8>(), 0..200),
+        at in 0usize..4000,
+        which in 0usize..5,
+    ) {
+        let disk = Memory::new();
+        let (mut journal, _) = Journal::open(&dir(), on(&disk)).unwrap();
+        for n in 0..12 {
+            journal.append(&notes(n * 2..n * 2 + 2)).unwrap();
+        }
+        journal.checkpoint(20, &"state").unwrap();
+        drop(journal);
+        let names = ["journal.jsonl", "journal-000001.jsonl", "checkpoint.json", "journal.index", "journal-000001.index"];
+        let path = dir().join(names[which]);
+        let mut bytes = disk.get(&path).unwrap();
+        for (from, to, with) in cuts {
+            let (from, to) = (from.min(to) % (bytes.len() + 1), from.max(to) % (bytes.len() + 1));
+            if from < to {
+                bytes[from..to].fill(with);
+            }
+        }
+        let at = at % (bytes.len() + 1);
+        bytes.splice(at..at, rubbish);
+        disk.put(&path, &bytes);
+        let first = verify_with(&disk.storage(), &dir(), None).unwrap();
+        let reader = Reader::open_with(&disk.storage(), &dir()).unwrap();
+        let read = reader.entries(1).unwrap().filter(|e| e.is_ok()).count();
+        prop_assert!(first.entries as usize >= read);
+        reader.tail(3).unwrap();
+        reader.incident_entries("INC-2026-001").unwrap();
+        if let Ok((mut journal, _)) = Journal::open(&dir(), on(&disk)) {
+            journal.append(&notes(90..92)).unwrap();
+            let last: Vec<_> = journal.tail(2).unwrap().entries;
+            prop_assert_eq!(last.iter().map(text).collect::<Vec<_>>(), ["note 90", "note 91"]);
+            verify_with(&disk.storage(), &dir(), None).unwrap();
+        }
+    }
 }
 
 proptest! {

@@ -110,3 +110,31 @@ fn one_that_cannot_be_written_holds_up_nothing_and_recovers() {
     assert_eq!(journal.mirror().unwrap().error, None);
     assert_eq!(fs::read_to_string(&path).unwrap(), concat(dir.path()));
 }
+
+#[test]
+fn damage_is_left_out_and_what_follows_is_there() {
+    let (dir, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let path = other.path().join("db1.jsonl");
+    let (mut journal, _) = Journal::open(dir.path(), small()).unwrap();
+    journal.append(&notes(0..5)).unwrap();
+    drop(journal);
+    let text = fs::read_to_string(live(dir.path())).unwrap();
+    fs::write(live(dir.path()), text.replace("note 2", "note 7")).unwrap();
+    let (journal, opened) = Journal::open(dir.path(), with(&path)).unwrap();
+    assert_eq!(opened.damaged, 1);
+    wait_until("it has doubts", || journal.mirror().unwrap().error.is_some());
+    assert!(
+        journal
+            .mirror()
+            .unwrap()
+            .error
+            .unwrap()
+            .contains("entry 3 cannot be read")
+    );
+    wait_until("it goes on", || journal.mirror().unwrap().behind == 0);
+    let lines: Vec<&str> = text.split_inclusive('\n').collect();
+    assert_eq!(
+        fs::read_to_string(&path).unwrap(),
+        [lines[0], lines[1], lines[3], lines[4]].concat()
+    );
+}

@@ -40,7 +40,7 @@ fn what_is_read_back_is_what_was_recorded() {
         kind: "moon.phase".into(),
         payload: json!({"b": 1, "a": [1.5, null, {"z": "y"}]}),
     };
-    let drafts = vec![
+    let drafts = [
         note(1, &long),
         note(2, ""),
         draft(3, unknown.clone()),

@@ -105,6 +105,35 @@ fn a_killed_runner_leaves_a_lost_run_whose_processes_are_ended() {
 }
 
 #[test]
+fn a_daemon_that_an_earlier_step_started_survives_the_killed_runner() {
+    let home = support::scratch();
+    let mut plan = counted(&home, "sleep 600 >/dev/null 2>&1 & echo $! >> \"$COUNT\"");
+    plan.phases.push(super::sh("then", "sleep 0.2"));
+    let second = match &plan.phases[0].step {
+        Step::Command { env, .. } => env.clone(),
+        Step::Native { .. } => unreachable!(),
+    };
+    if let Step::Command { env, argv, .. } = &mut plan.phases[1].step {
+        *env = second;
+        argv[2] = "sleep 0.1; echo $$ >> \"$COUNT\"; setsid sleep 600 & echo $! >> \"$COUNT\"; sleep 600".to_owned();
+    }
+    let bench = Bench::new(&plan);
+    let pid = bench.start();
+    wait_until("the second step runs", PATIENCE, || count(&home).len() == 4);
+    signal(pid, libc::SIGKILL);
+    wait_gone(pid);
+    wait_until("the lock is free", PATIENCE, || !matches!(bench.look(), Seen::Running { .. }));
+    runner::reap(&bench.dir).unwrap();
+    let pids = count(&home);
+    assert!(!alive(pids[2]), "the step that was cut short is ended");
+    assert!(alive(pids[1]), "what the first step started is no part of it");
+    assert!(alive(pids[3]), "nor is what has a session of its own");
+    for pid in [pids[1], pids[3]] {
+        signal(pid, libc::SIGKILL);
+    }
+}
+
+#[test]
 fn after_a_reboot_a_running_run_is_lost_and_a_finished_one_is_not() {
     let bench = Bench::of(&["sleep 600"]);
     let pid = bench.start();

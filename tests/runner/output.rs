@@ -184,6 +184,22 @@ fn half_a_line_of_secrets_is_no_reason_to_begin() {
 }
 
 #[test]
+fn without_what_is_to_be_masked_a_runner_of_the_engine_does_not_begin() {
+    let bench = Bench::of(&["echo ran it"]);
+    let out = std::process::Command::new(MAYDAY)
+        .arg("runner")
+        .arg(&bench.dir)
+        .arg("--detach")
+        .stdin(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .output()
+        .unwrap();
+    let pid: i32 = String::from_utf8_lossy(&out.stdout).trim().parse().expect("it says its pid");
+    super::wait_gone(pid);
+    assert_eq!(bench.look(), Seen::Unclaimed, "the engine died before it handed anything over");
+}
+
+#[test]
 fn on_a_full_disk_output_is_cut_and_the_run_goes_on() {
     support::in_small_disk(256 << 10, |dir, _| {
         let home = support::scratch();

@@ -12,11 +12,13 @@
 //! | `http.rs` | [`HttpScript`]: answers by a list, records requests |
 //! | `certs.rs` | [`TestCa`]: certificates for localhost |
 //! | `home.rs` | [`Home`]: a user's folders, and the mayday binary run in them |
+//! | `cockpit.rs` | [`Cockpit`]: a home with a configuration, its commands and its engine |
 //! | `pty.rs` | [`Pty`]: a program on a terminal, its screen as text |
 //! | `small_disk.rs` | [`in_small_disk`]: a test run on a disk of a few KiB |
 #![allow(dead_code, unused_imports)]
 
 pub mod certs;
+pub mod cockpit;
 pub mod guard;
 pub mod home;
 pub mod http;
@@ -31,6 +33,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 pub use certs::{ServerCert, TestCa};
+pub use cockpit::{Cockpit, Ran};
 pub use home::Home;
 pub use http::{Answer, HttpScript, Request};
 pub use postgres::{PgOptions, Postgres};

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -9,7 +10,7 @@ use tokio::time::Instant;
 use super::super::watch::Watch;
 use super::{
     Backup, BackupReport, BackupSource, Call, Followed, Judged, Limits, Listed, Listing, Mark, Reading, Rules, Running,
-    Seen, Source, Watched, judge, text,
+    Seen, Source, WRITING, Watched, judge, text,
 };
 use crate::domain::Time;
 
@@ -28,6 +29,8 @@ pub struct Entry {
     pub judge_at: Option<Time>,
     /// The silence last told.
     pub silence_told: Option<Duration>,
+    /// The watch reported a change since the last look began. Once is enough: a file being written reports thousands.
+    pub told: Arc<AtomicBool>,
     watch: Option<(Followed, Watch)>,
     /// A watch could not be had; tried again from then on.
     watch_again: Option<Instant>,
@@ -53,6 +56,7 @@ impl Entry {
             due: Instant::now(),
             judge_at: None,
             silence_told: None,
+            told: Arc::default(),
             watch: None,
             watch_again: None,
             rules,
@@ -65,6 +69,17 @@ impl Entry {
             backup,
             source,
         }
+    }
+
+    /// Takes another configuration. False: what is known does not hold under it, and nothing was taken.
+    pub fn adopt(&mut self, backup: &Backup) -> bool {
+        if self.backup.source != backup.source || self.backup.restore != backup.restore {
+            return false;
+        }
+        self.rules = super::super::rules_of(backup);
+        self.backup = backup.clone();
+        self.judge_at = Some(Time::from_ms(i64::MIN));
+        true
     }
 
     /// How long until the next look when nothing happens.
@@ -100,17 +115,16 @@ impl Entry {
     /// Takes what became of the watch.
     pub fn watched(&mut self, watched: Watched, now: Instant) {
         match watched {
-            Watched::Same => {}
+            Watched::Same | Watched::Untried => {}
             Watched::New(what, watch) => {
                 self.watch = Some((what, watch));
                 self.watch_again = None;
             }
             Watched::Nothing => self.watch = None,
-            Watched::Failed => {
+            Watched::Failed(why) => {
+                tracing::warn!(backup = %self.backup.name, "{why}; it is looked at every {:?} instead", self.due - now);
                 self.watch = None;
-                if self.watch_again.is_none_or(|again| again <= now) {
-                    self.watch_again = Some(now + WATCH_AGAIN);
-                }
+                self.watch_again = Some(now + WATCH_AGAIN);
             }
         }
     }
@@ -123,6 +137,8 @@ impl Entry {
     /// Takes what a look brought. An error keeps what was known before.
     pub fn looked(&mut self, result: Result<Listed, String>, took: Duration, now: Time, limits: &Limits) {
         self.took = took;
+        // What it saw is as old as its beginning.
+        let began = now.minus(took);
         let listed = match result {
             Ok(listed) => listed,
             Err(problem) => {
@@ -145,7 +161,7 @@ impl Entry {
             s.found.changed_at = match before.get(s.found.copy.id.as_str()) {
                 Some((mark, changed_at)) if *mark == s.mark => *changed_at,
                 // The same file, and not as it was. Another file in its place was put there whole.
-                Some((mark, _)) if mark.same_place(&s.mark) => Some(now),
+                Some((mark, _)) if mark.same_place(&s.mark) => Some(began),
                 _ => None,
             };
         }
@@ -154,7 +170,7 @@ impl Entry {
         self.readings.retain(|mark, _| self.seen.iter().any(|s| s.mark == *mark));
         self.listing = Arc::new(Listing {
             place: self.listing.place.clone(),
-            scanned_at: Some(now),
+            scanned_at: Some(began),
             copies: Vec::new(),
             count: listed.count,
             bytes: listed.bytes,
@@ -163,6 +179,10 @@ impl Entry {
         });
         self.refresh();
         self.judge(now);
+        if let Some(at) = self.judged.look_again_at {
+            let wait = at.since(now) + Duration::from_millis(1);
+            self.due = self.due.min(Instant::now() + wait.max(self.pause(limits)));
+        }
     }
 
     /// Puts together what the look saw and what reading brought.
@@ -199,7 +219,7 @@ impl Entry {
         for (rank, (copy, seen)) in self.judged.copies.iter().zip(&self.seen).take(most).enumerate() {
             let reading = self.readings.get(&seen.mark);
             let known_bad = seen.found.fault.is_some() || seen.found.copy.size == 0 || matches!(reading, Some(Err(_)));
-            let writing = rank == 0 && self.judged.writing;
+            let writing = copy.suspect.as_deref() == Some(WRITING);
             if known_bad || writing || self.unsteady.contains(&seen.mark) {
                 continue;
             }
@@ -265,6 +285,11 @@ impl Entry {
             "the folder {} has not answered for {what}: is its file server or mount alive?",
             self.lane
         )))
+    }
+
+    /// Whether it was looked at, or something is known to be wrong.
+    pub fn is_known(&self) -> bool {
+        self.listing.scanned_at.is_some() || self.listing.problem.is_some()
     }
 
     pub fn report(&self) -> BackupReport {

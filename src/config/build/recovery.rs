@@ -33,7 +33,9 @@ pub fn backup(tab: &Tab, config: &Config, sink: &mut Sink) -> Backup {
         _ => {}
     }
     let BackupSource::Files(files) = &out.source;
-    if let (Some(Restore::Folder(target)), false) = (&out.restore, files.path.as_os_str().is_empty())
+    // A path that is missing or the root has its own fault.
+    if let Some(Restore::Folder(target)) = &out.restore
+        && target.path.parent().is_some()
         && files.path.starts_with(&target.path)
     {
         let at = tab.tab("restore").and_then(|t| t.tab("folder")).map_or(tab.span.clone(), |t| t.at("path"));
@@ -83,7 +85,10 @@ fn restore(tab: &Tab, backup: &Tab, config: &Config, sink: &mut Sink) -> Option<
         None => match of_service(backup.text("service"), config) {
             Some((dsn, password, ca)) => (dsn, t.secret("password").or(password), ca),
             None => {
-                if !t.has("dsn") {
+                // A service that does not exist is a fault of its own.
+                let named = backup.text("service");
+                let dangling = named.is_some_and(|n| !config.services.iter().any(|s| s.name == n));
+                if !t.has("dsn") && !dangling {
                     let hint = "set `dsn`, or name with `service` one that has a [[service.postgres]] check";
                     sink.missing(t.span.clone(), "postgres_dump does not say how to reach the server", hint);
                 }

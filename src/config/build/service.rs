@@ -1,5 +1,7 @@
 //! Services and how they are controlled.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::checks::{self, Defaults};
 use super::{argv, secrets};
 use crate::config::keys;
@@ -26,18 +28,27 @@ fn all_checks(tab: &Tab, defaults: &Defaults, sink: &mut Sink) -> Vec<Check> {
     }
     found.sort_by_key(|(_, t)| t.span.start);
     let mut out: Vec<Check> = Vec::new();
+    let mut names: BTreeSet<String> = BTreeSet::new();
+    let mut numbers: BTreeMap<&str, u32> = BTreeMap::new();
     for (kind, check) in found {
-        let named = if kind == "dns" { None } else { check.string("name") };
-        let chosen = named.is_some();
-        let name = named.unwrap_or_else(|| {
-            let free = |name: &String| !out.iter().any(|c| c.name == *name);
-            let numbered = (2u32..).map(|n| format!("{kind} {n}"));
-            std::iter::once(kind.to_owned()).chain(numbered).find(free).unwrap_or_default()
-        });
-        if chosen && out.iter().any(|c| c.name == name) {
-            let message = format!("two checks of this service are named {}", crate::config::value::quoted(&name));
+        // A DNS check's `name` is what it asks for.
+        let chosen = if kind == "dns" { None } else { check.string("name") };
+        if chosen.as_ref().is_some_and(|name| names.contains(name)) {
+            let name = crate::config::value::quoted(chosen.as_deref().unwrap_or_default());
+            let message = format!("two checks of this service are named {name}");
             sink.fault(check.at("name"), message, "give each its own name");
         }
+        let name = chosen.unwrap_or_else(|| {
+            let number = numbers.entry(kind).or_insert(0);
+            loop {
+                *number += 1;
+                let name = if *number == 1 { kind.to_owned() } else { format!("{kind} {number}") };
+                if !names.contains(&name) {
+                    break name;
+                }
+            }
+        });
+        names.insert(name.clone());
         let timing = defaults.timing(check, sink);
         let kind = checks::kind(kind, check, Some(timing.timeout), defaults, sink);
         if let Some(kind) = kind {

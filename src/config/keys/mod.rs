@@ -217,10 +217,8 @@ const HEADERS: Ty = Ty::Map(&v::HEADER, &Ty::MaybeSecret(&v::HEADER_VALUE, Expos
 pub fn tables() -> Vec<&'static Table> {
     fn tables_of(ty: &'static Ty, out: &mut Vec<&'static Table>) {
         match ty {
-            Ty::Table(t) | Ty::Tables { table: t, .. } => {
-                if !out.iter().any(|known| std::ptr::eq(*known, *t)) {
-                    out.push(t);
-                }
+            Ty::Table(t) | Ty::Tables { table: t, .. } if !out.iter().any(|known| std::ptr::eq(*known, *t)) => {
+                out.push(t)
             }
             Ty::List(inner) | Ty::Map(_, inner) => tables_of(inner, out),
             _ => {}

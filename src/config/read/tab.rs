@@ -10,7 +10,6 @@ use crate::config::secret::{MaybeSecret, SecretRef};
 use crate::text::parse_duration;
 
 /// A value whose form was checked.
-
 pub enum Val {
     Text(String),
     Int(i64),
@@ -26,7 +25,6 @@ pub enum Val {
 }
 
 /// A value and where it stands.
-
 pub struct Item {
     pub span: Span,
     pub val: Val,

@@ -155,6 +155,7 @@ fn read_value(key: &str, source: &Spanned<DeValue<'_>>, ty: &'static Ty, sink: &
         (Ty::Int(low, high), _) => wrong(sink, &format!("a whole number from {low} to {high}"), ""),
         (Ty::Number(low, high), v) => match number(v).filter(|n| (*low..=*high).contains(n)) {
             Some(n) => Some(Val::Number(n)),
+            None if *high >= 1e12 => wrong(sink, &format!("a number, at least {low}"), ""),
             None => wrong(sink, &format!("a number from {low} to {high}"), ""),
         },
         (Ty::Size(least), v) => {

@@ -28,7 +28,7 @@ pub struct Rules {
     pub every_ms: Option<u64>,
     /// Slack on `every_ms`; by default a tenth of it, at least a minute.
     pub grace_ms: Option<u64>,
-    /// A copy that changed within this time is still being written.
+    /// A copy that had changed within this time when it was looked at is still being written.
     pub settle_ms: u64,
 }
 
@@ -92,7 +92,7 @@ pub struct Found {
 pub struct Listing {
     /// Where it looked, in words: `/backups/pg/*.dump`.
     pub place: String,
-    /// `None`: never yet.
+    /// When the look began; `None`: never yet.
     pub scanned_at: Option<Time>,
     /// The newest copies, newest first.
     pub copies: Vec<Found>,
@@ -124,6 +124,8 @@ pub struct Judged {
     pub detail: String,
     /// When the state will change if nothing new is found.
     pub next_change_at: Option<Time>,
+    /// When another look would tell whether what was being written is complete. Time alone never tells.
+    pub look_again_at: Option<Time>,
     /// All listed copies, newest first, `suspect` and `note` filled in.
     pub copies: Vec<Copy>,
 }
@@ -132,15 +134,19 @@ pub struct Judged {
 struct Doubt {
     why: String,
     until: Option<Time>,
-    writing: bool,
+    /// Being written; a look from then on tells more.
+    writing: Option<Time>,
 }
+
+/// What [`Copy::suspect`] says of a copy that is not complete yet.
+pub const WRITING: &str = "still being written";
 
 /// Decides what a listing means at `now`.
 pub fn judge(listing: &Listing, rules: &Rules, now: Time) -> Judged {
     let mut found: Vec<&Found> = listing.copies.iter().collect();
     found.sort_by(|a, b| b.copy.taken_at.cmp(&a.copy.taken_at).then_with(|| a.copy.id.cmp(&b.copy.id)));
-    let own: Vec<Option<Doubt>> = found.iter().map(|f| own_doubt(f, rules, now)).collect();
-    let mut next = Soonest(None);
+    let own: Vec<Option<Doubt>> = found.iter().map(|f| own_doubt(f, listing, rules, now)).collect();
+    let (mut next, mut look) = (Soonest(None), Soonest(None));
     let mut copies = Vec::with_capacity(found.len());
     let mut good = None;
     let mut writing = false;
@@ -148,12 +154,13 @@ pub fn judge(listing: &Listing, rules: &Rules, now: Time) -> Judged {
         let suspect = match doubt {
             Some(doubt) => {
                 next.at(doubt.until);
+                look.at(doubt.writing);
                 Some(doubt.why.clone())
             }
             None => odd_size(f, found.iter().zip(&own).skip(i + 1)),
         };
         if i == 0 {
-            writing = doubt.as_ref().is_some_and(|d| d.writing);
+            writing = doubt.as_ref().is_some_and(|d| d.writing.is_some());
         }
         if suspect.is_none() && good.is_none() {
             good = Some(i);
@@ -187,7 +194,18 @@ pub fn judge(listing: &Listing, rules: &Rules, now: Time) -> Judged {
         .map(|(c, rpo)| i64::try_from(rpo).unwrap_or(i64::MAX).saturating_sub(age(c).max(0)));
     let next_due = newest.as_ref().zip(rules.every_ms).map(|(c, every)| c.taken_at.plus(Duration::from_millis(every)));
     let detail = detail(listing, rules, state, newest.as_ref(), newer_suspect.as_ref());
-    Judged { state, newest, newer_suspect, writing, headroom_ms, next_due, detail, next_change_at: next.0, copies }
+    Judged {
+        state,
+        newest,
+        newer_suspect,
+        writing,
+        headroom_ms,
+        next_due,
+        detail,
+        next_change_at: next.0,
+        look_again_at: look.0,
+        copies,
+    }
 }
 
 struct Soonest(Option<Time>);
@@ -202,16 +220,17 @@ impl Soonest {
 }
 
 /// What is wrong with a copy whatever its predecessors are.
-fn own_doubt(f: &Found, rules: &Rules, now: Time) -> Option<Doubt> {
+fn own_doubt(f: &Found, listing: &Listing, rules: &Rules, now: Time) -> Option<Doubt> {
     let ahead = f.copy.taken_at.ms_since(now);
     let settle = Duration::from_millis(rules.settle_ms);
     // Dated ahead of every honest clock, until the moment has come near.
     let future = (ahead > SLACK_MS).then(|| Time::from_ms(f.copy.taken_at.ms().saturating_sub(SLACK_MS)));
-    // Being written comes before empty and cut off: a copy that has just begun is both, and neither is news.
+    // Being written comes before empty and cut off: a copy that has just begun is both, and neither is news. It is
+    // complete only when a look found it unchanged for long enough: that time passed since says nothing.
     let changed = f.changed_at.into_iter().chain(future.is_none().then_some(f.copy.taken_at)).max();
-    if let Some(until) = changed.map(|t| t.plus(settle)).filter(|until| *until > now) {
-        let until = future.map_or(until, |f| f.min(until));
-        return Some(Doubt { why: "still being written".to_owned(), until: Some(until), writing: true });
+    let complete = changed.map(|t| t.plus(settle));
+    if let Some(complete) = complete.filter(|c| listing.scanned_at.is_none_or(|at| *c > at)) {
+        return Some(Doubt { why: WRITING.to_owned(), until: future, writing: Some(complete) });
     }
     let why = if f.copy.size == 0 {
         "it is empty".to_owned()
@@ -222,7 +241,7 @@ fn own_doubt(f: &Found, rules: &Rules, now: Time) -> Option<Doubt> {
     } else {
         return None;
     };
-    Some(Doubt { why, until: future, writing: false })
+    Some(Doubt { why, until: future, writing: None })
 }
 
 /// Whether a size is far from what its predecessors were.

@@ -16,8 +16,10 @@ use serde::{Deserialize, Serialize};
 use super::machine::{self, CheckStatus};
 use super::{Health, Outcome, ServiceRecord};
 use crate::domain::catalog::Catalog;
-use crate::domain::event::{Event, HealthBecause, HealthChanged};
+use crate::domain::event::{Event, HealthChanged};
 use crate::domain::time::Time;
+
+mod cause;
 
 /// What is known of a service at a moment.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -175,12 +177,12 @@ impl Board {
             return events;
         };
         let node = &mut self.nodes[i];
+        let before = node.counts_as_cause();
         let Some(slot) = node.checks.iter_mut().find(|(name, _)| name == check) else {
             return events;
         };
         let (since, happened_at) = (status.since, status.happened_at);
         slot.1 = status;
-        let before = node.counts_as_cause();
         self.settle(i, happened_at, Some(since), &mut events);
         if self.nodes[i].counts_as_cause() != before || !events.is_empty() {
             self.blame_below(i, &mut events);
@@ -257,11 +259,12 @@ impl Board {
     /// Services by state, roots and affected.
     pub fn counts(&self) -> Counts {
         let mut counts = Counts::default();
+        let mut seen = vec![None; self.nodes.len()];
         for (i, node) in self.nodes.iter().enumerate() {
             match node.status.state {
                 Health::Down => {
                     counts.down += 1;
-                    if self.root_of(i, &|n| n.status.state == Health::Down).is_some() {
+                    if self.is_below_down(i, &mut seen) {
                         counts.affected += 1;
                     } else {
                         counts.roots += 1;
@@ -325,76 +328,6 @@ impl Board {
             happened_at: Some(happened_at),
         }));
     }
-
-    /// Names the cause anew for everything that depends on `i`, directly or not.
-    fn blame_below(&mut self, i: usize, events: &mut Vec<Event>) {
-        let mut seen = BTreeSet::from([i]);
-        let mut queue = self.nodes[i].children.clone();
-        while let Some(child) = queue.pop() {
-            if seen.insert(child) {
-                queue.extend_from_slice(&self.nodes[child].children);
-            }
-        }
-        seen.remove(&i);
-        for child in seen {
-            self.blame(child, events);
-        }
-    }
-
-    fn blame(&mut self, i: usize, events: &mut Vec<Event>) {
-        if self.nodes[i].status.state != Health::Down {
-            return;
-        }
-        let because = self.cause(i, false);
-        if because != self.nodes[i].status.because {
-            self.nodes[i].status.because.clone_from(&because);
-            events.push(Event::HealthBecause(HealthBecause { service: self.nodes[i].name.clone(), because }));
-        }
-    }
-
-    /// The root that `i` is down because of. A dependency that is only failing counts when the child has just gone down
-    /// (`fresh`), or while it is the cause already.
-    fn cause(&self, i: usize, fresh: bool) -> Option<String> {
-        let present = self.nodes[i].status.because.as_deref();
-        let confirmed = self.root_of(i, &|n: &Node| n.status.state == Health::Down);
-        let root = confirmed.or_else(|| {
-            self.root_of(i, &|n: &Node| n.counts_as_cause() && (fresh || present == Some(n.name.as_str())))
-        })?;
-        self.nodes.get(root).map(|n| n.name.clone())
-    }
-
-    /// Follows the dependencies that meet `broken` to the far end. Of several, the one that went down first, then by name.
-    fn root_of(&self, start: usize, broken: &dyn Fn(&Node) -> bool) -> Option<usize> {
-        let mut seen = BTreeSet::from([start]);
-        let mut root = None;
-        let mut at = start;
-        while let Some(next) = self.broken_parent(at, &mut seen, broken) {
-            root = Some(next);
-            at = next;
-        }
-        root
-    }
-
-    fn broken_parent(&self, i: usize, seen: &mut BTreeSet<usize>, broken: &dyn Fn(&Node) -> bool) -> Option<usize> {
-        let (mut best, mut queue) = (None::<usize>, vec![i]);
-        while let Some(at) = queue.pop() {
-            for &p in &self.nodes[at].parents {
-                if !seen.insert(p) {
-                    continue;
-                }
-                let parent = &self.nodes[p];
-                if broken(parent) {
-                    let rank = |n: &Node| (n.status.down_since.unwrap_or(Time::from_ms(i64::MAX)), n.name.clone());
-                    if best.is_none_or(|b| rank(parent) < rank(&self.nodes[b])) {
-                        best = Some(p);
-                    }
-                } else if parent.checks.is_empty() && !parent.paused {
-                    queue.push(p);
-                }
-            }
-        }
-        best
-    }
 }
 
 impl Node {
@@ -404,9 +337,11 @@ impl Node {
             || (!self.paused && self.checks.iter().any(|(_, c)| c.is_failing()) && self.status.state != Health::Paused)
     }
 
-    /// The worst check; of equals the one that has been so for longest.
+    /// The worst check; of equals one that is failing, and of those the one that has been so for longest.
     fn worst(&self) -> Option<(&str, &CheckStatus)> {
-        let rank = |c: &CheckStatus| (counted(c.state), c.first_fail_at.unwrap_or(c.since));
+        let rank = |c: &CheckStatus| {
+            (counted(c.state), c.first_fail_at.is_none(), c.toward.is_none(), c.first_fail_at.unwrap_or(c.since))
+        };
         self.checks.iter().min_by_key(|(_, c)| rank(c)).map(|(name, c)| (name.as_str(), c))
     }
 
@@ -428,9 +363,16 @@ fn counted(state: Health) -> Health {
 
 /// `http: 503 Service Unavailable`; the check's name alone where there is nothing to say.
 fn detail_of(name: &str, check: &CheckStatus) -> String {
+    if check.stale && check.state == Health::Unknown {
+        let since = check.observed_at.map_or_else(String::new, |t| format!(" since {} UTC", t.hms()));
+        let why = check.last.as_ref().filter(|l| !l.outcome.is_conclusive() && !l.detail.is_empty());
+        return match why {
+            Some(last) => format!("{name}: no result{since}: {}", last.detail),
+            None => format!("{name}: no result{since}"),
+        };
+    }
     match &check.last {
         Some(last) if !last.detail.is_empty() => format!("{name}: {}", last.detail),
-        _ if check.stale => format!("{name}: no recent result"),
         _ => String::new(),
     }
 }
@@ -450,3 +392,6 @@ impl ServiceStatus {
         )
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -54,13 +54,7 @@ tokio::task_local! {
 
 /// Runs a request so that the callbacks find its progress.
 pub(super) fn traced<F: Future>(progress: &Arc<Progress>, request: F) -> impl Future<Output = F::Output> {
-    TRACE.scope(
-        Trace {
-            progress: Arc::clone(progress),
-            redirected: AtomicBool::new(false),
-        },
-        request,
-    )
+    TRACE.scope(Trace { progress: Arc::clone(progress), redirected: AtomicBool::new(false) }, request)
 }
 
 /// The client of a policy, made when it is first asked for.
@@ -88,10 +82,7 @@ fn build(policy: &Policy, env: &ProbeEnv) -> Result<reqwest::Client, String> {
         .no_proxy()
         .retry(reqwest::retry::never())
         .connect_timeout(policy.connect_limit)
-        .dns_resolver(Arc::new(Named {
-            resolver: env.resolver.clone(),
-            family: policy.family,
-        }))
+        .dns_resolver(Arc::new(Named { resolver: env.resolver.clone(), family: policy.family }))
         .redirect(redirects(policy));
     if !policy.keep_alive {
         builder = builder.pool_max_idle_per_host(0);
@@ -111,14 +102,11 @@ impl Resolve for Named {
             let name = name.as_str();
             note(Phase::Resolve, name);
             let mut found = resolver.lookup(name, 0, family).await?;
-            if TRACE
-                .try_with(|t| t.redirected.load(Ordering::Relaxed))
-                .unwrap_or(false)
-            {
+            if TRACE.try_with(|t| t.redirected.load(Ordering::Relaxed)).unwrap_or(false) {
                 found.retain(|a| !is_forbidden(a.ip()));
                 if found.is_empty() {
                     return Err(
-                        LookupFailed(format!("redirect to {name} refused: it leads to a link-local address")).into(),
+                        LookupFailed(format!("redirect to {name} refused: it leads to a link-local address")).into()
                     );
                 }
             }
@@ -148,16 +136,10 @@ fn redirects(policy: &Policy) -> redirect::Policy {
     };
     let secret_headers = policy.secret_headers;
     redirect::Policy::custom(move |attempt| {
-        let refused = attempt.previous().last().and_then(|from| {
-            refusal(
-                from,
-                attempt.url(),
-                attempt.previous().len(),
-                limit,
-                any_host,
-                secret_headers,
-            )
-        });
+        let refused = attempt
+            .previous()
+            .last()
+            .and_then(|from| refusal(from, attempt.url(), attempt.previous().len(), limit, any_host, secret_headers));
         match refused {
             Some(why) => attempt.error(RedirectRefused(why)),
             None => {
@@ -184,17 +166,12 @@ fn refusal(from: &Url, to: &Url, hops: usize, limit: u8, any_host: bool, secret_
         return Some(format!("redirect to {target} refused: more than {limit} redirects"));
     }
     if from.scheme() == "https" && to.scheme() != "https" {
-        return Some(format!(
-            "redirect to {target} refused: it leads from https to {}",
-            to.scheme()
-        ));
+        return Some(format!("redirect to {target} refused: it leads from https to {}", to.scheme()));
     }
     let host = to.host_str().unwrap_or_default();
     let is_metadata_name = matches!(host, "metadata.google.internal" | "metadata" | "instance-data");
     if is_metadata_name || literal(host).is_some_and(is_forbidden) {
-        return Some(format!(
-            "redirect to {target} refused: it is a link-local or metadata address"
-        ));
+        return Some(format!("redirect to {target} refused: it is a link-local or metadata address"));
     }
     let same = from.host_str() == to.host_str();
     if !same && !any_host {
@@ -203,9 +180,7 @@ fn refusal(from: &Url, to: &Url, hops: usize, limit: u8, any_host: bool, secret_
         ));
     }
     if !same && secret_headers {
-        return Some(format!(
-            "redirect to {target} refused: it is another host, and this check sends secret headers"
-        ));
+        return Some(format!("redirect to {target} refused: it is another host, and this check sends secret headers"));
     }
     None
 }
@@ -264,37 +239,16 @@ mod tests {
             ("http://a/", "http://b/", false, false, Some("another host")),
             ("http://a/", "http://b/", true, false, None),
             ("http://a/", "http://b/", true, true, Some("secret headers")),
-            (
-                "http://a/",
-                "http://169.254.169.254/latest",
-                true,
-                false,
-                Some("link-local"),
-            ),
+            ("http://a/", "http://169.254.169.254/latest", true, false, Some("link-local")),
             ("http://a/", "http://[fe80::1]/", true, false, Some("link-local")),
-            (
-                "http://a/",
-                "http://[::ffff:169.254.1.1]/",
-                true,
-                false,
-                Some("link-local"),
-            ),
-            (
-                "http://a/",
-                "http://metadata.google.internal/",
-                true,
-                false,
-                Some("metadata"),
-            ),
+            ("http://a/", "http://[::ffff:169.254.1.1]/", true, false, Some("link-local")),
+            ("http://a/", "http://metadata.google.internal/", true, false, Some("metadata")),
         ] {
             let (from, to) = (Url::parse(from).unwrap(), Url::parse(to).unwrap());
             let got = refusal(&from, &to, 1, 5, any, secret);
             match wanted {
                 None => assert_eq!(got, None, "{from} to {to}"),
-                Some(word) => assert!(
-                    got.as_deref().is_some_and(|w| w.contains(word)),
-                    "{from} to {to}: {got:?}"
-                ),
+                Some(word) => assert!(got.as_deref().is_some_and(|w| w.contains(word)), "{from} to {to}: {got:?}"),
             }
         }
         let a = Url::parse("http://a/?token=hunter22").unwrap();

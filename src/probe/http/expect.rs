@@ -28,11 +28,7 @@ impl Expectations {
             let header: HeaderName = name.parse().map_err(|_| format!("\"{name}\" is not a header's name"))?;
             headers.push((header, regex(pattern)?));
         }
-        let status = if check.status.is_empty() {
-            vec![(200, 299)]
-        } else {
-            check.status.clone()
-        };
+        let status = if check.status.is_empty() { vec![(200, 299)] } else { check.status.clone() };
         Ok(Expectations {
             plain_status: status == [(200, 299)],
             status,
@@ -56,13 +52,7 @@ impl Expectations {
         let wanted: Vec<String> = self
             .status
             .iter()
-            .map(|(low, high)| {
-                if low == high {
-                    low.to_string()
-                } else {
-                    format!("{low}-{high}")
-                }
-            })
+            .map(|(low, high)| if low == high { low.to_string() } else { format!("{low}-{high}") })
             .collect();
         let text = match self.plain_status {
             true => shown.to_owned(),
@@ -73,19 +63,13 @@ impl Expectations {
 
     pub(super) fn headers(&self, headers: &HeaderMap, shown: &str) -> Option<Finding> {
         self.headers.iter().find_map(|(name, pattern)| {
-            let values: Vec<String> = headers
-                .get_all(name)
-                .iter()
-                .map(|v| String::from_utf8_lossy(v.as_bytes()).into_owned())
-                .collect();
+            let values: Vec<String> =
+                headers.get_all(name).iter().map(|v| String::from_utf8_lossy(v.as_bytes()).into_owned()).collect();
             if values.iter().any(|v| pattern.is_match(v)) {
                 return None;
             }
             let found = match values.first() {
-                Some(value) => format!(
-                    "header {name} is \"{}\", which does not match {pattern}",
-                    clean_to(value, 80)
-                ),
+                Some(value) => format!("header {name} is \"{}\", which does not match {pattern}", clean_to(value, 80)),
                 None => format!("header {name} is missing"),
             };
             Some(missed(shown, &found))
@@ -97,10 +81,7 @@ impl Expectations {
         if let Some(wanted) = &self.contains
             && !text.contains(wanted.as_str())
         {
-            return Some(missed(
-                shown,
-                &format!("the body does not contain \"{}\"", clean_to(wanted, 80)),
-            ));
+            return Some(missed(shown, &format!("the body does not contain \"{}\"", clean_to(wanted, 80))));
         }
         if let Some(pattern) = &self.matches
             && !pattern.is_match(&text)
@@ -114,10 +95,7 @@ impl Expectations {
             Ok(value) => value,
             Err(e) => return Some(missed(shown, &format!("the body is not JSON: {e}"))),
         };
-        self.json
-            .iter()
-            .find_map(|condition| json_missed(condition, &value))
-            .map(|why| missed(shown, &why))
+        self.json.iter().find_map(|condition| json_missed(condition, &value)).map(|why| missed(shown, &why))
     }
 }
 
@@ -126,13 +104,11 @@ fn missed(shown: &str, why: &str) -> Finding {
 }
 
 fn at_path<'a>(value: &'a Value, path: &str) -> Option<&'a Value> {
-    path.split('.')
-        .filter(|part| !part.is_empty() && *part != "$")
-        .try_fold(value, |v, part| match v {
-            Value::Array(items) => part.parse::<usize>().ok().and_then(|i| items.get(i)),
-            Value::Object(map) => map.get(part),
-            _ => None,
-        })
+    path.split('.').filter(|part| !part.is_empty() && *part != "$").try_fold(value, |v, part| match v {
+        Value::Array(items) => part.parse::<usize>().ok().and_then(|i| items.get(i)),
+        Value::Object(map) => map.get(part),
+        _ => None,
+    })
 }
 
 fn json_missed(condition: &JsonCondition, value: &Value) -> Option<String> {
@@ -147,9 +123,7 @@ fn json_missed(condition: &JsonCondition, value: &Value) -> Option<String> {
         return Some(format!("{path} is {}, expected {wanted}", shown()));
     }
     if let Some(compare) = &condition.compare {
-        let number = found
-            .as_f64()
-            .or_else(|| found.as_str().and_then(|s| s.trim().parse().ok()));
+        let number = found.as_f64().or_else(|| found.as_str().and_then(|s| s.trim().parse().ok()));
         match number {
             None => return Some(format!("{path} is {}, expected a number", shown())),
             Some(n) if !compare.holds(n) => return Some(format!("{path} is {n}, expected {}", compare_words(compare))),
@@ -176,11 +150,7 @@ mod tests {
     #[test]
     fn conditions_on_json() {
         let answer = json!({"status": "ok", "checks": {"db": [{"state": "up", "lag": "1.5"}]}, "n": 3, "none": null});
-        let equals = |path: &str, v: Value| JsonCondition {
-            path: path.into(),
-            equals: Some(v),
-            compare: None,
-        };
+        let equals = |path: &str, v: Value| JsonCondition { path: path.into(), equals: Some(v), compare: None };
         let compare = |path: &str, op, value| JsonCondition {
             path: path.into(),
             equals: None,
@@ -191,27 +161,12 @@ mod tests {
             (equals("$.status", json!("ok")), None),
             (equals("n", json!(3.0)), None),
             (equals("none", json!(null)), None),
-            (
-                equals("checks.db.0.state", json!("down")),
-                Some("checks.db.0.state is \"up\", expected \"down\""),
-            ),
-            (
-                equals("checks.db.1.state", json!("up")),
-                Some("there is no checks.db.1.state in the answer"),
-            ),
-            (
-                equals("status.x", json!("up")),
-                Some("there is no status.x in the answer"),
-            ),
+            (equals("checks.db.0.state", json!("down")), Some("checks.db.0.state is \"up\", expected \"down\"")),
+            (equals("checks.db.1.state", json!("up")), Some("there is no checks.db.1.state in the answer")),
+            (equals("status.x", json!("up")), Some("there is no status.x in the answer")),
             (compare("n", Op::Lt, 5.0), None),
-            (
-                compare("checks.db.0.lag", Op::Lt, 1.0),
-                Some("checks.db.0.lag is 1.5, expected < 1"),
-            ),
-            (
-                compare("status", Op::Lt, 1.0),
-                Some("status is \"ok\", expected a number"),
-            ),
+            (compare("checks.db.0.lag", Op::Lt, 1.0), Some("checks.db.0.lag is 1.5, expected < 1")),
+            (compare("status", Op::Lt, 1.0), Some("status is \"ok\", expected a number")),
         ] {
             assert_eq!(json_missed(&condition, &answer).as_deref(), wanted, "{condition:?}");
         }

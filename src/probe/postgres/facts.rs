@@ -9,6 +9,7 @@ use super::super::look::Finding;
 use super::{bytes, failed, read_only};
 use crate::domain::health::Reason;
 use crate::sys::pg::PgConn;
+use crate::text::size;
 
 /// Its role and room.
 pub(super) struct State {
@@ -30,14 +31,9 @@ impl State {
         let sql = "select pg_is_in_recovery(), split_part(current_setting('server_version'), ' ', 1), \
                    (select sum(numbackends) from pg_stat_database), current_setting('max_connections'), \
                    current_setting('default_transaction_read_only')";
-        let found = read_only(connection, sql, left)
-            .await
-            .map_err(|e| failed("asking for the server's state", &e))?;
+        let found = read_only(connection, sql, left).await.map_err(|e| failed("asking for the server's state", &e))?;
         let Some(row) = found.first() else {
-            return Err(Finding::fail(
-                Reason::Protocol,
-                "the server gave no answer about its state",
-            ));
+            return Err(Finding::fail(Reason::Protocol, "the server gave no answer about its state"));
         };
         let number = |column| text(row, column).and_then(|t| t.parse().ok()).unwrap_or(0);
         Ok(State {
@@ -56,9 +52,7 @@ pub(super) async fn archiving(connection: &PgConn, left: Duration) -> Result<Fin
                to_char(last_failed_time at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS'), \
                coalesce(last_failed_time > coalesce(last_archived_time, '-infinity'), false), \
                last_archived_wal, extract(epoch from now() - last_archived_time)::bigint from pg_stat_archiver";
-    let found = read_only(connection, sql, left)
-        .await
-        .map_err(|e| failed("asking for the archiver's state", &e))?;
+    let found = read_only(connection, sql, left).await.map_err(|e| failed("asking for the archiver's state", &e))?;
     let Some(row) = found.first() else {
         return Ok(Finding::ok(""));
     };
@@ -66,19 +60,12 @@ pub(super) async fn archiving(connection: &PgConn, left: Duration) -> Result<Fin
     let finding = if get(0) == "off" {
         Finding::warn(Reason::Limit, "WAL archiving is switched off (archive_mode)")
     } else if get(4) == "t" {
-        let text = format!(
-            "WAL archiving is failing: {} at {} UTC, {} failures",
-            get(1),
-            get(3),
-            get(2)
-        );
+        let text = format!("WAL archiving is failing: {} at {} UTC, {} failures", get(1), get(3), get(2));
         Finding::warn(Reason::Limit, text)
     } else {
         Finding::ok("")
     };
-    let age = text(row, 6)
-        .and_then(|t| t.parse().ok())
-        .map(|s| crate::text::duration(Duration::from_secs(s)));
+    let age = text(row, 6).and_then(|t| t.parse().ok()).map(|s| crate::text::duration(Duration::from_secs(s)));
     Ok(match age {
         Some(age) => finding.fact("last WAL archived", format!("{} {age} ago", get(5))),
         None => finding,
@@ -99,11 +86,7 @@ pub(super) async fn replication(
     state: &State,
     left: Duration,
 ) -> Result<(Option<Lag>, Facts), Finding> {
-    if state.standby {
-        of_standby(connection, left).await
-    } else {
-        of_primary(connection, left).await
-    }
+    if state.standby { of_standby(connection, left).await } else { of_primary(connection, left).await }
 }
 
 async fn of_primary(connection: &PgConn, left: Duration) -> Result<(Option<Lag>, Facts), Finding> {
@@ -111,15 +94,11 @@ async fn of_primary(connection: &PgConn, left: Duration) -> Result<(Option<Lag>,
     let sql = "select coalesce(nullif(application_name, ''), host(client_addr), 'standby'), state, sync_state, \
                extract(epoch from replay_lag), pg_wal_lsn_diff(pg_current_wal_lsn(), replay_lsn) \
                from pg_stat_replication order by 1, pid";
-    let found = read_only(connection, sql, left)
-        .await
-        .map_err(|e| failed("asking for the standbys", &e))?;
+    let found = read_only(connection, sql, left).await.map_err(|e| failed("asking for the standbys", &e))?;
     let (mut worst, mut facts) = (None::<Lag>, Facts::new());
     for row in &found {
         let who = text(row, 0).unwrap_or("standby");
-        let lag = text(row, 3)
-            .and_then(|t| t.parse::<f64>().ok())
-            .map_or(Duration::ZERO, span);
+        let lag = text(row, 3).and_then(|t| t.parse::<f64>().ok()).map_or(Duration::ZERO, span);
         let shown = match text(row, 1) {
             Some(is) => format!(
                 "{is}, {}, {} and {} behind",
@@ -131,10 +110,7 @@ async fn of_primary(connection: &PgConn, left: Duration) -> Result<(Option<Lag>,
         };
         facts.push((format!("standby {who}"), shown));
         if worst.as_ref().is_none_or(|w| lag > w.lag) {
-            worst = Some(Lag {
-                who: format!("standby {who}"),
-                lag,
-            });
+            worst = Some(Lag { who: format!("standby {who}"), lag });
         }
     }
     facts.push(("standbys".to_owned(), found.len().to_string()));
@@ -148,39 +124,24 @@ async fn of_standby(connection: &PgConn, left: Duration) -> Result<(Option<Lag>,
                case when pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn() then 0 \
                else pg_wal_lsn_diff(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn()) end, \
                extract(epoch from now() - pg_last_xact_replay_timestamp()), pg_is_wal_replay_paused()";
-    let found = read_only(connection, sql, left)
-        .await
-        .map_err(|e| failed("asking for the replication", &e))?;
+    let found = read_only(connection, sql, left).await.map_err(|e| failed("asking for the replication", &e))?;
     let Some(row) = found.first() else {
         return Ok((None, Facts::new()));
     };
     let receiving = text(row, 0) == Some("t");
     let behind = text(row, 1).and_then(|t| t.parse::<f64>().ok()).unwrap_or(0.0);
     let age = text(row, 2).and_then(|t| t.parse::<f64>().ok()).map(span);
-    let lag = if receiving && behind <= 0.0 {
-        Some(Duration::ZERO)
-    } else {
-        age
-    };
+    let lag = if receiving && behind <= 0.0 { Some(Duration::ZERO) } else { age };
     let mut facts = vec![
         ("receiving".to_owned(), if receiving { "yes" } else { "no" }.to_owned()),
         ("lag".to_owned(), lag.map_or_else(|| "unknown".to_owned(), seconds)),
+        ("received and not replayed".to_owned(), size(behind.max(0.0) as u64)),
     ];
     if text(row, 3) == Some("t") {
         facts.push(("replay".to_owned(), "paused".to_owned()));
     }
-    let who = if receiving {
-        "this standby"
-    } else {
-        "this standby, which receives nothing,"
-    };
-    Ok((
-        lag.map(|lag| Lag {
-            who: who.to_owned(),
-            lag,
-        }),
-        facts,
-    ))
+    let who = if receiving { "this standby" } else { "this standby, which receives nothing," };
+    Ok((lag.map(|lag| Lag { who: who.to_owned(), lag }), facts))
 }
 
 fn span(s: f64) -> Duration {

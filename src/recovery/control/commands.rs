@@ -21,7 +21,7 @@ pub async fn plan(
         _ => {
             return Err(Refusal::new(
                 format!("no command is configured by which {service} is {}", past(verb)),
-                format!("add `{} = [\"…\"]` to its `control.commands`", verb.word()),
+                format!("add `{} = [\"…\"]` to its `control`", verb.word()),
             ));
         }
     };

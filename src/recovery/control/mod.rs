@@ -59,7 +59,7 @@ pub async fn plan(ctx: &PlanContext, work: &Work) -> Result<Planned, Refusal> {
     let Some(control) = &service.control else {
         return Err(Refusal::new(
             format!("it is not configured how {} is to be {}", service.name, past(verb)),
-            "add `control` to the service: systemd, docker, compose, kubernetes, railway or commands",
+            "add `control` to the service: systemd, docker, compose, kubernetes, railway, or commands of your own",
         ));
     };
     let mut draft = Draft::new(ctx, work, Some(service), risk);

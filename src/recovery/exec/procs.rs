@@ -45,6 +45,17 @@ fn parse(pid: i32, stat: &[u8]) -> Option<Process> {
     Some(Process { pid, name, parent, group, session, start: fields.nth(15)?.parse().ok()? })
 }
 
+/// The process groups in the session of this process, its own among them.
+pub fn groups_of_this_session() -> Vec<i32> {
+    let me = std::process::id().cast_signed();
+    let Some(own) = read(me) else { return vec![me] };
+    let mut groups: Vec<i32> = list().into_iter().filter(|p| p.session == own.session).map(|p| p.group).collect();
+    groups.push(own.group);
+    groups.sort_unstable();
+    groups.dedup();
+    groups
+}
+
 /// The environment that the process was started with holds exactly this `NAME=value`. `false` where it cannot be read.
 pub fn has_environment(pid: i32, variable: &[u8]) -> bool {
     std::fs::read(format!("/proc/{pid}/environ")).is_ok_and(|env| env.split(|b| *b == 0).any(|v| v == variable))

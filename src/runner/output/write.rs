@@ -185,11 +185,8 @@ impl Output {
         let mut parts = vec![Part { start: 0, len: head_len, at: 0 }];
         let kept = head_len + self.older.iter().map(|p| p.part.len).sum::<u64>();
         let cut = self.at.saturating_sub(kept);
-        let (digest, joined) = match join(&self.dir, head_len, &self.older, self.at) {
-            Ok(done) => done,
-            // No room to join them: they stay as they are, and so does what is known of them.
-            Err(_) => (String::new(), Vec::new()),
-        };
+        // No room to join them: they stay as they are, and so does what is known of them.
+        let (digest, joined) = join(&self.dir, head_len, &self.older, self.at).unwrap_or_default();
         parts.extend(joined);
         Closed { map: OutputMap { total: self.at, cut, parts }, digest, excerpt }
     }

@@ -89,8 +89,10 @@ fn a_clock_slightly_ahead_is_no_fault() {
     let slightly = listing(vec![copy("a", -SLACK_MS, 100)]);
     let judged = judge(&slightly, &ahead, now());
     assert!(judged.writing, "by its date it was written just now: {}", judged.detail);
-    assert_eq!(judged.next_change_at, Some(Time::from_ms(NOW + SLACK_MS + 1000)));
-    let judged = judge(&slightly, &ahead, Time::from_ms(NOW + SLACK_MS + 1000));
+    let settled = Time::from_ms(NOW + SLACK_MS + 1000);
+    assert_eq!(judged.look_again_at, Some(settled));
+    assert!(judge(&slightly, &ahead, settled).writing, "nobody has looked since");
+    let judged = judge(&Listing { scanned_at: Some(settled), ..slightly }, &ahead, settled);
     assert_eq!(judged.state, BackupState::Fresh, "{}", judged.detail);
     let judged = judge(&listing(vec![copy("a", -SLACK_MS - 1, 100)]), &ahead, now());
     assert_eq!(judged.state, BackupState::Missing);

@@ -2,17 +2,14 @@
 //!
 //! What is printed reads back to the same configuration, but for secrets that stood in the file itself.
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+mod out;
 
-use secrecy::ExposeSecret;
-
-use super::secret::{MaybeSecret, SecretRef};
 use super::types::*;
 use super::value;
 use crate::domain::run::Risk;
-use crate::text::mask::MASKED;
+use out::{Out, address, float, inline, list, maybe, pair, path, scalar, secret, size};
+
+pub(super) use out::string;
 
 /// TOML of everything that is in force.
 pub fn effective(config: &Config) -> String {
@@ -334,128 +331,5 @@ fn channel(c: &Channel, out: &mut Out) {
             out.texts("to", &m.to);
             out.paths("extra_ca", &m.extra_ca);
         }
-    }
-}
-
-/// Lines of TOML.
-#[derive(Default)]
-struct Out(String);
-
-impl Out {
-    fn table(&mut self, header: &str) {
-        if !self.0.is_empty() {
-            self.0.push('\n');
-        }
-        self.0.push_str(header);
-        self.0.push('\n');
-    }
-
-    fn put(&mut self, key: &str, value: Option<String>) {
-        if let Some(value) = value {
-            self.0.push_str(&pair(key, value));
-            self.0.push('\n');
-        }
-    }
-
-    /// Left out when empty, which is how an empty text was said.
-    fn text(&mut self, key: &str, text: &str) {
-        self.put(key, (!text.is_empty()).then(|| string(text)));
-    }
-
-    fn duration(&mut self, key: &str, d: Option<Duration>) {
-        self.put(key, d.map(|d| string(&value::duration_text(d))));
-    }
-
-    fn texts(&mut self, key: &str, texts: &[String]) {
-        self.put(key, (!texts.is_empty()).then(|| list(texts.iter().map(|t| string(t)))));
-    }
-
-    fn paths(&mut self, key: &str, paths: &[PathBuf]) {
-        self.put(key, (!paths.is_empty()).then(|| list(paths.iter().map(|p| path(p)))));
-    }
-
-    fn map<T>(&mut self, key: &str, map: &BTreeMap<String, T>, show: impl Fn(&T) -> String) {
-        let inner = || inline(map.iter().map(|(k, v)| pair(k, show(v))));
-        self.put(key, (!map.is_empty()).then(inner));
-    }
-}
-
-/// A text as TOML.
-pub(super) fn string(text: &str) -> String {
-    toml::Value::String(text.to_owned()).to_string()
-}
-
-fn path(p: &Path) -> String {
-    string(&p.to_string_lossy())
-}
-
-fn size(bytes: u64) -> String {
-    string(&value::size_text(bytes))
-}
-
-fn float(n: f64) -> String {
-    toml::Value::Float(n).to_string()
-}
-
-fn scalar(v: &serde_json::Value) -> String {
-    match v {
-        serde_json::Value::String(t) => string(t),
-        serde_json::Value::Number(n) if n.is_f64() => float(n.as_f64().unwrap_or(0.0)),
-        other => other.to_string(),
-    }
-}
-
-fn list(items: impl Iterator<Item = String>) -> String {
-    format!("[{}]", items.collect::<Vec<_>>().join(", "))
-}
-
-fn inline(pairs: impl IntoIterator<Item = String>) -> String {
-    format!("{{ {} }}", pairs.into_iter().collect::<Vec<_>>().join(", "))
-}
-
-fn pair(key: &str, value: String) -> String {
-    let bare = !key.is_empty() && key.chars().all(|c| c.is_ascii_alphanumeric() || "_-".contains(c));
-    if bare { format!("{key} = {value}") } else { format!("{} = {value}", string(key)) }
-}
-
-/// Where it comes from, which is no secret; or stars.
-fn secret(s: &SecretRef) -> String {
-    match s {
-        SecretRef::Env(name) => inline([pair("env", string(name))]),
-        SecretRef::File(p) => inline([pair("file", path(p))]),
-        SecretRef::Command(argv) => inline([pair("command", list(argv.iter().map(|t| string(t))))]),
-        SecretRef::Literal(_) | SecretRef::Pipe(_) => string(MASKED),
-    }
-}
-
-fn maybe(v: &MaybeSecret) -> String {
-    match v {
-        MaybeSecret::Plain(text) => string(text),
-        MaybeSecret::Secret(s) => secret(s),
-    }
-}
-
-/// An address that holds a secret shows the rest of itself: which server is meant helps, and is none.
-fn address(v: &MaybeSecret) -> String {
-    match v {
-        MaybeSecret::Secret(SecretRef::Literal(text)) => string(&masked_address(text.expose_secret())),
-        other => maybe(other),
-    }
-}
-
-fn masked_address(text: &str) -> String {
-    if let Ok(mut url) = reqwest::Url::parse(text) {
-        let had_password = url.password().is_some();
-        if had_password && url.set_password(Some(MASKED)).is_err() {
-            return MASKED.into();
-        }
-        if url.query().is_some() {
-            url.set_query(Some(MASKED));
-        }
-        return url.to_string();
-    }
-    match crate::text::Mask::default().apply(text) {
-        std::borrow::Cow::Owned(masked) => masked,
-        std::borrow::Cow::Borrowed(_) => MASKED.into(),
     }
 }

@@ -1,0 +1,77 @@
+//! Leading an incident.
+
+use crate::domain::command::Command;
+use crate::viewer::app::App;
+use crate::viewer::overlays::{Asked, Declare, Note, Overlay, Picker, Prompt};
+
+pub fn declare(app: &mut App) {
+    let declare = Declare::new(app);
+    app.open_overlay(Overlay::Declare(Box::new(declare)));
+}
+
+fn id(app: &App) -> Option<String> {
+    app.incident().map(|i| i.incident.id.clone())
+}
+
+pub fn acknowledge(app: &mut App) {
+    let incident = id(app);
+    app.act("acknowledged", Command::Acknowledge { incident });
+}
+
+pub fn note(app: &mut App) {
+    let incident = app.incident().filter(|i| i.incident.status.is_open()).map(|i| i.incident.id.clone());
+    let draft = std::mem::take(&mut app.note_draft);
+    app.open_overlay(Overlay::Note(Note::new(&draft, incident)));
+}
+
+pub fn severity(app: &mut App) {
+    let picker = Picker::severities(app);
+    app.open_overlay(Overlay::Picker(picker));
+}
+
+pub fn status(app: &mut App) {
+    let picker = Picker::statuses(app);
+    app.open_overlay(Overlay::Picker(picker));
+}
+
+pub fn assign(app: &mut App) {
+    let Some(incident) = id(app) else { return };
+    let user = app.watched.peer.user.clone();
+    let prompt = Prompt::new(
+        Asked::Assign { incident },
+        "assign a role",
+        "role and user, as in: commander oncall1",
+        &format!("commander {user}"),
+    );
+    app.open_overlay(Overlay::Prompt(prompt));
+}
+
+pub fn services(app: &mut App) {
+    let picker = Picker::affected(app);
+    app.open_overlay(Overlay::Picker(picker));
+}
+
+pub fn retitle(app: &mut App) {
+    let Some(view) = app.incident() else { return };
+    let (incident, title) = (view.incident.id.clone(), view.incident.title.clone());
+    let prompt = Prompt::new(Asked::Retitle { incident }, "change the title", "the new title", &title);
+    app.open_overlay(Overlay::Prompt(prompt));
+}
+
+pub fn reopen(app: &mut App) {
+    let Some(incident) = app.last_closed().map(|i| i.incident.id.clone()) else { return };
+    let title = format!("reopen {incident}");
+    app.open_overlay(Overlay::Prompt(Prompt::new(Asked::Reopen { incident }, title, "why? (needed)", "")));
+}
+
+pub fn pause(app: &mut App) {
+    let Some(service) = app.selected_service().map(|s| s.name.clone()) else { return };
+    let title = format!("pause {service}");
+    let help = "how long and why, as in: 30m planned upgrade";
+    app.open_overlay(Overlay::Prompt(Prompt::new(Asked::Pause { service }, title, help, "30m ")));
+}
+
+pub fn resume(app: &mut App) {
+    let Some(service) = app.selected_service().map(|s| s.name.clone()) else { return };
+    app.act(format!("resumed {service}"), Command::Resume { service, reason: String::new() });
+}

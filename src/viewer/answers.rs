@@ -1,0 +1,219 @@
+//! What the engine's answers mean for the cockpit.
+
+use super::app::{App, Pane, Pending};
+use super::overlays::{Compose, Confirm, Note, Overlay, Picker};
+use super::theme::Role;
+use crate::domain::run::Risk;
+use crate::wire::{Answer, Ask};
+
+impl App {
+    /// Takes an answer in, or why there is none.
+    pub(super) fn answer(&mut self, tag: u64, answer: Result<Answer, String>) {
+        let Some(pending) = self.pending.remove(&tag) else { return };
+        match answer {
+            Ok(Answer::Refused(refusal)) => self.refused(pending, &refusal.reason, &refusal.instead),
+            Ok(Answer::Failed { reason }) => self.refused(pending, &reason, ""),
+            Err(why) => self.unanswered(pending, &why),
+            Ok(answer) => self.answered(pending, answer),
+        }
+    }
+
+    fn answered(&mut self, pending: Pending, answer: Answer) {
+        match (pending, answer) {
+            (Pending::Done(said), Answer::Done { recorded, .. }) => self.done(&said, recorded),
+            (Pending::Note(key), Answer::Done { recorded, .. }) => {
+                self.notes.retain(|n| n.key != key);
+                self.done("noted", recorded);
+            }
+            (Pending::Declare, Answer::Done { incident, recorded, .. }) => {
+                if let Some(id) = &incident {
+                    self.list_mut(Pane::Incident).go_to(id);
+                }
+                self.done(&format!("declared {}", incident.unwrap_or_default()), recorded);
+            }
+            (Pending::Plan(work), Answer::Plan { plan, .. }) => {
+                if plan.risk == Risk::Observe && plan.blockers().next().is_none() && !self.is_unrecorded() {
+                    let ask = Ask::Start {
+                        plan: plan.id.clone(),
+                        confirm: String::new(),
+                        reason: String::new(),
+                        unlogged: false,
+                    };
+                    self.ask(Pending::Start(plan.title.clone()), ask);
+                    return;
+                }
+                self.record_step(format!("opened the plan: {}", plan.title), plan.service.clone());
+                let confirm = Confirm::of_plan(self, *plan, work);
+                self.open_overlay(Overlay::Confirm(Box::new(confirm)));
+            }
+            (Pending::Start(title), Answer::Done { run, recorded, .. }) => {
+                self.overlays.retain(|o| !matches!(o, Overlay::Confirm(_)));
+                self.done(&format!("started: {title}"), recorded);
+                if let Some(id) = run {
+                    self.detail = None;
+                    super::acts::view::pane(self, 3);
+                    // The run is selected as soon as the picture has it.
+                    self.rebuild(Pane::Runs);
+                    self.list_mut(Pane::Runs).go_to(&id);
+                }
+            }
+            (Pending::Copies { backup, choose }, Answer::Copies { copies }) => {
+                if choose {
+                    let picker = Picker::copies(self, &backup, &copies);
+                    self.open_overlay(Overlay::Picker(picker));
+                }
+                self.copies = Some((backup, copies));
+            }
+            (Pending::Draft(template), Answer::Draft { subject, body, channels }) => {
+                let compose = Compose::new(self, template, &subject, &body, channels);
+                self.open_overlay(Overlay::Compose(Box::new(compose)));
+            }
+            (Pending::Send, Answer::Done { recorded, .. }) => {
+                self.overlays.retain(|o| !matches!(o, Overlay::Compose(_)));
+                self.done("queued; the incident's view shows what each channel says", recorded);
+            }
+            (Pending::Timeline { older }, Answer::Timeline { rows, head }) => {
+                if older {
+                    self.timeline.asking_older = false;
+                    self.timeline.take_older(rows);
+                } else {
+                    self.timeline.asking = false;
+                    self.timeline.take(rows, head);
+                }
+                if self.frozen.is_none() {
+                    self.rebuild(Pane::Timeline);
+                }
+            }
+            (Pending::Output(run), Answer::Output(chunk)) => {
+                if let Some(output) = self.output.as_mut().filter(|o| o.run == run) {
+                    output.asking = false;
+                    let more = !chunk.text.is_empty();
+                    output.take(&chunk);
+                    // An engine that has nothing more to say must not be asked in a circle.
+                    if !more && output.over {
+                        output.next = output.next.max(output.total);
+                    }
+                }
+            }
+            (Pending::Step, _) | (_, Answer::Ok) => {}
+            (pending, _) => {
+                self.tell_error(format!("the engine gave an answer that does not fit ({})", pending.title()));
+            }
+        }
+    }
+
+    fn done(&mut self, said: &str, recorded: bool) {
+        if recorded {
+            self.tell(Role::LevelGood, format!("{} {said}", self.look.g.up));
+        } else {
+            self.tell_error(format!("{said}: it took effect, but only in memory, nothing is being recorded"));
+        }
+    }
+
+    fn refused(&mut self, pending: Pending, reason: &str, instead: &str) {
+        match &pending {
+            // Nobody asked for these.
+            Pending::Step => {}
+            Pending::Timeline { older } => {
+                self.timeline.asking &= *older;
+                self.timeline.asking_older &= !*older;
+                self.tell_error(format!("the timeline cannot be read: {reason}"));
+                self.timeline.head = self.watched.mirror.seq;
+                self.timeline.filled = true;
+            }
+            Pending::Output(run) => {
+                if let Some(output) = self.output.as_mut().filter(|o| o.run == *run) {
+                    output.asking = false;
+                    output.problem = Some(reason.to_owned());
+                }
+            }
+            Pending::Note(key) => {
+                // The text comes back to whoever wrote it.
+                if let Some(at) = self.notes.iter().position(|n| n.key == *key) {
+                    let note = self.notes.remove(at);
+                    self.open_overlay(Overlay::Note(Note::new(&note.text, note.incident)));
+                }
+                self.refuse("the note was not taken", reason, instead);
+            }
+            Pending::Start(title) => {
+                let mut shown = false;
+                for overlay in &mut self.overlays {
+                    if let Overlay::Confirm(confirm) = overlay {
+                        confirm.refused(reason, instead);
+                        shown = true;
+                    }
+                }
+                if !shown {
+                    self.refuse(format!("not started: {title}"), reason, instead);
+                }
+            }
+            Pending::Send => {
+                for overlay in &mut self.overlays {
+                    if let Overlay::Compose(compose) = overlay {
+                        compose.sending = false;
+                    }
+                }
+                self.refuse("not sent", reason, instead);
+            }
+            Pending::Declare => {
+                for overlay in &mut self.overlays {
+                    if let Overlay::Declare(declare) = overlay {
+                        declare.sending = false;
+                    }
+                }
+                self.refuse("not declared", reason, instead);
+            }
+            other => self.refuse(format!("not done: {}", other.title()), reason, instead),
+        }
+    }
+
+    fn unanswered(&mut self, pending: Pending, why: &str) {
+        match &pending {
+            Pending::Step => {}
+            Pending::Timeline { .. } => {
+                self.timeline.asking = false;
+                self.timeline.asking_older = false;
+            }
+            Pending::Output(_) => {
+                if let Some(output) = &mut self.output {
+                    output.asking = false;
+                }
+            }
+            Pending::Note(key) => {
+                // Kept, and handed over again with the same key when the link is back.
+                if let Some(note) = self.notes.iter_mut().find(|n| n.key == *key) {
+                    note.tag = None;
+                }
+                self.tell(Role::BannerWarn, "no link: the note is kept and handed over when the engine is back");
+            }
+            Pending::Start(_) => self.refused(
+                pending,
+                why,
+                "whether it was started is not known: look at the runs when the link is back, before trying again",
+            ),
+            Pending::Declare | Pending::Done(_) | Pending::Send => {
+                self.refused(pending, why, "whether it took effect shows in the timeline when the link is back");
+            }
+            _ => self.refused(pending, why, ""),
+        }
+    }
+}
+
+impl Pending {
+    /// What was asked, in words.
+    pub fn title(&self) -> String {
+        match self {
+            Pending::Done(said) => said.clone(),
+            Pending::Note(_) => "note".into(),
+            Pending::Declare => "declare".into(),
+            Pending::Plan(work) => format!("plan {} {}", work.verb(), work.object()),
+            Pending::Start(title) => title.clone(),
+            Pending::Copies { backup, .. } => format!("list the copies of {backup}"),
+            Pending::Draft(template) => format!("draft the {} message", template.word()),
+            Pending::Send => "send".into(),
+            Pending::Timeline { .. } => "read the timeline".into(),
+            Pending::Output(run) => format!("read the output of {run}"),
+            Pending::Step => "step".into(),
+        }
+    }
+}

@@ -1,0 +1,231 @@
+//! The one table of commands. Keys, footer, `?` help, the `:` palette, `config/keymap.toml` and the README's key table are
+//! derived from it, so they cannot drift apart. Risk is a property of the command: no way of starting one skips it.
+
+use super::acts;
+use super::app::App;
+use super::why;
+use crate::domain::run::Risk;
+
+/// Where a binding holds. Nearer ones come first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Context {
+    Global,
+    Services,
+    Backups,
+    Timeline,
+    Runs,
+    Incident,
+    /// A run's output.
+    Output,
+    /// While a filter or a search is active.
+    Filter,
+}
+
+impl Context {
+    pub const ALL: &'static [Context] = &[
+        Context::Global,
+        Context::Services,
+        Context::Backups,
+        Context::Timeline,
+        Context::Runs,
+        Context::Incident,
+        Context::Output,
+        Context::Filter,
+    ];
+
+    /// The table's name in a keymap file.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Context::Global => "global",
+            Context::Services => "services",
+            Context::Backups => "backups",
+            Context::Timeline => "timeline",
+            Context::Runs => "runs",
+            Context::Incident => "incident",
+            Context::Output => "output",
+            Context::Filter => "filter",
+        }
+    }
+}
+
+/// A thing that can be done.
+#[derive(Debug)]
+pub struct Command {
+    pub id: &'static str,
+    pub title: &'static str,
+    /// One sentence.
+    pub doc: &'static str,
+    /// Built-in bindings.
+    pub keys: &'static [&'static str],
+    pub context: Context,
+    pub risk: Risk,
+    /// The word in the footer; empty for commands that are not shown there.
+    pub hint: &'static str,
+    /// Why it cannot be done now, in words a person can act on.
+    pub why_not: fn(&App) -> Option<String>,
+    pub run: fn(&mut App),
+}
+
+type Why = fn(&App) -> Option<String>;
+type Run = fn(&mut App);
+
+const fn look(
+    id: &'static str,
+    keys: &'static [&'static str],
+    context: Context,
+    hint: &'static str,
+    (title, doc): (&'static str, &'static str),
+    (why_not, run): (Why, Run),
+) -> Command {
+    Command { id, title, doc, keys, context, risk: Risk::Observe, hint, why_not, run }
+}
+
+const fn act(
+    id: &'static str,
+    keys: &'static [&'static str],
+    context: Context,
+    hint: &'static str,
+    (title, doc): (&'static str, &'static str),
+    (why_not, run): (Why, Run),
+) -> Command {
+    Command { id, title, doc, keys, context, risk: Risk::Disruptive, hint, why_not, run }
+}
+
+const fn destroy(mut command: Command) -> Command {
+    command.risk = Risk::Destructive;
+    command
+}
+
+use Context::{Filter, Global, Output, Runs, Services, Timeline};
+
+/// All commands, in the order in which help lists them.
+#[rustfmt::skip]
+pub const ALL: &[Command] = &[
+    // Acting on a service or a backup.
+    act("service.restart", &["r"], Global, "restart", ("restart", "Plan a restart of the selected service, show the exact commands, and ask."), (why::may_plan, acts::runs::restart)),
+    act("service.stop", &[], Global, "", ("stop", "Plan a stop of a service, and ask."), (why::may_plan, acts::runs::stop)),
+    act("service.start", &[], Global, "", ("start", "Plan a start of a service, and ask."), (why::may_plan, acts::runs::start)),
+    act("backup.restore", &["R"], Global, "restore", ("restore", "Choose a copy, see what data it loses, and restore it beside the live data."), (why::may_restore, acts::runs::restore)),
+    act("action.run", &["e"], Global, "actions", ("run an action", "Choose one of the configured actions, see its plan, and ask."), (why::has_actions, acts::runs::action)),
+    // The incident.
+    look("incident.declare", &["d"], Global, "declare", ("declare an incident", "Title, severity and affected services are filled in from what is down; Enter declares."), (why::may_act, acts::incident::declare)),
+    look("incident.acknowledge", &["a"], Global, "ack", ("acknowledge", "Take the incident; whoever does leads it until somebody else is named."), (why::can_acknowledge, acts::incident::acknowledge)),
+    look("note.write", &["."], Global, "note", ("write a note", "One line into the timeline; Enter sends, Ctrl-J starts another line."), (why::not_read_only, acts::incident::note)),
+    look("incident.severity", &["v"], Global, "", ("change the severity", "P0 to P3."), (why::open_incident, acts::incident::severity)),
+    look("incident.status", &["s"], Global, "status", ("change the status", "Investigating, identified, monitoring, resolved; what stands against resolving is shown."), (why::any_incident, acts::incident::status)),
+    look("incident.assign", &["w"], Global, "", ("assign a role", "Name the commander, or another role."), (why::open_incident, acts::incident::assign)),
+    look("incident.services", &["x"], Global, "", ("affected services", "Choose which services the incident affects."), (why::open_incident, acts::incident::services)),
+    look("incident.title", &[], Global, "", ("change the title", "Give the incident another title."), (why::open_incident, acts::incident::retitle)),
+    look("incident.reopen", &[], Global, "", ("reopen", "Open a resolved incident again, with a reason."), (why::closed_incident, acts::incident::reopen)),
+    act("notify.compose", &["n"], Global, "notify", ("notify", "Write a message from a template, choose channels, and send it after the preview."), (why::has_channels, acts::messages::compose)),
+    // Runs.
+    look("run.output", &["o"], Global, "output", ("run output", "Follow the output of the selected run, or of the newest."), (why::has_runs, acts::runs::output)),
+    act("run.cancel", &["c"], Runs, "cancel", ("cancel", "Ask the selected run to stop."), (why::can_cancel, acts::runs::cancel)),
+    destroy(act("run.cut-over", &["C"], Runs, "cut over", ("cut over", "Put the restored side copy in the live place; the name is typed."), (why::can_cut_over, acts::runs::cut_over))),
+    destroy(act("run.undo", &["U"], Runs, "undo", ("undo a cut-over", "Put back what was live before; says what is lost by it."), (why::can_undo, acts::runs::undo))),
+    destroy(act("run.drop", &["D"], Runs, "", ("drop a side copy", "Drop what a restore left beside or kept."), (why::can_drop, acts::runs::drop))),
+    // Looking.
+    look("open", &["enter"], Global, "open", ("open", "All there is about the selected row."), (why::has_row, acts::view::open)),
+    look("filter.open", &["/"], Global, "filter", ("filter", "Show only rows with these words; in output: search."), (why::never, acts::view::filter)),
+    look("match.next", &["n"], Filter, "", ("next match", "The next match of the filter or search."), (why::never, acts::view::next_match)),
+    look("match.previous", &["N"], Filter, "", ("previous match", "The match before."), (why::never, acts::view::previous_match)),
+    look("output.follow", &["F"], Output, "follow", ("follow", "Stay at the end as more comes in."), (why::never, acts::view::follow)),
+    look("timeline.scope", &["i"], Timeline, "scope", ("what the timeline shows", "Everything, the story without details, or this incident alone."), (why::never, acts::view::scope)),
+    look("refresh", &["u"], Global, "", ("look again now", "Run the checks of the selected service, or look at the selected backups, at once."), (why::may_act, acts::view::refresh)),
+    look("refresh.all", &[], Global, "", ("look at everything now", "Run all checks and look at all backups at once."), (why::may_act, acts::view::refresh_all)),
+    act("service.pause", &["P"], Services, "", ("pause", "Stop checking the selected service for a while, with a reason."), (why::can_pause, acts::incident::pause)),
+    look("service.resume", &[], Services, "", ("resume", "Check the selected service again."), (why::can_resume, acts::incident::resume)),
+    look("freeze", &["f"], Global, "", ("freeze", "Hold the picture still to read it; a new failure thaws it."), (why::never, acts::view::freeze)),
+    look("copy.row", &["y"], Global, "", ("copy", "Copy the selected row to the clipboard of your terminal (OSC 52)."), (why::has_row, acts::view::copy)),
+    // Moving.
+    look("pane.services", &["1"], Global, "", ("services", "Go to the services."), (why::never, |app| acts::view::pane(app, 0))),
+    look("pane.backups", &["2"], Global, "", ("backups", "Go to the backups."), (why::never, |app| acts::view::pane(app, 1))),
+    look("pane.timeline", &["3"], Global, "", ("timeline", "Go to the timeline."), (why::never, |app| acts::view::pane(app, 2))),
+    look("pane.runs", &["4"], Global, "", ("runs", "Go to the runs."), (why::never, |app| acts::view::pane(app, 3))),
+    look("pane.incident", &["5"], Global, "", ("incident", "Go to the incident."), (why::never, |app| acts::view::pane(app, 4))),
+    look("pane.next", &["tab"], Global, "", ("next pane", "Go round the panes."), (why::never, |app| acts::view::pane_by(app, 1))),
+    look("pane.previous", &["shift-tab"], Global, "", ("previous pane", "Go round the panes the other way."), (why::never, |app| acts::view::pane_by(app, 4))),
+    look("move.down", &["j", "down"], Global, "", ("down", "One row down."), (why::never, |app| acts::view::step(app, 1))),
+    look("move.up", &["k", "up"], Global, "", ("up", "One row up."), (why::never, |app| acts::view::step(app, -1))),
+    look("move.half-down", &["ctrl-d"], Global, "", ("half a page down", "Half a page down."), (why::never, |app| acts::view::page(app, 1, 2))),
+    look("move.half-up", &["ctrl-u"], Global, "", ("half a page up", "Half a page up."), (why::never, |app| acts::view::page(app, -1, 2))),
+    look("move.page-down", &["pgdn"], Global, "", ("page down", "A page down."), (why::never, |app| acts::view::page(app, 1, 1))),
+    look("move.page-up", &["pgup"], Global, "", ("page up", "A page up."), (why::never, |app| acts::view::page(app, -1, 1))),
+    look("move.top", &["g g", "home"], Global, "", ("top", "To the first row."), (why::never, |app| acts::view::step(app, isize::MIN))),
+    look("move.bottom", &["G", "end"], Global, "", ("bottom", "To the last row."), (why::never, |app| acts::view::step(app, isize::MAX))),
+    // The screen itself.
+    look("palette.open", &[":"], Global, "commands", ("commands", "Find any command by its name."), (why::never, acts::view::palette)),
+    look("help.open", &["?", "f1"], Global, "help", ("help", "What can be done here; searchable, Enter does it."), (why::never, acts::view::help)),
+    look("theme.next", &["T"], Global, "", ("next theme", "Change to the next theme."), (why::never, acts::view::next_theme)),
+    look("theme", &[], Global, "", ("choose a theme", "See each theme as you move over it."), (why::never, acts::view::theme)),
+    look("zone.toggle", &["z"], Global, "", ("UTC or local time", "Show times in UTC, or in your time zone."), (why::never, acts::view::zone)),
+    look("engine.start", &["E"], Global, "", ("start the engine", "Start an engine when none runs."), (why::link_is_lost, acts::view::start_engine)),
+    look("screen.repaint", &["ctrl-l"], Global, "", ("repaint", "Paint everything anew, after noise on the terminal."), (why::never, acts::view::repaint)),
+    look("screen.suspend", &["ctrl-z"], Global, "", ("suspend", "Back to the shell; fg returns."), (why::never, acts::view::suspend)),
+    look("back", &["esc"], Global, "", ("back", "One step back: chord, notice, filter, view. Never leaves."), (why::never, acts::view::back)),
+    look("leave", &["q"], Global, "", ("leave", "Close this view, else leave the cockpit; the engine stays."), (why::never, acts::view::leave)),
+];
+
+/// The command of an id.
+pub fn find(id: &str) -> Option<&'static Command> {
+    ALL.iter().find(|c| c.id == id)
+}
+
+/// The id that looks most like a mistyped one.
+pub fn nearest(id: &str) -> Option<&'static str> {
+    let near = |c: &&Command| {
+        let (a, b) = (c.id.as_bytes(), id.as_bytes());
+        // Letters in common at both ends are enough for a hint.
+        let head = a.iter().zip(b).take_while(|(x, y)| x == y).count();
+        let tail = a.iter().rev().zip(b.iter().rev()).take_while(|(x, y)| x == y).count();
+        head + tail
+    };
+    ALL.iter().max_by_key(near).filter(|c| near(c) * 2 >= id.len().max(4)).map(|c| c.id)
+}
+
+/// The README's table of keys.
+pub fn readme_table() -> String {
+    let mut out = String::from("| keys | command | what it does |\n| --- | --- | --- |\n");
+    for command in ALL {
+        let keys: Vec<String> = command.keys.iter().map(|k| format!("`{}`", k.replace('|', "\\|"))).collect();
+        let keys = if keys.is_empty() { "`:`".to_owned() } else { keys.join(" ") };
+        let place = match command.context {
+            Global => String::new(),
+            other => format!(" ({})", other.name()),
+        };
+        let risk = match command.risk {
+            Risk::Observe => String::new(),
+            risk => format!(" *{}*", risk.word()),
+        };
+        out.push_str(&format!("| {keys}{place} | `{}` | {}{risk} |\n", command.id, command.doc));
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_and_keys_are_unique() {
+        let mut seen = std::collections::BTreeSet::new();
+        let mut keys = std::collections::BTreeSet::new();
+        for command in ALL {
+            assert!(seen.insert(command.id), "{}", command.id);
+            assert!(command.doc.ends_with('.'), "{}", command.id);
+            for key in command.keys {
+                assert!(keys.insert((command.context, *key)), "{key} twice");
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_destructive_has_a_key_of_everywhere_or_starts_with_esc() {
+        for command in ALL.iter().filter(|c| c.risk == Risk::Destructive) {
+            assert_ne!(command.context, Global, "{}", command.id);
+            assert!(
+                command.keys.iter().all(|k| !k.contains("esc") && !k.contains("delete") && !k.contains("backspace"))
+            );
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! An incident: summary, roles, what stands against resolving it, services, messages and what each channel said.
+
+use super::{Lines, Page};
+use crate::domain::message::Delivery;
+use crate::text;
+use crate::viewer::app::App;
+use crate::viewer::header::{self, coarse};
+use crate::viewer::panes::services;
+use crate::viewer::theme::Role;
+use crate::wire::IncidentView;
+
+/// The few lines of the pane.
+pub fn summary(app: &App, view: &IncidentView, columns: usize) -> Lines {
+    let i = &view.incident;
+    let mut page = Page::new(columns);
+    page.push(vec![
+        (header::severity(i.severity), format!(" {} ", i.severity)),
+        (Role::Strong, format!(" {}", i.title)),
+    ]);
+    let clock = text::clock(app.watched.elapsed(view));
+    page.push(vec![
+        (Role::Label, format!("{}  ", i.id)),
+        (Role::Strong, i.status.word().to_owned()),
+        (Role::Text, if i.status.is_open() { format!("   T+{clock}") } else { format!("   took {clock}") }),
+    ]);
+    let lead = match i.commander() {
+        Some(user) => (Role::Text, format!("led by {user}")),
+        None => (Role::Unsure, "nobody leads it".to_owned()),
+    };
+    let mut line = vec![lead];
+    if i.status.is_open() && i.acknowledged_at.is_none() {
+        line.push((Role::Unsure, "   NOT ACKNOWLEDGED: a".into()));
+    }
+    page.push(line);
+    if let Some(due) = view.update_due {
+        let now = app.watched.engine_now();
+        page.push(vec![if due > now {
+            (Role::Text, format!("next update due {} (in {})", app.look.hm(due), coarse(due.since(now))))
+        } else {
+            (Role::DueOver, format!(" update overdue since {} ", app.look.hm(due)))
+        }]);
+    }
+    if let Some(cost) = header::cost(&app.watched, view) {
+        page.push(vec![(Role::Label, "cost so far ".into()), (Role::Cost, cost)]);
+    }
+    if i.status.is_open() {
+        for against in view.against_resolving.iter().take(5) {
+            page.push(vec![(Role::Bad, format!("{} {against}", app.look.g.lost))]);
+        }
+        if view.against_resolving.is_empty() {
+            page.push(vec![(Role::Good, format!("{} nothing stands against resolving it: s", app.look.g.up))]);
+        }
+    }
+    page.lines
+}
+
+pub fn lines(app: &App, view: &IncidentView, columns: usize) -> Lines {
+    let i = &view.incident;
+    let mut page = Page::new(columns);
+    page.lines = summary(app, view, columns);
+    page.blank();
+    page.field("declared", Role::Text, &format!("{} by {}", app.look.full(i.declared_at), i.declared_by));
+    if let Some(onset) = i.onset {
+        page.field("onset", Role::Text, &app.look.full(onset));
+    }
+    match (i.acknowledged_at, &i.acknowledged_by) {
+        (Some(at), Some(by)) => page.field("acknowledged", Role::Text, &format!("{} by {by}", app.look.full(at))),
+        _ => page.field("acknowledged", Role::Unsure, "not yet: a"),
+    }
+    if let Some(at) = i.mitigated_at {
+        page.field("mitigated", Role::Text, &app.look.full(at));
+    }
+    if let Some(at) = i.resolved_at {
+        page.field("resolved", Role::Good, &app.look.full(at));
+    }
+    if i.reopened > 0 {
+        page.field("reopened", Role::Unsure, &text::plural(i.reopened as usize, "time"));
+    }
+    for (role, user) in &i.roles {
+        page.field(role, Role::Text, user);
+    }
+    page.field("notes", Role::Text, &i.notes.to_string());
+    if !view.timeline_file.is_empty() {
+        page.field("written to", Role::Dim, &view.timeline_file);
+    }
+    page.heading("affected services   (x changes them)");
+    for name in &i.services {
+        match app.mirror().services.get(name) {
+            Some(s) => {
+                let (sign, role) = header::state(&app.look.g, s.state);
+                let mut line =
+                    vec![(role, format!("  {sign} {:<9}", services::word(s.state))), (Role::Text, format!(" {name}"))];
+                if let Some((role, rto)) = services::rto(app, s) {
+                    line.push((Role::Text, "  ".into()));
+                    line.push((role, rto));
+                }
+                page.push(line);
+            }
+            None => page.push(vec![(Role::Dim, format!("    {name} (not configured any more)"))]),
+        }
+    }
+    if i.services.is_empty() {
+        page.text(Role::Dim, 2, "none named");
+    }
+    let mut messages: Vec<_> =
+        app.mirror().messages.values().filter(|m| m.incident.as_deref() == Some(&i.id)).collect();
+    messages.sort_by_key(|m| std::cmp::Reverse(m.queued_at));
+    page.heading("messages   (n writes one)");
+    for message in &messages {
+        page.push(vec![
+            (Role::Dim, format!("  {}  ", app.look.full(message.queued_at))),
+            (Role::Text, format!("{}  ", message.template.word())),
+            (Role::Strong, message.subject.clone()),
+            (Role::Dim, format!("  {}", message.by)),
+        ]);
+        for (channel, state) in &message.channels {
+            let (sign, role) = match state.state {
+                Delivery::Accepted => (app.look.g.up, Role::Good),
+                Delivery::Queued => (app.look.g.waiting, Role::Dim),
+                Delivery::Retrying => (app.look.g.degraded, Role::Unsure),
+                Delivery::Refused | Delivery::Undelivered => (app.look.g.lost, Role::Bad),
+            };
+            let next = match state.next_at {
+                Some(at) if !state.state.is_final() => format!(", again at {}", app.look.hms(at)),
+                _ => String::new(),
+            };
+            let tries = if state.attempts > 1 { format!(" ({} attempts)", state.attempts) } else { String::new() };
+            page.push(vec![
+                (role, format!("      {sign} {channel}: {}{tries}{next}", state.state.word())),
+                (Role::Dim, format!("  {}", state.answer)),
+            ]);
+        }
+    }
+    if messages.is_empty() {
+        page.text(Role::Dim, 2, "none yet");
+    }
+    page.lines
+}

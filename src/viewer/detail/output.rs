@@ -1,0 +1,69 @@
+//! The output of a run, followed as it comes, with search.
+
+use ratatui::layout::Rect;
+
+use crate::text;
+use crate::viewer::app::App;
+use crate::viewer::canvas::Canvas;
+use crate::viewer::panes::runs;
+use crate::viewer::theme::Role;
+
+/// `title`: the room behind the view's name.
+pub fn draw(app: &App, title: Rect, area: Rect, c: &mut Canvas<'_>) {
+    let Some(output) = &app.output else { return };
+    let end = title.right().saturating_sub(2);
+    let mut x = title.x;
+    if app.filtering || !output.search.is_empty() {
+        x = c.put(x, title.y, end.saturating_sub(x), "/", Role::Key);
+        x = c.cut(x, title.y, end.saturating_sub(x), &output.search, Role::Input);
+        let hits = output.lines.iter().filter(|l| is_hit(l, &output.search)).count();
+        x = c.put(x, title.y, end.saturating_sub(x), &format!(" {} ", text::plural(hits, "line")), Role::Dim);
+    }
+    if let Some(run) = app.mirror().runs.get(&output.run) {
+        let (sign, role, words) = runs::outcome(run, c.g);
+        let share = run.permille.filter(|_| !run.state.is_over()).map(|p| format!(" {} %", p / 10)).unwrap_or_default();
+        c.put_right(x, end, title.y, &format!(" {sign} {}{share} ", words.trim()), role);
+    }
+    if let Some(problem) = &output.problem {
+        c.cut(area.x + 1, area.y, area.width.saturating_sub(1), problem, Role::Bad);
+        return;
+    }
+    if output.lines.is_empty() {
+        let said = if output.over { "it wrote nothing" } else { "nothing written yet" };
+        c.put(area.x + 1, area.y, area.width.saturating_sub(1), said, Role::Dim);
+    }
+    for (i, line) in output.lines.iter().skip(output.top).take(usize::from(area.height)).enumerate() {
+        let y = area.y + u16::try_from(i).unwrap_or(0);
+        c.cut(area.x + 1, y, area.width.saturating_sub(1), line, Role::Text);
+        mark_hits(line, &output.search, Rect::new(area.x + 1, y, area.width.saturating_sub(1), 1), c);
+    }
+    let shown = (output.top + usize::from(area.height)).min(output.lines.len());
+    let first = output.dropped + output.top + 1;
+    let cut = if output.cut > 0 || output.dropped > 0 { "  earlier or middle parts are cut" } else { "" };
+    let follow = if output.follow && !output.over { "  following" } else { "" };
+    let said = format!(" {first}–{} of {}{follow}{cut} ", output.dropped + shown, output.dropped + output.lines.len());
+    c.put_right(area.x, area.right().saturating_sub(1), area.bottom(), &said, Role::Dim);
+}
+
+fn is_hit(line: &str, search: &str) -> bool {
+    !search.is_empty() && line.to_lowercase().contains(&search.to_lowercase())
+}
+
+fn mark_hits(line: &str, search: &str, area: Rect, c: &mut Canvas<'_>) {
+    if !is_hit(line, search) || !line.is_ascii() {
+        // Columns of other text are not its bytes: the line as a whole is marked then.
+        if is_hit(line, search) {
+            c.style(Rect { width: 1, ..area }, Role::Match);
+        }
+        return;
+    }
+    let (line, search) = (line.to_ascii_lowercase(), search.to_ascii_lowercase());
+    for (at, hit) in line.match_indices(&search) {
+        let x = area.x.saturating_add(u16::try_from(at).unwrap_or(u16::MAX));
+        if x >= area.right() {
+            return;
+        }
+        let wide = u16::try_from(hit.len()).unwrap_or(1).min(area.right() - x);
+        c.style(Rect::new(x, area.y, wide, 1), Role::Match);
+    }
+}

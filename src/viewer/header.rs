@@ -1,0 +1,222 @@
+//! The first line and the banners below it: where am I, how bad is it, how long, what is due, is this current.
+//!
+//! Too little room drops pieces from the right of each group, never severity, T+ and the link.
+
+use ratatui::layout::Rect;
+
+use super::canvas::Canvas;
+use super::glyphs::Glyphs;
+use super::look::Look;
+use super::theme::Role;
+use super::watched::{LinkState, Watched};
+use crate::domain::backup::BackupState;
+use crate::domain::catalog::Severity;
+use crate::domain::health::Health;
+use crate::text::{self, width};
+use crate::wire::{IncidentView, Recording};
+
+/// Sign and role of a state.
+pub fn state(g: &Glyphs, state: Health) -> (&'static str, Role) {
+    match state {
+        Health::Up => (g.up, Role::Up),
+        Health::Degraded => (g.degraded, Role::Degraded),
+        Health::Down => (g.down, Role::Down),
+        Health::Unknown => (g.unknown, Role::Unknown),
+        Health::Paused => (g.paused, Role::Paused),
+    }
+}
+
+/// Sign and role of a backup set's state.
+pub fn backup_state(g: &Glyphs, state: BackupState) -> (&'static str, Role) {
+    match state {
+        BackupState::Fresh => (g.up, Role::Up),
+        BackupState::Suspect => (g.degraded, Role::Degraded),
+        BackupState::Stale | BackupState::Missing => (g.down, Role::Down),
+        BackupState::Unknown => (g.unknown, Role::Unknown),
+    }
+}
+
+/// The role of a severity.
+pub fn severity(severity: Severity) -> Role {
+    match severity {
+        Severity::P0 => Role::Sev0,
+        Severity::P1 => Role::Sev1,
+        Severity::P2 => Role::Sev2,
+        Severity::P3 => Role::Sev3,
+    }
+}
+
+/// The link in words.
+pub fn link(watched: &Watched, g: &Glyphs) -> (Role, String) {
+    match watched.link() {
+        LinkState::Live => (Role::LinkLive, format!("{} live", g.live)),
+        LinkState::Silent(s) => (Role::LinkSilent, format!("{} silent {s}s", g.degraded)),
+        LinkState::Lost(s, _) => {
+            (Role::LinkLost, format!(" {} LINK LOST {} ", g.lost, text::ago(std::time::Duration::from_secs(s))))
+        }
+    }
+}
+
+/// A production system, by its name: the header must not look like any other.
+pub fn is_production(environment: &str) -> bool {
+    environment.to_ascii_lowercase().starts_with("prod")
+}
+
+/// What an incident has cost so far.
+pub fn cost(watched: &Watched, view: &IncidentView) -> Option<String> {
+    let cost = watched.mirror.head.cost.as_ref()?;
+    let ms = watched.elapsed(view).as_millis() as f64;
+    // In coarse steps: the last digit of a large sum is noise, and each change costs bytes.
+    let amount = cost.per_hour * ms / 3_600_000.0;
+    let step = (cost.per_hour / 360.0).max(1.0);
+    Some(text::money((amount / step).floor() * step, &cost.currency))
+}
+
+/// The first line.
+pub fn draw(watched: &Watched, look: &Look, area: Rect, c: &mut Canvas<'_>) {
+    if area.height == 0 || area.width == 0 {
+        return;
+    }
+    let head = &watched.mirror.head;
+    let open = watched.mirror.open_incidents();
+    let first = open.first().copied();
+    let environment = head.environment.to_uppercase();
+    let env_role = if is_production(&head.environment) { Role::HeaderProduction } else { Role::HeaderEnv };
+    c.style(area, Role::Header);
+    let (link_role, link_text) = link(watched, &look.g);
+    let link_wide = u16::try_from(width(&link_text)).unwrap_or(12);
+    let right = area.right().saturating_sub(1);
+    let link_at = c.put_right(area.x, right, area.y, &link_text, link_role);
+    // What must stay: severity and T+.
+    let must: Option<(String, String)> =
+        first.map(|i| (format!(" {} ", i.incident.severity), format!("T+{}", text::clock(watched.elapsed(i)))));
+    let must_wide = must.as_ref().map_or(0, |(a, b)| width(a) + width(b) + 3);
+    let room = usize::from(area.width).saturating_sub(usize::from(link_wide) + 3);
+    let mut left = room.saturating_sub(must_wide);
+    // The others, in the order in which they are given room.
+    let mut take = |text: String, least: usize| -> String {
+        let wide = width(&text);
+        if text.is_empty() || left < least.min(wide) + 2 {
+            return String::new();
+        }
+        let text = text::width::cut(&text, left.saturating_sub(2));
+        left -= width(&text) + 2;
+        text
+    };
+    let mut system = take(text::clean(&head.system).into_owned(), 6);
+    let mut id = String::new();
+    let title;
+    let mut due = (String::new(), Role::Due);
+    let mut more = String::new();
+    let mut money = String::new();
+    let mut commander = String::new();
+    let env = take(environment, 4);
+    if let Some(view) = first {
+        id = take(view.incident.id.clone(), 12);
+        if let Some(at) = view.update_due {
+            let now = watched.engine_now();
+            due = if at > now {
+                let due = take(format!("update due {}", look.hm(at)), 99);
+                (if due.is_empty() { take(format!("due {}", look.hm(at)), 99) } else { due }, Role::Due)
+            } else {
+                let over = take(format!(" UPDATE OVERDUE {} ", coarse(now.since(at))), 99);
+                (if over.is_empty() { take(" OVERDUE ".into(), 9) } else { over }, Role::DueOver)
+            };
+        }
+        if open.len() > 1 {
+            more = take(format!("+{} more", open.len() - 1), 7);
+        }
+        money = cost(watched, view).map(|m| take(m, 99)).unwrap_or_default();
+        title = take(text::clean(&view.incident.title).into_owned(), 10);
+        commander = match view.incident.commander() {
+            Some(user) => take(format!("led by {user}"), 10),
+            None => take("nobody leads: a".into(), 15),
+        };
+    } else {
+        title = take("no incident".into(), 11);
+    }
+    if watched.peer.read_only {
+        let mark = take("READ-ONLY".into(), 9);
+        commander = if commander.is_empty() { mark } else { format!("{commander}  {mark}") };
+    }
+    if system.is_empty() && must.is_none() {
+        system = text::width::cut(&head.system, room.saturating_sub(2));
+    }
+    let end = link_at.saturating_sub(1);
+    let mut x = area.x.saturating_add(1);
+    let put = |x: u16, text: &str, role: Role, c: &mut Canvas<'_>| -> u16 {
+        if text.is_empty() {
+            return x;
+        }
+        c.put(x, area.y, end.saturating_sub(x), text, role).saturating_add(2)
+    };
+    x = put(x, &system, Role::HeaderSystem, c);
+    if !system.is_empty() && !env.is_empty() && x >= 2 {
+        c.put(x - 1, area.y, 1, look.g.dot, Role::Dim);
+        x += 1;
+    }
+    x = put(x, &env, env_role, c);
+    if let (Some((sev, clock)), Some(view)) = (&must, first) {
+        x = put(x, sev, severity(view.incident.severity), c);
+        x = put(x, &id, Role::Header, c);
+        x = put(x, &title, Role::Strong, c);
+        x = put(x, clock, Role::Clock, c);
+        x = put(x, &due.0, due.1, c);
+        x = put(x, &money, Role::Cost, c);
+        x = put(x, &more, Role::DueOver, c);
+    } else {
+        x = put(x, &title, Role::Dim, c);
+    }
+    put(x, &commander, Role::Dim, c);
+}
+
+/// Banners, worst first: what must not be overlooked, each a full line.
+pub fn banners(watched: &Watched) -> Vec<(Role, String)> {
+    let head = &watched.mirror.head;
+    let mut out = Vec::new();
+    if let LinkState::Lost(_, why) = watched.link() {
+        out.push((
+            Role::BannerBad,
+            format!("NO LINK TO THE ENGINE: {why}. Nothing shown is current. E starts an engine if none runs"),
+        ));
+    }
+    match &head.recording {
+        Recording::On => {}
+        Recording::Reserve { left } => out.push((
+            Role::BannerBad,
+            format!(
+                "THE DISK IS FULL: the record goes into its reserve, {} left. Free space on it now",
+                text::size(*left)
+            ),
+        )),
+        Recording::Off { since, why, kept } => out.push((
+            Role::BannerBad,
+            format!(
+                "NOTHING IS BEING RECORDED since {}Z: {why}. {} kept in memory",
+                since.hms(),
+                text::plural(usize::try_from(*kept).unwrap_or(usize::MAX), "entry").replace("entrys", "entries")
+            ),
+        )),
+    }
+    if let Some(fault) = head.config_faults.first() {
+        let more = match head.config_faults.len() {
+            1 => String::new(),
+            n => format!(" (and {} more)", n - 1),
+        };
+        out.push((Role::BannerWarn, format!("configuration not in force: {fault}{more}. The one before stays")));
+    }
+    out.extend(head.warnings.iter().map(|w| (Role::BannerWarn, w.clone())));
+    out.iter_mut().for_each(|(_, text)| *text = text::clean(text).into_owned());
+    out
+}
+
+/// A duration that changes seldom: ten-second steps below ten minutes, then minutes, then hours and minutes.
+pub fn coarse(d: std::time::Duration) -> String {
+    let s = d.as_secs();
+    let steps = match s {
+        0..=9 => return "now".into(),
+        10..=599 => s / 10 * 10,
+        _ => s / 60 * 60,
+    };
+    text::duration(std::time::Duration::from_secs(steps))
+}

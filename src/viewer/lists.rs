@@ -1,0 +1,218 @@
+//! The rows of the panes: order, filter, selection, scrolling.
+//!
+//! Rows are worked out when the picture changes, not when a frame is drawn: five thousand services cost a frame no more
+//! than the forty that are in view.
+
+use super::app::{App, Pane};
+use crate::domain::health::Health;
+use crate::wire::{IncidentView, ServiceView};
+
+/// The rows of one pane.
+#[derive(Clone, Debug, Default)]
+pub struct List {
+    /// Keys of the rows shown, in order.
+    pub rows: Vec<String>,
+    pub sel: usize,
+    /// First row in view.
+    pub top: usize,
+    /// Words that all rows shown contain, lower case.
+    pub filter: String,
+    /// How many rows there are without the filter.
+    pub total: usize,
+    /// The selection was moved by a person; until then it stays at the worst row.
+    touched: bool,
+}
+
+impl List {
+    /// The selected row's key.
+    pub fn key(&self) -> Option<&str> {
+        self.rows.get(self.sel).map(String::as_str)
+    }
+
+    fn set(&mut self, rows: Vec<String>, total: usize, stick_to_end: bool) {
+        let at_end = self.sel + 1 >= self.rows.len();
+        let key = self.key().map(str::to_owned);
+        self.total = total;
+        self.rows = rows;
+        let last = self.rows.len().saturating_sub(1);
+        if stick_to_end && at_end {
+            self.sel = last;
+            return;
+        }
+        if !self.touched && !stick_to_end {
+            self.sel = 0;
+            return;
+        }
+        self.sel = match key.and_then(|k| self.rows.iter().position(|r| *r == k)) {
+            Some(at) => at,
+            None => self.sel.min(last),
+        };
+    }
+
+    /// Moves by rows, from the first to the last at most.
+    pub fn step(&mut self, by: isize) {
+        self.touched = true;
+        let last = self.rows.len().saturating_sub(1);
+        self.sel = self.sel.saturating_add_signed(by).min(last);
+    }
+
+    /// Moves to the row of `key`, if it is shown.
+    pub fn go_to(&mut self, key: &str) {
+        if let Some(at) = self.rows.iter().position(|r| r == key) {
+            self.touched = true;
+            self.sel = at;
+        }
+    }
+
+    /// Scrolls so that the selection is in view of `height` rows.
+    pub fn show(&mut self, height: usize) {
+        let height = height.max(1);
+        if self.sel < self.top {
+            self.top = self.sel;
+        } else if self.sel >= self.top + height {
+            self.top = self.sel + 1 - height;
+        }
+        self.top = self.top.min(self.rows.len().saturating_sub(height));
+    }
+
+    /// The rows in view.
+    pub fn view(&self, height: usize) -> impl Iterator<Item = (usize, &str)> {
+        self.rows.iter().map(String::as_str).enumerate().skip(self.top).take(height)
+    }
+}
+
+/// Worst first, then by tier, then by name. A service that is down because of another stands below its cause.
+pub fn rank(view: &ServiceView) -> (u8, bool, u8) {
+    let state = match view.state {
+        Health::Down => 0,
+        Health::Degraded => 1,
+        Health::Unknown => 2,
+        Health::Up => 3,
+        Health::Paused => 4,
+    };
+    (state, view.because.is_some(), view.tier)
+}
+
+fn wanted(filter: &str, text: &[&str]) -> bool {
+    filter.split_whitespace().all(|word| text.iter().any(|t| contains_lower(t, word)))
+}
+
+/// `text` contains `word` (which is lower case) whatever its case, without allocating for plain ASCII.
+fn contains_lower(text: &str, word: &str) -> bool {
+    if !text.is_ascii() {
+        return text.to_lowercase().contains(word);
+    }
+    let (text, word) = (text.as_bytes(), word.as_bytes());
+    word.is_empty() || text.windows(word.len()).any(|w| w.eq_ignore_ascii_case(word))
+}
+
+impl App {
+    /// Works out the rows of a pane anew.
+    pub fn rebuild(&mut self, pane: Pane) {
+        let filter = self.list(pane).filter.clone();
+        let mirror = self.mirror();
+        let (rows, total): (Vec<String>, usize) = match pane {
+            Pane::Services => {
+                let mut found: Vec<&ServiceView> = mirror
+                    .services
+                    .values()
+                    .filter(|s| {
+                        let tier = format_tier(s.tier);
+                        wanted(&filter, &[&s.name, s.state.word(), &s.detail, tier, s.because.as_deref().unwrap_or("")])
+                    })
+                    .collect();
+                found.sort_by(|a, b| rank(a).cmp(&rank(b)).then_with(|| a.name.cmp(&b.name)));
+                (found.into_iter().map(|s| s.name.clone()).collect(), mirror.services.len())
+            }
+            Pane::Backups => {
+                let mut found: Vec<_> = mirror
+                    .backups
+                    .values()
+                    .filter(|b| {
+                        wanted(&filter, &[&b.name, b.state.word(), &b.detail, b.service.as_deref().unwrap_or("")])
+                    })
+                    .collect();
+                found.sort_by(|a, b| a.state.cmp(&b.state).then_with(|| a.name.cmp(&b.name)));
+                (found.into_iter().map(|b| b.name.clone()).collect(), mirror.backups.len())
+            }
+            Pane::Timeline => {
+                let incident = self.incident().map(|i| i.incident.id.clone());
+                let found: Vec<String> = self
+                    .timeline
+                    .shown(incident.as_deref())
+                    .filter(|r| wanted(&filter, &[&r.text, &r.actor, &r.kind]))
+                    .map(|r| r.seq.to_string())
+                    .collect();
+                (found, self.timeline.rows.len())
+            }
+            Pane::Runs => {
+                let all = mirror.runs_newest_first();
+                let total = all.len();
+                // What is under way stands above what is over.
+                let (going, over): (Vec<_>, Vec<_>) = all
+                    .into_iter()
+                    .filter(|r| wanted(&filter, &[&r.title, &r.id, r.state.word(), &r.requested_by, &r.detail]))
+                    .partition(|r| !r.state.is_over());
+                (going.into_iter().chain(over).map(|r| r.id.clone()).collect(), total)
+            }
+            Pane::Incident => {
+                let mut found: Vec<&IncidentView> = mirror
+                    .incidents
+                    .values()
+                    .filter(|i| wanted(&filter, &[&i.incident.id, &i.incident.title, i.incident.status.word()]))
+                    .collect();
+                found.sort_by_key(|i| {
+                    let open = i.incident.status.is_open();
+                    (!open, open.then_some(i.incident.severity), std::cmp::Reverse(i.incident.declared_seq))
+                });
+                (found.into_iter().map(|i| i.incident.id.clone()).collect(), mirror.incidents.len())
+            }
+        };
+        self.list_mut(pane).set(rows, total, pane == Pane::Timeline);
+    }
+
+    /// Works out all rows anew.
+    pub fn rebuild_all(&mut self) {
+        for pane in [Pane::Services, Pane::Backups, Pane::Runs, Pane::Incident, Pane::Timeline] {
+            self.rebuild(pane);
+        }
+    }
+}
+
+const fn format_tier(tier: u8) -> &'static str {
+    match tier {
+        1 => "t1",
+        2 => "t2",
+        3 => "t3",
+        4 => "t4",
+        _ => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_selection_follows_its_row() {
+        let rows = |names: &[&str]| names.iter().map(|n| (*n).to_owned()).collect::<Vec<_>>();
+        let mut list = List::default();
+        list.set(rows(&["a", "b", "c"]), 3, false);
+        list.step(1);
+        list.set(rows(&["c", "a", "b"]), 3, false);
+        assert_eq!(list.key(), Some("b"));
+        list.set(rows(&["c", "a"]), 2, false);
+        assert_eq!(list.key(), Some("a"));
+        list.step(isize::MIN);
+        list.step(isize::MAX);
+        assert_eq!(list.sel, 1);
+    }
+
+    #[test]
+    fn words_are_found_in_any_case() {
+        assert!(wanted("api do", &["API-gateway", "down"]));
+        assert!(!wanted("api up", &["API-gateway", "down"]));
+        assert!(wanted("", &[]));
+        assert!(wanted("über", &["ÜBERSICHT"]));
+    }
+}

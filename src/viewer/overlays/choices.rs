@@ -1,0 +1,257 @@
+//! What there is to choose, worked out when a picker opens.
+
+use std::time::Duration;
+
+use super::picker::{Item, Pick, Picker, Verb};
+use crate::domain::backup::Copy;
+use crate::domain::catalog::Severity;
+use crate::domain::incident::Status;
+use crate::domain::message::Template;
+use crate::domain::run::Risk;
+use crate::text;
+use crate::viewer::app::App;
+use crate::viewer::commands::{self, Command};
+use crate::viewer::header;
+use crate::viewer::lists::rank;
+use crate::viewer::theme::{NAMES, Role};
+
+fn command_item(app: &App, command: &'static Command) -> Item {
+    let risk = match command.risk {
+        Risk::Observe => String::new(),
+        risk => format!("  {}", risk.word()),
+    };
+    Item {
+        hint: app.keymap.keys_of(command.id).join("  "),
+        off: (command.why_not)(app),
+        ..Item::new(command.id, command.title, format!("{}{risk}", command.doc))
+    }
+}
+
+impl Picker {
+    /// What can be done here, in the table's order.
+    pub fn help(app: &App) -> Picker {
+        let contexts = app.contexts();
+        let mut items: Vec<Item> = Vec::new();
+        for context in &contexts {
+            items.extend(commands::ALL.iter().filter(|c| c.context == *context).map(|c| command_item(app, c)));
+        }
+        let place = match &app.detail {
+            None => app.pane.title().to_lowercase(),
+            Some(_) => "this view".into(),
+        };
+        Picker::of(Pick::Command, format!("help · what can be done in {place}"), items)
+    }
+
+    /// Every command by its name.
+    pub fn palette(app: &App) -> Picker {
+        let items = commands::ALL
+            .iter()
+            .map(|c| {
+                let mut item = command_item(app, c);
+                item.detail = format!("{}  {}", c.title, c.doc);
+                item.label = c.id.into();
+                item
+            })
+            .collect();
+        Picker::of(Pick::Command, "commands", items)
+    }
+
+    pub fn severities(app: &App) -> Picker {
+        let now = app.incident();
+        let incident = now.map(|i| i.incident.id.clone()).unwrap_or_default();
+        let items = Severity::ALL
+            .into_iter()
+            .map(|s| {
+                let facts = app.mirror().head.severities.get(&s);
+                let every = facts.and_then(|f| f.update_every_ms).map(Duration::from_millis);
+                let respond = facts.and_then(|f| f.respond_within_ms).map(Duration::from_millis);
+                let mut detail = Vec::new();
+                detail.extend(respond.map(|d| format!("respond within {}", text::duration(d))));
+                detail.extend(every.map(|d| format!("update every {}", text::duration(d))));
+                let same = now.is_some_and(|i| i.incident.severity == s);
+                Item {
+                    role: header::severity(s),
+                    off: same.then(|| "it is so already".into()),
+                    ..Item::new(s.name(), format!(" {s} "), detail.join(", "))
+                }
+            })
+            .collect();
+        Picker::of(Pick::Severity { incident: incident.clone() }, format!("severity of {incident}"), items)
+    }
+
+    pub fn statuses(app: &App) -> Picker {
+        let Some(view) = app.incident() else {
+            return Picker::of(Pick::Status { incident: String::new() }, "status", Vec::new());
+        };
+        let now = view.incident.status;
+        let items = Status::ALL
+            .into_iter()
+            .map(|s| {
+                let (detail, off) = match (now.is_open(), s) {
+                    (_, s) if s == now => ("where it stands".to_owned(), Some("it is so already".to_owned())),
+                    (true, Status::Resolved) if !view.against_resolving.is_empty() => {
+                        ("needs force and a reason: see above".into(), None)
+                    }
+                    (true, Status::Resolved) => ("the clock stops; nothing stands against it".into(), None),
+                    (true, Status::Closed) => ("after it was resolved".into(), Some("resolve it first".into())),
+                    (false, Status::Closed) => ("reviewed, or a false alarm".into(), None),
+                    (false, _) => ("opens it again; needs a reason".into(), None),
+                    (true, Status::Investigating) => ("the cause is not known".into(), None),
+                    (true, Status::Identified) => ("the cause is known, the remedy under way".into(), None),
+                    (true, Status::Monitoring) => ("mitigated; watching whether it holds".into(), None),
+                };
+                Item { off, ..Item::new(s.word(), s.word(), detail) }
+            })
+            .collect();
+        let incident = view.incident.id.clone();
+        let mut picker =
+            Picker::of(Pick::Status { incident: incident.clone() }, format!("status of {incident}"), items);
+        picker.head = view.against_resolving.iter().map(|a| (Role::Bad, format!("against resolving: {a}"))).collect();
+        picker
+    }
+
+    pub fn services(app: &App, verb: Verb) -> Picker {
+        let mut services: Vec<_> = app.mirror().services.values().collect();
+        services.sort_by(|a, b| rank(a).cmp(&rank(b)).then_with(|| a.name.cmp(&b.name)));
+        let items = services
+            .into_iter()
+            .map(|s| {
+                let (sign, role) = header::state(&app.look.g, s.state);
+                let off = if !s.control.iter().any(|c| c == verb.word()) {
+                    Some(format!("its control cannot {}", verb.word()))
+                } else {
+                    s.held_by.as_ref().map(|run| format!("held by run {run}"))
+                };
+                let detail = text::clean(&format!("{sign} {}  {}", s.state.word(), s.detail)).into_owned();
+                Item { off, role, ..Item::new(s.name.clone(), s.name.clone(), detail) }
+            })
+            .collect();
+        Picker::of(Pick::Service(verb), format!("{} which service?", verb.word()), items)
+    }
+
+    /// Backup sets, of one service or all.
+    pub fn backups(app: &App, service: Option<String>) -> Picker {
+        let items = app
+            .mirror()
+            .backups
+            .values()
+            .filter(|b| service.is_none() || b.service == service)
+            .map(|b| {
+                let (sign, role) = header::backup_state(&app.look.g, b.state);
+                let age =
+                    b.newest.as_ref().map(|c| text::ago(app.watched.ago(c.taken_at)) + " old").unwrap_or_default();
+                let of = b.service.as_deref().unwrap_or("");
+                let off = (!b.restorable).then(|| "no restore is configured for it".to_owned());
+                let detail = text::clean(&format!("{sign} {}  {age}  {of}", b.state.word())).into_owned();
+                Item { off, role, ..Item::new(b.name.clone(), b.name.clone(), detail) }
+            })
+            .collect();
+        Picker::of(Pick::Backup, "restore which backup?", items)
+    }
+
+    /// The copies of a backup set: how old, and what is lost by using each.
+    pub fn copies(app: &App, backup: &str, copies: &[Copy]) -> Picker {
+        let rpo = app.mirror().backups.get(backup).and_then(|b| b.rpo_ms).map(Duration::from_millis);
+        let items = copies
+            .iter()
+            .map(|copy| {
+                let age = app.watched.ago(copy.taken_at);
+                let over = rpo.is_some_and(|rpo| age > rpo);
+                let good = if over { Role::Unsure } else { Role::Text };
+                let role = if copy.suspect.is_some() { Role::Bad } else { good };
+                let suspect = match &copy.suspect {
+                    Some(why) => format!("  {} SUSPECT: {why}", app.look.g.degraded),
+                    None if copy.note.is_empty() => String::new(),
+                    None => format!("  {}", copy.note),
+                };
+                let label = format!("{}  {:>8}", app.look.full(copy.taken_at), text::size(copy.size));
+                let detail = format!(
+                    "DATA LOST {}{}  {}{suspect}",
+                    text::duration(age),
+                    if over { " (over RPO)" } else { "" },
+                    copy.id
+                );
+                Item { role, ..Item::new(copy.id.clone(), label, text::clean(&detail).into_owned()) }
+            })
+            .collect();
+        let pick = Pick::Copy { backup: backup.to_owned(), test: false };
+        let mut picker = Picker::of(pick, format!("restore {backup}: which copy? · {}", app.environment()), items);
+        if let Some(rpo) = rpo {
+            picker
+                .head
+                .push((Role::Dim, format!("RPO {}: what is older loses more than was agreed", text::duration(rpo))));
+        }
+        // The newest good one stands ready.
+        picker.sel = copies.iter().position(|c| c.suspect.is_none()).unwrap_or(0);
+        picker
+    }
+
+    pub fn actions(app: &App) -> Picker {
+        let items = app
+            .mirror()
+            .head
+            .actions
+            .iter()
+            .map(|(name, facts)| {
+                let on = facts.service.as_ref().map(|s| format!("on {s}  ")).unwrap_or_default();
+                let detail = text::clean(&format!("{on}{}", facts.doc)).into_owned();
+                let role = if facts.risk == Risk::Destructive { Role::Bad } else { Role::Text };
+                Item { hint: facts.risk.word().into(), role, ..Item::new(name.clone(), name.clone(), detail) }
+            })
+            .collect();
+        Picker::of(Pick::Action, format!("actions · {}", app.environment()), items)
+    }
+
+    pub fn affected(app: &App) -> Picker {
+        let (incident, before) =
+            app.incident().map(|i| (i.incident.id.clone(), i.incident.services.clone())).unwrap_or_default();
+        let mut services: Vec<_> = app.mirror().services.values().collect();
+        services.sort_by_key(|s| (!before.contains(&s.name), rank(s), s.name.clone()));
+        let items = services
+            .into_iter()
+            .map(|s| {
+                let (sign, role) = header::state(&app.look.g, s.state);
+                Item { role, ..Item::new(s.name.clone(), s.name.clone(), format!("{sign} {}", s.state.word())) }
+            })
+            .collect();
+        let title = format!("services that {incident} affects");
+        let mut picker = Picker::of(Pick::Affected { incident, before: before.clone() }, title, items);
+        picker.chosen = Some(before);
+        picker
+    }
+
+    pub fn themes(app: &App) -> Picker {
+        let items = NAMES.iter().map(|n| Item::new(*n, *n, "")).collect();
+        let mut picker = Picker::of(Pick::Theme { before: app.look.theme.name.clone() }, "theme", items);
+        picker.sel = NAMES.iter().position(|n| *n == app.look.theme.name).unwrap_or(0);
+        picker
+    }
+
+    pub fn templates(app: &App) -> Picker {
+        let any = !app.mirror().incidents.is_empty();
+        let items = Template::ALL
+            .into_iter()
+            .map(|t| {
+                let detail = match t {
+                    Template::Initial => "the first word: what is wrong, since when, what is being done",
+                    Template::Update => "what happened since the last message",
+                    Template::Resolution => "it is over: how long it took, what was done",
+                    Template::Test => "proves that the channels work",
+                };
+                let off = (!any && t != Template::Test).then(|| "there is no incident: declare one with d".to_owned());
+                Item { off, ..Item::new(t.word(), t.word(), detail) }
+            })
+            .collect();
+        let mut picker = Picker::of(Pick::Template, "notify: which message?", items);
+        // An update is what is due once somebody was told.
+        let told = app.incident().is_some_and(|i| i.incident.updates > 0 || i.incident.last_update_at.is_some());
+        let open = app.incident().is_some_and(|i| i.incident.status.is_open());
+        picker.sel = match (any, open, told) {
+            (false, ..) => 3,
+            (_, false, _) => 2,
+            (_, _, true) => 1,
+            _ => 0,
+        };
+        picker
+    }
+}

@@ -1,0 +1,87 @@
+//! What follows from a choice.
+
+use std::collections::BTreeSet;
+
+use super::picker::{Item, Pick};
+use super::{Asked, Overlay, Prompt};
+use crate::domain::catalog::Severity;
+use crate::domain::command::Command;
+use crate::domain::incident::Status;
+use crate::domain::message::Template;
+use crate::domain::run::Work;
+use crate::viewer::acts;
+use crate::viewer::app::{App, Pending};
+use crate::viewer::commands;
+use crate::wire::Ask;
+
+/// One was chosen.
+pub fn one(app: &mut App, pick: &Pick, item: &Item) {
+    match pick {
+        Pick::Command => {
+            if let Some(command) = commands::find(&item.id) {
+                app.via = "palette".into();
+                // The same door as a key: what is refused there is refused here.
+                app.do_command(command);
+            }
+        }
+        Pick::Severity { incident } => {
+            if let Ok(severity) = Severity::parse(&item.id) {
+                let incident = Some(incident.clone());
+                app.act(
+                    format!("severity {severity}"),
+                    Command::SetSeverity { incident, severity, reason: String::new() },
+                );
+            }
+        }
+        Pick::Status { incident } => status(app, incident, &item.id),
+        Pick::Service(verb) => acts::runs::plan(app, verb.work(item.id.clone())),
+        Pick::Backup => acts::runs::copies(app, item.id.clone()),
+        Pick::Copy { backup, test } => {
+            app.record_step(format!("chose copy {} of {backup}", item.id), Some(backup.clone()));
+            let work = Work::Restore { backup: backup.clone(), copy: Some(item.id.clone()), test: *test };
+            acts::runs::plan(app, work);
+        }
+        Pick::Action => acts::runs::plan(app, Work::Act { action: item.id.clone() }),
+        Pick::Theme { .. } => acts::view::choose_theme(app, &item.id),
+        Pick::Template => {
+            if let Ok(template) = Template::parse(&item.id) {
+                let incident = match template {
+                    Template::Test => None,
+                    _ => app.incident().map(|i| i.incident.id.clone()),
+                };
+                app.ask(Pending::Draft(template), Ask::Draft { template, incident });
+            }
+        }
+        Pick::Affected { .. } => {}
+    }
+}
+
+fn status(app: &mut App, incident: &str, word: &str) {
+    let Some(view) = app.mirror().incidents.get(incident) else { return };
+    let Some(status) = Status::ALL.into_iter().find(|s| s.word() == word) else { return };
+    let open = view.incident.status.is_open();
+    let id = incident.to_owned();
+    if status == Status::Resolved && open && !view.against_resolving.is_empty() {
+        let help = format!("{}. Resolving all the same needs a reason:", view.against_resolving.join("; "));
+        let prompt = Prompt::new(Asked::Force { incident: id }, format!("FORCE {incident} to resolved"), help, "");
+        app.open_overlay(Overlay::Prompt(prompt));
+    } else if !open && status.is_open() {
+        let prompt = Prompt::new(Asked::Reopen { incident: id }, format!("reopen {incident}"), "why? (needed)", "");
+        app.open_overlay(Overlay::Prompt(prompt));
+    } else {
+        let command = Command::SetStatus { incident: Some(id), status, reason: String::new(), force: false };
+        app.act(format!("status {}", status.word()), command);
+    }
+}
+
+/// Several were chosen.
+pub fn several(app: &mut App, pick: &Pick, chosen: &BTreeSet<String>) {
+    if let Pick::Affected { incident, before } = pick {
+        let add: BTreeSet<String> = chosen.difference(before).cloned().collect();
+        let remove: BTreeSet<String> = before.difference(chosen).cloned().collect();
+        if !(add.is_empty() && remove.is_empty()) {
+            let incident = Some(incident.clone());
+            app.act("affected services changed", Command::SetServices { incident, add, remove });
+        }
+    }
+}

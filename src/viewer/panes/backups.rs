@@ -1,0 +1,67 @@
+//! Backup sets, worst first: state, name, age of the newest good copy, its size, room under the RPO.
+
+use std::time::Duration;
+
+use ratatui::layout::Rect;
+
+use crate::domain::backup::BackupState;
+use crate::text::{self, fit};
+use crate::viewer::app::App;
+use crate::viewer::canvas::Canvas;
+use crate::viewer::header::{self, coarse};
+use crate::viewer::theme::Role;
+use crate::wire::BackupView;
+
+/// Room under the RPO, or how far over it.
+pub fn headroom(app: &App, view: &BackupView) -> Option<(Role, String)> {
+    let rpo = Duration::from_millis(view.rpo_ms?);
+    let age = app.watched.ago(view.newest.as_ref()?.taken_at);
+    Some(match rpo.checked_sub(age) {
+        Some(left) => (if left * 8 < rpo { Role::RtoLow } else { Role::Dim }, format!("RPO left {}", coarse(left))),
+        None => (Role::RtoOver, format!(" RPO OVER {} ", coarse(age.saturating_sub(rpo)))),
+    })
+}
+
+pub fn row(app: &App, name: &str, area: Rect, names: u16, c: &mut Canvas<'_>) {
+    let Some(view) = app.mirror().backups.get(name) else { return };
+    let (sign, role) = header::backup_state(c.g, view.state);
+    let stale = app.watched.is_stale();
+    let (right, y) = (area.right(), area.y);
+    let room = |x: u16| right.saturating_sub(x);
+    let mut x = c.put(area.x, y, 2, sign, role).saturating_add(1);
+    let word = match view.state {
+        BackupState::Missing | BackupState::Stale | BackupState::Suspect => view.state.word().to_uppercase(),
+        _ => view.state.word().to_owned(),
+    };
+    let end = c.put(x, y, room(x), &word, if stale { Role::Stale } else { role });
+    x = end.max(x + 7).saturating_add(1);
+    let name_room = usize::from(names.min(area.width * 2 / 5).max(8));
+    let strong = if view.state == BackupState::Fresh { Role::Text } else { Role::Strong };
+    x = c.put(x, y, room(x), &fit(&text::clean(name), name_room), strong);
+    let (age, size) = match &view.newest {
+        Some(copy) => {
+            let age = app.watched.ago(copy.taken_at).as_secs() / 10 * 10;
+            (text::ago(Duration::from_secs(age)), text::size(copy.size))
+        }
+        None => (String::new(), String::new()),
+    };
+    x = c.put(x, y, room(x), &format!(" {age:>4}"), Role::Text);
+    x = c.put(x, y, room(x), &format!(" {size:>7}"), Role::Dim);
+    x = x.saturating_add(2);
+    let mut pieces: Vec<(Role, String)> = headroom(app, view).into_iter().collect();
+    if let Some(suspect) = &view.suspect {
+        let why = suspect.suspect.as_deref().unwrap_or("suspect");
+        pieces.push((Role::Unsure, format!("{} newer copy: {why}", app.look.g.degraded)));
+    }
+    if let Some(problem) = &view.problem {
+        pieces.push((Role::Bad, problem.clone()));
+    } else if view.state != BackupState::Fresh && !view.detail.is_empty() {
+        pieces.push((Role::Text, view.detail.clone()));
+    }
+    for (role, piece) in pieces {
+        if x >= right {
+            break;
+        }
+        x = c.cut(x, y, room(x), &text::clean(&piece), role).saturating_add(1);
+    }
+}

@@ -1,0 +1,37 @@
+//! The incident: who leads, how it stands, what is due, what stands against resolving it.
+
+use ratatui::layout::Rect;
+
+use crate::text;
+use crate::viewer::app::App;
+use crate::viewer::canvas::Canvas;
+use crate::viewer::detail::{Lines, incident};
+use crate::viewer::theme::Role;
+
+pub fn draw(app: &App, area: Rect, c: &mut Canvas<'_>) {
+    let Some(view) = app.incident() else {
+        c.put(area.x + 1, area.y, area.width - 1, "no incident", Role::Dim);
+        if area.height > 1 {
+            let said =
+                [(Role::Key, "d"), (Role::KeyDoc, " declares one: title and services are filled in from what is down")];
+            c.line(area.x + 1, area.y + 1, area.width.saturating_sub(2), &said);
+        }
+        return;
+    };
+    let mut lines: Lines = Vec::new();
+    let several = app.rows_len(crate::viewer::app::Pane::Incident);
+    if several > 1 && area.height > 6 {
+        let list = app.list(crate::viewer::app::Pane::Incident);
+        let open = app.mirror().open_incidents().len();
+        let at = list.rows.iter().position(|r| *r == view.incident.id).map_or(0, |i| i + 1);
+        lines.push(vec![(Role::Dim, format!("{at} of {several} ({open} open)   j k: the others"))]);
+    }
+    lines.extend(incident::summary(app, view, usize::from(area.width.saturating_sub(2))));
+    for (i, line) in lines.iter().take(usize::from(area.height)).enumerate() {
+        let y = area.y + u16::try_from(i).unwrap_or(0);
+        let mut x = area.x + 1;
+        for (role, piece) in line {
+            x = c.cut(x, y, area.right().saturating_sub(x), &text::clean(piece), *role);
+        }
+    }
+}

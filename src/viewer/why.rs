@@ -1,0 +1,169 @@
+//! Why a command cannot be done now: in words a person can act on. What cannot be done stays visible.
+
+use super::app::{App, Detail, Pane};
+use super::watched::LinkState;
+use crate::domain::health::Health;
+use crate::domain::run::SideRole;
+
+type Why = Option<String>;
+
+pub fn never(_: &App) -> Why {
+    None
+}
+
+pub fn not_read_only(app: &App) -> Why {
+    app.watched.peer.read_only.then(|| "this screen is read-only: open mayday without --read-only".into())
+}
+
+/// Read-only or without a link nothing can be asked for.
+pub fn may_act(app: &App) -> Why {
+    if let Some(why) = not_read_only(app) {
+        return Some(why);
+    }
+    match app.watched.link() {
+        LinkState::Lost(..) => Some("no link to the engine: E starts one if none runs".into()),
+        _ => None,
+    }
+}
+
+pub fn may_plan(app: &App) -> Why {
+    may_act(app).or_else(|| {
+        let verbless = |s: &crate::wire::ServiceView| s.control.is_empty();
+        match app.selected_service() {
+            Some(s) if verbless(s) => {
+                Some(format!("{} has no control: add control = {{ … }} to it in mayday.toml", s.name))
+            }
+            Some(s) => {
+                s.held_by.as_ref().map(|run| format!("{} is held by run {run}: wait for it or cancel it", s.name))
+            }
+            None if app.mirror().services.values().all(verbless) => {
+                Some("no service has a control: add control = { … } in mayday.toml".into())
+            }
+            None => None,
+        }
+    })
+}
+
+pub fn may_restore(app: &App) -> Why {
+    may_act(app).or_else(|| {
+        if let Some(b) = app.selected_backup() {
+            return (!b.restorable)
+                .then(|| format!("{} has no restore: add restore = {{ … }} to it in mayday.toml", b.name));
+        }
+        let any = app.mirror().backups.values().any(|b| b.restorable);
+        (!any).then(|| "no backup can be restored: add restore = { … } to a [[backup]] in mayday.toml".into())
+    })
+}
+
+pub fn has_actions(app: &App) -> Why {
+    may_act(app).or_else(|| {
+        app.mirror().head.actions.is_empty().then(|| "no action is configured: add an [[action]] to mayday.toml".into())
+    })
+}
+
+pub fn has_channels(app: &App) -> Why {
+    may_act(app).or_else(|| {
+        app.mirror()
+            .head
+            .channels
+            .is_empty()
+            .then(|| "no channel is configured: add a [[channel]] to mayday.toml".into())
+    })
+}
+
+pub fn any_incident(app: &App) -> Why {
+    may_act(app).or_else(|| app.incident().is_none().then(|| "there is no incident: declare one with d".into()))
+}
+
+pub fn open_incident(app: &App) -> Why {
+    may_act(app).or_else(|| match app.incident() {
+        Some(i) if i.incident.status.is_open() => None,
+        Some(i) => Some(format!("{} is {}: reopen it first", i.incident.id, i.incident.status.word())),
+        None => Some("no incident is open: declare one with d".into()),
+    })
+}
+
+pub fn closed_incident(app: &App) -> Why {
+    may_act(app).or_else(|| match app.last_closed() {
+        Some(_) => None,
+        None => Some("no incident was resolved".into()),
+    })
+}
+
+pub fn can_acknowledge(app: &App) -> Why {
+    open_incident(app).or_else(|| {
+        let view = app.incident()?;
+        let by = view.incident.acknowledged_by.as_ref()?;
+        Some(format!("{} is acknowledged already, by {by}", view.incident.id))
+    })
+}
+
+pub fn has_runs(app: &App) -> Why {
+    app.mirror().runs.is_empty().then(|| "there is no run yet".into())
+}
+
+pub fn can_cancel(app: &App) -> Why {
+    may_act(app).or_else(|| match app.selected_run() {
+        None => Some("select a run first".into()),
+        Some(r) if r.state.is_over() => Some(format!("run {} is over: {}", r.id, r.state.word())),
+        Some(r) if r.cancel_requested => Some(format!("run {} is being cancelled already", r.id)),
+        Some(_) => None,
+    })
+}
+
+fn side(app: &App, role: SideRole, what: &str) -> Why {
+    may_act(app).or_else(|| match app.selected_run() {
+        None => Some("select a restore's run first".into()),
+        Some(r) if r.sides.iter().any(|s| s.role == role) => None,
+        Some(r) => Some(format!("run {} has {what}", r.id)),
+    })
+}
+
+pub fn can_cut_over(app: &App) -> Why {
+    side(app, SideRole::Ready, "no side copy that is ready to cut over: restore one with R")
+}
+
+pub fn can_undo(app: &App) -> Why {
+    side(app, SideRole::Before, "nothing kept from before a cut-over")
+}
+
+pub fn can_drop(app: &App) -> Why {
+    may_act(app).or_else(|| match app.selected_run() {
+        None => Some("select a run first".into()),
+        Some(r) if r.sides.is_empty() => Some(format!("run {} left nothing beside the live data", r.id)),
+        Some(_) => None,
+    })
+}
+
+pub fn can_pause(app: &App) -> Why {
+    may_act(app).or_else(|| match app.selected_service() {
+        None => Some("select a service first".into()),
+        Some(s) if s.state == Health::Paused => Some(format!("{} is paused already", s.name)),
+        Some(_) => None,
+    })
+}
+
+pub fn can_resume(app: &App) -> Why {
+    may_act(app).or_else(|| match app.selected_service() {
+        None => Some("select a service first".into()),
+        Some(s) if s.state != Health::Paused => Some(format!("{} is not paused", s.name)),
+        Some(_) => None,
+    })
+}
+
+pub fn has_row(app: &App) -> Why {
+    let nothing = match app.detail {
+        Some(Detail::Output) => app.output.is_none(),
+        Some(_) => false,
+        None if app.pane == Pane::Incident => app.incident().is_none(),
+        None => app.rows_len(app.pane) == 0,
+    };
+    nothing.then(|| "nothing is selected".into())
+}
+
+pub fn link_is_lost(app: &App) -> Why {
+    match app.watched.link() {
+        LinkState::Lost(..) => None,
+        _ => Some("an engine runs and is linked".into()),
+    }
+}

@@ -1,0 +1,121 @@
+//! Declaring, leading, noting; with an engine and without.
+
+use super::shop;
+use super::support::{PATIENCE, wait_until};
+
+#[test]
+fn an_incident_from_end_to_end() {
+    let shop = shop();
+    shop.until_code(&["status"], 0);
+    let id = shop.run(&["incident", "declare", "orders fail", "--severity", "P1"]).ok().line();
+    assert!(id.starts_with("INC-") && id.lines().count() == 1, "{id}");
+    shop.run(&["incident", "ack"]).ok();
+    shop.run(&["incident", "ack"]).expect(3).says(&["already"]);
+    shop.run(&["incident", "severity", "P0", "--reason", "everybody"]).ok();
+    shop.run(&["incident", "status", "identified"]).ok();
+    shop.run(&["incident", "assign", "alice"]).ok();
+    shop.run(&["incident", "services", "--add", "api"]).ok();
+    let seq: u64 = shop.run(&["note", "the", "cache", "is", "cold"]).ok().line().parse().unwrap();
+    let from_stdin: u64 =
+        shop.run_with(&["note", "-"], "first line\nsecond line ✓\n".as_bytes()).ok().line().parse().unwrap();
+    assert!(from_stdin > seq);
+    shop.run(&["note", "earlier", "--at", "2026-01-01T00:00:00Z"]).ok();
+    std::fs::remove_file(shop.path("api-up")).unwrap();
+    shop.until_code(&["status"], 2);
+    shop.run(&["incident", "resolve"]).expect(3).says(&["api", "down"]);
+    shop.run(&["incident", "resolve", "--force"]).expect(2);
+    let contradicted = shop.run(&["act", "contradicted", "--yes", "--wait"]).expect(4);
+    assert!(contradicted.out.contains("CONTRADICTED"), "{}", contradicted.out);
+    std::fs::write(shop.path("api-up"), "").unwrap();
+    shop.until_code(&["status"], 0);
+    shop.run(&["incident", "resolve"]).expect(3).says(&["contradicted"]);
+    shop.run(&["incident", "resolve", "--force", "--reason", "seen by hand"]).ok();
+    shop.run(&["incident", "reopen"]).expect(2);
+    shop.run(&["incident", "reopen", "--reason", "again"]).ok();
+    shop.run(&["incident", "resolve", "--force", "--reason", "now"]).ok();
+    shop.run(&["incident", "close"]).ok();
+    let shown = shop.run(&["incident", "show", &id]).ok().out;
+    for text in ["the cache is cold", "second line ✓", "earlier", "seen by hand", "again"] {
+        assert!(shown.contains(text), "{text}: {shown}");
+    }
+    assert!(shop.run(&["incident", "list"]).ok().out.contains(&id));
+    export(&shop, &id);
+    shop.verify();
+    // Every engine writes the readable file on where the one before left off.
+    shop.kill_engine();
+    shop.start();
+    shop.kill_engine();
+    shop.run(&["note", "after two more engines", "--incident", &id]).ok();
+    let file = shop.state().join("incidents").join(&id).join("timeline.md");
+    let text = std::fs::read_to_string(file).unwrap();
+    let times = |word: &str| text.matches(word).count();
+    assert_eq!((times("the cache is cold"), times("seen by hand"), times("after two more engines")), (1, 1, 1), "{text}");
+}
+
+fn export(shop: &super::support::Cockpit, id: &str) {
+    let md = shop.run(&["export", id]).ok();
+    assert_eq!(md.bytes, shop.run(&["export", id]).ok().bytes, "same journal, same bytes");
+    assert!(md.out.contains("orders fail") && md.out.contains("not recorded"), "{}", md.out);
+    let file = shop.path("review.json");
+    shop.run(&["export", id, "--format", "json", "-o", file.to_str().unwrap()]).ok();
+    let review: serde_json::Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+    for key in ["schema", "incident", "measures", "services", "timeline", "runs", "messages"] {
+        assert!(review.get(key).is_some(), "{key}");
+    }
+    let newest = review["timeline"].as_array().unwrap().iter().filter_map(|l| l["seq"].as_u64()).max().unwrap();
+    for measure in review["measures"].as_array().unwrap() {
+        for key in ["name", "value_ms", "verdict", "from", "to", "entries"] {
+            assert!(measure.get(key).is_some(), "{key} of {measure:#}");
+        }
+        let cited = measure["entries"].as_array().unwrap();
+        // Nothing can be cited for a count of none.
+        let none = measure["verdict"] == "not recorded" || measure["count"] == 0;
+        assert!(none || !cited.is_empty(), "{measure:#} cites nothing");
+        assert!(cited.iter().all(|e| e.as_u64().is_some_and(|e| e >= 1 && e <= newest + 50)), "{measure:#}");
+    }
+    for service in review["services"].as_array().unwrap() {
+        for key in ["name", "downtime_ms", "rto_ms", "verdict", "entries"] {
+            assert!(service.get(key).is_some(), "{key} of {service:#}");
+        }
+    }
+}
+
+#[test]
+fn a_note_is_kept_when_no_engine_answers() {
+    let shop = shop();
+    shop.start();
+    shop.run(&["engine", "stop"]).ok();
+    let kept = shop.run(&["note", "--offline", "written", "without", "engine"]).ok();
+    assert!(kept.err.contains("next engine"), "{kept:#?}");
+    shop.run_with(&["note", "--offline", "-"], b"by pipe\n").ok();
+    shop.run(&["note", "--offline", "at a time", "--at", "2026-01-02T03:04:05Z"]).ok();
+    assert!(shop.engine_pid().is_none(), "no engine was started for it");
+    shop.start();
+    for text in ["written without engine", "by pipe", "at a time"] {
+        wait_until(&format!("{text:?} is taken in once"), PATIENCE, || {
+            shop.entries().iter().filter(|e| e["payload"]["text"].as_str().is_some_and(|t| t.trim() == text)).count() == 1
+        });
+    }
+    // Marked as what it is, with its own time.
+    let entries = shop.entries();
+    let at = entries.iter().find(|e| e["payload"]["text"] == "at a time").unwrap();
+    assert!(at.to_string().contains("2026-01-02T03:04:05"), "{at:#}");
+    wait_until("the spool is empty", PATIENCE, || {
+        std::fs::read_dir(shop.state().join("spool")).map_or(true, |d| d.count() == 0)
+    });
+    shop.run(&["engine", "stop"]).ok();
+    shop.start();
+    shop.run(&["note", "with engine", "--offline"]).ok();
+    assert_eq!(shop.entries().iter().filter(|e| e["payload"]["text"] == "by pipe" || e["payload"]["text"] == "by pipe\n").count(), 1);
+    shop.verify();
+}
+
+#[test]
+fn a_note_too_long_is_refused_and_a_long_one_kept() {
+    let shop = shop();
+    let long = "x".repeat(64 * 1024);
+    shop.run_with(&["note", "-"], long.as_bytes()).ok();
+    shop.run_with(&["note", "-"], format!("{long}y").as_bytes()).expect(2);
+    shop.run_with(&["note", "-"], b"").expect(2);
+    assert!(shop.entries().iter().any(|e| e["payload"]["text"] == long.as_str()));
+}

@@ -1,0 +1,445 @@
+//! Engine and clients together in one process, on a clock that the test moves.
+
+mod support;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use mayday::domain::Access;
+use mayday::domain::command::Command;
+use mayday::domain::health::Health;
+use mayday::domain::incident::Status;
+use mayday::domain::run::{RunState, Verdict, Work};
+use mayday::engine::{self, Options, Running};
+use mayday::sys::clock::FakeClock;
+use mayday::wire::client::{Client, ConnectError, EngineFile};
+use mayday::wire::{Answer, Ask, FromEngine, Hello, Mirror, Recording, TimelineQuery, Welcome, frame};
+
+const T0: i64 = 1_800_000_000_000;
+const WAIT: Duration = Duration::from_secs(20);
+
+struct World {
+    dir: tempfile::TempDir,
+    clock: FakeClock,
+    running: Option<Running>,
+}
+
+impl World {
+    async fn start(config: &str) -> World {
+        let dir = support::scratch();
+        std::fs::write(dir.path().join("mayday.toml"), config.replace("DIR", &dir.path().display().to_string())).unwrap();
+        let mut world = World { dir, clock: FakeClock::new(T0), running: None };
+        world.start_engine().await;
+        world
+    }
+
+    fn state(&self) -> PathBuf {
+        self.dir.path().join("state")
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    async fn start_engine(&mut self) {
+        let options = Options {
+            state_dir: self.state(),
+            config: Some(self.path("mayday.toml")),
+            clock: Arc::new(self.clock.clone()),
+            exe: support::home::mayday_binary(),
+            sandbox: false,
+        };
+        self.running = Some(engine::start(options).await.unwrap());
+    }
+
+    async fn stop_engine(&mut self) {
+        if let Some(running) = self.running.take() {
+            running.stop.cancel();
+            running.wait().await;
+        }
+    }
+
+    async fn viewer(&self, access: Access) -> Viewer {
+        let client = Client::connect(&self.state(), "viewer", access, WAIT).await.unwrap();
+        Viewer { client, mirror: Mirror::default() }
+    }
+}
+
+struct Viewer {
+    client: Client,
+    mirror: Mirror,
+}
+
+impl Viewer {
+    async fn follow(mut self) -> Self {
+        self.client.send("test", Ask::Follow).await.unwrap();
+        self.until("the first picture", |m| !m.epoch.is_empty()).await;
+        self
+    }
+
+    async fn ask(&mut self, ask: Ask) -> Answer {
+        let id = self.client.send("test", ask).await.unwrap();
+        let begun = Instant::now();
+        loop {
+            match tokio::time::timeout(WAIT, self.client.next()).await.expect("an answer in time").unwrap().unwrap() {
+                FromEngine::Reply(reply) if reply.id == id => return reply.answer,
+                FromEngine::Reply(_) => {}
+                FromEngine::Change(change) => {
+                    self.mirror.apply(*change);
+                }
+            }
+            assert!(begun.elapsed() < WAIT, "no answer");
+        }
+    }
+
+    async fn act(&mut self, command: Command) -> Answer {
+        self.ask(Ask::Do(command)).await
+    }
+
+    async fn until(&mut self, what: &str, holds: impl Fn(&Mirror) -> bool) {
+        let begun = Instant::now();
+        while !holds(&self.mirror) {
+            let left = WAIT.saturating_sub(begun.elapsed());
+            match tokio::time::timeout(left, self.client.next()).await {
+                Ok(Ok(Some(FromEngine::Change(change)))) => {
+                    self.mirror.apply(*change);
+                }
+                Ok(Ok(Some(FromEngine::Reply(_)))) => {}
+                other => panic!("{what}: {other:?}; last picture: {:#?}", self.mirror),
+            }
+        }
+    }
+}
+
+fn declare(title: &str) -> Command {
+    Command::Declare { title: title.into(), severity: None, services: ["api".to_owned()].into(), onset: None }
+}
+
+fn note(text: &str) -> Command {
+    Command::Note { incident: None, text: text.into(), happened_at: None }
+}
+
+const CONFIG: &str = r#"
+[system]
+name = "shop"
+environment = "production"
+[defaults]
+every = "300ms"
+timeout = "200ms"
+retry_interval = "100ms"
+incident_interval = "200ms"
+[[service]]
+name = "api"
+tier = 1
+rto = "10m"
+control = { restart = ["sh", "-c", "touch DIR/up"], stop = ["rm", "-f", "DIR/up"], start = ["sh", "-c", "true"] }
+[[service.exec]]
+run = ["sh", "-c", "test -e DIR/up || exit 2"]
+[[service]]
+name = "web"
+tier = 2
+depends_on = ["api"]
+[[service.exec]]
+run = ["sh", "-c", "test -e DIR/up || exit 2"]
+[[action]]
+name = "slow"
+run = ["sh", "-c", "echo begun; exec sleep 60"]
+service = "web"
+[[action]]
+name = "missing"
+run = ["/no/such/program"]
+"#;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_viewers_see_the_same_and_a_wall_cannot_act() {
+    let w = World::start(CONFIG).await;
+    let mut one = w.viewer(Access::Responder).await.follow().await;
+    let mut two = w.viewer(Access::ReadOnly).await.follow().await;
+    let Answer::Done { incident: Some(id), recorded: true, .. } = one.act(declare("api down")).await else {
+        panic!("not declared")
+    };
+    for v in [&mut one, &mut two] {
+        v.until("the incident", |m| m.incidents.contains_key(&id)).await;
+    }
+    let refused = two.act(note("from the wall")).await;
+    assert!(matches!(&refused, Answer::Refused(r) if r.reason.contains("read-only")), "{refused:?}");
+    for ask in [
+        Ask::Plan(Work::Restart { service: "api".into() }),
+        Ask::Start { plan: "x".into(), confirm: "y".into(), reason: String::new(), unlogged: false },
+        Ask::Reload,
+        Ask::Stop,
+        Ask::Refresh { service: None, backup: None },
+    ] {
+        assert!(matches!(two.ask(ask.clone()).await, Answer::Refused(_)), "{ask:?}");
+    }
+    let Answer::Done { seq, .. } = one.act(note("seen by both")).await else { panic!("no note") };
+    two.until("the note's position", |m| m.seq >= seq).await;
+    let query = TimelineQuery { incident: Some(id.clone()), after: None, before: None, limit: 10 };
+    let Answer::Timeline { rows, .. } = two.ask(Ask::Timeline(query)).await else { panic!("no rows") };
+    assert!(rows.iter().any(|r| r.text == "seen by both" && r.actor == mayday::sys::peer::user_name(mayday::sys::peer::current_uid())));
+    let file = w.state().join("incidents").join(&id).join("timeline.md");
+    assert!(std::fs::read_to_string(&file).unwrap().contains("seen by both"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_clock_that_jumps_back_is_noted_and_the_incident_timer_does_not_run_backwards() {
+    let w = World::start(CONFIG).await;
+    let mut v = w.viewer(Access::Responder).await.follow().await;
+    let Answer::Done { incident: Some(id), .. } = v.act(declare("x")).await else { panic!() };
+    w.clock.advance(600_000);
+    v.act(note("ten minutes later")).await;
+    v.until("ten minutes", |m| m.incidents.get(&id).is_some_and(|i| i.elapsed_ms >= 600_000)).await;
+    w.clock.set_wall(T0 - 3_600_000);
+    v.act(note("an hour back")).await;
+    let id2 = id.clone();
+    v.until("the timer goes on", |m| m.incidents.get(&id2).is_some_and(|i| i.elapsed_ms >= 600_000)).await;
+    let told = |rows: &[mayday::domain::timeline::Row]| rows.iter().any(|r| r.kind == "clock.stepped");
+    let begun = Instant::now();
+    loop {
+        let query = TimelineQuery { limit: 100, ..TimelineQuery::default() };
+        let Answer::Timeline { rows, .. } = v.ask(Ask::Timeline(query)).await else { panic!() };
+        if told(&rows) {
+            break;
+        }
+        assert!(begun.elapsed() < WAIT, "the step is not in the timeline: {rows:#?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_service_down_because_of_another_and_back() {
+    let w = World::start(CONFIG).await;
+    let mut v = w.viewer(Access::Responder).await.follow().await;
+    let state = |m: &Mirror, s: &str| m.services.get(s).map(|s| s.state);
+    v.until("both down", |m| state(m, "api") == Some(Health::Down) && state(m, "web") == Some(Health::Down)).await;
+    v.until("the cause", |m| m.services["web"].because.as_deref() == Some("api")).await;
+    let Answer::Done { incident: Some(id), .. } = v.act(declare("down")).await else { panic!() };
+    let refused = v
+        .act(Command::SetStatus { incident: None, status: Status::Resolved, reason: String::new(), force: false })
+        .await;
+    assert!(matches!(&refused, Answer::Refused(r) if r.reason.contains("api (tier 1) is down")), "{refused:?}");
+    let Answer::Plan { plan, .. } = v.ask(Ask::Plan(Work::Restart { service: "api".into() })).await else { panic!() };
+    let begin = |confirm: &str| Ask::Start {
+        plan: plan.id.clone(),
+        confirm: confirm.into(),
+        reason: String::new(),
+        unlogged: false,
+    };
+    assert!(matches!(v.ask(begin("")).await, Answer::Refused(_)), "a disruptive run needs its y");
+    let Answer::Done { run: Some(run), .. } = v.ask(begin("y")).await else { panic!() };
+    assert!(matches!(v.ask(begin("y")).await, Answer::Refused(_)), "a plan is started once");
+    v.until("the run's end", |m| m.runs.get(&run).is_some_and(|r| r.state.is_over())).await;
+    assert_eq!(v.mirror.runs[&run].state, RunState::Succeeded, "{:?}", v.mirror.runs[&run]);
+    assert_eq!(v.mirror.runs[&run].verdict, Some(Verdict::Verified), "{:?}", v.mirror.runs[&run]);
+    v.until("both up", |m| state(m, "api") == Some(Health::Up) && state(m, "web") == Some(Health::Up)).await;
+    v.until("resolvable", |m| m.incidents[&id].against_resolving.is_empty()).await;
+    v.act(Command::SetStatus { incident: None, status: Status::Resolved, reason: String::new(), force: false }).await;
+    v.until("resolved", |m| m.incidents[&id].incident.status == Status::Resolved).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_repeated_request_is_carried_out_once() {
+    let w = World::start(CONFIG).await;
+    let mut v = w.viewer(Access::Responder).await;
+    let stream = tokio::net::UnixStream::connect(EngineFile::read(&w.state()).unwrap().unwrap().socket).await.unwrap();
+    let (read, mut write) = stream.into_split();
+    let mut read = tokio::io::BufReader::new(read);
+    let hello = Hello {
+        protocol: (1, 1),
+        version: "test".into(),
+        access: Access::Responder,
+        client: "command".into(),
+        sudo_user: Some("\u{1b}[31mmallory".into()),
+        ssh_connection: None,
+    };
+    frame::write(&mut write, &hello).await.unwrap();
+    assert!(matches!(frame::read::<Welcome, _>(&mut read, 1 << 20).await.unwrap(), Some(Welcome::Welcome { .. })));
+    let request = mayday::wire::Request { id: 7, key: "once".into(), via: String::new(), ask: Ask::Do(declare("once")) };
+    let mut seqs = Vec::new();
+    for _ in 0..3 {
+        frame::write(&mut write, &request).await.unwrap();
+        let Some(FromEngine::Reply(reply)) = frame::read(&mut read, 1 << 20).await.unwrap() else { panic!() };
+        let Answer::Done { seq, .. } = reply.answer else { panic!("{:?}", reply.answer) };
+        seqs.push(seq);
+    }
+    assert_eq!(seqs, [seqs[0]; 3]);
+    // What is not understood is answered, and the connection stays.
+    tokio::io::AsyncWriteExt::write_all(&mut write, b"{\"id\":8,\"ask\":\"dance\"}\nnonsense\n").await.unwrap();
+    for _ in 0..2 {
+        let Some(FromEngine::Reply(reply)) = frame::read(&mut read, 1 << 20).await.unwrap() else { panic!() };
+        assert!(matches!(reply.answer, Answer::Failed { .. }));
+    }
+    let Answer::Picture(change) = v.ask(Ask::Picture).await else { panic!() };
+    assert_eq!(change.incidents.len(), 1);
+    let journal = std::fs::read_to_string(w.state().join("journal.jsonl")).unwrap();
+    assert!(!journal.contains("\\u001b"), "a claimed name is cleaned before it is written");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn other_protocols_are_told_which_side_to_change() {
+    let w = World::start(CONFIG).await;
+    for (protocol, word) in [((0, 0), "too old for the engine"), ((9, 12), "the engine")] {
+        let socket = EngineFile::read(&w.state()).unwrap().unwrap().socket;
+        let stream = tokio::net::UnixStream::connect(socket).await.unwrap();
+        let (read, mut write) = stream.into_split();
+        let mut read = tokio::io::BufReader::new(read);
+        let hello = Hello {
+            protocol,
+            version: "9.9".into(),
+            access: Access::Responder,
+            client: "viewer".into(),
+            sudo_user: None,
+            ssh_connection: None,
+        };
+        frame::write(&mut write, &hello).await.unwrap();
+        match frame::read::<Welcome, _>(&mut read, 1 << 20).await.unwrap() {
+            Some(Welcome::No { reason, instead }) => assert!(reason.contains(word) && !instead.is_empty(), "{reason}"),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_restarted_engine_knows_everything_and_carries_on() {
+    let mut w = World::start(CONFIG).await;
+    let mut v = w.viewer(Access::Responder).await.follow().await;
+    let Answer::Done { incident: Some(id), .. } = v.act(declare("long one")).await else { panic!() };
+    let Answer::Plan { plan, .. } = v.ask(Ask::Plan(Work::Act { action: "slow".into() })).await else { panic!() };
+    let start = Ask::Start { plan: plan.id.clone(), confirm: "y".into(), reason: String::new(), unlogged: false };
+    let Answer::Done { run: Some(run), .. } = v.ask(start).await else { panic!() };
+    v.until("running", |m| m.runs.get(&run).is_some_and(|r| r.state == RunState::Running)).await;
+    let epoch = v.mirror.epoch.clone();
+    w.stop_engine().await;
+    w.start_engine().await;
+    let mut v = w.viewer(Access::Responder).await.follow().await;
+    assert_ne!(v.mirror.epoch, epoch);
+    assert_eq!(v.mirror.incidents[&id].incident.title, "long one");
+    assert_eq!(v.mirror.runs[&run].state, RunState::Running);
+    // The service it holds is still held, against everybody.
+    let Answer::Plan { plan, .. } = v.ask(Ask::Plan(Work::Act { action: "slow".into() })).await else { panic!() };
+    let start = Ask::Start { plan: plan.id, confirm: "y".into(), reason: String::new(), unlogged: false };
+    let refused = v.ask(start).await;
+    assert!(matches!(&refused, Answer::Refused(r) if r.reason.contains(&run)), "{refused:?}");
+    v.act(Command::Cancel { run: run.clone(), reason: "enough".into() }).await;
+    v.until("cancelled", |m| m.runs[&run].state == RunState::Cancelled).await;
+    let Answer::Output(chunk) = v.ask(Ask::Output { run, offset: 0, limit: 1000 }).await else { panic!() };
+    assert!(chunk.text.contains("begun") && chunk.over, "{chunk:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_program_that_does_not_exist_is_refused_in_the_plan() {
+    let w = World::start(CONFIG).await;
+    let mut v = w.viewer(Access::Responder).await;
+    let Answer::Plan { plan, .. } = v.ask(Ask::Plan(Work::Act { action: "missing".into() })).await else { panic!() };
+    assert!(plan.blockers().any(|p| p.detail.contains("/no/such/program")), "{:?}", plan.preconditions);
+    let start = Ask::Start { plan: plan.id, confirm: "y".into(), reason: String::new(), unlogged: false };
+    assert!(matches!(v.ask(start).await, Answer::Refused(_)));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_broken_save_keeps_the_old_configuration_and_is_told() {
+    let w = World::start(CONFIG).await;
+    let mut v = w.viewer(Access::Responder).await.follow().await;
+    std::fs::write(w.path("mayday.toml"), "[system]\nname = \"shop\"\nbogus = 1\n").unwrap();
+    v.until("the fault", |m| m.head.config_faults.iter().any(|f| f.contains("bogus"))).await;
+    assert_eq!(v.mirror.services.len(), 2, "the old configuration stays in force");
+    let dir = w.dir.path().display().to_string();
+    let more = format!("{}\n[[service]]\nname = \"third\"\n", CONFIG.replace("DIR", &dir));
+    std::fs::write(w.path("mayday.toml"), more).unwrap();
+    v.until("the new one", |m| m.services.len() == 3 && m.head.config_faults.is_empty()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_engine_without_a_good_configuration_still_takes_notes() {
+    let mut w = World::start(CONFIG).await;
+    w.stop_engine().await;
+    std::fs::write(w.path("mayday.toml"), "this is [ not toml").unwrap();
+    w.start_engine().await;
+    let mut v = w.viewer(Access::Responder).await.follow().await;
+    assert!(!v.mirror.head.config_faults.is_empty());
+    assert_eq!(v.mirror.services.len(), 2, "the last good one is in force");
+    assert!(matches!(v.act(note("still here")).await, Answer::Done { recorded: true, .. }));
+    w.stop_engine().await;
+    std::fs::remove_file(w.state().join("config.last.toml")).unwrap();
+    w.start_engine().await;
+    let mut v = w.viewer(Access::Responder).await.follow().await;
+    assert!(matches!(v.act(declare_without("nothing configured")).await, Answer::Done { recorded: true, .. }));
+}
+
+fn declare_without(title: &str) -> Command {
+    Command::Declare { title: title.into(), severity: None, services: Default::default(), onset: None }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_request_that_nobody_claimed_expires_and_a_pause_ends_by_itself() {
+    let w = World::start(CONFIG).await;
+    let mut v = w.viewer(Access::Responder).await.follow().await;
+    let until = mayday::domain::Time::from_ms(T0 + 60_000);
+    v.act(Command::Pause { service: "api".into(), until, reason: "upgrade".into() }).await;
+    v.until("paused", |m| m.services["api"].state == Health::Paused).await;
+    w.clock.advance(61_000);
+    v.until("resumed", |m| m.services["api"].state != Health::Paused).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_second_engine_is_refused_and_a_stale_socket_is_taken_over() {
+    let mut w = World::start(CONFIG).await;
+    let options = Options {
+        state_dir: w.state(),
+        config: None,
+        clock: Arc::new(w.clock.clone()),
+        exe: PathBuf::from("mayday"),
+        sandbox: false,
+    };
+    let told = engine::start(options).await.err().expect("refused").to_string();
+    assert!(told.contains("an engine runs already"), "{told}");
+    let file = EngineFile::read(&w.state()).unwrap().unwrap();
+    w.stop_engine().await;
+    let gone = Client::connect(&w.state(), "viewer", Access::Responder, WAIT).await.unwrap_err();
+    assert!(matches!(gone, ConnectError::NotRunning(_)), "{gone}");
+    // What a killed engine leaves behind: its file, and a socket nobody listens on.
+    drop(std::os::unix::net::UnixListener::bind(&file.socket).unwrap());
+    std::fs::write(w.state().join(EngineFile::NAME), serde_json::to_vec(&file).unwrap()).unwrap();
+    let stale = Client::connect(&w.state(), "viewer", Access::Responder, WAIT).await.unwrap_err();
+    assert!(matches!(stale, ConnectError::Stale { .. }), "{stale}");
+    w.start_engine().await;
+    w.viewer(Access::Responder).await;
+}
+
+/// Takes the journal away from the engine by putting a folder where its file was: every write fails from then on.
+fn files(dir: &Path) -> Vec<String> {
+    std::fs::read_dir(dir).unwrap().map(|e| e.unwrap().file_name().to_string_lossy().into_owned()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn notes_spooled_while_no_engine_answered_are_taken_in() {
+    let mut w = World::start(CONFIG).await;
+    w.stop_engine().await;
+    let spool = w.state().join("spool");
+    std::fs::create_dir_all(&spool).unwrap();
+    let kept = Command::Note {
+        incident: None,
+        text: "written in the dark".into(),
+        happened_at: Some(mayday::domain::Time::from_ms(T0)),
+    };
+    std::fs::write(spool.join("1.json"), serde_json::to_vec(&kept).unwrap()).unwrap();
+    std::fs::write(spool.join("2.json"), "rubbish").unwrap();
+    w.start_engine().await;
+    let mut v = w.viewer(Access::Responder).await.follow().await;
+    let begun = Instant::now();
+    loop {
+        let query = TimelineQuery { limit: 100, ..TimelineQuery::default() };
+        let Answer::Timeline { rows, .. } = v.ask(Ask::Timeline(query)).await else { panic!() };
+        let found = rows.iter().filter(|r| r.text == "written in the dark").collect::<Vec<_>>();
+        if let [row] = found.as_slice()
+            && !files(&spool).contains(&"1.json".to_owned())
+        {
+            assert!(row.via.contains("spooled"), "{row:?}");
+            break;
+        }
+        assert!(begun.elapsed() < WAIT, "not taken in: {rows:#?}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert!(files(&spool).contains(&"2.unread".to_owned()), "what is no note is kept aside: {:?}", files(&spool));
+    assert_eq!(v.mirror.head.recording, Recording::On);
+}
