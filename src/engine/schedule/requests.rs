@@ -9,8 +9,10 @@ use tokio::time::Instant;
 use super::grid::{phase, rules_of};
 use super::wheel::{Slot, Wheel};
 use super::{Planned, SavedCheck, lock};
+use crate::config::Check;
 use crate::domain::health::machine::Machine;
 use crate::domain::time::Time;
+use crate::probe::Probe;
 
 impl Wheel {
     pub(super) fn read_inbox(&mut self) -> bool {
@@ -68,32 +70,22 @@ impl Wheel {
             count += 1;
             let service = Arc::clone(names.entry(planned.service).or_insert_with_key(|k| Arc::from(k.as_str())));
             let check: Arc<str> = Arc::from(planned.check.name.as_str());
-            let rules = rules_of(&planned.check.timing);
             let index = match known.remove(&(Arc::clone(&service), Arc::clone(&check))) {
                 Some(i) => {
-                    if let Some(slot) = self.slots.get_mut(i).and_then(Option::as_mut) {
-                        slot.machine.set_rules(rules);
-                        slot.discard |= slot.running && slot.config != planned.check;
-                        let regrid = slot.config.timing.every != planned.check.timing.every;
-                        slot.config = planned.check;
-                        slot.probe = planned.probe;
-                        slot.parents = planned.parents.into();
-                        if regrid {
-                            slot.anchor = now + phase(&slot.service, &slot.check, slot.config.timing.every);
-                        }
-                    }
+                    self.renew(i, planned.check, planned.probe, planned.parents, now);
+                    self.set_paused(i, planned.paused, now);
                     i
                 }
                 None => {
                     let every = planned.check.timing.every.max(Duration::from_millis(1));
+                    let rules = rules_of(&planned.check.timing);
                     let (at, boot) = (Time::from_ms(self.clock.wall_ms()), self.clock.boot_ms());
                     let mut machine = match planned.seed {
                         Some(seed) => Machine::seeded(rules, seed, at, boot),
                         None => Machine::new(rules, at, boot),
                     };
-                    if planned.paused {
-                        let _ = machine.pause(at);
-                    }
+                    // A seed from before the end of a pause is of a paused check.
+                    let _ = if planned.paused { machine.pause(at) } else { machine.resume(at) };
                     self.slots.push(Some(Slot {
                         anchor: now + phase(&service, &check, every),
                         due: now,
@@ -124,6 +116,27 @@ impl Wheel {
             }
         }
         self.stats.checks = count;
+    }
+
+    /// The check of a slot as it is configured now.
+    fn renew(&mut self, i: usize, check: Check, probe: Arc<dyn Probe>, parents: Vec<String>, now: Instant) {
+        let Some(slot) = self.slots.get_mut(i).and_then(Option::as_mut) else { return };
+        slot.machine.set_rules(rules_of(&check.timing));
+        slot.discard |= slot.running && slot.config != check;
+        let regrid = slot.config.timing.every != check.timing.every;
+        slot.config = check;
+        slot.probe = probe;
+        slot.parents = parents.into();
+        if !regrid {
+            return;
+        }
+        // The grid of before says nothing any more, and its next point may be an hour away.
+        slot.anchor = now + phase(&slot.service, &slot.check, slot.config.timing.every);
+        slot.on_grid = false;
+        let (running, due, anchor) = (slot.running, slot.due, slot.anchor);
+        if !running && due > anchor {
+            self.set_due(i, anchor, true);
+        }
     }
 
     /// Has a check probed at once: on request always, else at most once per retry interval.

@@ -330,6 +330,38 @@ async fn a_reload_keeps_streaks_by_name() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_shorter_interval_is_taken_up_at_once() {
+    let fake = Arc::new(Fake::default());
+    let mut slow = planned("api", &fake);
+    slow.check.timing.every = s(3600);
+    let mut bench = Bench::start(vec![slow]);
+    bench.pass(s(60)).await;
+    assert_eq!(fake.count(), 1);
+    bench.schedule.replace(vec![planned("api", &fake)]);
+    bench.pass(s(60)).await;
+    assert!((6..=8).contains(&fake.count()), "{}", fake.count());
+    assert_eq!(bench.schedule.stats().missed, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pause_that_ended_while_nobody_ran_is_over() {
+    let fake = Arc::new(Fake::default());
+    let mut resumed = planned("api", &fake);
+    resumed.seed = Some(Seed::new(Health::Paused, Time::from_ms(1_700_000_000_000), None));
+    let mut bench = Bench::start(vec![resumed]);
+    bench.pass(s(2)).await;
+    assert_eq!(bench.states("api"), [Health::Up]);
+    // A reload knows what is paused.
+    let mut held = planned("api", &fake);
+    held.paused = true;
+    bench.schedule.replace(vec![held]);
+    bench.pass(s(1)).await;
+    let before = fake.count();
+    bench.pass(s(60)).await;
+    assert_eq!(fake.count(), before);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_result_of_the_target_of_before_a_reload_does_not_count() {
     let (wrong, right) = (Arc::new(Fake::default()), Arc::new(Fake::default()));
     wrong.say(Outcome::Fail);
