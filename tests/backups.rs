@@ -84,14 +84,15 @@ pub fn noise(n: usize) -> Vec<u8> {
         .collect()
 }
 
-/// Waits for a report that satisfies `what`; panics with the last one when none comes.
+/// Waits for a report that satisfies `what`; panics with the last one when none comes. Readings run at idle priority,
+/// which on a busy machine takes its time.
 pub async fn until(
     rx: &mut mpsc::Receiver<BackupReport>,
     wanted: &str,
     what: impl Fn(&BackupReport) -> bool,
 ) -> BackupReport {
     let last = std::sync::Mutex::new(None);
-    let waited = tokio::time::timeout(support::PATIENCE, async {
+    let waited = tokio::time::timeout(support::PATIENCE * 3, async {
         loop {
             let report = rx.recv().await.expect("the catalogue goes on");
             if what(&report) {

@@ -6,6 +6,7 @@
 //! can reports: a set that changed again before its report was taken is reported once, as it is then.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -22,43 +23,14 @@ use crate::sys::clock::Clock;
 use crate::text;
 
 mod entry;
+mod limits;
+mod running;
 mod thread;
 
 use entry::Entry;
+pub use limits::Limits;
+use running::Running;
 use thread::{Answer, Call, Watched, Work};
-
-/// How patient the catalogue is. The defaults are for real folders; tests make them short.
-#[derive(Clone, Debug)]
-pub struct Limits {
-    /// Newest copies kept and reported per set.
-    pub kept: usize,
-    /// Rescan interval where the configuration says nothing.
-    pub rescan: Duration,
-    /// After a change the folder is left to settle for this long before the look.
-    pub debounce: Duration,
-    /// Silence after which a look counts as hanging.
-    pub hang_after: Duration,
-    /// Copies read to their end per set, from the newest on, until a good one is found.
-    pub read: usize,
-    /// Looks running at the same time, those not counted that take longer than `slow`.
-    pub at_once: usize,
-    /// See `at_once`.
-    pub slow: Duration,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Limits {
-            kept: 200,
-            rescan: Duration::from_secs(60),
-            debounce: Duration::from_millis(300),
-            hang_after: Duration::from_secs(15),
-            read: 5,
-            at_once: 8,
-            slow: Duration::from_secs(1),
-        }
-    }
-}
 
 /// Makes the source of a set; [`source_of`] unless a test has its own.
 pub type SourceFactory = Arc<dyn Fn(&Backup) -> Arc<dyn Source> + Send + Sync>;
@@ -160,33 +132,6 @@ impl Drop for Catalogue {
     }
 }
 
-/// A look that runs in a lane.
-struct Running {
-    since: Instant,
-    /// Tells this call from another one for the same set.
-    token: u64,
-    beat: Arc<Beat>,
-    /// The count last seen, and since when: by tokio's time and by the machine's own, as tests may stop or hurry the
-    /// first.
-    last_beat: (u64, Instant, std::time::Instant),
-}
-
-impl Running {
-    fn new(token: u64) -> Self {
-        let now = Instant::now();
-        Running { since: now, token, beat: Arc::default(), last_beat: (0, now, std::time::Instant::now()) }
-    }
-
-    /// How long there was no sign of life.
-    fn silent(&mut self) -> Duration {
-        let count = self.beat.count();
-        if count != self.last_beat.0 {
-            self.last_beat = (count, Instant::now(), std::time::Instant::now());
-        }
-        self.last_beat.1.elapsed().min(self.last_beat.2.elapsed())
-    }
-}
-
 struct Keeper {
     wishes: Arc<Wishes>,
     tx: mpsc::Sender<BackupReport>,
@@ -269,16 +214,17 @@ impl Keeper {
         let mut before = std::mem::take(&mut self.entries);
         for backup in backups {
             let name = backup.name.clone();
-            let entry = match before.remove(&name) {
-                Some(entry) if entry.backup == backup => entry,
-                _ => {
-                    self.next_id += 1;
-                    Entry::new(self.next_id, (self.factory)(&backup), backup)
-                }
-            };
+            let kept = before.remove(&name).and_then(|mut entry| entry.adopt(&backup).then_some(entry));
+            let entry = kept.unwrap_or_else(|| {
+                self.next_id += 1;
+                Entry::new(self.next_id, (self.factory)(&backup), backup)
+            });
+            self.outbox.insert(name.clone());
             self.entries.insert(name, entry);
         }
-        self.outbox.retain(|name| self.entries.contains_key(name));
+        // What is known is said again under the new rules; what was never looked at has nothing to say yet.
+        let known = |name: &String| self.entries.get(name).is_some_and(Entry::is_known);
+        self.outbox.retain(known);
     }
 
     /// After a suspend, or when the clock was set, everything is looked at again.
@@ -313,10 +259,14 @@ impl Keeper {
             let running = Running::new(self.next_id);
             let wishes = self.wishes.clone();
             let id = entry.id;
+            let told = entry.told.clone();
+            told.store(false, Ordering::SeqCst);
             let changed = move || {
-                wishes.add(|w| {
-                    w.changed.insert(id);
-                });
+                if !told.swap(true, Ordering::SeqCst) {
+                    wishes.add(|w| {
+                        w.changed.insert(id);
+                    });
+                }
             };
             let (kept, followed) = (self.limits.kept, entry.followed(now));
             let work = Work::Look { kept, followed, changed: Arc::new(changed) };
@@ -361,6 +311,7 @@ impl Keeper {
         let (id, seen) = (entry.id, seen.clone());
         self.next_id += 1;
         let running = Running::new(self.next_id);
+        running.beat.pace(self.limits.pace);
         let call = entry.call(&running);
         let mark = seen.mark;
         if thread::start(call, Work::Read(Box::new(seen)), self.answers_tx.clone()).is_ok() {

@@ -105,6 +105,7 @@ pub struct Followed {
 pub struct Beat {
     count: AtomicU64,
     read: AtomicU64,
+    pace: AtomicU64,
     stop: AtomicBool,
 }
 
@@ -128,6 +129,19 @@ impl Beat {
     /// Bytes of the copy read so far; compare with its size.
     pub fn bytes_read(&self) -> u64 {
         self.read.load(Ordering::Relaxed)
+    }
+
+    /// Bytes a second that may be read; 0, the beginning, for as many as there are.
+    pub fn pace(&self, bytes_per_second: u64) {
+        self.pace.store(bytes_per_second, Ordering::Relaxed);
+    }
+
+    /// How long to wait before going on, having read `bytes` since `began`. In short pieces, so that a stop is heard.
+    pub fn rest(&self, bytes: u64, began: std::time::Instant) -> Duration {
+        let Some(due) = bytes.saturating_mul(1000).checked_div(self.pace.load(Ordering::Relaxed)) else {
+            return Duration::ZERO;
+        };
+        Duration::from_millis(due).saturating_sub(began.elapsed()).min(Duration::from_millis(100))
     }
 
     /// Whether the end was asked for.
@@ -159,5 +173,25 @@ pub trait Source: Send + Sync + 'static {
 pub fn source_of(backup: &config::Backup) -> Arc<dyn Source> {
     match &backup.source {
         BackupSource::Files(f) => Arc::new(files::Files::new(f.clone(), backup.restore.as_ref())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Instant;
+
+    #[test]
+    fn a_paced_reading_rests_when_it_was_too_quick() {
+        let beat = Beat::default();
+        let now = Instant::now();
+        assert_eq!(beat.rest(u64::MAX, now), Duration::ZERO, "as quick as it can");
+        beat.pace(1000);
+        assert_eq!(beat.rest(0, now), Duration::ZERO);
+        let rest = beat.rest(50, now);
+        assert!(rest <= Duration::from_millis(50), "{rest:?}");
+        assert_eq!(beat.rest(1_000_000, now), Duration::from_millis(100), "in pieces");
+        let Some(long_ago) = now.checked_sub(Duration::from_secs(5)) else { return };
+        assert_eq!(beat.rest(5000, long_ago), Duration::ZERO);
     }
 }

@@ -8,6 +8,7 @@
 use std::fs::{self, File};
 use std::io::{self, Read, Seek};
 use std::path::Path;
+use std::time::Instant;
 
 use super::look::{self, Content};
 use super::pgdump::{self, DumpFault, Toc};
@@ -74,6 +75,7 @@ struct Watched<'a, R> {
     /// The same open file, for its position and the page cache.
     raw: &'a File,
     dropped: u64,
+    began: Instant,
 }
 
 const TAIL: usize = 4096;
@@ -93,6 +95,10 @@ impl<R: Read> Read for Watched<'_, R> {
         if position.saturating_sub(self.dropped) >= DROP_EVERY || n == 0 {
             let _ = rustix::fs::fadvise(self.raw, 0, std::num::NonZeroU64::new(position), rustix::fs::Advice::DontNeed);
             self.dropped = position;
+        }
+        let rest = self.beat.rest(position, self.began);
+        if !rest.is_zero() {
+            std::thread::sleep(rest);
         }
         if self.beat.tick() { Err(io::Error::other(Stop)) } else { Ok(n) }
     }
@@ -120,7 +126,7 @@ pub fn file(path: &Path, beat: &Beat) -> Result<Whole, Not> {
     }
     let decoder = archive::reader(opened).map_err(|e| Not::io(&e))?;
     let from = io::BufReader::with_capacity(1 << 17, decoder);
-    let mut from = Watched { from, beat, bytes: 0, tail: Vec::new(), raw: &raw, dropped: 0 };
+    let mut from = Watched { from, beat, bytes: 0, tail: Vec::new(), raw: &raw, dropped: 0, began: Instant::now() };
     let result = content(&mut from);
     if beat.stopped() {
         return Err(Not::Stopped);

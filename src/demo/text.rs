@@ -61,7 +61,7 @@ name = "documents"
 service = "documents"
 rpo = "24h"
 every = "24h"
-files = {{ path = "{at}/backups/documents", pattern = "*.tar.gz" }}
+files = {{ path = "{at}/backups/documents", pattern = "*.tar.gz", settle = "1s" }}
 restore = {{ folder = {{ path = "{at}/documents", strip = 1 }} }}
 "#,
         web = control("web"),
@@ -88,7 +88,7 @@ name = "orders"
 service = "postgres"
 rpo = "1h"
 every = "1h"
-files = {{ path = "{at}/backups/orders", pattern = "*.dump" }}
+files = {{ path = "{at}/backups/orders", pattern = "*.dump", settle = "1s" }}
 [backup.restore.postgres_dump]
 database = "shop"
 dsn = "{dsn}"

@@ -150,7 +150,7 @@ fn sentence(event: &Event) -> (Level, String) {
         }
         Event::HealthBecause(e) => match &e.because {
             Some(cause) => (Info, format!("{} is down because of {cause}", e.service)),
-            None => (Info, format!("{} is down for a cause of its own", e.service)),
+            None => (Detail, format!("{} is still down; what it depends on is not", e.service)),
         },
         Event::ServicePaused(e) => (Info, format!("paused {} until {}{}", e.service, e.until, because(&e.reason))),
         Event::ServiceResumed(e) => (Info, format!("resumed {}{}", e.service, because(&e.reason))),

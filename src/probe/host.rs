@@ -22,8 +22,8 @@ pub(super) struct Host {
     check: Arc<HostCheck>,
     /// Processor time at the last look: all, idle.
     cpu: Mutex<Option<(u64, u64)>>,
-    /// A question to a file system that has not come back: since when.
-    hanging: Arc<Mutex<Option<Instant>>>,
+    /// The question to a file system that is out: since when, and about what.
+    hanging: Arc<Mutex<Option<(Instant, String)>>>,
     first: AtomicBool,
 }
 
@@ -113,7 +113,7 @@ impl Host {
         Ok(self.share("cpu", used, self.check.cpu_below, ""))
     }
 
-    async fn files(&self, progress: &Progress) -> Finding {
+    async fn files(&self, progress: &Arc<Progress>) -> Finding {
         let check = &self.check;
         if check.disk_below.is_empty()
             && check.inodes_below.is_empty()
@@ -122,16 +122,22 @@ impl Host {
         {
             return Finding::ok("");
         }
-        let since = *self.hanging.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(since) = since {
-            let text = format!("a file system has not answered for {}: it hangs", duration(since.elapsed()));
+        let out = self.hanging.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some((since, path)) = out {
+            let text = format!("{path} has not answered for {}: its file system hangs", duration(since.elapsed()));
             return Finding::fail(Reason::Timeout, text);
         }
-        progress.enter_with(Phase::Files, "a file system");
-        *self.hanging.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
-        let (check, hanging) = (Arc::clone(check), Arc::clone(&self.hanging));
+        // Set before the thread begins, so that questions never queue behind one another.
+        let first = (Instant::now(), "asking".to_owned());
+        *self.hanging.lock().unwrap_or_else(PoisonError::into_inner) = Some(first);
+        let (check, hanging, progress) = (Arc::clone(check), Arc::clone(&self.hanging), Arc::clone(progress));
         let job = tokio::task::spawn_blocking(move || {
-            let asked = ask_files(&check);
+            let about = |path: &Path| {
+                let path = path.display().to_string();
+                progress.enter_with(Phase::Files, path.as_str());
+                *hanging.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), path));
+            };
+            let asked = ask_files(&check, &about);
             *hanging.lock().unwrap_or_else(PoisonError::into_inner) = None;
             asked
         });
@@ -193,21 +199,24 @@ enum Asked {
     Exists { path: PathBuf, result: io::Result<()> },
 }
 
-fn ask_files(check: &HostCheck) -> Vec<Asked> {
-    let disks = check.disk_below.iter().map(|(path, limit)| Asked::Disk {
-        path: path.clone(),
-        limit: *limit,
-        space: disk::space(Path::new(path)),
-    });
-    let inodes = check.inodes_below.iter().map(|(path, limit)| Asked::Inodes {
-        path: path.clone(),
-        limit: *limit,
-        space: disk::space(Path::new(path)),
-    });
-    let writable = check.writable.iter().map(|p| Asked::Writable { path: p.clone(), result: try_write(p) });
-    let exists =
-        check.exists.iter().map(|p| Asked::Exists { path: p.clone(), result: std::fs::metadata(p).map(|_| ()) });
-    disks.chain(inodes).chain(writable).chain(exists).collect()
+/// Asks one after the other, saying before each what it is about.
+fn ask_files(check: &HostCheck, about: &dyn Fn(&Path)) -> Vec<Asked> {
+    let space = |path: &String| {
+        about(Path::new(path));
+        disk::space(Path::new(path))
+    };
+    let disk = |(path, limit): (&String, &u8)| Asked::Disk { path: path.clone(), limit: *limit, space: space(path) };
+    let inodes = |(path, limit): (&String, &u8)| Asked::Inodes { path: path.clone(), limit: *limit, space: space(path) };
+    let writable = |path: &PathBuf| {
+        about(path);
+        Asked::Writable { path: path.clone(), result: try_write(path) }
+    };
+    let exists = |path: &PathBuf| {
+        about(path);
+        Asked::Exists { path: path.clone(), result: std::fs::metadata(path).map(|_| ()) }
+    };
+    let (disks, inodes) = (check.disk_below.iter().map(disk), check.inodes_below.iter().map(inodes));
+    disks.chain(inodes).chain(check.writable.iter().map(writable)).chain(check.exists.iter().map(exists)).collect()
 }
 
 /// Creates a file, writes to it and removes it: only that shows a full or read-only file system.
@@ -246,6 +255,21 @@ impl Look for Host {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_file_system_that_hangs_is_asked_once() {
+        let check = HostCheck { exists: vec!["/".into()], ..HostCheck::default() };
+        let host = Host::new(&check).unwrap();
+        let progress = Arc::new(Progress::new(Duration::from_secs(5)));
+        *host.hanging.lock().unwrap() = Some((Instant::now() - Duration::from_secs(42), "/mnt/nfs".into()));
+        let found = host.look(&progress).await;
+        assert_eq!(found.reason, Some(Reason::Timeout));
+        assert_eq!(found.detail, "/mnt/nfs has not answered for 42s: its file system hangs");
+        // It came back.
+        *host.hanging.lock().unwrap() = None;
+        assert_eq!(host.look(&progress).await.reason, None);
+        assert!(host.hanging.lock().unwrap().is_none());
+    }
 
     #[test]
     fn processor_time_is_summed() {

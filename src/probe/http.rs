@@ -50,7 +50,7 @@ impl Http {
             MaybeSecret::Plain(url) => url.as_str(),
             MaybeSecret::Secret(_) => "the address",
         };
-        let url = Url::parse(&text).map_err(|e| format!("{shown} is not a URL: {e}"))?;
+        let url = Url::parse(&text).map_err(|e| format!("{shown} is not a URL like http://host/path: {e}"))?;
         if !matches!(url.scheme(), "http" | "https") {
             return Err(format!("{shown} must begin with http:// or https://"));
         }
@@ -77,11 +77,6 @@ impl Http {
         if !check.keep_alive && !headers.contains_key(CONNECTION) {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
-        let mut request = Request::new(method, url);
-        *request.headers_mut() = headers;
-        if let Some(body) = &check.body {
-            *request.body_mut() = Some(body.clone().into());
-        }
         // Within the limit around the probe, so that a connection that does not come about is told from a silent server.
         let connect_limit = timeout.saturating_sub((timeout / 50).max(Duration::from_millis(20)));
         let policy = Policy {
@@ -94,9 +89,15 @@ impl Http {
         };
         let cert_days = (check.cert_warn_days.is_some() || check.cert_fail_days.is_some())
             .then(|| (check.cert_warn_days.unwrap_or(0), check.cert_fail_days.unwrap_or(0)));
+        let client = client::shared(policy, vault.env)?;
+        // The builder turns a user and password in the address into a header.
+        let mut request = client.request(method, url).headers(headers);
+        if let Some(body) = &check.body {
+            request = request.body(body.clone());
+        }
         Ok(Http {
-            client: client::shared(policy, vault.env)?,
-            request,
+            client,
+            request: request.build().map_err(|e| format!("making the request: {e}"))?,
             at,
             connect_limit,
             expect: Expectations::new(check)?,

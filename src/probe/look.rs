@@ -188,12 +188,12 @@ pub(super) trait Look: Send + Sync {
 pub(super) struct Guarded {
     inner: Box<dyn Look>,
     /// Secrets of the configuration, and those of this check.
-    shared: Mask,
+    shared: Arc<Mask>,
     own: Mask,
 }
 
 impl Guarded {
-    pub(super) fn new(inner: Box<dyn Look>, shared: Mask, own: Mask) -> Self {
+    pub(super) fn new(inner: Box<dyn Look>, shared: Arc<Mask>, own: Mask) -> Self {
         Guarded { inner, shared, own }
     }
 

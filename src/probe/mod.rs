@@ -58,7 +58,7 @@ pub type SecretSource = Arc<dyn Fn(&SecretRef) -> Result<SecretString, String> +
 pub struct ProbeEnv {
     roots: Arc<RootCertStore>,
     secrets: SecretSource,
-    mask: Mask,
+    mask: Arc<Mask>,
     resolver: Resolver,
     tool_path: Option<OsString>,
     stores: Mutex<HashMap<Vec<PathBuf>, Arc<RootCertStore>>>,
@@ -71,7 +71,7 @@ impl ProbeEnv {
         ProbeEnv {
             roots,
             secrets,
-            mask,
+            mask: Arc::new(mask),
             resolver: Resolver::default(),
             tool_path: None,
             stores: Mutex::default(),
@@ -143,7 +143,7 @@ pub fn prepare(check: &Check, env: &ProbeEnv) -> Result<Arc<dyn Probe>, String> 
         let why = format!("preparing the {} check {}: {why}", check.kind.word(), check.name);
         own.apply(&env.mask.apply(&why)).into_owned()
     })?;
-    Ok(Arc::new(Guarded::new(look, env.mask.clone(), own)))
+    Ok(Arc::new(Guarded::new(look, Arc::clone(&env.mask), own)))
 }
 
 fn look_for(kind: &CheckKind, timeout: Duration, vault: &mut Vault<'_>) -> Result<Box<dyn Look>, String> {

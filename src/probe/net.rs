@@ -252,6 +252,18 @@ mod tests {
         assert!(e.to_string().contains("no IPv4 address"), "{e}");
     }
 
+    #[tokio::test]
+    async fn a_dead_resolver_takes_no_more_threads_than_its_share() {
+        let resolver = Resolver::default();
+        // As if all lookups were out and unanswered.
+        let held = Arc::clone(&resolver.permits).acquire_many_owned(LOOKUPS as u32).await.unwrap();
+        let soon = Duration::from_millis(20);
+        assert!(tokio::time::timeout(soon, resolver.lookup("localhost", 80, Family::Any)).await.is_err());
+        assert!(resolver.lookup("127.0.0.1", 80, Family::Any).await.is_ok(), "an address needs no resolver");
+        drop(held);
+        assert!(resolver.lookup("localhost", 80, Family::Any).await.is_ok());
+    }
+
     #[test]
     fn our_own_shortage_is_not_the_services_fault() {
         let full = connect_words(&io::Error::from_raw_os_error(libc::EMFILE), "10.0.0.1:80");

@@ -15,9 +15,10 @@ use tokio_postgres::{SimpleQueryMessage, SimpleQueryRow};
 use super::Vault;
 use super::http::seconds;
 use super::look::{Finding, Look, Phase, Progress, compare_words};
-use crate::config::{Compare, PostgresCheck};
+use super::net::{LookupFailed, Resolver};
+use crate::config::{Compare, Family, PostgresCheck};
 use crate::domain::health::Reason;
-use crate::sys::pg::{self, PgConn, PgError, PgTarget, RecoveryPhase, Stage};
+use crate::sys::pg::{self, Endpoint, PgConn, PgError, PgTarget, RecoveryPhase, Stage};
 use crate::text::{duration, size};
 
 mod facts;
@@ -31,6 +32,7 @@ pub(super) struct Postgres {
     archiving: bool,
     query: Option<String>,
     compare: Option<Compare>,
+    resolver: Resolver,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -74,15 +76,17 @@ impl Postgres {
             archiving: check.archiving,
             query: check.query.clone(),
             compare: check.compare.clone(),
+            resolver: vault.env.resolver.clone(),
         })
     }
 
     async fn ask(&self, progress: &Progress) -> Result<Finding, Finding> {
         let label = self.target.label();
+        let target = self.located(progress).await?;
         progress.enter_with(Phase::Connect, label.as_str());
         // The driver of the connection keeps its own stage; it is asked to end just before the limit around the probe.
         let limit = progress.left().saturating_sub(Duration::from_millis(10));
-        let connection = pg::connect(&self.target, limit).await.map_err(|e| unreached(&e, &label, progress))?;
+        let connection = pg::connect(&target, limit).await.map_err(|e| unreached(&e, &label, progress))?;
         let connected = progress.elapsed();
         progress.enter_with(Phase::Query, format!("select 1 on {}", connection.endpoint));
         rows(&connection, "select 1").await.map_err(|e| failed("select 1", &e))?;
@@ -115,6 +119,30 @@ impl Postgres {
         // What a client waits for; our further questions are not the service's latency.
         finding.took = Some(connected + answered);
         Ok(finding.with_facts(facts))
+    }
+
+    /// The target with its names looked up here, where lookups are bounded. Of several names one may fail.
+    async fn located(&self, progress: &Progress) -> Result<PgTarget, Finding> {
+        let (mut found, mut failed) = (Vec::new(), None);
+        for endpoint in self.target.endpoints() {
+            match endpoint {
+                Endpoint::Tcp { host, port, address: None } => {
+                    progress.enter_with(Phase::Resolve, host.as_str());
+                    match self.resolver.lookup(host, *port, Family::Any).await {
+                        Ok(addresses) => found.extend(addresses.iter().map(|a| {
+                            let address = Some(a.ip());
+                            Endpoint::Tcp { host: host.clone(), port: *port, address }
+                        })),
+                        Err(LookupFailed(why)) => failed = Some(why),
+                    }
+                }
+                other => found.push(other.clone()),
+            }
+        }
+        match failed {
+            Some(why) if found.is_empty() => Err(Finding::fail(Reason::Dns, why)),
+            _ => Ok(self.target.clone().with_endpoints(found)),
+        }
     }
 
     fn judge(&self, state: &facts::State, answered: Duration) -> Finding {
@@ -212,7 +240,8 @@ fn unreached(e: &PgError, label: &str, progress: &Progress) -> Finding {
                 RecoveryPhase::ShuttingDown => "shutting down",
             };
             let reason = if *phase == RecoveryPhase::ShuttingDown { Reason::NotRunning } else { Reason::Recovering };
-            fail(reason, format!("{what} ({})", message.trim_start_matches("the database system is ")))
+            let said = message.trim_start_matches("the database system is ");
+            fail(reason, if said == what { said.to_owned() } else { format!("{what} ({said})") })
         }
         PgError::NoDatabase(why) => fail(Reason::Missing, format!("no such database: {why}")),
         PgError::TooManyConnections(why) => fail(Reason::Limit, format!("no connection left: {why}")),

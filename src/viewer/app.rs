@@ -312,6 +312,10 @@ impl App {
     pub fn open_overlay(&mut self, overlay: Overlay) {
         self.overlay_count += 1;
         self.chord.clear();
+        // What was said on the way here is over; errors stay.
+        if self.flash.as_ref().is_some_and(|f| f.until.is_some()) {
+            self.flash = None;
+        }
         self.overlays.push(overlay);
     }
 

@@ -68,7 +68,9 @@ impl Canvas<'_> {
                         // A background of its own below a reversed bar would leave holes in it.
                         cell.bg = ratatui::style::Color::Reset;
                         cell.modifier.remove(ratatui::style::Modifier::REVERSED);
-                        if style.bg.is_none() {
+                        // What is bold and coloured says how things stand, also under the bar.
+                        let says = cell.modifier.contains(ratatui::style::Modifier::BOLD);
+                        if style.bg.is_none() && !says {
                             cell.fg = ratatui::style::Color::Reset;
                         }
                     }

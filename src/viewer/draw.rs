@@ -11,7 +11,12 @@ use crate::text;
 
 /// Draws everything. Gives the cursor's place, when a text is being edited.
 pub fn draw(app: &App, area: Rect, buffer: &mut Buffer) -> Option<(u16, u16)> {
-    let mut c = Canvas { buffer, theme: &app.look.theme, g: &app.look.g };
+    draw_with(app, &app.look.theme, area, buffer)
+}
+
+/// As [`draw`], in another theme than the chosen one.
+pub fn draw_with(app: &App, theme: &super::theme::Theme, area: Rect, buffer: &mut Buffer) -> Option<(u16, u16)> {
+    let mut c = Canvas { buffer, theme, g: &app.look.g };
     let area = area.intersection(c.buffer.area);
     if area.width == 0 || area.height == 0 {
         return None;
@@ -72,8 +77,17 @@ fn frame(app: &App, pane: Pane, place: Rect, focus: bool, c: &mut Canvas<'_>, cu
     x = c.put(x, place.y, room(x), &format!(" {number} "), Role::TitleNumber);
     x = c.put(x, place.y, room(x), pane.title(), if focus { Role::Title } else { Role::Text });
     x = c.put(x, place.y, room(x), " ", Role::Text);
-    for (role, piece) in panes::summary(app, pane) {
+    let summary = panes::summary(app, pane);
+    if !summary.is_empty() {
+        x = c.put(x, place.y, room(x), c.g.corners[1], if focus { Role::FrameFocus } else { Role::Frame });
+        x = c.put(x, place.y, room(x), " ", Role::Text);
+    }
+    let any = !summary.is_empty();
+    for (role, piece) in summary {
         x = c.cut(x, place.y, room(x), &piece, role);
+    }
+    if any {
+        x = c.put(x, place.y, room(x), " ", Role::Text);
     }
     let list = app.list(pane);
     let filtering = app.filtering && app.pane == pane && app.detail.is_none();

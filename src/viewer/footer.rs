@@ -34,8 +34,16 @@ pub fn draw(app: &App, area: Rect, c: &mut Canvas<'_>) {
         pair(c, x, area, "esc", "clear", true);
         return;
     }
-    let help = "? help   q leaves, engine stays";
-    let help_wide = u16::try_from(help.len()).unwrap_or(0);
+    let keys = |id: &str| app.keymap.keys_of(id).into_iter().next().unwrap_or_default();
+    let (h, q) = (keys("help.open"), keys("leave"));
+    let leave = match (app.detail.is_some(), area.width) {
+        (true, _) => " back",
+        (false, 0..100) => " leaves",
+        _ => " leaves, engine stays",
+    };
+    let pieces: [(Role, &str); 4] =
+        [(Role::Key, &h), (Role::KeyDoc, " help   "), (Role::Key, &q), (Role::KeyDoc, leave)];
+    let help_wide = u16::try_from(pieces.iter().map(|(_, t)| t.len()).sum::<usize>()).unwrap_or(0);
     let end = area.right().saturating_sub(help_wide + 2);
     let contexts = app.contexts();
     for context in &contexts {
@@ -51,13 +59,7 @@ pub fn draw(app: &App, area: Rect, c: &mut Canvas<'_>) {
             x = pair(c, x, Rect { width: end - area.x, ..area }, &key, command.hint, (command.why_not)(app).is_none());
         }
     }
-    let keys = |id: &str| app.keymap.keys_of(id).into_iter().next().unwrap_or_default();
-    let (h, q) = (keys("help.open"), keys("leave"));
-    let leave = if app.detail.is_some() { " back" } else { " leaves, engine stays" };
-    let pieces: [(Role, &str); 4] =
-        [(Role::Key, &h), (Role::KeyDoc, " help   "), (Role::Key, &q), (Role::KeyDoc, leave)];
-    let wide: usize = pieces.iter().map(|(_, t)| t.len()).sum();
-    let at = area.right().saturating_sub(u16::try_from(wide).unwrap_or(0) + 1).max(area.x);
+    let at = area.right().saturating_sub(help_wide + 1).max(area.x);
     c.line(at, area.y, area.right().saturating_sub(at), &pieces);
 }
 

@@ -116,16 +116,17 @@ pub fn draw(watched: &Watched, look: &Look, area: Rect, c: &mut Canvas<'_>) {
         if let Some(at) = view.update_due {
             let now = watched.engine_now();
             due = if at > now {
-                (take(format!("update due {}", look.hm(at)), 16), Role::Due)
+                let due = take(format!("update due {}", look.hm(at)), 99);
+                (if due.is_empty() { take(format!("due {}", look.hm(at)), 99) } else { due }, Role::Due)
             } else {
-                let over = take(format!(" UPDATE OVERDUE {} ", coarse(now.since(at))), 20);
+                let over = take(format!(" UPDATE OVERDUE {} ", coarse(now.since(at))), 99);
                 (if over.is_empty() { take(" OVERDUE ".into(), 9) } else { over }, Role::DueOver)
             };
         }
         if open.len() > 1 {
             more = take(format!("+{} more", open.len() - 1), 7);
         }
-        money = cost(watched, view).map(|m| take(m, 6)).unwrap_or_default();
+        money = cost(watched, view).map(|m| take(m, 99)).unwrap_or_default();
         title = take(text::clean(&view.incident.title).into_owned(), 10);
         commander = match view.incident.commander() {
             Some(user) => take(format!("led by {user}"), 10),

@@ -11,6 +11,7 @@
 pub mod acts;
 mod answers;
 pub mod app;
+pub mod bigtext;
 pub mod canvas;
 pub mod commands;
 pub mod detail;

@@ -273,6 +273,72 @@ async fn a_verification_ends_when_asked_to() {
     assert!(verified.verdict.contains("stopped"), "{}", verified.verdict);
 }
 
+/// A custom dump as pg_backup_archiver.c and pg_backup_custom.c of PostgreSQL 17 write it (archive version 1.16), which
+/// knows other compressions than the server at hand: one table with data, one without.
+fn dump_of_17(compression: u8, data: &[u8]) -> Vec<u8> {
+    let int = |n: i32| [&[u8::from(n < 0)][..], &n.unsigned_abs().to_le_bytes()].concat();
+    let text = |t: &str| [int(t.len() as i32), t.as_bytes().to_vec()].concat();
+    let none = || int(-1);
+    let mut out = b"PGDMP\x01\x10\x00\x04\x08\x01".to_vec();
+    out.push(compression);
+    for n in [7, 14, 2, 20, 10, 126, 0] {
+        out.extend(int(n));
+    }
+    out.extend([text("shop"), text("17.2"), text("17.2"), int(2)].concat());
+    for (id, state) in [(1, 2u8), (2, 3)] {
+        out.extend([int(id), int(1), text("1259"), text("16390"), text("t"), text("TABLE DATA"), int(3)].concat());
+        out.extend([text(""), text(""), text("COPY t FROM stdin;"), text("public"), none()].concat());
+        out.extend([text("heap"), int(114), text("owner"), text("false"), text("1"), none()].concat());
+        out.push(state);
+        out.extend(0u64.to_le_bytes());
+    }
+    out.push(1);
+    out.extend(int(1));
+    for piece in data.chunks(100) {
+        out.extend(int(piece.len() as i32));
+        out.extend(piece);
+    }
+    out.extend(int(0));
+    out
+}
+
+#[test]
+fn the_compressions_of_later_servers() {
+    let rows = noise(5000);
+    let zlib = {
+        let mut e = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::fast());
+        e.write_all(&rows).unwrap();
+        e.finish().unwrap()
+    };
+    let zstd = {
+        let mut e = zstd::stream::write::Encoder::new(Vec::new(), 1).unwrap();
+        e.include_checksum(true).unwrap();
+        e.write_all(&rows).unwrap();
+        e.finish().unwrap()
+    };
+    for (number, compression, stored, decoded) in [
+        (0, Compression::None, &rows, 5000),
+        (1, Compression::Gzip, &zlib, 5000),
+        (2, Compression::Lz4, &rows, 5000),
+        (3, Compression::Zstd, &zstd, 5000),
+    ] {
+        let whole = dump_of_17(number, stored);
+        let walked = pgdump::walk(&mut &whole[..]).unwrap();
+        assert_eq!((walked.toc.compression, walked.blocks, walked.bytes), (compression, 1, decoded));
+        assert_eq!((walked.toc.version, walked.toc.server.as_str(), walked.toc.entries), ((1, 16), "17.2", 2));
+        for cut in 0..whole.len() {
+            let found = pgdump::walk(&mut &whole[..cut]);
+            assert!(matches!(found, Err(DumpFault::Truncated(_))), "{compression:?} cut at {cut}: {found:?}");
+        }
+        if matches!(compression, Compression::Gzip | Compression::Zstd) {
+            let mut damaged = whole.clone();
+            let middle = damaged.len() - 1000;
+            damaged[middle] ^= 0x55;
+            assert!(pgdump::walk(&mut &damaged[..]).is_err(), "{compression:?}");
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
     /// Whatever stands in a file, the walk ends, takes no more memory than the file is long, and does not panic.

@@ -255,6 +255,22 @@ async fn other_sets_from_now_on() {
     catalogue.shutdown().await;
 }
 
+/// Other objectives are no reason to look, let alone to read gigabytes, again.
+#[tokio::test]
+async fn other_objectives_keep_what_is_known() {
+    let dir = support::scratch();
+    put(&dir.path().join("a.gz"), &gz(&noise(3000)), HOUR / 2);
+    let (catalogue, mut rx) = start(&[set("pg", dir.path(), "*.gz")]);
+    let read = |r: &BackupReport| r.judged.newest.as_ref().is_some_and(|c| c.note.starts_with("read to the end"));
+    until(&mut rx, "its being read", read).await;
+    let mut strict = set("pg", dir.path(), "*.gz");
+    strict.rpo = Some(Duration::from_secs(60));
+    catalogue.replace(&[strict]);
+    let report = until(&mut rx, "stale now", |r| r.judged.state == BackupState::Stale).await;
+    assert!(read(&report), "{}", report.judged.detail);
+    catalogue.shutdown().await;
+}
+
 #[tokio::test]
 async fn a_slow_listener_is_told_the_latest_and_blocks_nobody() {
     let dir = support::scratch();

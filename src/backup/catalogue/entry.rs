@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -28,6 +29,8 @@ pub struct Entry {
     pub judge_at: Option<Time>,
     /// The silence last told.
     pub silence_told: Option<Duration>,
+    /// The watch reported a change since the last look began. Once is enough: a file being written reports thousands.
+    pub told: Arc<AtomicBool>,
     watch: Option<(Followed, Watch)>,
     /// A watch could not be had; tried again from then on.
     watch_again: Option<Instant>,
@@ -53,6 +56,7 @@ impl Entry {
             due: Instant::now(),
             judge_at: None,
             silence_told: None,
+            told: Arc::default(),
             watch: None,
             watch_again: None,
             rules,
@@ -65,6 +69,17 @@ impl Entry {
             backup,
             source,
         }
+    }
+
+    /// Takes another configuration. False: what is known does not hold under it, and nothing was taken.
+    pub fn adopt(&mut self, backup: &Backup) -> bool {
+        if self.backup.source != backup.source || self.backup.restore != backup.restore {
+            return false;
+        }
+        self.rules = super::super::rules_of(backup);
+        self.backup = backup.clone();
+        self.judge_at = Some(Time::from_ms(i64::MIN));
+        true
     }
 
     /// How long until the next look when nothing happens.
@@ -100,17 +115,16 @@ impl Entry {
     /// Takes what became of the watch.
     pub fn watched(&mut self, watched: Watched, now: Instant) {
         match watched {
-            Watched::Same => {}
+            Watched::Same | Watched::Untried => {}
             Watched::New(what, watch) => {
                 self.watch = Some((what, watch));
                 self.watch_again = None;
             }
             Watched::Nothing => self.watch = None,
-            Watched::Failed => {
+            Watched::Failed(why) => {
+                tracing::warn!(backup = %self.backup.name, "{why}; it is looked at every {:?} instead", self.due - now);
                 self.watch = None;
-                if self.watch_again.is_none_or(|again| again <= now) {
-                    self.watch_again = Some(now + WATCH_AGAIN);
-                }
+                self.watch_again = Some(now + WATCH_AGAIN);
             }
         }
     }
@@ -271,6 +285,11 @@ impl Entry {
             "the folder {} has not answered for {what}: is its file server or mount alive?",
             self.lane
         )))
+    }
+
+    /// Whether it was looked at, or something is known to be wrong.
+    pub fn is_known(&self) -> bool {
+        self.listing.scanned_at.is_some() || self.listing.problem.is_some()
     }
 
     pub fn report(&self) -> BackupReport {

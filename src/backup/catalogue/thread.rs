@@ -37,8 +37,10 @@ pub enum Watched {
     New(Followed, Watch),
     /// There is nothing that reports changes.
     Nothing,
-    /// It could not be followed.
-    Failed,
+    /// It could not be followed, and why.
+    Failed(String),
+    /// None was tried.
+    Untried,
 }
 
 /// What came of it.
@@ -87,17 +89,17 @@ fn look(
                         changed();
                         Watched::New(wanted, watch)
                     }
-                    Err(_) => Watched::Failed,
+                    Err(why) => Watched::Failed(why),
                 }
             }
-            (Err(()), Some(_)) => Watched::Failed,
+            (Err(()), Some(_)) => Watched::Untried,
             (_, None) => Watched::Nothing,
         };
         (result, watched)
     };
     let failed = || "looking at it failed inside mayday; the engine's log has the reason".to_owned();
-    let (result, watched) = std::panic::catch_unwind(std::panic::AssertUnwindSafe(both))
-        .unwrap_or_else(|_| (Err(failed()), Watched::Nothing));
+    let (result, watched) =
+        std::panic::catch_unwind(std::panic::AssertUnwindSafe(both)).unwrap_or_else(|_| (Err(failed()), Watched::Same));
     Answer::Looked { id: call.id, lane: call.lane, result, watched, took: began.elapsed() }
 }
 

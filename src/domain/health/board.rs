@@ -259,11 +259,12 @@ impl Board {
     /// Services by state, roots and affected.
     pub fn counts(&self) -> Counts {
         let mut counts = Counts::default();
+        let mut seen = vec![None; self.nodes.len()];
         for (i, node) in self.nodes.iter().enumerate() {
             match node.status.state {
                 Health::Down => {
                     counts.down += 1;
-                    if self.root_of(i, &|n| n.status.state == Health::Down).is_some() {
+                    if self.is_below_down(i, &mut seen) {
                         counts.affected += 1;
                     } else {
                         counts.roots += 1;
@@ -362,9 +363,16 @@ fn counted(state: Health) -> Health {
 
 /// `http: 503 Service Unavailable`; the check's name alone where there is nothing to say.
 fn detail_of(name: &str, check: &CheckStatus) -> String {
+    if check.stale && check.state == Health::Unknown {
+        let since = check.observed_at.map_or_else(String::new, |t| format!(" since {} UTC", t.hms()));
+        let why = check.last.as_ref().filter(|l| !l.outcome.is_conclusive() && !l.detail.is_empty());
+        return match why {
+            Some(last) => format!("{name}: no result{since}: {}", last.detail),
+            None => format!("{name}: no result{since}"),
+        };
+    }
     match &check.last {
         Some(last) if !last.detail.is_empty() => format!("{name}: {}", last.detail),
-        _ if check.stale => format!("{name}: no recent result"),
         _ => String::new(),
     }
 }

@@ -9,6 +9,7 @@ use super::super::look::Finding;
 use super::{bytes, failed, read_only};
 use crate::domain::health::Reason;
 use crate::sys::pg::PgConn;
+use crate::text::size;
 
 /// Its role and room.
 pub(super) struct State {
@@ -134,6 +135,7 @@ async fn of_standby(connection: &PgConn, left: Duration) -> Result<(Option<Lag>,
     let mut facts = vec![
         ("receiving".to_owned(), if receiving { "yes" } else { "no" }.to_owned()),
         ("lag".to_owned(), lag.map_or_else(|| "unknown".to_owned(), seconds)),
+        ("received and not replayed".to_owned(), size(behind.max(0.0) as u64)),
     ];
     if text(row, 3) == Some("t") {
         facts.push(("replay".to_owned(), "paused".to_owned()));

@@ -27,7 +27,7 @@ pub type Feed = Box<dyn FnOnce(&mut dyn Write) -> Result<(), String> + Send>;
 /// A tool to run.
 pub struct Tool {
     pub program: PathBuf,
-    pub args: Vec<String>,
+    pub args: Vec<OsString>,
     pub env: Vec<(String, String)>,
     pub password: Option<SecretString>,
     pub feed: Option<Feed>,

@@ -1,12 +1,15 @@
 //! What a copy is, by looking into it: the name of a file says nothing that its first bytes do not say better.
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read};
-use std::path::Path;
+use std::os::unix::ffi::OsStringExt;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use super::toc::{self, Toc, TocError};
+use crate::domain::backup::Copy;
 use crate::sys::archive::{self, Codec};
 
 /// The kinds of copies that can be restored from.
@@ -72,6 +75,8 @@ pub struct Shape {
     pub wrap: Wrap,
     /// Bytes on disk, of a folder those of all files in it.
     pub size: u64,
+    /// Of an archive of `pg_dump`: the 16 of its version 1.16, known even where nothing more of it is.
+    pub minor: Option<u8>,
     /// Of an archive of `pg_dump`.
     pub toc: Option<Result<Toc, TocError>>,
 }
@@ -89,6 +94,11 @@ impl Shape {
 
 /// Bytes looked at of a file that is neither an archive of `pg_dump` nor one of tar.
 const FRONT: usize = 4096;
+
+/// Where a copy lies, byte by byte: what stands in its place is made to be shown.
+pub fn path_of(copy: &Copy) -> PathBuf {
+    PathBuf::from(OsString::from_vec(copy.path_bytes()))
+}
 
 /// Looks at a copy. Blocks. Errors: why it cannot be restored from, and what to do.
 pub fn look(path: &Path) -> Result<Shape, String> {
@@ -115,7 +125,8 @@ pub fn look(path: &Path) -> Result<Shape, String> {
     let mut from = archive::reader(file).map_err(open)?;
     let mut front = Vec::new();
     from.by_ref().take(FRONT as u64).read_to_end(&mut front).map_err(open)?;
-    let shape = |kind, toc| Shape { kind, wrap: codec.into(), size: meta.len(), toc };
+    let minor = |at: usize| front.get(at..at + 5).filter(|m| *m == b"PGDMP").and_then(|_| front.get(at + 6).copied());
+    let shape = |kind, minor, toc| Shape { kind, wrap: codec.into(), size: meta.len(), minor, toc };
     if front.starts_with(b"PGDMP") {
         let toc = toc::read(io::BufReader::new(front.as_slice().chain(from)));
         return match &toc {
@@ -123,16 +134,16 @@ pub fn look(path: &Path) -> Result<Shape, String> {
             Ok(t) if t.head.kind == toc::Kind::Directory => Err(format!(
                 "{shown} is only the table of contents of a directory archive: set `folders = true` so that its folder is the copy"
             )),
-            _ => Ok(shape(Kind::PgCustom, Some(toc))),
+            _ => Ok(shape(Kind::PgCustom, minor(0), Some(toc))),
         };
     }
     if front.get(257..262) == Some(b"ustar") {
         let name = front.get(..100).unwrap_or_default().split(|b| *b == 0).next().unwrap_or_default();
         if name == b"toc.dat" {
             let toc = toc::read(io::BufReader::new(front.get(512..).unwrap_or_default().chain(from)));
-            return Ok(shape(Kind::PgTar, Some(toc)));
+            return Ok(shape(Kind::PgTar, minor(512), Some(toc)));
         }
-        return Ok(shape(Kind::Tar, None));
+        return Ok(shape(Kind::Tar, None, None));
     }
     if front.is_empty() {
         return Err(format!(
@@ -144,19 +155,22 @@ pub fn look(path: &Path) -> Result<Shape, String> {
             "{shown} is neither a dump of PostgreSQL, nor SQL, nor a tar archive: choose another copy"
         ));
     }
-    Ok(shape(Kind::Sql, None))
+    Ok(shape(Kind::Sql, None, None))
 }
 
 fn folder(path: &Path) -> Result<Shape, String> {
     let size = folder_size(path).map_err(|e| format!("{} cannot be read: {e}", path.display()))?;
+    let plain = Shape { kind: Kind::Folder, wrap: Wrap::Plain, size, minor: None, toc: None };
     let toc = path.join("toc.dat");
     if !toc.is_file() {
-        return Ok(Shape { kind: Kind::Folder, wrap: Wrap::Plain, size, toc: None });
+        return Ok(plain);
     }
+    let mut front = [0; 7];
+    let minor = File::open(&toc).and_then(|mut f| f.read_exact(&mut front)).ok().map(|()| front[6]);
     let toc = File::open(toc).map_err(TocError::Io).and_then(|f| toc::read(io::BufReader::new(f)));
     match toc {
-        Err(TocError::Foreign) => Ok(Shape { kind: Kind::Folder, wrap: Wrap::Plain, size, toc: None }),
-        toc => Ok(Shape { kind: Kind::PgDirectory, wrap: Wrap::Plain, size, toc: Some(toc) }),
+        Err(TocError::Foreign) => Ok(plain),
+        toc => Ok(Shape { kind: Kind::PgDirectory, minor, toc: Some(toc), ..plain }),
     }
 }
 

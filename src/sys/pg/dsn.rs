@@ -204,6 +204,12 @@ impl PgTarget {
         self
     }
 
+    /// The same server at these places: for callers that look names up themselves.
+    pub fn with_endpoints(mut self, endpoints: Vec<Endpoint>) -> Self {
+        self.endpoints = endpoints;
+        self
+    }
+
     /// `user@host:port/database`, for messages.
     pub fn label(&self) -> String {
         let places: Vec<_> = self.endpoints.iter().map(ToString::to_string).collect();

@@ -146,6 +146,8 @@ impl Overlay {
 /// A window in the middle, cleared and framed, with its title. Gives what is inside.
 pub fn window(area: Rect, (width, height): (u16, u16), title: &str, danger: bool, c: &mut Canvas<'_>) -> Rect {
     use super::theme::Role;
+    // A window that nearly fills the room takes all of it: slivers of what lies below would only distract.
+    let height = if area.height.saturating_sub(height) <= 2 { area.height } else { height };
     let outer = super::canvas::middle(area, width, height);
     c.clear(outer, Role::Overlay);
     let role = if danger { Role::OverlayDanger } else { Role::OverlayFrame };

@@ -112,6 +112,8 @@ pub struct Picker {
 impl Picker {
     pub fn of(pick: Pick, title: impl Into<String>, items: Vec<Item>) -> Picker {
         let shown = (0..items.len()).collect();
+        // Help and palette begin at the top; a choice begins at the first that can be chosen.
+        let first = items.iter().position(|i| i.off.is_none()).filter(|_| pick != Pick::Command).unwrap_or(0);
         Picker {
             pick,
             title: title.into(),
@@ -119,7 +121,7 @@ impl Picker {
             query: Line::default(),
             items,
             shown,
-            sel: 0,
+            sel: first,
             chosen: None,
         }
     }
@@ -270,7 +272,7 @@ impl Picker {
         let head_rows = u16::try_from(head.len()).unwrap_or(4).min(area.height / 3);
         let rows = u16::try_from(self.items.len()).unwrap_or(u16::MAX).max(1);
         let height =
-            rows.saturating_add(head_rows + 5).min(area.height.saturating_sub(if area.height > 20 { 2 } else { 0 }));
+            rows.saturating_add(head_rows + 6).min(area.height.saturating_sub(if area.height > 20 { 2 } else { 0 }));
         let inside = window(area, (width, height), &self.title, false, c);
         let mut y = inside.y;
         for (role, line) in head.iter().take(usize::from(head_rows)) {

@@ -22,7 +22,7 @@ pub fn headroom(app: &App, view: &BackupView) -> Option<(Role, String)> {
     })
 }
 
-pub fn row(app: &App, name: &str, area: Rect, c: &mut Canvas<'_>) {
+pub fn row(app: &App, name: &str, area: Rect, names: u16, c: &mut Canvas<'_>) {
     let Some(view) = app.mirror().backups.get(name) else { return };
     let (sign, role) = header::backup_state(c.g, view.state);
     let stale = app.watched.is_stale();
@@ -35,14 +35,18 @@ pub fn row(app: &App, name: &str, area: Rect, c: &mut Canvas<'_>) {
     };
     let end = c.put(x, y, room(x), &word, if stale { Role::Stale } else { role });
     x = end.max(x + 7).saturating_add(1);
-    let name_room = usize::from((area.width / 3).clamp(10, 30));
+    let name_room = usize::from(names.min(area.width * 2 / 5).max(8));
     let strong = if view.state == BackupState::Fresh { Role::Text } else { Role::Strong };
     x = c.put(x, y, room(x), &fit(&text::clean(name), name_room), strong);
-    if let Some(copy) = &view.newest {
-        let age = text::ago(Duration::from_secs(app.watched.ago(copy.taken_at).as_secs() / 10 * 10));
-        x = c.put(x, y, room(x), &format!(" {age:>4}"), Role::Text);
-        x = c.put(x, y, room(x), &format!(" {:>7}", text::size(copy.size)), Role::Dim);
-    }
+    let (age, size) = match &view.newest {
+        Some(copy) => {
+            let age = app.watched.ago(copy.taken_at).as_secs() / 10 * 10;
+            (text::ago(Duration::from_secs(age)), text::size(copy.size))
+        }
+        None => (String::new(), String::new()),
+    };
+    x = c.put(x, y, room(x), &format!(" {age:>4}"), Role::Text);
+    x = c.put(x, y, room(x), &format!(" {size:>7}"), Role::Dim);
     x = x.saturating_add(2);
     let mut pieces: Vec<(Role, String)> = headroom(app, view).into_iter().collect();
     if let Some(suspect) = &view.suspect {

@@ -26,12 +26,15 @@ pub fn draw(app: &App, pane: Pane, area: Rect, focus: bool, c: &mut Canvas<'_>) 
         _ => {}
     }
     let list = app.list(pane);
+    // Names get as much room as the longest in view needs.
+    let names = list.view(usize::from(area.height)).map(|(_, k)| crate::text::width(k)).max().unwrap_or(8);
+    let names = u16::try_from(names).unwrap_or(u16::MAX);
     for (i, key) in list.view(usize::from(area.height)) {
         let y = area.y + u16::try_from(i - list.top).unwrap_or(0);
         let row = Rect::new(area.x, y, area.width, 1);
         match pane {
-            Pane::Services => services::row(app, key, row, c),
-            Pane::Backups => backups::row(app, key, row, c),
+            Pane::Services => services::row(app, key, row, names, c),
+            Pane::Backups => backups::row(app, key, row, names, c),
             Pane::Timeline => timeline::row(app, key, row, c),
             Pane::Runs => runs::row(app, key, row, c),
             Pane::Incident => {}
@@ -144,7 +147,7 @@ pub fn tabs(app: &App, area: Rect, c: &mut Canvas<'_>) {
         if let Some((role, text)) = badge(app, pane) {
             x = c.put(x + 1, area.y, room(x + 1), &text, role);
         }
-        x = x.saturating_add(2);
+        x = x.saturating_add(if area.width < 76 { 1 } else { 2 });
     }
 }
 

@@ -68,21 +68,21 @@ pub fn remarks(app: &App, view: &ServiceView) -> Vec<(Role, String)> {
         if let Some(us) = view.latency_us {
             out.push((Role::Text, latency(us)));
         }
-        if let Some(us) = view.p95_us {
+        if let Some(us) = view.p95_us.filter(|_| view.state == Health::Up) {
             out.push((Role::Dim, format!("p95 {}", latency(us))));
         }
     }
     out
 }
 
-pub fn row(app: &App, name: &str, area: Rect, c: &mut Canvas<'_>) {
+pub fn row(app: &App, name: &str, area: Rect, names: u16, c: &mut Canvas<'_>) {
     let Some(view) = app.mirror().services.get(name) else { return };
     let stale = app.watched.service_stale(view);
     let (sign, role) = header::state(c.g, view.state);
     let (right, y) = (area.right(), area.y);
     let mut x = area.x;
     let room = |x: u16| right.saturating_sub(x);
-    x = c.put(x, y, 2, sign, role).saturating_add(1);
+    x = c.put(x, y, 2, sign, if stale { Role::Stale } else { role }).saturating_add(1);
     let word = word(view.state);
     let end = c.put(x, y, room(x), &word, if stale { Role::Stale } else { role });
     x = end.max(x + 8).saturating_add(1);
@@ -94,7 +94,7 @@ pub fn row(app: &App, name: &str, area: Rect, c: &mut Canvas<'_>) {
         0
     };
     let spark = if view.spark.iter().any(|v| *v != 0) { spark } else { 0 };
-    let name_room = (area.width / 3).clamp(10, 34);
+    let name_room = names.min(area.width * 2 / 5).max(8);
     x = c.put(
         x,
         y,
@@ -122,14 +122,18 @@ pub fn row(app: &App, name: &str, area: Rect, c: &mut Canvas<'_>) {
     let end = right.saturating_sub(if spark > 0 { spark + 1 } else { 0 });
     if stale {
         let age = view.observed_at.map(|at| coarse(app.watched.ago(at)));
-        let said = age.map_or("no news".to_owned(), |a| format!("stale {a}"));
-        x = c.cut(x, y, end.saturating_sub(x), &said, Role::Unsure).saturating_add(1);
+        let said = match age.as_deref() {
+            None => "no news".to_owned(),
+            Some("now") => "stale".to_owned(),
+            Some(age) => format!("stale {age}"),
+        };
+        x = c.cut(x, y, end.saturating_sub(x), &said, Role::Unsure).saturating_add(2);
     }
     for (role, piece) in remarks(app, view) {
         if x >= end {
             break;
         }
-        x = c.cut(x, y, end.saturating_sub(x), &piece, if stale { Role::Dim } else { role }).saturating_add(1);
+        x = c.cut(x, y, end.saturating_sub(x), &piece, if stale { Role::Dim } else { role }).saturating_add(2);
     }
     if spark > 0 {
         c.spark(right.saturating_sub(spark), y, spark, &view.spark);

@@ -36,7 +36,7 @@ pub fn row(app: &App, seq: &str, area: Rect, c: &mut Canvas<'_>) {
     let (right, y) = (area.right(), area.y);
     let room = |x: u16| right.saturating_sub(x);
     let mut x = c.put(area.x, y, room(area.x), &when(app, row), Role::Dim).saturating_add(1);
-    if area.width >= 50 {
+    if area.width >= 70 {
         let who = if row.actor == "engine" { String::new() } else { text::clean(&row.actor).into_owned() };
         let wide = if area.width >= 90 { 12 } else { 8 };
         x = c.put(x, y, room(x), &fit(&who, wide), Role::Label).saturating_add(1);

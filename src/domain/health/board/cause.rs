@@ -77,4 +77,26 @@ impl Board {
         }
         best
     }
+
+    /// Something it depends on is down. `seen` remembers the answers for services without checks, which are looked through,
+    /// so that counting thousands that are down stays one walk over the dependencies.
+    pub(super) fn is_below_down(&self, i: usize, seen: &mut [Option<bool>]) -> bool {
+        self.nodes[i].parents.iter().any(|&p| {
+            let parent = &self.nodes[p];
+            if parent.status.state == Health::Down {
+                return true;
+            }
+            if !parent.checks.is_empty() || parent.paused {
+                return false;
+            }
+            if let Some(known) = seen[p] {
+                return known;
+            }
+            // For as long as the answer is sought, so that a cycle ends.
+            seen[p] = Some(false);
+            let found = self.is_below_down(p, seen);
+            seen[p] = Some(found);
+            found
+        })
+    }
 }

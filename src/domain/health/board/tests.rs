@@ -148,6 +148,37 @@ fn a_first_success_does_not_hide_why_it_is_down() {
 }
 
 #[test]
+fn silence_is_told_as_silence() {
+    let mut board = board("api");
+    let mut machine = Machine::new(Rules::default(), t(0), 0);
+    let ok = Arc::new(ProbeResult::new(Outcome::Ok, None, "200 OK", 1));
+    machine.observe(&ok, t(0), 0);
+    board.update("api", "http", machine.status().clone());
+    machine.tick(60_000).unwrap();
+    let events = board.update("api", "http", machine.status().clone());
+    let Some(Event::HealthChanged(change)) = events.first() else { panic!("{events:?}") };
+    assert_eq!((change.to, change.happened_at), (Health::Unknown, Some(t(35))));
+    assert_eq!(change.detail, format!("http: no result since {} UTC", t(0).hms()));
+    assert!(board.service("api").unwrap().stale);
+}
+
+#[test]
+fn thousands_that_are_down_are_counted_in_one_walk() {
+    // A chain of services without checks above thousands of dependents.
+    let mut text = String::from("root g0-:root ");
+    (1..200).for_each(|i| text.push_str(&format!("g{i}-:g{} ", i - 1)));
+    (0..3000).for_each(|i| text.push_str(&format!("s{i}:g199 ")));
+    let mut b = board(&text);
+    for i in 0..3000 {
+        b.update(&format!("s{i}"), "http", status(Health::Down, 10));
+    }
+    assert_eq!((b.counts().roots, b.counts().affected), (3000, 0));
+    b.update("root", "http", status(Health::Down, 11));
+    let counts = b.counts();
+    assert_eq!((counts.roots, counts.affected, counts.unknown), (1, 3000, 200));
+}
+
+#[test]
 fn what_is_down_names_the_root() {
     let mut b = board("disk db:disk api:db web:api,cdn cdn");
     assert_eq!(told(&b.update("web", "http", status(Health::Down, 10))), ["web down"]);

@@ -9,6 +9,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use super::super::format;
 use super::super::job::FolderRestore;
 use super::entry;
 use super::extract::write_error;
@@ -17,7 +18,7 @@ use crate::recovery::op::OpContext;
 use crate::text;
 
 pub fn run(job: &FolderRestore, tree: &mut Tree, ctx: &OpContext) -> Result<Lost, Fault> {
-    let from = Path::new(&job.copy.place);
+    let from = &format::path_of(&job.copy);
     let read = |at: &Path, e: io::Error| Fault::Failed(format!("{} cannot be read: {e}", at.display()));
     let top = std::fs::metadata(from).map_err(|e| read(from, e))?;
     tree.folder(Path::new(""), meta(from, &top))?;

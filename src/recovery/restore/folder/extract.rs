@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::{self, Read, Seek, Write};
 use std::path::Path;
 
+use super::super::format;
 use super::super::job::FolderRestore;
 use super::check::{Counted, read_error};
 use super::entry;
@@ -14,7 +15,7 @@ use crate::sys::archive;
 use crate::text;
 
 pub fn run(job: &FolderRestore, tree: &mut Tree, ctx: &OpContext) -> Result<Lost, Fault> {
-    let place = Path::new(&job.copy.place);
+    let place = &format::path_of(&job.copy);
     let open = |e: io::Error| Fault::Failed(format!("{} cannot be read: {e}", place.display()));
     let file = File::open(place).map_err(open)?;
     let total = file.metadata().map_err(open)?.len();

@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 pub use check::{Contents, archive as check_archive, folder as check_folder};
 pub use swap::pin;
 
-use super::format::Kind;
+use super::format::{self, Kind};
 use super::job::{self, FolderDrop, FolderRestore, FolderSwap, SideArgs};
 use super::names::PARTIAL;
 use crate::domain::Time;
@@ -129,7 +129,7 @@ async fn check(job: &FolderRestore, ctx: &OpContext) -> Result<Done, OpError> {
                 std::ops::ControlFlow::Continue(())
             }
         };
-        let place = Path::new(&own.copy.place);
+        let place = &format::path_of(&own.copy);
         let contents = match own.kind {
             Kind::Tar => check::archive(place, own.strip, &own.live, &mut { progress }),
             _ => check::folder(place, &own.live, &mut { progress }),

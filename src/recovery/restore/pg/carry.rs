@@ -14,7 +14,7 @@ pub struct Properties {
     pub comment: Option<String>,
     /// Grantee (`None` is PUBLIC), privilege, with grant option. Sorted.
     pub privileges: Vec<(Option<String>, String, bool)>,
-    /// Role (`None` is all), name, value. Sorted.
+    /// Role (`None` is all), name, value. Sorted by role, in the order they were set.
     pub settings: Vec<(Option<String>, String, String)>,
 }
 
@@ -45,10 +45,11 @@ pub async fn read(session: &Session, of: &Database) -> Result<Properties, PgErro
     let privilege = |r: &Row| Ok::<_, tokio_postgres::Error>((r.try_get(0)?, r.try_get(1)?, r.try_get(2)?));
     let settings = session
         .rows(
-            "select r.rolname::text, unnest(s.setconfig)
-               from pg_db_role_setting s left join pg_roles r on r.oid = s.setrole
+            "select r.rolname::text, c.pair
+               from pg_db_role_setting s left join pg_roles r on r.oid = s.setrole,
+                    lateral unnest(s.setconfig) with ordinality c(pair, n)
               where s.setdatabase = $1 and (s.setrole = 0 or r.oid is not null)
-              order by 1 nulls first, 2",
+              order by 1 nulls first, c.n",
             &[&of.oid],
         )
         .await?;

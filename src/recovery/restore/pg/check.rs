@@ -3,6 +3,7 @@
 //! `pg_restore --list` passes archives that were cut off, `gzip -t` passes dumps cut at a line's end. So an archive is
 //! decoded whole (`pg_restore -f /dev/null`), and a plain dump is read by the scanner, last line included.
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read, Seek};
 use std::ops::ControlFlow;
@@ -20,7 +21,7 @@ use crate::text;
 
 pub async fn run(job: &PgRestore, ctx: &OpContext) -> Result<Done, OpError> {
     let what = format!("check copy {}", text::clean(&job.copy.id));
-    let path = Path::new(&job.copy.place).to_path_buf();
+    let path = format::path_of(&job.copy);
     let failed = |why: String| OpError::Failed(format!("{what}: {why}"));
     let looked = tokio::task::spawn_blocking(move || format::look(&path)).await;
     let shape = looked.map_err(|e| failed(e.to_string()))?.map_err(failed)?;
@@ -175,7 +176,7 @@ pub fn scan_file(
 }
 
 async fn scan(job: &PgRestore, ctx: &OpContext) -> Result<Findings, OpError> {
-    let path = Path::new(&job.copy.place).to_path_buf();
+    let path = format::path_of(&job.copy);
     let (cancel, sink) = (ctx.cancel.clone(), ctx.sink.clone());
     let work = tokio::task::spawn_blocking(move || {
         let mut last = 0;
@@ -195,9 +196,22 @@ async fn scan(job: &PgRestore, ctx: &OpContext) -> Result<Findings, OpError> {
     Ok(found)
 }
 
+/// Whether a tar archive of `pg_dump` has all its members. `pg_restore` reads one that was cut off without a word, or
+/// without an end. Blocks.
+pub fn tar_file(path: &Path, progress: &mut dyn FnMut(u64, u64) -> ControlFlow<()>) -> Result<Option<()>, String> {
+    let nothing_live = Path::new("/dev/null");
+    Ok(super::super::folder::check_archive(path, 0, nothing_live, progress)?.map(|_| ()))
+}
+
 async fn archive_to_end(job: &PgRestore, ctx: &OpContext) -> Result<(), OpError> {
     let what = format!("check copy {}", text::clean(&job.copy.id));
     let failed = |why: String| OpError::Failed(format!("{what}: {why}"));
+    if job.kind == Kind::PgTar {
+        let (path, cancel) = (format::path_of(&job.copy), ctx.cancel.clone());
+        let go_on = move || if cancel.is_cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
+        let whole = tokio::task::spawn_blocking(move || tar_file(&path, &mut |_, _| go_on())).await;
+        whole.map_err(|e| failed(e.to_string()))?.map_err(failed)?.ok_or(OpError::Cancelled)?;
+    }
     let args = archive_args(job);
     let (feed, position) = source(job, true).map_err(failed)?;
     let sink = ctx.sink.clone();
@@ -230,17 +244,17 @@ pub fn stopped(what: &str, why: Stopped) -> OpError {
 type Source = (Option<Feed>, Option<Position>);
 
 /// What `pg_restore` is called with to decode an archive to its end.
-pub fn archive_args(job: &PgRestore) -> Vec<String> {
-    let mut args = vec!["--file=/dev/null".to_owned()];
+pub fn archive_args(job: &PgRestore) -> Vec<OsString> {
+    let mut args = vec![OsString::from("--file=/dev/null")];
     args.extend(source_args(job));
     args
 }
 
 /// Where `pg_restore` reads an archive from: by name (then it may use several jobs), or, when the archive is wrapped in a
 /// further compression, from us.
-pub fn source_args(job: &PgRestore) -> Vec<String> {
+pub fn source_args(job: &PgRestore) -> Vec<OsString> {
     match (job.wrap, job.kind) {
-        (Wrap::Plain, _) => vec!["--".into(), job.copy.place.clone()],
+        (Wrap::Plain, _) => vec!["--".into(), format::path_of(&job.copy).into()],
         (_, Kind::PgTar) => vec!["--format=tar".into()],
         _ => vec!["--format=custom".into()],
     }
@@ -250,7 +264,7 @@ pub fn source(job: &PgRestore, to_the_end: bool) -> Result<Source, String> {
     if job.wrap == Wrap::Plain {
         return Ok((None, None));
     }
-    let (mut from, position) = open(Path::new(&job.copy.place)).map_err(|e| decode_error(&e))?;
+    let (mut from, position) = open(&format::path_of(&job.copy)).map_err(|e| decode_error(&e))?;
     let feed: Feed = Box::new(move |to| {
         let mut piece = vec![0; 1 << 18];
         let mut listening = true;

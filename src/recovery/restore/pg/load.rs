@@ -5,6 +5,7 @@
 //! worth nothing before it is complete, and marking it as ready is a commit that waits. The cluster's own settings are left
 //! as they are.
 
+use std::ffi::OsString;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,7 +13,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 
 use super::super::child::{self, Feed, Tool};
-use super::super::format::{Kind, Wrap};
+use super::super::format::{self, Kind, Wrap};
 use super::super::job::PgRestore;
 use super::super::sql::{Rules, Scanner};
 use super::check::{self, Position};
@@ -94,20 +95,20 @@ fn roots_file(dir: &Path, extra_ca: &[PathBuf]) -> Option<String> {
 type Ready = (Tool, Option<Position>);
 
 /// What `pg_restore` or `psql` is called with to load the copy.
-pub fn args(job: &PgRestore) -> Vec<String> {
+pub fn args(job: &PgRestore) -> Vec<OsString> {
     let database = format!("--dbname={}", conninfo(&job.side));
-    let own = |words: &[&str]| words.iter().map(|w| (*w).to_owned()).collect::<Vec<_>>();
+    let own = |words: &[&str]| words.iter().map(OsString::from).collect::<Vec<_>>();
     if job.kind == Kind::Sql {
         let mut args = own(&["--no-psqlrc", "--quiet", "--no-password", "--set=ON_ERROR_STOP=1", "--output=/dev/null"]);
-        args.extend([database, "--file=-".into()]);
+        args.extend([database.into(), "--file=-".into()]);
         return args;
     }
     let mut args = own(&["--no-password", "--exit-on-error", "--verbose"]);
-    args.push(database);
+    args.push(database.into());
     // Only an archive that can be read from several places at once takes several jobs.
     let several = job.wrap == Wrap::Plain && matches!(job.kind, Kind::PgCustom | Kind::PgDirectory);
     if several && job.jobs > 1 {
-        args.push(format!("--jobs={}", job.jobs));
+        args.push(format!("--jobs={}", job.jobs).into());
     }
     args.extend(check::source_args(job));
     args
@@ -125,7 +126,7 @@ async fn plain(job: &PgRestore, ctx: &OpContext, target: &PgTarget) -> Result<Re
         .map_err(|e| format!("{e}: {}", server::advice(&e)))?;
     let rules = Rules { no_transaction_timeout: session.major < 17 };
     drop(session);
-    let (mut from, position) = check::open(Path::new(&job.copy.place)).map_err(|e| check::decode_error(&e))?;
+    let (mut from, position) = check::open(&format::path_of(&job.copy)).map_err(|e| check::decode_error(&e))?;
     let cancel = ctx.cancel.clone();
     let feed: Feed = Box::new(move |to| {
         let mut scanner = Scanner::new(rules);
@@ -210,7 +211,8 @@ impl Heard {
             let now = text::clean(said).into_owned();
             *self.what.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = now;
         }
-        if !said.starts_with("launching item") && !said.starts_with("finished item") {
+        let noise = ["launching item ", "finished item ", "processing item ", "skipping item "];
+        if !noise.iter().any(|n| said.starts_with(n)) {
             self.sink.line(line);
         }
     }

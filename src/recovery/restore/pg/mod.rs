@@ -18,7 +18,7 @@ mod verify;
 
 use serde::{Deserialize, Serialize};
 
-pub use check::{archive_args, lacking, scan_file};
+pub use check::{archive_args, lacking, scan_file, tar_file};
 pub use explain::tool as explain;
 pub use load::{args as load_args, floor};
 pub use make::{MARK as SIDE_MARK, is_incomplete};

@@ -4,6 +4,11 @@
 //! change in one transaction, made from a third database. From the first of these steps on the server refuses connections
 //! to the live name, so what takes that back is on disk before it, and it is done here within [`CLOSED_MAX`] if the renames
 //! cannot be. When the connection is lost at the commit, the server is asked which of the two databases stands where.
+//!
+//! The renames are sent as one message and their commit does not wait for the disk: a client that asks for the name while
+//! they are in progress waits for them and is then told that the database was "just been dropped or renamed" (InitPostgres
+//! in postinit.c), which is a worse word than that it takes no connections. What makes the commit durable follows at once,
+//! before anything is recorded; a crash in between leaves the old state whole.
 
 use std::collections::HashSet;
 use std::time::{Duration, Instant, SystemTime};
@@ -39,8 +44,6 @@ pub fn word(job: &PgSwap) -> String {
 enum Fault {
     Cancelled,
     Failed(String),
-    /// The connection was lost at the commit.
-    Unknown(String),
 }
 
 pub async fn run(job: &PgSwap, ctx: &OpContext) -> Result<Done, OpError> {
@@ -51,10 +54,14 @@ pub async fn run(job: &PgSwap, ctx: &OpContext) -> Result<Done, OpError> {
         .await
         .map_err(|why| OpError::Failed(format!("{what}: {why}")))?;
     let (enter, leave) = still_as_planned(job, &session, &what).await?;
-    let statements = match &leave {
-        Some(leave) if !job.undo => carried(&session, leave, &enter).await.map_err(failed(&what))?,
-        _ => Vec::new(),
-    };
+    let live = quote_ident(&job.live);
+    // The last word of a swap; also what makes it durable.
+    let mut last = format!("ALTER DATABASE {live} WITH ALLOW_CONNECTIONS true");
+    if let Some(leave) = leave.as_ref().filter(|_| !job.undo) {
+        let wanted = carry::read(&session, leave).await.map_err(failed(&what))?;
+        carry_over(&session, ctx, &wanted, &enter).await.map_err(failed(&what))?;
+        last = format!("{last}; {}", wanted.comment_statement(&job.live));
+    }
     if ctx.cancel.is_cancelled() {
         return Err(OpError::Cancelled);
     }
@@ -65,7 +72,11 @@ pub async fn run(job: &PgSwap, ctx: &OpContext) -> Result<Done, OpError> {
     };
     ctx.sink.compensation(Some(&compensation)).map_err(recorded(&what))?;
     let began = Instant::now();
-    let outcome = closed(job, ctx, &session, leave.is_some(), &statements, began).await;
+    let outcome = closed(job, ctx, &session, leave.is_some(), began).await;
+    let outcome = match outcome {
+        Ok(()) => session.run_in(Duration::from_secs(10), &last).await.map_err(|e| fault("make it durable", &e)),
+        other => other,
+    };
     drop(session);
     let fault = match outcome {
         Ok(()) => None,
@@ -75,7 +86,7 @@ pub async fn run(job: &PgSwap, ctx: &OpContext) -> Result<Done, OpError> {
             Err(why) => {
                 let said = match fault {
                     Fault::Cancelled => "it was cancelled".to_owned(),
-                    Fault::Failed(why) | Fault::Unknown(why) => why,
+                    Fault::Failed(why) => why,
                 };
                 let sql = format!("ALTER DATABASE {} WITH ALLOW_CONNECTIONS true", quote_ident(&job.live));
                 return Err(OpError::Failed(format!(
@@ -94,7 +105,7 @@ pub async fn run(job: &PgSwap, ctx: &OpContext) -> Result<Done, OpError> {
                 ctx.sink.line(&took);
                 OpError::Cancelled
             }
-            Fault::Failed(why) | Fault::Unknown(why) => OpError::Failed(format!("{what}: {why}; {took}")),
+            Fault::Failed(why) => OpError::Failed(format!("{what}: {why}; {took}")),
         });
     }
     done(job, ctx, &target, began).await
@@ -170,13 +181,16 @@ async fn still_as_planned(
     Ok((enter, leave))
 }
 
-/// What the entering database must still be given to have what the live one has now; in the words of the new name.
-async fn carried(session: &Session, leave: &Database, enter: &Database) -> Result<Vec<String>, PgError> {
-    let wanted: Properties = carry::read(session, leave).await?;
-    let now = carry::read(session, enter).await?;
-    let mut statements = wanted.statements(&leave.name, &now);
-    statements.push(wanted.comment_statement(&leave.name));
-    Ok(statements)
+/// What changed of the live database's properties since the restore is given to the entering one as well.
+async fn carry_over(session: &Session, ctx: &OpContext, wanted: &Properties, enter: &Database) -> Result<(), PgError> {
+    let statements = wanted.statements(&enter.name, &carry::read(session, enter).await?);
+    if !statements.is_empty() {
+        session.run(&format!("BEGIN; {}; COMMIT", statements.join("; "))).await?;
+    }
+    for sql in &statements {
+        ctx.sink.line(sql);
+    }
+    Ok(())
 }
 
 /// From refusing connections to the commit.
@@ -185,7 +199,6 @@ async fn closed(
     ctx: &OpContext,
     session: &Session,
     live_exists: bool,
-    statements: &[String],
     began: Instant,
 ) -> Result<(), Fault> {
     let (live, enter) = (quote_ident(&job.live), quote_ident(&job.enter.name));
@@ -204,7 +217,6 @@ async fn closed(
         rename.push_str(&format!("ALTER DATABASE {live} RENAME TO {}; ", quote_ident(&job.kept_as)));
     }
     rename.push_str(&format!("ALTER DATABASE {enter} RENAME TO {live}; "));
-    rename.extend(statements.iter().map(|s| format!("{s}; ")));
     rename.push_str(&format!("ALTER DATABASE {live} WITH ALLOW_CONNECTIONS true"));
     let mut pause = Duration::from_millis(10);
     let mut sessions = Sessions::new(job, began);
@@ -218,25 +230,21 @@ async fn closed(
                 sessions.who(session).await
             )));
         }
-        // Renaming waits by itself for sessions that are ending, and for long; looking again ends what came since.
-        let limit = left.min(Duration::from_millis(1500)).as_millis();
-        let begin = format!("BEGIN; SET LOCAL statement_timeout = {limit}; SET LOCAL lock_timeout = {limit}; {rename}");
-        match session.run_in(left + Duration::from_millis(500), &begin).await {
-            Ok(()) => {
-                return session
-                    .run_in(Duration::from_secs(5), "COMMIT")
-                    .await
-                    .map_err(|e| Fault::Unknown(format!("the commit was not answered: {e}")));
-            }
+        // Renaming waits by itself for sessions that are ending, and holds up clients meanwhile: better look again.
+        let limit = left.min(Duration::from_millis(300)).as_millis();
+        let all = format!(
+            "BEGIN; SET LOCAL synchronous_commit = off; SET LOCAL statement_timeout = {limit}; \
+             SET LOCAL lock_timeout = {limit}; {rename}; COMMIT"
+        );
+        match session.run_in(left + Duration::from_millis(500), &all).await {
+            Ok(()) => return Ok(()),
             Err(e) if is_busy(&e) => {
                 session.run("ROLLBACK").await.map_err(|e| fault("roll back", &e))?;
                 tokio::time::sleep(pause).await;
                 pause = (pause * 2).min(Duration::from_millis(400));
             }
-            Err(e) => {
-                let _ = session.run("ROLLBACK").await;
-                return Err(fault("change the names", &e));
-            }
+            // Without an answer of the server nobody knows what became of the commit: it is asked.
+            Err(e) => return Err(fault("change the names", &e)),
         }
     }
 }

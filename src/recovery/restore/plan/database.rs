@@ -1,5 +1,6 @@
 //! Planning the restore of a PostgreSQL dump beside the live database.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -35,7 +36,7 @@ pub async fn plan(
     draft.hand_over(from.clone());
     copy::judge(&mut draft, ctx, set, chosen, asked.is_some());
 
-    let path = PathBuf::from(&chosen.place);
+    let path = format::path_of(chosen);
     let looking = tokio::task::spawn_blocking(move || format::look(&path));
     let shape = match tokio::time::timeout(Duration::from_secs(15), looking).await {
         Ok(Ok(shape)) => shape,
@@ -244,7 +245,8 @@ fn phases(draft: &mut Draft<'_>, job: &PgRestore, target: Option<&PgTarget>, fac
         draft.native("remove what earlier runs left", 1, pg::CLEAN, &args, shown.collect());
     }
     let tool = job.tool.display().to_string();
-    let line = |args: Vec<String>| {
+    let line = |args: Vec<OsString>| {
+        let args = args.into_iter().map(|a| a.to_string_lossy().into_owned());
         std::iter::once(tool.clone()).chain(args).map(|w| text::shell_word(&w)).collect::<Vec<_>>().join(" ")
     };
     let decode = match job.wrap {

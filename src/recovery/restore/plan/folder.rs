@@ -78,7 +78,7 @@ pub async fn plan(
         test,
         leftovers: Vec::new(),
     };
-    let place = PathBuf::from(&chosen.place);
+    let place = format::path_of(chosen);
     let shape = blocking("look at the copy", move || format::look(&place)).await.and_then(|s| s);
     let contents = match shape {
         Ok(shape) => {
@@ -91,7 +91,7 @@ pub async fn plan(
             None
         }
     };
-    live_folder(&mut draft, ctx, &job.live, &chosen.place).await;
+    live_folder(&mut draft, ctx, &job.live, &format::path_of(chosen)).await;
     room(&mut draft, &job, contents).await;
     names_free(&mut draft, ctx, &mut job).await;
     for argv in &how.verify {
@@ -148,7 +148,7 @@ async fn readable(draft: &mut Draft<'_>, job: &Job, shape: &Shape) -> Option<Con
     }
     let (own, until) = (job.clone(), Instant::now() + READ_LIMIT);
     let read = blocking("read the copy", move || {
-        let place = Path::new(&own.copy.place);
+        let place = &format::path_of(&own.copy);
         let mut watch = |_, _| if Instant::now() > until { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
         match own.kind {
             Kind::Tar => folder::check_archive(place, own.strip, &own.live, &mut watch),
@@ -209,7 +209,7 @@ fn see(live: &Path) -> Seen {
     }
 }
 
-pub(super) async fn live_folder(draft: &mut Draft<'_>, ctx: &PlanContext, live: &Path, copy: &str) {
+pub(super) async fn live_folder(draft: &mut Draft<'_>, ctx: &PlanContext, live: &Path, copy: &Path) {
     let shown = live.display().to_string();
     let path = live.to_path_buf();
     let seen = match blocking("look at the live folder", move || see(&path)).await {
@@ -248,7 +248,7 @@ pub(super) async fn live_folder(draft: &mut Draft<'_>, ctx: &PlanContext, live: 
     } else {
         draft.pass("live folder", format!("{shown} is not touched before the cut-over"));
     }
-    if Path::new(copy).starts_with(live) {
+    if copy.starts_with(live) {
         draft.warn("copy", format!("the copy lies within {shown}: after the cut-over it is found in what is kept"));
     }
 }

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::super::folder;
+use super::super::format;
 use super::super::job::{self, FolderDrop, FolderSwap, PinnedFolder};
 use super::super::names::Beside;
 use super::folder::{beside, blocking, live_folder, name_of, resolve};
@@ -72,7 +73,7 @@ pub async fn plan(ctx: &PlanContext, work: &Work, found: &Found<'_>, how: &Folde
         copy: found.args.copy.clone(),
         since: undo.then_some(side.created_at),
     };
-    live_folder(&mut draft, ctx, &job.live, &job.copy.place).await;
+    live_folder(&mut draft, ctx, &job.live, &format::path_of(&job.copy)).await;
     if job.kept_as.symlink_metadata().is_ok() {
         draft.fail("name free", format!("there is already a {}: rename or remove it", job.kept_as.display()));
     }

@@ -1,10 +1,9 @@
 //! The copy and the program that loads it: do they fit, and can the copy be read to its end?
 
 use std::ops::ControlFlow;
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use super::super::format::{Kind, Shape, Wrap};
+use super::super::format::{self, Kind, Shape, Wrap};
 use super::super::job::{CreateAs, PgRestore};
 use super::super::pg;
 use super::super::toc::{self, TocError};
@@ -31,11 +30,7 @@ pub async fn tool(
     let check = format!("tool {name}");
     let found = tools::find(name, ctx.tool_path.as_deref()).await;
     let server = facts.map(|f| f.major);
-    let minor = match &shape.toc {
-        Some(Ok(toc)) => Some(toc.head.minor),
-        Some(Err(TocError::Newer(head))) => Some(head.minor),
-        _ => None,
-    };
+    let minor = shape.minor;
     let reads = |t: &Tool| minor.is_none_or(|m| toc::newest_read_by(t.major) >= m);
     let fitting: Vec<Tool> = found.iter().filter(|t| reads(t)).cloned().collect();
     if let Some(tool) = tools::choose(&fitting, 0, server) {
@@ -77,10 +72,7 @@ pub async fn readable(draft: &mut Draft<'_>, job: &mut PgRestore, shape: &Result
     }
     let word = shape.word();
     if shape.size > READ_NOW {
-        return draft.pass(
-            "copy readable",
-            format!("{word}; it is read to its end as the first phase, before anything is made"),
-        );
+        return draft.pass("copy readable", later(&word));
     }
     match read_to_end(job).await {
         Some(Ok(())) => draft.pass("copy readable", format!("{word}, read to its end")),
@@ -92,22 +84,31 @@ pub async fn readable(draft: &mut Draft<'_>, job: &mut PgRestore, shape: &Result
     }
 }
 
+fn later(word: &str) -> String {
+    format!("{word}; it is read to its end as the first phase, before anything is made")
+}
+
 /// `None` when it takes too long for a plan.
 async fn read_to_end(job: &PgRestore) -> Option<Result<(), String>> {
     let until = Instant::now() + READ_LIMIT;
-    let path = PathBuf::from(&job.copy.place);
-    if job.kind == Kind::Sql {
+    let path = format::path_of(&job.copy);
+    if matches!(job.kind, Kind::Sql | Kind::PgTar) {
+        let kind = job.kind;
         let scan = tokio::task::spawn_blocking(move || {
-            pg::scan_file(&path, &mut |_, _| {
-                if Instant::now() > until { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-            })
+            let mut watch =
+                |_, _| if Instant::now() > until { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
+            match kind {
+                Kind::Sql => Ok(pg::scan_file(&path, &mut watch)?.map(|_| ())),
+                _ => pg::tar_file(&path, &mut watch),
+            }
         });
-        return match tokio::time::timeout(READ_LIMIT * 2, scan).await {
-            Ok(Ok(Ok(Some(_)))) => Some(Ok(())),
-            Ok(Ok(Ok(None))) | Err(_) => None,
-            Ok(Ok(Err(why))) => Some(Err(why)),
-            Ok(Err(e)) => Some(Err(e.to_string())),
-        };
+        match tokio::time::timeout(READ_LIMIT * 2, scan).await {
+            Ok(Ok(Ok(Some(())))) if kind == Kind::Sql => return Some(Ok(())),
+            Ok(Ok(Ok(Some(())))) => {}
+            Ok(Ok(Ok(None))) | Err(_) => return None,
+            Ok(Ok(Err(why))) => return Some(Err(why)),
+            Ok(Err(e)) => return Some(Err(e.to_string())),
+        }
     }
     // What is wrapped once more is fed by us, which takes a run.
     if job.wrap != Wrap::Plain || !job.tool.is_absolute() {

@@ -1,0 +1,457 @@
+//! What every page has: header, banners, verdict, the engine's clock, and the strip of all services.
+
+use std::time::Duration;
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+use super::deck::{Deck, Page};
+use super::facts::{Facts, Verdict};
+use super::pulse::Pulse;
+use super::{Wall, body, incident};
+use crate::domain::Time;
+use crate::domain::health::Health;
+use crate::text::{self, width};
+use crate::viewer::bigtext::{self, Ink, Scale};
+use crate::viewer::canvas::Canvas;
+use crate::viewer::header;
+use crate::viewer::theme::Role;
+use crate::viewer::watched::LinkState;
+
+/// Rows that a letter needs on a screen of `rows` in order to be read from five metres: a large panel shows about
+/// sixteen legible lines.
+pub const fn legible_rows(rows: u16) -> u16 {
+    rows.div_ceil(16)
+}
+
+/// The parts of the screen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Zones {
+    pub header: Rect,
+    pub banners: Rect,
+    pub verdict: Rect,
+    /// The other states, or what a verdict means, below it.
+    pub rest: Rect,
+    pub body: Rect,
+    pub strip: Rect,
+    pub clock: Rect,
+}
+
+impl Zones {
+    /// `incident`: an incident is on the page, so that the verdict takes less.
+    pub fn of(wall: &Wall, facts: &Facts<'_>, area: Rect, incident: bool) -> Zones {
+        let (w, h) = (area.width, area.height);
+        let mut zones = Zones::default();
+        let mut left = Rows { area, from: area.y, to: area.bottom() };
+        if h >= 6 {
+            zones.header = left.top(1);
+        }
+        let big_clock = w >= 60 && h >= 20;
+        if big_clock {
+            let bottom = left.bottom(bigtext::ROWS);
+            let wide = bigtext::width(CLOCK, 1).min(bottom.width);
+            let (clock, strip) = if is_odd_hour(facts.now) { (0, wide + 3) } else { (bottom.width - wide, 0) };
+            zones.clock = Rect { x: bottom.x + clock, width: wide, ..bottom };
+            zones.strip = Rect { x: bottom.x + strip, width: bottom.width.saturating_sub(wide + 3), ..bottom };
+            left.bottom(1);
+        } else if h >= 2 {
+            let bottom = left.bottom(1);
+            let wide = 9.min(bottom.width);
+            let clock = if is_odd_hour(facts.now) { 0 } else { bottom.width - wide };
+            let strip = if clock == 0 { wide + 2 } else { 0 };
+            zones.clock = Rect { x: bottom.x + clock, width: wide, ..bottom };
+            zones.strip = Rect { x: bottom.x + strip, width: bottom.width.saturating_sub(wide + 2), ..bottom };
+        }
+        if h >= 8 {
+            let n = u16::try_from(banners(wall).len()).unwrap_or(u16::MAX);
+            zones.banners = left.top(n.min(if h >= 20 { 3 } else { 1 }));
+        }
+        let most = match (incident, facts.is_calm()) {
+            (true, _) if h >= 40 => bigtext::ROWS,
+            (true, _) => 1,
+            (false, true) => h / 2,
+            (false, false) => (h / 4).max(if h >= 10 { bigtext::ROWS } else { 1 }),
+        };
+        let (_, candidates, _) = verdict(facts);
+        let rows = biggest(&candidates, w.saturating_sub(2), most).map_or(1, |(_, scale)| scale.rows());
+        zones.verdict = left.top(rows);
+        if h >= 5 {
+            let below =
+                if h >= 40 && facts.verdict == Verdict::States && facts.roots + facts.degraded + facts.unknown > 0 {
+                    bigtext::ROWS
+                } else {
+                    1
+                };
+            zones.rest = left.top(if incident && rows == 1 { 0 } else { below });
+        }
+        if h >= 20 {
+            left.top(1);
+        }
+        zones.body = left.top(u16::MAX);
+        zones
+    }
+}
+
+/// Takes rows from both ends of an area.
+struct Rows {
+    area: Rect,
+    from: u16,
+    to: u16,
+}
+
+impl Rows {
+    fn top(&mut self, n: u16) -> Rect {
+        let n = n.min(self.to.saturating_sub(self.from));
+        self.from += n;
+        Rect { y: self.from - n, height: n, ..self.area }
+    }
+
+    fn bottom(&mut self, n: u16) -> Rect {
+        let n = n.min(self.to.saturating_sub(self.from));
+        self.to -= n;
+        Rect { y: self.to, height: n, ..self.area }
+    }
+}
+
+const CLOCK: &str = "00:00:00Z";
+
+/// Every other hour things change sides, so that none burns in.
+fn is_odd_hour(at: Time) -> bool {
+    at.ms().div_euclid(3_600_000) % 2 == 1
+}
+
+/// The first of `candidates` that fits, and how large; the longest that fits at a good size wins over a larger short one
+/// because it says more.
+fn biggest(candidates: &[String], columns: u16, rows: u16) -> Option<(&str, Scale)> {
+    candidates.iter().find_map(|text| Some((text.as_str(), bigtext::largest(text, columns, rows)?)))
+}
+
+/// Sign and word of the verdict: its role, the texts from long to short, and a sentence that explains it.
+pub fn verdict(facts: &Facts<'_>) -> (Role, Vec<String>, Option<String>) {
+    let hms = |at: Option<Time>| at.map_or_else(|| "never".to_owned(), |at| format!("{}Z", at.hms()));
+    let list = |texts: &[&str]| texts.iter().map(|t| (*t).to_owned()).collect();
+    match &facts.verdict {
+        Verdict::Waiting => (Role::WallStalled, list(&["CONNECTING"]), Some("no word from the engine yet".into())),
+        Verdict::NoEngine { since, why } => (
+            Role::WallStalled,
+            vec![format!("NO ENGINE SINCE {}", hms(*since)), "NO ENGINE".into()],
+            Some(format!("NO ENGINE since {}, nothing here is current: {why}", hms(*since))),
+        ),
+        Verdict::Stalled { seconds, since } => {
+            let said = text::duration(Duration::from_secs(*seconds));
+            (
+                Role::WallStalled,
+                vec![format!("ENGINE STALLED {said}"), format!("STALLED {said}")],
+                Some(format!("ENGINE STALLED {said}: its clock stands at {}, nothing here is current", hms(*since))),
+            )
+        }
+        Verdict::Stale { last, stale, checked } => (
+            Role::WallStalled,
+            vec![format!("STALE - LAST GOOD {}", hms(*last)), "STALE".into()],
+            Some(format!("STALE - last good {}: {stale} of {checked} services without recent results", hms(*last))),
+        ),
+        Verdict::Empty => (Role::WallBig, list(&["NOTHING WATCHED", "NOTHING", "EMPTY"]), None),
+        Verdict::States => states(facts),
+    }
+}
+
+fn states(facts: &Facts<'_>) -> (Role, Vec<String>, Option<String>) {
+    if facts.roots > 0 {
+        let n = facts.roots;
+        let mut texts = Vec::new();
+        if facts.affected > 0 {
+            texts.push(format!("{n} DOWN (+{})", facts.affected));
+        }
+        texts.push(format!("{n} DOWN"));
+        return (Role::Down, texts, None);
+    }
+    let (role, text) = match () {
+        () if facts.affected > 0 => (Role::Down, format!("{} DOWN", facts.affected)),
+        () if facts.degraded > 0 => (Role::Degraded, format!("{} DEGRADED", facts.degraded)),
+        () if facts.unknown > 0 => (Role::Unknown, format!("{} UNKNOWN", facts.unknown)),
+        () if facts.up == 0 => (Role::Paused, format!("ALL {} PAUSED", facts.paused)),
+        () if facts.paused == 0 => (Role::Up, format!("ALL {} UP", facts.up)),
+        () => (Role::Up, format!("{} UP", facts.up)),
+    };
+    (role, vec![text], None)
+}
+
+/// Banners worst first; the lost link is said by the verdict.
+fn banners(wall: &Wall) -> Vec<(Role, String)> {
+    let mut all = header::banners(&wall.watched);
+    if matches!(wall.watched.link(), LinkState::Lost(..)) && !all.is_empty() {
+        all.remove(0);
+    }
+    all
+}
+
+/// A frame being drawn.
+pub struct Drawing<'a> {
+    pub wall: &'a Wall,
+    pub facts: &'a Facts<'a>,
+    pub deck: &'a Deck,
+    pub turn: usize,
+}
+
+impl Drawing<'_> {
+    pub fn all(&self, area: Rect, page: Page, buffer: &mut Buffer) {
+        let look = &self.wall.look;
+        let mut c = Canvas { buffer, theme: &look.theme, g: &look.g };
+        let whole = c.buffer.area;
+        c.style(whole, Role::Wall);
+        let view = match &page {
+            Page::Incident(id) => self.facts.mirror.incidents.get(id),
+            _ => None,
+        };
+        let zones = Zones::of(self.wall, self.facts, area, view.is_some());
+        self.header(zones.header, &mut c);
+        for (i, (role, text)) in banners(self.wall).iter().enumerate().take(usize::from(zones.banners.height)) {
+            let row = Rect { y: zones.banners.y + u16::try_from(i).unwrap_or(0), height: 1, ..zones.banners };
+            c.style(row, *role);
+            c.cut(row.x + 1, row.y, row.width.saturating_sub(2), text, *role);
+        }
+        self.verdict(&zones, &mut c);
+        match view {
+            Some(view) => incident::draw(self, view, zones.body, &mut c),
+            None => body::draw(self, &page, zones.body, &mut c),
+        }
+        self.strip(zones.strip, &mut c);
+        self.clock(zones.clock, &mut c);
+    }
+
+    /// How letters of this role are inked.
+    pub fn ink(&self, role: Role) -> Ink {
+        Ink { style: self.wall.look.theme.style(role), blocks: self.wall.blocks, struck: false }
+    }
+
+    /// One line, as large as its area is high; plain where it does not fit. What is loud gets a band of its own.
+    pub fn say(&self, c: &mut Canvas<'_>, row: Rect, text: &str, role: Role, loud: bool) {
+        if row.height == 0 {
+            return;
+        }
+        if loud {
+            c.style(row, role);
+        }
+        let (x, room) = (row.x + 1, row.width.saturating_sub(2));
+        match bigtext::largest(text, room, row.height) {
+            Some(scale) => {
+                bigtext::draw(c.buffer, row, x, row.y, text, scale, self.ink(role));
+            }
+            None => {
+                c.cut(x, row.y + (row.height - 1) / 2, room, text, role);
+            }
+        }
+    }
+
+    fn header(&self, row: Rect, c: &mut Canvas<'_>) {
+        if row.height == 0 {
+            return;
+        }
+        let head = &self.facts.mirror.head;
+        let env = text::clean(&head.environment).to_uppercase();
+        let env_role = if header::is_production(&head.environment) { Role::HeaderProduction } else { Role::HeaderEnv };
+        let right = self.turns();
+        let turns_wide = u16::try_from(width(&right)).unwrap_or(u16::MAX);
+        let room = row.width.saturating_sub(turns_wide + 3);
+        let system = text::width::cut(&text::clean(&head.system), usize::from(room));
+        let env = text::width::cut(&env, usize::from(room).saturating_sub(width(&system) + 3));
+        let dot = if system.is_empty() || env.is_empty() { String::new() } else { format!(" {} ", c.g.dot) };
+        let pieces = [(Role::HeaderSystem, system.as_str()), (Role::Dim, dot.as_str()), (env_role, env.as_str())];
+        let wide: usize = pieces.iter().map(|(_, t)| width(t)).sum();
+        let wide = u16::try_from(wide).unwrap_or(u16::MAX);
+        let (names, turns) = if is_odd_hour(self.facts.now) {
+            (row.right().saturating_sub(wide + 1), row.x + 1)
+        } else {
+            (row.x + 1, row.right().saturating_sub(turns_wide + 1))
+        };
+        c.line(names, row.y, row.right().saturating_sub(names), &pieces);
+        c.put(turns, row.y, turns_wide, &right, Role::WallDim);
+    }
+
+    /// `2/4 ━━━━───`, or why nothing turns.
+    fn turns(&self) -> String {
+        let wall = self.wall;
+        if wall.ctrl_c.is_some() {
+            return "Ctrl-C again or q leaves".into();
+        }
+        let n = self.deck.turns.len();
+        if n < 2 {
+            return String::new();
+        }
+        let at = format!("{}/{n}", self.turn.min(n - 1) + 1);
+        if wall.is_held() {
+            let left = wall.held_until.saturating_sub(wall.now_ms()).div_ceil(10_000) * 10;
+            return format!("{at} held {left}s");
+        }
+        const CELLS: u64 = 10;
+        let whole = wall.rotate.saturating_mul(1000).max(1);
+        let left = usize::try_from(CELLS.saturating_sub(wall.shown_ms().saturating_mul(CELLS) / whole)).unwrap_or(0);
+        let [full, rest] = wall.look.g.bar;
+        format!("{at} {}{}", full.repeat(left), rest.repeat(10usize.saturating_sub(left)))
+    }
+
+    fn verdict(&self, zones: &Zones, c: &mut Canvas<'_>) {
+        let (role, candidates, why) = verdict(self.facts);
+        let row = zones.verdict;
+        // A state that is well needs no band; everything else is seen by its shape before it is read.
+        let band = !matches!(role, Role::Up | Role::WallBig);
+        if band {
+            c.style(row, role);
+        }
+        let mut x = row.x + 1;
+        let room = row.width.saturating_sub(2);
+        if row.height == 0 {
+            return;
+        }
+        let parts = self.parts();
+        match biggest(&candidates, room, row.height).filter(|(_, s)| s.rows() == row.height) {
+            Some((text, scale)) => {
+                bigtext::draw(c.buffer, row, x, row.y, text, scale, self.ink(role));
+            }
+            None => {
+                let sign = self.verdict_sign(role);
+                if room == 0 {
+                    c.put(row.x, row.y, row.width, sign, role);
+                    return;
+                }
+                let alone = zones.rest.height == 0;
+                let fits = |t: &&String| width(t) + 2 <= usize::from(room);
+                let text = match &why {
+                    Some(why) if alone && fits(&why) => why.clone(),
+                    _ => candidates.iter().find(fits).or(candidates.last()).cloned().unwrap_or_default(),
+                };
+                x = c.cut(x, row.y, room, &format!("{sign} {text}"), role);
+                if alone && why.is_none() {
+                    for (role, text) in parts.iter().skip(1) {
+                        let left = row.right().saturating_sub(x + 2);
+                        if usize::from(left) >= width(text) {
+                            x = c.put(x + 2, row.y, left, text, *role);
+                        }
+                    }
+                }
+            }
+        }
+        self.rest(zones.rest, why, &parts, c);
+    }
+
+    fn verdict_sign(&self, role: Role) -> &'static str {
+        let g = &self.wall.look.g;
+        match role {
+            Role::Down => g.down,
+            Role::Degraded => g.degraded,
+            Role::Up => g.up,
+            Role::Paused => g.paused,
+            Role::WallStalled => g.lost,
+            _ => g.unknown,
+        }
+    }
+
+    /// Every state that there is, with its sign and count.
+    fn parts(&self) -> Vec<(Role, String)> {
+        let (f, g) = (self.facts, &self.wall.look.g);
+        let mut parts = Vec::new();
+        let mut add = |state: Health, text: String| {
+            let (sign, role) = header::state(g, state);
+            parts.push((role, format!("{sign} {text}")));
+        };
+        if f.roots + f.affected > 0 {
+            let more = if f.affected > 0 { format!(" (+{})", f.affected) } else { String::new() };
+            add(Health::Down, format!("{} DOWN{more}", f.roots));
+        }
+        for (state, n) in [
+            (Health::Degraded, f.degraded),
+            (Health::Unknown, f.unknown),
+            (Health::Up, f.up),
+            (Health::Paused, f.paused),
+        ] {
+            if n > 0 {
+                add(state, format!("{n} {}", state.word().to_uppercase()));
+            }
+        }
+        parts
+    }
+
+    /// Below the verdict: what it means, or the states that it does not name.
+    fn rest(&self, row: Rect, why: Option<String>, parts: &[(Role, String)], c: &mut Canvas<'_>) {
+        if row.height == 0 {
+            return;
+        }
+        if let Some(why) = why {
+            self.say(c, Rect { height: 1, ..row }, &text::clean(&why), Role::WallBig, false);
+            return;
+        }
+        let others = parts.get(1..).unwrap_or_default();
+        let words = |text: &str| text.split_once(' ').map_or(text.to_owned(), |(_, t)| t.to_owned());
+        let wide: u16 = others.iter().map(|(_, t)| bigtext::width(&words(t), 1).saturating_add(6)).sum();
+        let mut x = row.x + 1;
+        for (role, text) in others {
+            if row.height >= bigtext::ROWS && wide <= row.width {
+                x = bigtext::draw(c.buffer, row, x, row.y, &words(text), Scale::ONE, self.ink(*role)) + 6;
+            } else {
+                let y = row.y + (row.height - 1) / 2;
+                x = c.cut(x, y, row.right().saturating_sub(x), text, *role) + 3;
+            }
+        }
+    }
+
+    /// A sign for every service, worst first, and a count of those that are up.
+    fn strip(&self, area: Rect, c: &mut Canvas<'_>) {
+        if area.width < 4 || area.height == 0 {
+            return;
+        }
+        let f = self.facts;
+        let lost = if f.is_frozen() { Role::Stale } else { Role::WallDim };
+        let mut y = area.y;
+        if area.height >= 3 {
+            let said = match (f.up, f.is_frozen()) {
+                (_, true) => "not current".to_owned(),
+                (0, _) => String::new(),
+                (n, _) => format!("{n} up"),
+            };
+            c.cut(area.x + 1, y, area.width.saturating_sub(2), &said, lost);
+            y += 1;
+        }
+        let per_row = usize::from(area.width.saturating_sub(2));
+        let rows = usize::from(area.bottom().saturating_sub(y)).min(3);
+        let room = per_row * rows;
+        let hidden = f.dots.len().saturating_sub(room);
+        let more =
+            if hidden > 0 { format!("+{}", hidden + width(&f.dots.len().to_string()) + 1) } else { String::new() };
+        let shown = room.saturating_sub(width(&more)).min(f.dots.len());
+        let at = |i: usize| {
+            let (dx, dy) = (i % per_row.max(1), i / per_row.max(1));
+            (area.x + 1 + u16::try_from(dx).unwrap_or(0), y + u16::try_from(dy).unwrap_or(0))
+        };
+        for (i, (state, _)) in f.dots.iter().take(shown).enumerate() {
+            let (sign, role) = header::state(c.g, *state);
+            let (x, y) = at(i);
+            c.put(x, y, 1, sign, if f.is_frozen() { Role::Stale } else { role });
+        }
+        let (x, y) = at(shown);
+        c.put(x, y, area.right().saturating_sub(x), &more, Role::WallDim);
+    }
+
+    /// The engine's clock: what it said, never carried on from here.
+    fn clock(&self, area: Rect, c: &mut Canvas<'_>) {
+        let pulse: &Pulse = &self.wall.pulse;
+        let text = pulse.last().map_or_else(|| "--:--:--".to_owned(), |at| format!("{}Z", at.hms()));
+        if self.facts.is_frozen() {
+            // Reversed and struck through: this is when it stopped.
+            if area.height > 0 {
+                c.style(area, Role::WallStalled);
+            }
+            let ink = Ink { struck: true, ..self.ink(Role::WallStalled) };
+            if area.height >= bigtext::ROWS {
+                bigtext::draw(c.buffer, area, area.x, area.y, &text, Scale::ONE, ink);
+                return;
+            }
+            c.cut(area.x, area.y, area.width, &text, Role::WallStalled);
+            return;
+        }
+        if area.height >= bigtext::ROWS {
+            bigtext::draw(c.buffer, area, area.x, area.y, &text, Scale::ONE, self.ink(Role::WallBig));
+        } else {
+            c.cut(area.x, area.y, area.width, &text, Role::WallBig);
+        }
+    }
+}
