@@ -213,7 +213,8 @@ fn big_pieces(d: &Drawing<'_>, pieces: &[(Role, String)], row: Rect, c: &mut Can
             Some((t, bigtext::Scale { x: scale.x.min(y), y: scale.y.min(y) }))
         });
         let Some((text, scale)) = fits else { continue };
-        let band = Rect { x, y: row.y, width: bigtext::width(&text, scale.x).saturating_add(2).min(room), height: row.height };
+        let band =
+            Rect { x, y: row.y, width: bigtext::width(&text, scale.x).saturating_add(2).min(room), height: row.height };
         if *role == Role::RtoOver {
             c.style(band, *role);
         }
@@ -281,7 +282,13 @@ fn bar(d: &Drawing<'_>, hot: &Hot<'_>, row: Rect, over: bool, c: &mut Canvas<'_>
         (None, _) => return,
     };
     let bad = over || hot.backup.state == BackupState::Missing;
-    thick_bar(d, row, u16::try_from(percent.min(100) * 10).unwrap_or(1000), if bad { Role::Down } else { Role::BarDone }, c);
+    thick_bar(
+        d,
+        row,
+        u16::try_from(percent.min(100) * 10).unwrap_or(1000),
+        if bad { Role::Down } else { Role::BarDone },
+        c,
+    );
 }
 
 /// A bar as high as its area.

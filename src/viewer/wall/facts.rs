@@ -206,9 +206,8 @@ fn staleness(service: &ServiceView, now: Time) -> Option<Option<Duration>> {
 }
 
 fn has_down_parent(mirror: &Mirror, service: &ServiceView) -> bool {
-    let is_down = |name: &String| {
-        name != &service.name && mirror.services.get(name).is_some_and(|p| p.state == Health::Down)
-    };
+    let is_down =
+        |name: &String| name != &service.name && mirror.services.get(name).is_some_and(|p| p.state == Health::Down);
     service.depends_on.iter().any(is_down) || service.because.as_ref().is_some_and(is_down)
 }
 
@@ -234,8 +233,11 @@ fn hot(mirror: &Mirror, now: Time) -> Vec<Hot<'_>> {
         .collect();
     hot.sort_by(|a, b| {
         let missing = |h: &Hot| h.backup.state != BackupState::Missing;
-        (missing(a), std::cmp::Reverse(a.percent), &a.backup.name)
-            .cmp(&(missing(b), std::cmp::Reverse(b.percent), &b.backup.name))
+        (missing(a), std::cmp::Reverse(a.percent), &a.backup.name).cmp(&(
+            missing(b),
+            std::cmp::Reverse(b.percent),
+            &b.backup.name,
+        ))
     });
     hot
 }

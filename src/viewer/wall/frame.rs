@@ -50,11 +50,7 @@ impl Zones {
         if big_clock {
             let bottom = left.bottom(bigtext::ROWS);
             let wide = bigtext::width(CLOCK, 1).min(bottom.width);
-            let (clock, strip) = if is_odd_hour(facts.now) {
-                (0, wide + 3)
-            } else {
-                (bottom.width - wide, 0)
-            };
+            let (clock, strip) = if is_odd_hour(facts.now) { (0, wide + 3) } else { (bottom.width - wide, 0) };
             zones.clock = Rect { x: bottom.x + clock, width: wide, ..bottom };
             zones.strip = Rect { x: bottom.x + strip, width: bottom.width.saturating_sub(wide + 3), ..bottom };
             left.bottom(1);
@@ -80,11 +76,12 @@ impl Zones {
         let rows = biggest(&candidates, w.saturating_sub(2), most).map_or(1, |(_, scale)| scale.rows());
         zones.verdict = left.top(rows);
         if h >= 5 {
-            let below = if h >= 40 && facts.verdict == Verdict::States && facts.roots + facts.degraded + facts.unknown > 0 {
-                bigtext::ROWS
-            } else {
-                1
-            };
+            let below =
+                if h >= 40 && facts.verdict == Verdict::States && facts.roots + facts.degraded + facts.unknown > 0 {
+                    bigtext::ROWS
+                } else {
+                    1
+                };
             zones.rest = left.top(if incident && rows == 1 { 0 } else { below });
         }
         if h >= 20 {
@@ -355,9 +352,12 @@ impl Drawing<'_> {
             let more = if f.affected > 0 { format!(" (+{})", f.affected) } else { String::new() };
             add(Health::Down, format!("{} DOWN{more}", f.roots));
         }
-        for (state, n) in
-            [(Health::Degraded, f.degraded), (Health::Unknown, f.unknown), (Health::Up, f.up), (Health::Paused, f.paused)]
-        {
+        for (state, n) in [
+            (Health::Degraded, f.degraded),
+            (Health::Unknown, f.unknown),
+            (Health::Up, f.up),
+            (Health::Paused, f.paused),
+        ] {
             if n > 0 {
                 add(state, format!("{n} {}", state.word().to_uppercase()));
             }
@@ -409,7 +409,8 @@ impl Drawing<'_> {
         let rows = usize::from(area.bottom().saturating_sub(y)).min(3);
         let room = per_row * rows;
         let hidden = f.dots.len().saturating_sub(room);
-        let more = if hidden > 0 { format!("+{}", hidden + width(&f.dots.len().to_string()) + 1) } else { String::new() };
+        let more =
+            if hidden > 0 { format!("+{}", hidden + width(&f.dots.len().to_string()) + 1) } else { String::new() };
         let shown = room.saturating_sub(width(&more)).min(f.dots.len());
         let at = |i: usize| {
             let (dx, dy) = (i % per_row.max(1), i / per_row.max(1));
@@ -448,4 +449,3 @@ impl Drawing<'_> {
         }
     }
 }
-

@@ -147,13 +147,17 @@ fn rto(d: &Drawing<'_>, view: &IncidentView, area: Rect, high: u16, c: &mut Canv
             let role = if left < rto / 4 { Role::RtoLow } else { Role::WallBig };
             (format!("RTO {name} {} LEFT {}", text::duration(rto), coarse_down(left)), role)
         }
-        _ => (
-            format!("RTO {name} {} OVER BY {}", text::duration(rto), coarse(down.saturating_sub(rto))),
-            Role::RtoOver,
-        ),
+        _ => {
+            (format!("RTO {name} {} OVER BY {}", text::duration(rto), coarse(down.saturating_sub(rto))), Role::RtoOver)
+        }
     };
     d.say(c, line, &text, role, role == Role::RtoOver);
-    let bar = Rect { x: area.x + 1, y: line.bottom(), width: area.width.saturating_sub(2), height: area.height - line.height };
+    let bar = Rect {
+        x: area.x + 1,
+        y: line.bottom(),
+        width: area.width.saturating_sub(2),
+        height: area.height - line.height,
+    };
     let bar_role = match role {
         Role::RtoOver => Role::Down,
         Role::RtoLow => Role::Degraded,
@@ -188,9 +192,7 @@ fn lead(view: &IncidentView) -> Said {
         (_, None) if incident.acknowledged_at.is_none() => {
             Said { text: "NOT ACKNOWLEDGED".into(), role: Role::DueOver, loud: true }
         }
-        (Some(user), _) => {
-            Said { text: format!("LED BY {}", text::clean(user)), role: Role::WallBig, loud: false }
-        }
+        (Some(user), _) => Said { text: format!("LED BY {}", text::clean(user)), role: Role::WallBig, loud: false },
         (None, by) => {
             let by = by.as_deref().unwrap_or("somebody");
             let text = format!("NO COMMANDER - ACKED BY {}", text::clean(by));
