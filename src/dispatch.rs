@@ -70,6 +70,10 @@ fn one_shot(global: Global, command: Cmd) -> Result<u8, Failure> {
                         }
                     }
                     command => {
+                        // `status` prints the faults themselves.
+                        if !place.faults.is_empty() && !matches!(command, Cmd::Status) {
+                            eprintln!("mayday: the configuration does not read and is not in force: mayday config check");
+                        }
                         let client = connect::attach(&place, "command", Access::Responder).await?;
                         let mut session = Session { client, json: global.json, place };
                         connected(&mut session, command).await
@@ -182,10 +186,18 @@ fn run_engine(global: &Global, detached: bool) -> Result<u8, Failure> {
             exe,
             sandbox: std::env::var_os("MAYDAY_SANDBOX").is_some(),
         };
-        let running = engine::start(options).await.map_err(|e| Failure::failed(e.to_string()))?;
+        let running = engine::start(options).await.map_err(|e| match e {
+            // Told apart by its code: whoever was about to start one uses the other.
+            engine::StartError::Instance(engine::InstanceError::Running { .. }) => Failure::refused(e.to_string()),
+            _ => Failure::failed(e.to_string()),
+        })?;
         engine::signals::serve(&running, detached);
-        let reason = running.wait().await;
-        tracing::info!("the engine ended: {reason}");
+        let ended = running.wait().await;
+        if ended.failed {
+            tracing::error!("the engine ended: {}", ended.reason);
+            return Err(Failure::failed(format!("the engine ended: {}", ended.reason)));
+        }
+        tracing::info!("the engine ended: {}", ended.reason);
         Ok(0)
     })
 }

@@ -24,7 +24,8 @@ fn main() -> ExitCode {
     match mayday::dispatch::run(cli) {
         Ok(code) => ExitCode::from(code),
         Err(Failure { code, text }) => {
-            eprintln!("mayday: {text}");
+            // It may quote what was typed or what came from outside.
+            eprintln!("mayday: {}", mayday::text::clean_lines(&text, 4096));
             ExitCode::from(if status && code < 64 { mayday::cli::exit::STATUS_FAILED } else { code })
         }
     }

@@ -129,6 +129,8 @@ fn with_a_full_disk_the_record_goes_on_and_nothing_is_silently_lost() {
         let full = Full::on(disk);
         assert_eq!(full.recording(), Recording::On);
         full.fill();
+        // Whatever fails from here on, what the engine said is worth knowing.
+        let _log = Log(full.state.join("engine.log"));
         the_reserve_serves(&full);
         an_engine_starts_on_a_full_disk(&full);
         let (on, off) = the_reserve_is_used_up(&full);
@@ -136,6 +138,17 @@ fn with_a_full_disk_the_record_goes_on_and_nothing_is_silently_lost() {
         full.free();
         it_comes_back(&full, on, off);
     });
+}
+
+/// Prints a file when the test fails.
+struct Log(PathBuf);
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("{}:\n{}", self.0.display(), std::fs::read_to_string(&self.0).unwrap_or_default());
+        }
+    }
 }
 
 fn the_reserve_serves(full: &Full) {
@@ -146,7 +159,7 @@ fn the_reserve_serves(full: &Full) {
     wait_until("the full disk is told", PATIENCE, || full.run(&["status"]).out.contains("DISK FULL"));
     let told = full.run(&["status"]).out;
     let line = told.lines().find(|l| l.contains("DISK FULL")).unwrap();
-    assert!(line.contains("left") && line.contains("iB"), "the bytes left are told: {line}");
+    assert!(line.contains("left") && line.contains("MB"), "the bytes left are told: {line}");
     let left = match full.recording() {
         Recording::Reserve { left } => left,
         other => panic!("{other:?}"),

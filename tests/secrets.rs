@@ -58,6 +58,11 @@ dsn = "postgres://postgres:{WRONG_DSN}@127.0.0.1:{pg}/postgres"
 [[service.postgres]]
 dsn = "postgres://postgres:{WRONG_DSN}@127.0.0.1:1/postgres"
 [[service]]
+name = "data"
+tier = 2
+[[service.postgres]]
+dsn = {{ env = "PG_DSN" }}
+[[service]]
 name = "cache"
 [[service.redis]]
 url = "redis://127.0.0.1:{redis}/"
@@ -67,7 +72,7 @@ role = "replica"
 url = "redis://:{WRONG_REDIS}@127.0.0.1:{redis}/"
 [[backup]]
 name = "full"
-service = "db"
+service = "data"
 rpo = "26h"
 every = "24h"
 files = {{ path = "HOME/backups", pattern = "*.dump", settle = "10ms" }}
@@ -78,7 +83,7 @@ verify = ["select count(*) = 10 from t"]
 grace = "100ms"
 [[backup]]
 name = "leaky"
-service = "db"
+service = "data"
 rpo = "26h"
 every = "24h"
 files = {{ path = "HOME/backups", pattern = "*.dump", settle = "10ms" }}
@@ -204,7 +209,7 @@ fn work(shop: &Cockpit, http: &HttpScript, said: &mut Vec<(String, Vec<u8>)>) {
     let id = run(&["incident", "declare", "leaks everywhere", "--service", "api"]).ok().line();
     wait_until("every check has failed", PATIENCE, || {
         let status = shop.run(&["status", "--json"]).json();
-        status["services"].as_array().unwrap().iter().all(|s| s["state"] == "down" || s["state"] == "degraded")
+        status["services"].as_array().unwrap().iter().all(|s| s["name"] == "data" || s["state"] == "down" || s["state"] == "degraded")
     });
     wait_until("the copy is seen", PATIENCE, || shop.run(&["restore", "full", "--plan"]).code == 0);
     run(&["restore", "full", "--plan"]).ok();

@@ -65,6 +65,9 @@ pub fn place(global: &Global) -> Result<Place, Failure> {
             faults.join("\n")
         )));
     };
+    // The engine runs elsewhere, so what is relative here would be another folder there.
+    let state_dir = std::path::absolute(&state_dir)
+        .map_err(|e| Failure::failed(format!("find the state directory {}: {e}", state_dir.display())))?;
     Ok(Place { state_dir, config: found, faults })
 }
 
@@ -108,14 +111,21 @@ pub async fn start_engine(place: &Place) -> Result<(), Failure> {
         .spawn()
         .map_err(|e| Failure::failed(format!("start {}: {e}", exe.display())))?;
     let begun = Instant::now();
+    let mut ended = None;
     loop {
         match Client::connect(&place.state_dir, "command", Access::ReadOnly, CONNECT).await {
             Ok(_) => return Ok(()),
             Err(e @ (ConnectError::Forbidden { .. } | ConnectError::Refused { .. })) => return Err(e.into()),
             Err(_) => {}
         }
-        if let Ok(Some(status)) = child.try_wait() {
-            // Another engine may have been quicker: then ours ends, and theirs answers.
+        if ended.is_none()
+            && let Ok(Some(status)) = child.try_wait()
+        {
+            ended = Some(status);
+            // Another engine was quicker and holds the lock: ours has ended, and theirs will answer in a moment.
+            if status.code() == Some(i32::from(super::exit::REFUSED)) {
+                continue;
+            }
             if Client::connect(&place.state_dir, "command", Access::ReadOnly, CONNECT).await.is_ok() {
                 return Ok(());
             }

@@ -110,12 +110,17 @@ async fn show(session: &mut Session, id: Option<String>) -> Result<u8, Failure> 
     let id = view.incident.id.clone();
     let mut rows = Vec::new();
     let mut after = Some(0);
+    let mut until = None;
     loop {
         let query = TimelineQuery { incident: Some(id.clone()), after, before: None, limit: 1000 };
-        let Answer::Timeline { rows: more, .. } = session.ask(Ask::Timeline(query)).await? else { break };
+        let Answer::Timeline { rows: more, head } = session.ask(Ask::Timeline(query)).await? else { break };
         let Some(last) = more.last().map(|r| r.seq) else { break };
         after = Some(last);
         rows.extend(more);
+        // What is written meanwhile is not waited for: an incident that is being written into has no end.
+        if last >= *until.get_or_insert(head) {
+            break;
+        }
     }
     if session.json {
         print(&serde_json::json!({ "incident": view, "timeline": rows }))?;

@@ -63,13 +63,18 @@ fn code(worst: Health) -> u8 {
     }
 }
 
+/// Absent rather than 1970.
+fn known(at: Time) -> Option<Time> {
+    (at != Time::default()).then_some(at)
+}
+
 fn as_json(picture: &Mirror, engine: &EngineStatus, worst: Health) -> serde_json::Value {
     let services: Vec<_> = picture
         .services
         .values()
         .map(|s| {
             serde_json::json!({
-                "name": s.name, "state": effective(s), "since": s.since, "because": s.because, "detail": s.detail,
+                "name": s.name, "state": effective(s), "since": known(s.since), "because": s.because, "detail": s.detail,
                 "tier": s.tier, "down_since": s.down_since, "rto_ms": s.rto_ms, "stale": s.stale,
                 "observed_at": s.observed_at, "held_by": s.held_by,
             })
@@ -146,7 +151,13 @@ fn as_text(picture: &Mirror, engine: &EngineStatus, worst: Health) -> Vec<String
 
 fn service_line(s: &ServiceView, now: Time) -> String {
     let state = effective(s);
-    let since = text::duration(now.since(s.since));
+    let since = if s.since == Time::default() { "–".into() } else { text::duration(now.since(s.since)) };
+    let nobody = s.checks.is_empty() || s.observed_at.is_none();
+    let detail = match s.detail.as_str() {
+        "" if s.checks.is_empty() => "no check is configured",
+        "" if nobody && s.state == Health::Unknown => "not looked at yet",
+        detail => detail,
+    };
     let because = s.because.as_ref().map(|b| format!(" because of {b}")).unwrap_or_default();
     let rto = match (s.down_since, s.rto_ms) {
         (Some(since), Some(rto)) => {
@@ -160,7 +171,7 @@ fn service_line(s: &ServiceView, now: Time) -> String {
         _ => String::new(),
     };
     let stale = if s.stale { "  (stale)" } else { "" };
-    format!("{:<9} {:<24} T{} {since:<8}{rto}{because}{stale}  {}", state.word(), text::width::cut(&s.name, 24), s.tier, s.detail)
+    format!("{:<9} {:<24} T{} {since:<8}{rto}{because}{stale}  {detail}", state.word(), text::width::cut(&s.name, 24), s.tier)
 }
 
 /// What to say about recording when it is not as it should be.

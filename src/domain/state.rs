@@ -113,6 +113,32 @@ impl State {
         }
     }
 
+    /// Entries that were folded in as `from` and later are on record under numbers that differ by `by`.
+    pub fn renumber(&mut self, from: u64, by: i64) {
+        let real = |seq: &mut u64| {
+            if *seq >= from {
+                *seq = seq.saturating_add_signed(by);
+            }
+        };
+        real(&mut self.seq);
+        for incident in self.incidents.values_mut() {
+            real(&mut incident.declared_seq);
+            real(&mut incident.last_seq);
+        }
+        for run in self.runs.values_mut() {
+            real(&mut run.requested_seq);
+        }
+    }
+
+    /// Folds the entry that tells of a gap in, which stands before entries that were folded in already.
+    pub fn apply_gap(&mut self, entry: &Entry) {
+        if entry.seq > self.seq {
+            self.apply(entry);
+        } else if let Some(incident) = entry.incident.as_deref().and_then(|id| self.incidents.get_mut(id)) {
+            incident.last_seq = incident.last_seq.max(entry.seq);
+        }
+    }
+
     fn apply_health(&mut self, entry: &Entry) {
         match &entry.event {
             Event::HealthChanged(e) => {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use super::core::{Core, Message, PLANS};
+use super::drafts::Drafting;
 use crate::domain::Actor;
 use crate::domain::command::{Command, Context, Refusal};
 use crate::domain::decide::decide;
@@ -13,26 +14,35 @@ use crate::domain::event::{CommandRefused, Event, IncidentOnset};
 use crate::domain::health::Health;
 use crate::domain::message::Template;
 use crate::domain::run::{Plan, Work};
-use crate::notify;
 use crate::recovery::plan::{PlanContext, Planned, digest, make};
 use crate::text;
 use crate::wire::{Answer, Ask, EngineStatus};
 
 /// A plan looks at the world; after this long it would have to look again.
 const PLAN_LIVES: Duration = Duration::from_secs(600);
+/// Longest key of a request, bytes.
+const KEY: usize = 100;
 /// Longest time for making a plan.
 const PLANNING: Duration = Duration::from_secs(90);
 
 impl Core {
     pub(super) fn ask(&mut self, actor: Actor, key: String, ask: Ask, reply: oneshot::Sender<Answer>) {
+        if key.len() > KEY {
+            let reason = format!("the request's key has more than {KEY} bytes");
+            let _ = reply.send(Answer::Failed { reason });
+            return;
+        }
+        // A key means something only from the person who made it up.
+        let key = if key.is_empty() { key } else { format!("{}/{key}", actor.uid.unwrap_or(u32::MAX)) };
         if !key.is_empty() {
             if let Some(before) = self.answered.get(&key) {
                 let _ = reply.send(before.clone());
                 return;
             }
-            // The same request may wait for the disk right now; asking twice within one turn is asking once.
-            if self.waiting.iter().any(|(_, k, _)| *k == key) {
-                let _ = reply.send(Answer::Failed { reason: "this request is being carried out already".into() });
+            // The same request waits for the disk right now: it was sent again over a new connection.
+            if let Some((_, _, answer)) = self.waiting.iter().find(|(_, k, _)| *k == key) {
+                let answer = answer.clone();
+                self.waiting.push((reply, String::new(), answer));
                 return;
             }
         }
@@ -65,14 +75,16 @@ impl Core {
                 let _ = reply.send(Answer::Ok);
             }
             Ask::Draft { template, incident } => {
-                let _ = reply.send(self.draft(template, incident));
+                let drafting = self.drafting(Some(self.state_dir.clone()));
+                tokio::task::spawn_blocking(move || {
+                    let _ = reply.send(drafting.draft(template, incident.as_deref()));
+                });
             }
             Ask::Status => {
                 let _ = reply.send(Answer::Status(Box::new(self.status())));
             }
             Ask::Reload => {
-                self.reload();
-                let _ = reply.send(Answer::Ok);
+                self.reload(true, Some(reply));
             }
             Ask::Stop => {
                 self.stopping = Some(format!("asked by {}", actor.user));
@@ -99,6 +111,12 @@ impl Core {
         if matches!(command, Command::Run { .. }) {
             let refusal = Refusal::usage("a run is started by its plan's id", "make a plan first");
             let _ = reply.send(Answer::Refused(refusal));
+            return;
+        }
+        if self.recorder.is_full() {
+            let reason = "nothing can be recorded, and the memory for what is kept meanwhile is used up: \
+                          mend the journal's disk, then ask again";
+            let _ = reply.send(Answer::Failed { reason: reason.into() });
             return;
         }
         let title = command.title();
@@ -175,7 +193,7 @@ impl Core {
         if channels.is_empty() {
             return;
         }
-        if let Answer::Draft { subject, body, .. } = self.draft(Template::Initial, Some(id.to_owned())) {
+        if let Answer::Draft { subject, body, .. } = self.drafting(None).draft(Template::Initial, Some(id)) {
             let event = crate::domain::event::MessageQueued {
                 id: format!("m-{}", short_id()),
                 template: Template::Initial,
@@ -302,33 +320,15 @@ impl Core {
         }
     }
 
-    pub(super) fn draft(&self, template: Template, incident: Option<String>) -> Answer {
-        let channels: Vec<String> = self.config.channels.iter().map(|c| c.name.clone()).collect();
-        let live = self.live_facts(incident.as_deref());
-        let found = match &incident {
-            Some(id) => self.state.incidents.get(id),
-            None => self
-                .state
-                .open_incidents()
-                .first()
-                .copied()
-                .or_else(|| self.state.incidents.values().max_by_key(|i| i.last_seq)),
-        };
-        let facts = match (template, found) {
-            (Template::Test, _) => notify::facts::test_facts(&self.state, &live),
-            (_, Some(incident)) => {
-                let live = self.live_facts(Some(&incident.id));
-                notify::facts(&self.state, incident, &live, self.now())
-            }
-            (_, None) => {
-                return Answer::Refused(Refusal::new("there is no incident to write about", "declare one with d"));
-            }
-        };
-        let draft = notify::fill(template, &facts);
-        Answer::Draft {
-            subject: self.mask.apply(&draft.subject).into_owned(),
-            body: self.mask.apply(&draft.body).into_owned(),
-            channels,
+    /// What messages are made from now; with a `record` also from what is written there.
+    fn drafting(&self, record: Option<std::path::PathBuf>) -> Drafting {
+        Drafting {
+            state: self.state.clone(),
+            mask: self.mask.clone(),
+            channels: self.config.channels.iter().map(|c| c.name.clone()).collect(),
+            head: self.recorder.head8(),
+            now: self.now(),
+            record,
         }
     }
 

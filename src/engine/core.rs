@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use super::picture::Picture;
-use super::recorder::Recorder;
+use super::recorder::{Recorder, Shift};
 use super::records::TimelineFiles;
 use super::samples::Samples;
 use super::schedule::{Observation, Schedule};
@@ -22,8 +22,9 @@ use super::timekeeper::Timekeeper;
 use crate::backup::{BackupReport, Catalogue};
 use crate::config::Config;
 use crate::domain::command::Refusal;
-use crate::domain::event::{Entry, Event};
+use crate::domain::event::{Entry, Event, RunFinished, RunRequested, RunSide};
 use crate::domain::health::board::Board;
+use crate::domain::run::Plan;
 use crate::domain::state::State;
 use crate::domain::{Actor, Time};
 use crate::notify;
@@ -36,6 +37,8 @@ use crate::wire::{Answer, Ask};
 const TURN: usize = 512;
 /// Answers remembered by their key, so that a repeated request is not carried out twice.
 const REMEMBERED: usize = 1000;
+/// Between two times that the checks' machines are kept, in milliseconds.
+const SAVE_EVERY_MS: u64 = 60_000;
 /// Made plans that wait to be started.
 pub(super) const PLANS: usize = 64;
 
@@ -48,16 +51,28 @@ pub enum Message {
     Run(super::follow::News),
     /// What a channel answered.
     Delivered { message: String, channel: String, number: u32, attempt: notify::Attempt },
-    /// The configuration was read again.
-    Config(Result<Box<Config>, (String, Vec<String>)>),
+    /// The configuration was read again, by the request with this number.
+    Config { ticket: u64, read: Result<Box<Config>, (String, Vec<String>)>, reply: Option<oneshot::Sender<Answer>> },
     /// Places in the journal that failed their verification: part, line, why.
     Damaged(Vec<(String, u64, String)>),
-    /// Read the configuration again.
+    /// Read the configuration again; renewed secrets are taken up even when the file is the same.
     Reload,
-    /// What a new configuration needs is set up.
-    SetUp(Box<super::start::Setup>),
-    /// End.
-    Stop { reason: String },
+    /// The configuration's file was saved.
+    Saved,
+    /// What the configuration of this generation needs is set up.
+    SetUp { generation: u64, setup: Box<super::setup::Setup> },
+    /// An incident's samples are sealed: file digest and samples.
+    Sealed { incident: String, digest: String, samples: u64 },
+    /// Answered by a core that works.
+    Ping(oneshot::Sender<()>),
+}
+
+/// How an engine ended.
+#[derive(Debug)]
+pub struct Ended {
+    pub reason: String,
+    /// Not asked to: a fault inside.
+    pub failed: bool,
 }
 
 /// Everything the engine holds.
@@ -99,6 +114,21 @@ pub struct Core {
     /// Spooled notes whose entries were written in the turn before; their files can go.
     pub(super) spooled: Vec<PathBuf>,
     pub(super) checkpoint_at: u64,
+    /// When the checks' machines are kept next, on the boot clock.
+    pub(super) save_at: u64,
+    /// Reads of the configuration so far, and the newest that was taken in.
+    pub(super) reads: u64,
+    pub(super) read: u64,
+    /// The next good read of the configuration is set up anew even if it says the same.
+    pub(super) anew: bool,
+    /// Counts configurations in force; what was set up for an earlier one is passed over.
+    pub(super) generation: u64,
+    /// Certificates, secrets and senders of the configuration in force are not there yet: nothing is sent or started.
+    pub(super) setting_up: bool,
+    /// What an earlier engine knew of the checks, until they are set up.
+    pub(super) saved: Vec<super::schedule::SavedCheck>,
+    /// Place of each service in the configuration.
+    pub(super) places: HashMap<String, usize>,
 }
 
 /// What has to be drawn anew in the picture.
@@ -107,7 +137,9 @@ pub struct Dirty {
     pub services: std::collections::BTreeSet<String>,
     pub backups: std::collections::BTreeSet<String>,
     pub runs: std::collections::BTreeSet<String>,
+    /// All open incidents; and these.
     pub incidents: bool,
+    pub incident_ids: std::collections::BTreeSet<String>,
     pub messages: std::collections::BTreeSet<String>,
     pub head: bool,
     pub everything: bool,
@@ -130,6 +162,7 @@ impl Core {
     pub async fn run(mut self, mut inlets: Inlets) -> String {
         let mut tick = tokio::time::interval(Duration::from_secs(1));
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut probing = true;
         loop {
             tokio::select! {
                 message = inlets.inbox.recv() => match message {
@@ -144,15 +177,23 @@ impl Core {
                     }
                     None => self.stopping = Some("nobody is left to ask".into()),
                 },
-                Some(seen) = inlets.observed.recv() => {
-                    self.observe(&seen);
-                    for _ in 1..TURN {
-                        match inlets.observed.try_recv() {
-                            Ok(seen) => self.observe(&seen),
-                            Err(_) => break,
+                seen = inlets.observed.recv(), if probing => match seen {
+                    Some(seen) => {
+                        self.observe(&seen);
+                        for _ in 1..TURN {
+                            match inlets.observed.try_recv() {
+                                Ok(seen) => self.observe(&seen),
+                                Err(_) => break,
+                            }
                         }
                     }
-                }
+                    None => {
+                        // Said loudly: a cockpit that shows old states as present ones is worse than none.
+                        probing = false;
+                        self.warnings.push("NOTHING IS PROBED any more: restart the engine (mayday engine stop)".into());
+                        self.dirty.head = true;
+                    }
+                },
                 Some(report) = inlets.reported.recv() => self.take_report(report),
                 _ = tick.tick() => self.tick().await,
                 () = inlets.stop.cancelled(), if self.stopping.is_none() => {
@@ -174,12 +215,15 @@ impl Core {
             Message::Delivered { message, channel, number, attempt } => {
                 self.take_delivery(&message, &channel, number, &attempt);
             }
-            Message::Config(Ok(config)) => self.reconfigure(*config),
-            Message::Config(Err((source, faults))) => self.reject_config(source, faults),
+            Message::Config { ticket, read, reply } => self.take_config(ticket, read, reply),
             Message::Damaged(damage) => self.record_damage(damage),
-            Message::Reload => self.reload(),
-            Message::SetUp(setup) => self.take_setup(*setup),
-            Message::Stop { reason } => self.stopping = Some(reason),
+            Message::Reload => self.reload(true, None),
+            Message::Saved => self.reload(false, None),
+            Message::SetUp { generation, setup } => self.take_setup(generation, *setup),
+            Message::Sealed { incident, digest, samples } => self.take_sealed(incident, digest, samples),
+            Message::Ping(reply) => {
+                let _ = reply.send(());
+            }
         }
     }
 
@@ -221,7 +265,7 @@ impl Core {
     /// Marks what an entry changes in the picture.
     fn mark(&mut self, entry: &Entry) {
         let dirty = &mut self.dirty;
-        dirty.incidents |= entry.incident.is_some();
+        dirty.incident_ids.extend(entry.incident.clone());
         match &entry.event {
             Event::HealthChanged(e) => {
                 dirty.services.insert(e.service.clone());
@@ -242,11 +286,14 @@ impl Core {
             }
             Event::ConfigLoaded(_) => dirty.everything = true,
             Event::ConfigRejected(_) => dirty.head = true,
-            Event::RunRequested(_) | Event::RunFinished(_) | Event::RunSide(_) => {
-                // Who holds what, and what is superseded, may have changed anywhere.
+            Event::RunRequested(RunRequested { plan: Plan { id: run, .. }, .. })
+            | Event::RunFinished(RunFinished { run, .. })
+            | Event::RunSide(RunSide { run, .. }) => {
+                // What is superseded, and who left what, may have changed anywhere.
                 dirty.runs.extend(self.state.run_order.iter().cloned());
-                dirty.services.extend(self.state.catalog.services.keys().cloned());
+                dirty.services.extend(self.state.runs.get(run).and_then(|r| r.plan.service.clone()));
                 dirty.incidents = true;
+                dirty.head = true;
             }
             Event::RunClaimed(e) => {
                 dirty.runs.insert(e.run.clone());
@@ -265,7 +312,6 @@ impl Core {
             }
             Event::MessageAttempted(e) => {
                 dirty.messages.insert(e.message.clone());
-                dirty.incidents = true;
             }
             _ => {}
         }
@@ -307,18 +353,35 @@ impl Core {
         }
     }
 
+    /// Entries got other numbers than they were given: everybody who holds one learns it.
+    pub(super) fn renumber(&mut self, shifts: &[Shift]) {
+        for Shift { from, by } in shifts.iter().copied() {
+            self.state.renumber(from, by);
+            self.timelines.renumber(from, by);
+            for (_, _, answer) in &mut self.waiting {
+                if let Answer::Done { seq, .. } = answer
+                    && *seq >= from
+                {
+                    *seq = seq.saturating_add_signed(by);
+                }
+            }
+            self.dirty.everything = true;
+        }
+    }
+
     /// Brings what is pending to disk.
     async fn commit(&mut self) {
         let was_on = self.recorder.is_on();
         if self.recorder.has_pending() {
-            self.recorder.commit(self.now()).await;
+            let shifts = self.recorder.commit(self.now()).await;
+            self.renumber(&shifts);
         }
         if was_on != self.recorder.is_on() {
             self.dirty.head = true;
             self.dirty.incidents = true;
         }
         let recorded = self.recorder.is_on();
-        self.timelines.write(recorded);
+        self.timelines.write(recorded).await;
         if recorded && self.recorder.head().0 >= self.checkpoint_at {
             self.checkpoint().await;
         }
@@ -326,15 +389,27 @@ impl Core {
 
     pub(super) async fn checkpoint(&mut self) {
         self.checkpoint_at = self.recorder.head().0 + 2_000;
-        if let Err(e) = self.recorder.checkpoint(&self.state).await {
+        if let Err(e) = self.recorder.checkpoint(self.state.clone()).await {
             tracing::warn!("writing the checkpoint failed: {e}");
         }
+        self.save_checks().await;
+    }
+
+    /// Keeps what the checks' machines know for the next start.
+    pub(super) async fn save_checks(&mut self) {
+        self.save_at = self.clock.boot_ms() + SAVE_EVERY_MS;
+        if self.setting_up {
+            // There are none yet; what the engine before knew stays.
+            return;
+        }
         let saved = self.schedule.save().await;
-        if let Ok(bytes) = serde_json::to_vec(&saved) {
-            let path = self.state_dir.join(super::start::STATE_FILE);
-            if let Err(e) = crate::sys::disk::write_atomic(&path, &bytes, 0o600) {
-                tracing::warn!("writing {} failed: {e}", path.display());
-            }
+        let path = self.state_dir.join(super::start::STATE_FILE);
+        let work = tokio::task::spawn_blocking(move || {
+            let bytes = serde_json::to_vec(&saved).map_err(std::io::Error::other)?;
+            crate::sys::disk::write_atomic(&path, &bytes, 0o600)
+        });
+        if let Ok(Err(e)) = work.await {
+            tracing::warn!("writing {} failed: {e}", super::start::STATE_FILE);
         }
     }
 
@@ -343,9 +418,12 @@ impl Core {
         self.record_own(None, crate::domain::event::EngineStopped { reason: reason.clone() });
         self.commit().await;
         self.answer();
-        self.checkpoint().await;
+        if self.recorder.is_on() {
+            self.checkpoint().await;
+        }
         self.schedule.shutdown().await;
         self.catalogue.shutdown().await;
+        self.recorder.close().await;
         reason
     }
 }

@@ -14,6 +14,8 @@ pub struct Outbox {
     pub senders: HashMap<String, Result<Arc<Sender>, String>>,
     /// Message and channel of every attempt under way.
     busy: HashSet<(String, String)>,
+    /// Undelivered messages that are on record: while nothing can be recorded, only these go out.
+    on_record: HashSet<String>,
     /// The head printed in each message, the same in every attempt.
     heads: HashMap<String, String>,
 }
@@ -21,7 +23,15 @@ pub struct Outbox {
 impl Core {
     /// Starts an attempt for everything that is due. Within an incident a channel gets its messages in order.
     pub(super) fn deliver_due(&mut self) {
+        if self.setting_up {
+            return;
+        }
         let now = self.now();
+        let recorded = self.recorder.is_on();
+        if recorded {
+            let waiting = self.state.messages.values().filter(|m| !m.is_done());
+            self.outbox.on_record = waiting.map(|m| m.id.clone()).collect();
+        }
         let mut started = Vec::new();
         let mut blocked: HashSet<(Option<String>, String)> = HashSet::new();
         for message in self.state.messages_in_order() {
@@ -32,7 +42,8 @@ impl Core {
                 let lane = (message.incident.clone(), channel.clone());
                 let key = (message.id.clone(), channel.clone());
                 let due = delivery.next_at.is_none_or(|at| at <= now);
-                if !blocked.insert(lane) || !due || self.outbox.busy.contains(&key) {
+                let held = !self.outbox.on_record.contains(&message.id);
+                if !blocked.insert(lane) || held || !due || self.outbox.busy.contains(&key) {
                     continue;
                 }
                 started.push((message.clone(), channel.clone(), delivery.attempts + 1));
@@ -60,7 +71,12 @@ impl Core {
             self.outbox.busy.insert((message.id.clone(), channel.clone()));
             let inbox = self.inbox.clone();
             tokio::spawn(async move {
-                let attempt = sender.send(&out, number).await;
+                let sending = tokio::spawn(async move { sender.send(&out, number).await });
+                let attempt = sending.await.unwrap_or_else(|e| Attempt {
+                    result: Delivery::Retrying,
+                    answer: format!("delivering failed inside: {e}"),
+                    retry_after: None,
+                });
                 let news = Message::Delivered { message: message.id, channel, number, attempt };
                 let _ = inbox.send(news).await;
             });

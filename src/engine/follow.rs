@@ -28,6 +28,8 @@ const COMPENSATION: Duration = Duration::from_secs(30);
 pub enum News {
     /// No process could be started: why.
     NotStarted { run: String, why: String },
+    /// The task that followed it ended inside: it is followed anew.
+    Unfollowed { run: String },
     /// New lines, and the state if it is worth telling.
     Seen { run: String, lines: Vec<ProgressLine>, seen: Box<Seen> },
 }
@@ -72,22 +74,42 @@ impl Followed {
         self.following.insert(run.clone());
         let wanted = self.secrets.remove(&run).unwrap_or_default();
         let masked = Arc::clone(&self.masked);
-        tokio::spawn(async move {
+        let to = inbox.clone();
+        watched(run.clone(), inbox, async move {
             match begin(&plan, &place, wanted, &masked).await {
-                Ok(dir) => follow(run, dir, place, inbox).await,
+                Ok(dir) => follow(run, dir, place, to).await,
                 Err(why) => {
-                    let _ = inbox.send(Message::Run(News::NotStarted { run, why })).await;
+                    let _ = to.send(Message::Run(News::NotStarted { run, why })).await;
                 }
             }
         });
     }
 
+    /// Forgets what is known of a run that is over.
+    pub fn forget(&mut self, run: &str) {
+        self.following.remove(run);
+        self.live.remove(run);
+        self.secrets.remove(run);
+        self.cancelled.remove(run);
+    }
+
     /// Follows a run whose folder exists already.
     pub fn follow(&mut self, run: &str, dir: PathBuf, place: Place, inbox: mpsc::Sender<Message>) {
         if self.following.insert(run.to_owned()) {
-            tokio::spawn(follow(run.to_owned(), dir, place, inbox));
+            watched(run.to_owned(), inbox.clone(), follow(run.to_owned(), dir, place, inbox));
         }
     }
+}
+
+/// A task whose failure inside is told, so that its run is followed again.
+fn watched(run: String, inbox: mpsc::Sender<Message>, work: impl Future<Output = ()> + Send + 'static) {
+    tokio::spawn(async move {
+        if let Err(e) = tokio::spawn(work).await {
+            tracing::error!("following run {run} failed inside: {e}");
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            let _ = inbox.send(Message::Run(News::Unfollowed { run })).await;
+        }
+    });
 }
 
 /// Where runs live, what executes them, and where secrets come from.
@@ -160,12 +182,14 @@ async fn begin(
     let refs = wanted.clone();
     let mut values: BTreeMap<String, SecretString> =
         masked.iter().map(|(name, value)| (format!("mask {name}"), value.clone())).collect();
-    for (name, reference) in wanted {
-        let value = secret::resolve(&reference, Duration::from_secs(10))
-            .await
-            .map_err(|e| format!("the secret {name} ({}) cannot be had: {e}", reference.describe()))?;
-        values.insert(name, value);
-    }
+    // All at once, so that the whole stays well within the time in which a request must be claimed.
+    let fetched = wanted.into_iter().map(|(name, reference)| async move {
+        match secret::resolve(&reference, Duration::from_secs(10)).await {
+            Ok(value) => Ok((name, value)),
+            Err(e) => Err(format!("the secret {name} ({}) cannot be had: {e}", reference.describe())),
+        }
+    });
+    values.extend(futures_util::future::try_join_all(fetched).await?);
     let (plan, place) = (plan.clone(), place.clone());
     tokio::task::spawn_blocking(move || {
         let dir = runner::place(&place.state_dir, place.runtime_dir.as_deref(), &plan).map_err(|e| e.to_string())?;

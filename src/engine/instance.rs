@@ -111,8 +111,11 @@ impl Instance {
         let bytes = serde_json::to_vec(&file).map_err(|e| fault(io::Error::other(e)))?;
         let mode = if self.group.is_some() { 0o640 } else { 0o600 };
         let path = self.dir.join(EngineFile::NAME);
-        // A full disk must not keep the cockpit shut: a file of the same size is written over in place.
-        disk::write_atomic(&path, &bytes, mode).or_else(|_| fs::write(&path, &bytes)).map_err(fault)?;
+        // A full disk must not keep the cockpit shut: without the file clients look where the socket would be.
+        if let Err(e) = disk::write_atomic(&path, &bytes, mode) {
+            tracing::warn!("writing {} failed: {e}", path.display());
+            let _ = fs::remove_file(&path);
+        }
         Ok(listener)
     }
 
@@ -141,25 +144,12 @@ fn make_private(dir: &Path) -> io::Result<()> {
 }
 
 /// Where the socket goes: the runtime folder when there is one, else the state folder; the first whose path fits.
-fn socket_path(dir: &Path, group: Option<u32>) -> Result<PathBuf, InstanceError> {
+fn socket_path(dir: &Path, gid: Option<u32>) -> Result<PathBuf, InstanceError> {
+    let candidates = EngineFile::sockets(dir, gid.is_some());
     let in_state = dir.join("engine.sock");
-    let name = {
-        use sha2::{Digest, Sha256};
-        use std::os::unix::ffi::OsStrExt;
-        let whole = fs::canonicalize(dir).unwrap_or_else(|_| dir.to_owned());
-        format!("{}.sock", hex::encode(Sha256::digest(whole.as_os_str().as_bytes()).get(..6).unwrap_or_default()))
-    };
-    let mut candidates = Vec::new();
-    if group.is_some() {
-        // Members of the group must reach it, so it has a folder of its own that they may enter.
-        candidates.push(PathBuf::from("/run/mayday").join(&name));
-    } else if let Some(runtime) = std::env::var_os("XDG_RUNTIME_DIR").filter(|v| !v.is_empty()) {
-        candidates.push(PathBuf::from(runtime).join("mayday").join(&name));
-    }
-    candidates.push(in_state.clone());
     for path in candidates {
         let Some(folder) = path.parent() else { continue };
-        let usable = folder == dir || usable_folder(folder, group);
+        let usable = folder == dir || usable_folder(folder, gid);
         if usable && path.as_os_str().len() <= SOCKET_LIMIT {
             return Ok(path);
         }
@@ -168,20 +158,21 @@ fn socket_path(dir: &Path, group: Option<u32>) -> Result<PathBuf, InstanceError>
 }
 
 /// Made if missing, and ours to write: a folder somebody else prepared under our name is not used.
-/// Of a shared engine it must be open to the group; a folder that serves another group is left to it.
-fn usable_folder(folder: &Path, group: Option<u32>) -> bool {
+fn usable_folder(folder: &Path, gid: Option<u32>) -> bool {
     use std::os::unix::fs::MetadataExt;
-    let mode = if group.is_some() { 0o750 } else { 0o700 };
+    let mode = if gid.is_some() { 0o750 } else { 0o700 };
     let _ = fs::DirBuilder::new().mode(mode).create(folder);
-    let ours = |m: &fs::Metadata| m.is_dir() && m.uid() == peer::current_uid();
-    let Some(meta) = fs::symlink_metadata(folder).ok().filter(ours) else { return false };
-    let Some(gid) = group else { return true };
-    let unused = || fs::read_dir(folder).is_ok_and(|mut d| d.next().is_none());
-    if meta.gid() != gid && !(unused() && chown(folder, None, Some(gid)).is_ok()) {
+    let ours = |m: fs::Metadata| m.is_dir() && m.uid() == peer::current_uid();
+    if !fs::symlink_metadata(folder).is_ok_and(ours) {
         return false;
     }
-    let open = meta.permissions().mode() & 0o050 == 0o050;
-    open || fs::set_permissions(folder, Permissions::from_mode(mode)).is_ok()
+    // A group that cannot enter the folder cannot reach the socket in it.
+    match gid {
+        None => true,
+        Some(gid) => {
+            chown(folder, None, Some(gid)).is_ok() && fs::set_permissions(folder, Permissions::from_mode(mode)).is_ok()
+        }
+    }
 }
 
 fn explain(e: &io::Error) -> String {
@@ -223,10 +214,6 @@ mod tests {
     #[test]
     fn a_path_too_long_for_a_socket_is_told() {
         let path = Path::new("/tmp").join("x".repeat(120));
-        // Where the runtime folder is ours, it is used instead.
-        match socket_path(&path, Some(0)) {
-            Err(InstanceError::TooLong { .. }) => {}
-            other => assert!(other.is_ok_and(|p| p.starts_with("/run/mayday"))),
-        }
+        assert!(matches!(socket_path(&path, None), Err(InstanceError::TooLong { .. })));
     }
 }

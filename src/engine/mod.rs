@@ -2,9 +2,11 @@
 //!
 //! | file | is |
 //! | --- | --- |
-//! | [`start`] | lock, journal, fold, watching, socket; taking a configuration in |
+//! | [`start`] | lock, journal, fold, socket |
+//! | `setup`, `reload` | taking a configuration in, at the start and later |
 //! | [`core`] | the one owner of the state: a turn is take, decide, sync, answer, effects, picture |
 //! | `ask`, `observe` | what people ask and what is seen, as entries |
+//! | `drafts` | messages as they are offered to be sent |
 //! | `reconcile`, `follow`, `deliver`, `seal` | effects, derived from the state |
 //! | `recorder` | the journal's writer, and what happens when nothing can be written |
 //! | [`picture`], `views` | what viewers follow |
@@ -26,6 +28,8 @@ mod reload;
 pub mod samples;
 pub mod schedule;
 mod seal;
+mod setup;
+mod drafts;
 pub mod server;
 pub mod session;
 pub mod signals;
@@ -34,4 +38,5 @@ mod timekeeper;
 mod views;
 
 pub use instance::InstanceError;
+pub use core::Ended;
 pub use start::{Options, Running, StartError, start};

@@ -1,6 +1,10 @@
 //! What is seen becomes what happened: probe results, backup listings, the passing of time.
 
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
 use super::core::Core;
+use super::recorder::Moment;
 use super::schedule::Observation;
 use crate::backup::BackupReport;
 use crate::domain::{Actor, Time};
@@ -71,16 +75,29 @@ impl Core {
             self.dirty.incidents |= stepped;
         }
         let was = self.recorder.recording();
-        if self.recorder.tend(now).await {
+        let moment = Moment {
+            at: now,
+            boot_ms: self.clock.boot_ms(),
+            boot: self.boot.clone(),
+            incident: self.state.open_incidents().first().map(|i| i.id.clone()),
+        };
+        let tended = self.recorder.tend(moment).await;
+        self.renumber(&tended.shifts);
+        if let Some(gap) = tended.gap {
+            self.state.apply_gap(&gap);
+            self.timelines.take(&gap);
             self.dirty.everything = true;
+        }
+        if self.clock.boot_ms() >= self.save_at {
+            self.save_checks().await;
         }
         if was != self.recorder.recording() {
             self.dirty.head = true;
         }
         self.expire(now);
-        self.take_spool();
+        self.take_spool().await;
         self.tend_seals().await;
-        self.tend_state_folder(now);
+        self.tend_state_folder();
         if let Ok(mut picture) = self.picture.write() {
             picture.set_at(now);
         }
@@ -88,31 +105,15 @@ impl Core {
 
     /// Notes that were written while no engine answered are taken in and marked as such. The file goes when its entry is
     /// on disk, so a crash in between makes it two entries rather than none.
-    fn take_spool(&mut self) {
+    async fn take_spool(&mut self) {
         if !self.recorder.is_on() {
             return;
         }
+        let dir = self.state_dir.join("spool");
         let taken = std::mem::take(&mut self.spooled);
-        for path in taken {
-            if let Err(e) = std::fs::remove_file(&path) {
-                tracing::warn!("removing {} failed: {e}", path.display());
-                self.spooled.push(path);
-            }
-        }
-        let Ok(folder) = std::fs::read_dir(self.state_dir.join("spool")) else { return };
-        let mut files: Vec<_> = folder.filter_map(Result::ok).map(|e| e.path()).collect();
-        files.sort();
-        for path in files.into_iter().filter(|p| p.extension().is_some_and(|e| e == "json")) {
-            if self.spooled.contains(&path) {
-                continue;
-            }
-            let note = std::fs::read(&path).ok().and_then(|b| serde_json::from_slice::<Command>(&b).ok());
-            let Some(Command::Note { incident, text, happened_at }) = note else {
-                tracing::warn!("{} is no note and was passed over", path.display());
-                let _ = std::fs::rename(&path, path.with_extension("unread"));
-                continue;
-            };
-            let owner = std::fs::metadata(&path).map(|m| std::os::unix::fs::MetadataExt::uid(&m)).unwrap_or(0);
+        let Ok((left, notes)) = tokio::task::spawn_blocking(move || read_spool(&dir, taken)).await else { return };
+        self.spooled = left;
+        for Spooled { path, owner, incident, text, happened_at } in notes {
             let actor = Actor {
                 user: crate::sys::peer::user_name(owner),
                 uid: Some(owner),
@@ -121,18 +122,17 @@ impl Core {
             };
             let known = incident.filter(|id| self.state.incidents.contains_key(id));
             let incident = known.or_else(|| self.state.open_incidents().first().map(|i| i.id.clone()));
-            let text = crate::text::clean_lines(&text, crate::domain::decide::NOTE_LIMIT);
             self.record(actor, incident, NoteAdded { text, happened_at });
             self.spooled.push(path);
         }
     }
 
-    fn tend_state_folder(&mut self, _now: Time) {
-        if let Some(why) = self.timelines.fault()
-            && !self.warnings.iter().any(|w| w == &why)
-        {
+    fn tend_state_folder(&mut self) {
+        let why = self.timelines.fault();
+        let told = self.warnings.iter().find(|w| w.starts_with("timeline")).cloned();
+        if told != why {
             self.warnings.retain(|w| !w.starts_with("timeline"));
-            self.warnings.push(why);
+            self.warnings.extend(why);
             self.dirty.head = true;
         }
     }
@@ -140,7 +140,7 @@ impl Core {
     /// Damage is told once per place: in a warning, and in the record.
     pub(super) fn record_damage(&mut self, damage: Vec<(String, u64, String)>) {
         for (part, line, why) in damage {
-            let told = format!("the journal is damaged: {part} line {line}: {why} (mayday journal verify)");
+            let told = format!("{LASTING}the journal is damaged: {part} line {line}: {why} (mayday journal verify)");
             if !self.warnings.contains(&told) {
                 self.warnings.push(told);
                 self.dirty.head = true;
@@ -148,4 +148,55 @@ impl Core {
             }
         }
     }
+}
+
+/// Beginning of warnings that no new configuration takes away.
+pub(super) const LASTING: &str = "the record: ";
+/// Spooled notes taken in at once, and bytes of each.
+const SPOOL: usize = 64;
+const SPOOL_BYTES: u64 = 1 << 20;
+
+struct Spooled {
+    path: PathBuf,
+    owner: u32,
+    incident: Option<String>,
+    text: String,
+    happened_at: Option<Time>,
+}
+
+/// Removes what was `taken` and reads what else lies there. Gives what could not be removed. Blocks on the disk.
+fn read_spool(dir: &Path, taken: Vec<PathBuf>) -> (Vec<PathBuf>, Vec<Spooled>) {
+    let mut left = Vec::new();
+    for path in taken {
+        match std::fs::remove_file(&path) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                tracing::warn!("removing {} failed: {e}", path.display());
+                left.push(path);
+            }
+            _ => {}
+        }
+    }
+    let Ok(folder) = std::fs::read_dir(dir) else { return (left, Vec::new()) };
+    let mut files: Vec<_> = folder.filter_map(Result::ok).map(|e| e.path()).collect();
+    files.retain(|p| p.extension().is_some_and(|e| e == "json") && !left.contains(p));
+    files.sort();
+    let mut notes = Vec::new();
+    for path in files.into_iter().take(SPOOL) {
+        let mut bytes = Vec::new();
+        let read = std::fs::File::open(&path).and_then(|f| {
+            let owner = std::os::unix::fs::MetadataExt::uid(&f.metadata()?);
+            f.take(SPOOL_BYTES).read_to_end(&mut bytes).map(|_| owner)
+        });
+        match (read, serde_json::from_slice::<Command>(&bytes)) {
+            (Ok(owner), Ok(Command::Note { incident, text, happened_at })) => {
+                let text = crate::text::clean_lines(&text, crate::domain::decide::NOTE_LIMIT);
+                notes.push(Spooled { path, owner, incident, text, happened_at });
+            }
+            _ => {
+                tracing::warn!("{} is no note and was passed over", path.display());
+                let _ = std::fs::rename(&path, path.with_extension("unread"));
+            }
+        }
+    }
+    (left, notes)
 }

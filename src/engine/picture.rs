@@ -26,6 +26,7 @@ enum Kind {
     Backup,
     Incident,
     Run,
+    Message,
 }
 
 /// All parts, each with the revision at which it last changed.
@@ -105,6 +106,7 @@ impl Picture {
     keep_only!(keep_backups, backups, Kind::Backup);
     keep_only!(keep_incidents, incidents, Kind::Incident);
     keep_only!(keep_runs, runs, Kind::Run);
+    keep_only!(keep_messages, messages, Kind::Message);
 
     fn forget(&mut self, kind: Kind, name: String) {
         self.rev += 1;
@@ -175,6 +177,7 @@ impl Picture {
             runs: newer(&self.runs, since),
             runs_gone: gone(Kind::Run),
             messages: newer(&self.messages, since),
+            messages_gone: gone(Kind::Message),
             seq: (self.seq.rev > since).then_some(self.seq.value),
         }
     }

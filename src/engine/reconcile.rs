@@ -68,6 +68,8 @@ impl Core {
         } else if !self.runs.can_start(&run.plan) {
             let why = "not started: the engine was restarted before it handed over the secrets; ask again";
             self.end_run(&run, RunState::Expired, why);
+        } else if self.setting_up {
+            // What has to be masked in its output is not known yet.
         } else {
             let place = self.place();
             let dir = place.state_dir.join("runs").join(&id);
@@ -96,14 +98,17 @@ impl Core {
             output_digest: String::new(),
             excerpt: String::new(),
         };
+        self.runs.forget(run.id());
         self.record_own(run.incident.clone(), event);
     }
 
     /// What a run's folder said becomes entries.
     pub(super) fn take_run_news(&mut self, news: News) {
         match news {
-            News::NotStarted { run, why } => {
+            News::Unfollowed { run } => {
                 self.runs.following.remove(&run);
+            }
+            News::NotStarted { run, why } => {
                 if let Some(run) = self.state.runs.get(&run).cloned() {
                     let why = self.mask.apply(&why).into_owned();
                     self.end_run(&run, RunState::Failed, &format!("not started: {why}"));
@@ -112,7 +117,7 @@ impl Core {
             News::Seen { run, lines, seen } => {
                 let Some(known) = self.state.runs.get(&run).cloned() else { return };
                 if known.state.is_over() {
-                    self.runs.following.remove(&run);
+                    self.runs.forget(&run);
                     return;
                 }
                 self.take_lines(&known, lines);
@@ -186,11 +191,9 @@ impl Core {
                 live.progress = progress.or(live.progress.take());
             }
             Seen::Expired => {
-                self.runs.following.remove(&id);
                 self.end_run(run, RunState::Expired, "not started within 30 s; ask again");
             }
             Seen::Lost { why, compensation, .. } => {
-                self.runs.following.remove(&id);
                 let detail = match compensation {
                     None => why,
                     Some(open) => format!("{why}; STILL OPEN: {}", open.shown),
@@ -198,8 +201,7 @@ impl Core {
                 self.end_run(run, RunState::Lost, &detail);
             }
             Seen::Finished(status) => {
-                self.runs.following.remove(&id);
-                self.runs.live.remove(&id);
+                self.runs.forget(&id);
                 let event = RunFinished {
                     run: id,
                     state: status.state,

@@ -2,26 +2,60 @@
 //!
 //! While nothing can be written, entries are kept in memory and the screen says so in red. When writing works again, a
 //! `journal.gap` entry tells from when to when and why, and the kept entries follow it. Its place in the sequence is set
-//! aside the moment the trouble begins, so that the kept entries keep their numbers.
+//! aside the moment the trouble begins; entries that were numbered before that moment move by one, and whoever holds a
+//! number is told by a [`Shift`]. So the live state is what a replay of the record gives, trouble or not.
 
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::domain::event::JournalGap;
+use crate::domain::event::{Entry, Event, JournalGap};
 use crate::domain::{Actor, Time};
-use crate::journal::{AppendError, Draft, Journal};
+use crate::journal::{AppendError, Draft, Journal, OpenOptions};
 use crate::wire::Recording;
 
-/// Entries kept in memory at the most while nothing can be written.
+/// Entries kept in memory at the most while nothing can be written, and their bytes, about.
 const KEPT: usize = 100_000;
+const KEPT_BYTES: usize = 64 << 20;
 /// Between two tries to write again.
 const RETRY: Duration = Duration::from_secs(2);
+
+/// Entries that were numbered already turned out to get other numbers: those from `from` on moved by `by`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shift {
+    pub from: u64,
+    pub by: i64,
+}
+
+/// Where and in which incident's story a gap is told.
+#[derive(Clone, Debug)]
+pub struct Moment {
+    pub at: Time,
+    pub boot_ms: u64,
+    pub boot: String,
+    pub incident: Option<String>,
+}
+
+/// What a look after the journal came to.
+#[derive(Debug, Default)]
+pub struct Tended {
+    /// Recording came back; this entry tells of the gap, and stands before the kept ones.
+    pub gap: Option<Entry>,
+    /// In this order.
+    pub shifts: Vec<Shift>,
+}
 
 /// The journal and what has not reached it yet.
 pub struct Recorder {
     journal: Option<Journal>,
+    /// How to open the journal again should its writer be gone.
+    options: OpenOptions,
+    dir: PathBuf,
     pending: Vec<Draft>,
+    /// Position of the first pending entry.
+    base: u64,
     off: Option<Off>,
     head: (u64, String),
     reserve_left: u64,
@@ -34,16 +68,19 @@ struct Off {
     since: Time,
     why: String,
     lost: u64,
+    bytes: usize,
     tried: tokio::time::Instant,
-    /// The gap's own entry is on record, and writing failed again within what follows it.
-    gap_written: bool,
 }
 
 impl Recorder {
-    pub fn new(journal: Journal) -> Self {
+    /// `options` are those that `journal` was opened with.
+    pub fn new(journal: Journal, options: OpenOptions) -> Self {
         let mut recorder = Recorder {
+            dir: journal.dir().to_owned(),
+            options,
             journal: Some(journal),
             pending: Vec::new(),
+            base: 0,
             off: None,
             head: (0, String::new()),
             reserve_left: 0,
@@ -51,6 +88,7 @@ impl Recorder {
             full: false,
         };
         recorder.look();
+        recorder.base = recorder.head.0 + 1;
         recorder
     }
 
@@ -81,19 +119,26 @@ impl Recorder {
         self.off.is_none() && !self.pending.is_empty()
     }
 
-    /// The position that the next entry gets; one is set aside for the gap's own entry while nothing is written.
+
+    /// Nothing can be written, and the memory for what is kept meanwhile is used up.
+    pub fn is_full(&self) -> bool {
+        self.off.as_ref().is_some_and(|off| self.pending.len() >= KEPT || off.bytes >= KEPT_BYTES)
+    }
+
+    /// The position that the next entry gets. While nothing is written, one is set aside for the gap's own entry.
     pub fn next_seq(&self) -> u64 {
-        let gap = self.off.as_ref().is_some_and(|off| !off.gap_written);
-        self.head.0 + 1 + self.pending.len() as u64 + u64::from(gap)
+        self.base + self.pending.len() as u64
     }
 
     /// Takes an entry. False when it is lost: nothing can be written and the memory for it is used up.
     pub fn take(&mut self, draft: Draft) -> bool {
-        if let Some(off) = &mut self.off
-            && self.pending.len() >= KEPT
-        {
-            off.lost += 1;
-            return false;
+        let full = self.is_full();
+        if let Some(off) = &mut self.off {
+            if full {
+                off.lost += 1;
+                return false;
+            }
+            off.bytes += weight(&draft);
         }
         self.pending.push(draft);
         true
@@ -109,95 +154,129 @@ impl Recorder {
         }
     }
 
-    /// Writes and syncs what is pending. When that fails, nothing is lost: recording is off from here.
-    pub async fn commit(&mut self, now: Time) {
+    /// Writes and syncs what is pending. When that fails, nothing is lost: recording is off from here, and what was
+    /// numbered already moves to make room for the gap's entry.
+    pub async fn commit(&mut self, now: Time) -> Vec<Shift> {
         let drafts = std::mem::take(&mut self.pending);
-        if let Some((back, why)) = self.append(drafts).await {
-            tracing::error!("nothing is being recorded: {why}");
-            self.pending = back;
-            let tried = tokio::time::Instant::now();
-            self.off = Some(Off { since: now, why, lost: 0, tried, gap_written: false });
+        // Something else may have moved the head (a journal that was put back from a copy).
+        let mut shifts: Vec<Shift> = shift(self.base, self.head.0 + 1).into_iter().collect();
+        match self.append(drafts).await {
+            None => self.base = self.head.0 + 1,
+            Some((back, why)) => shifts.extend(self.go_off(back, why, now)),
         }
+        shifts
     }
 
-    /// Appends off the async threads. Gives back what is not on record, with the reason, when it failed.
+    /// From now on nothing is recorded. `back` are the entries that did not reach the disk.
+    fn go_off(&mut self, back: Vec<Draft>, why: String, since: Time) -> Option<Shift> {
+        tracing::error!("nothing is being recorded: {why}");
+        let first = self.head.0 + 1;
+        let bytes = back.iter().map(weight).sum();
+        let shift = (!back.is_empty()).then_some(Shift { from: first, by: 1 });
+        self.pending = back;
+        self.base = first + 1;
+        self.off = Some(Off { since, why, lost: 0, bytes, tried: tokio::time::Instant::now() });
+        shift
+    }
+
+    /// Appends off the async threads. Gives what is not on disk back with the reason when it failed.
     async fn append(&mut self, drafts: Vec<Draft>) -> Option<(Vec<Draft>, String)> {
         let Some(mut journal) = self.journal.take() else {
-            return Some((drafts, "the journal's writer is gone".into()));
+            return Some((drafts, "the journal's writer failed inside and is being set up again".into()));
         };
+        let drafts = Arc::new(drafts);
+        let shared = Arc::clone(&drafts);
         let work = tokio::task::spawn_blocking(move || {
-            let mut drafts = drafts;
-            let failed = append_in_pieces(&mut journal, &drafts).err().map(|(written, why)| {
-                drafts.drain(..written);
-                (drafts, why)
-            });
-            (journal, failed)
+            let (written, result) = write_all(&mut journal, &shared);
+            (journal, written, result)
         });
-        match work.await {
-            Ok((journal, failed)) => {
+        let (written, why) = match work.await {
+            Ok((journal, written, result)) => {
                 self.journal = Some(journal);
                 self.look();
-                failed
+                match result {
+                    Ok(()) => return None,
+                    Err(why) => (written, why),
+                }
             }
-            // The writer's thread panicked and took the drafts along; that is told, never passed over.
-            Err(e) => Some((Vec::new(), format!("the journal's writer failed: {e}"))),
-        }
+            // How much of it was written is seen when the journal is opened again: see `reopen`.
+            Err(e) => (0, format!("the journal's writer failed inside: {e}")),
+        };
+        let mut drafts = Arc::try_unwrap(drafts).unwrap_or_else(|shared| (*shared).clone());
+        drafts.drain(..written.min(drafts.len()));
+        Some((drafts, why))
     }
 
-    /// Regular care: refills the reserve, and tries to write again after trouble. True when recording came back.
-    pub async fn tend(&mut self, now: Time) -> bool {
+    /// Regular care: refills the reserve, and tries to write again after trouble.
+    pub async fn tend(&mut self, moment: Moment) -> Tended {
         let Some(off) = &mut self.off else {
-            self.care().await;
-            return false;
+            let shifts = self.care(moment.at).await;
+            return Tended { gap: None, shifts };
         };
         if off.tried.elapsed() < RETRY {
-            return false;
+            return Tended::default();
         }
         off.tried = tokio::time::Instant::now();
         if !self.reopen().await {
-            return false;
+            return Tended::default();
         }
-        let Some(off) = self.off.take() else { return false };
+        let Some(off) = self.off.take() else { return Tended::default() };
         let kept = std::mem::take(&mut self.pending);
-        let gap = JournalGap { since: off.since, until: now, kept: kept.len() as u64, lost: off.lost, why: off.why.clone() };
-        let first = kept.first();
-        let gap = Draft {
-            at: now,
-            boot_ms: first.map_or(0, |d| d.boot_ms),
-            boot: first.map(|d| d.boot.clone()).unwrap_or_default(),
-            actor: Actor::engine(),
-            incident: first.and_then(|d| d.incident.clone()),
-            event: gap.into(),
+        let mut shifts: Vec<Shift> =
+            shift(self.base, self.head.0 + 2).filter(|_| !kept.is_empty()).into_iter().collect();
+        let gap = JournalGap { since: off.since, until: moment.at, kept: kept.len() as u64, lost: off.lost, why: off.why.clone() };
+        let seq = self.head.0 + 1;
+        let Moment { at, boot_ms, boot, incident } = moment;
+        let gap = Draft { at, boot_ms, boot, actor: Actor::engine(), incident, event: gap.into() };
+        let entry = Entry {
+            seq,
+            at: gap.at,
+            boot_ms: gap.boot_ms,
+            boot: gap.boot.clone(),
+            host: self.options.host.clone(),
+            actor: gap.actor.clone(),
+            incident: gap.incident.clone(),
+            event: gap.event.clone(),
         };
-        let mut drafts: Vec<Draft> = if off.gap_written { Vec::new() } else { vec![gap] };
+        let mut drafts = Vec::with_capacity(kept.len() + 1);
+        drafts.push(gap);
         drafts.extend(kept);
-        let all = drafts.len();
-        match self.append(drafts).await {
-            None => {
-                tracing::info!("recording again");
-                true
+        let Some((mut back, why)) = self.append(drafts).await else {
+            tracing::info!("recording again");
+            self.base = self.head.0 + 1;
+            return Tended { gap: Some(entry), shifts };
+        };
+        if self.head.0 < seq {
+            // Not even the gap's entry: everything stays as it was.
+            if !back.is_empty() {
+                back.remove(0);
             }
-            Some((mut back, why)) => {
-                let gap_written = off.gap_written || back.len() < all;
-                if !gap_written && !back.is_empty() {
-                    back.remove(0);
-                }
-                self.pending = back;
-                self.off = Some(Off { why, gap_written, ..off });
-                false
-            }
+            self.base = seq + 1;
+            self.pending = back;
+            self.off = Some(Off { why, ..off });
+            return Tended { gap: None, shifts };
         }
+        // Some of it is on record; what is left waits for a gap of its own.
+        shifts.extend(self.go_off(back, why, at));
+        Tended { gap: Some(entry), shifts }
     }
 
     async fn reopen(&mut self) -> bool {
-        let Some(mut journal) = self.journal.take() else { return false };
-        let work = tokio::task::spawn_blocking(move || {
-            let ok = journal.reopen().is_ok();
-            (journal, ok)
+        let journal = self.journal.take();
+        let (dir, options) = (self.dir.clone(), self.options.clone());
+        let work = tokio::task::spawn_blocking(move || match journal {
+            Some(mut journal) => {
+                let ok = journal.reopen().is_ok();
+                (Some(journal), ok)
+            }
+            None => match Journal::open(&dir, options) {
+                Ok((journal, _)) => (Some(journal), true),
+                Err(_) => (None, false),
+            },
         });
         match work.await {
             Ok((journal, ok)) => {
-                self.journal = Some(journal);
+                self.journal = journal;
                 self.look();
                 ok
             }
@@ -205,29 +284,41 @@ impl Recorder {
         }
     }
 
-    async fn care(&mut self) {
-        let Some(mut journal) = self.journal.take() else { return };
+    async fn care(&mut self, now: Time) -> Vec<Shift> {
+        let Some(mut journal) = self.journal.take() else { return Vec::new() };
         let work = tokio::task::spawn_blocking(move || {
-            journal.tend();
+            let tended = journal.tend();
             let dir = journal.dir().to_owned();
             let full = crate::sys::disk::free_bytes(&dir).is_ok_and(|free| free < 1 << 20);
-            (journal, full)
+            (journal, full, tended.failed)
         });
-        if let Ok((journal, full)) = work.await {
-            self.journal = Some(journal);
-            self.look();
-            // A whole reserve on a nearly full disk is worth a word too: the next thing to fail is somebody else's.
-            self.full = full || self.reserve_left < self.reserve_size / 2;
+        let failed = match work.await {
+            Ok((journal, full, failed)) => {
+                self.journal = Some(journal);
+                self.look();
+                // A whole reserve on a nearly full disk is worth a word too: the next thing to fail is somebody else's.
+                self.full = full || self.reserve_left < self.reserve_size / 2;
+                failed
+            }
+            Err(e) => Some(format!("the journal's writer failed inside: {e}")),
+        };
+        let pending = !self.pending.is_empty();
+        let mut shifts: Vec<Shift> = shift(self.base, self.head.0 + 1).filter(|_| pending).into_iter().collect();
+        self.base = self.head.0 + 1;
+        if let Some(why) = failed {
+            // Found out before somebody needed it.
+            let back = std::mem::take(&mut self.pending);
+            shifts.extend(self.go_off(back, why, now));
         }
+        shifts
     }
 
     /// Writes a checkpoint of `state` at the head.
-    pub async fn checkpoint<T: Serialize>(&mut self, state: &T) -> Result<(), String> {
-        let value = serde_json::to_value(state).map_err(|e| e.to_string())?;
+    pub async fn checkpoint<T: Serialize + Send + 'static>(&mut self, state: T) -> Result<(), String> {
         let Some(mut journal) = self.journal.take() else { return Err("the journal's writer is gone".into()) };
         let seq = self.head.0;
         let work = tokio::task::spawn_blocking(move || {
-            let result = journal.checkpoint(seq, &value).map_err(|e| e.to_string());
+            let result = journal.checkpoint(seq, &state).map_err(|e| e.to_string());
             (journal, result)
         });
         match work.await {
@@ -238,18 +329,49 @@ impl Recorder {
             Err(e) => Err(e.to_string()),
         }
     }
+
+    /// Ends the writing: what the mirror lacks is given a moment to reach it.
+    pub async fn close(mut self) {
+        if !self.pending.is_empty() {
+            tracing::error!("{} entries could not be recorded and end with this engine", self.pending.len());
+        }
+        if let Some(journal) = self.journal.take() {
+            let _ = tokio::task::spawn_blocking(move || journal.close(Duration::from_secs(2))).await;
+        }
+    }
 }
 
-/// Appends, in halves where all of it is more than one write may have. Errors: how many are on record, and why the rest
-/// is not.
-fn append_in_pieces(journal: &mut Journal, drafts: &[Draft]) -> Result<(), (usize, String)> {
-    match journal.append(drafts) {
-        Ok(_) => Ok(()),
-        Err(AppendError::Unfit { .. }) if drafts.len() > 1 => {
-            let (first, second) = drafts.split_at(drafts.len() / 2);
-            append_in_pieces(journal, first)?;
-            append_in_pieces(journal, second).map_err(|(written, why)| (first.len() + written, why))
+fn shift(numbered: u64, real: u64) -> Option<Shift> {
+    let by = real.cast_signed() - numbered.cast_signed();
+    (by != 0).then_some(Shift { from: numbered, by })
+}
+
+/// About how many bytes an entry takes.
+fn weight(draft: &Draft) -> usize {
+    512 + serde_json::to_vec(&draft.event.payload()).map_or(0, |v| v.len())
+}
+
+/// Writes in pieces that the journal takes: one sync for all where they fit. Gives how many are on disk.
+fn write_all(journal: &mut Journal, drafts: &[Draft]) -> (usize, Result<(), String>) {
+    let (mut done, mut piece) = (0, drafts.len());
+    while done < drafts.len() {
+        let Some(some) = drafts.get(done..(done + piece).min(drafts.len())) else { break };
+        match journal.append(some) {
+            Ok(_) => done += some.len(),
+            Err(AppendError::Unfit { .. }) if some.len() > 1 => piece = some.len().div_ceil(2),
+            Err(AppendError::Unfit { why, .. }) => {
+                // Alone too large: its place is kept, and what it was is told. One entry must not stop the record.
+                let stub = some.iter().map(|d| Draft {
+                    event: Event::Unknown { kind: d.event.kind().to_owned(), payload: serde_json::json!({ "unfit": why }) },
+                    ..d.clone()
+                });
+                match journal.append(&stub.collect::<Vec<_>>()) {
+                    Ok(_) => done += 1,
+                    Err(e) => return (done, Err(e.to_string())),
+                }
+            }
+            Err(e) => return (done, Err(e.to_string())),
         }
-        Err(e) => Err((0, e.to_string())),
     }
+    (done, Ok(()))
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::Write;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use crate::domain::event::Entry;
@@ -16,8 +16,8 @@ use crate::wire::{Answer, OutputChunk, TimelineQuery};
 const ROWS: usize = 1000;
 /// Bytes of output given at once at the most.
 const OUTPUT: u64 = 1 << 20;
-/// Readable lines of an incident that wait while its file cannot be written.
-const WAITING: usize = 10_000;
+/// Entries kept for readable files that cannot be written.
+const LEFT: usize = 10_000;
 
 /// Rows of the timeline. Blocks on the disk.
 pub fn timeline(dir: &Path, query: &TimelineQuery) -> Answer {
@@ -32,9 +32,9 @@ fn rows(dir: &Path, query: &TimelineQuery) -> Result<(Vec<timeline::Row>, u64), 
     let reader = Reader::open(dir).map_err(|e| e.to_string())?;
     let head = reader.last_seq().map_err(|e| e.to_string())?;
     let entries = match (&query.incident, query.after, query.before) {
-        (None, Some(after), _) => reader.read_range(after + 1, limit).map_err(|e| e.to_string())?.entries,
+        (None, Some(after), _) => reader.read_range(after.saturating_add(1), limit).map_err(|e| e.to_string())?.entries,
         (None, None, before) => {
-            let end = before.unwrap_or(head + 1);
+            let end = before.unwrap_or(head + 1).min(head + 1);
             let from = end.saturating_sub(limit as u64).max(1);
             let count = usize::try_from(end.saturating_sub(from)).unwrap_or(0);
             if count == 0 { Vec::new() } else { reader.read_range(from, count).map_err(|e| e.to_string())?.entries }
@@ -103,13 +103,13 @@ pub fn output(dir: &Path, run: &str, offset: u64, limit: u64) -> Answer {
 #[derive(Debug)]
 pub struct TimelineFiles {
     dir: PathBuf,
-    waiting: BTreeMap<String, Vec<String>>,
+    waiting: Vec<Entry>,
     fault: Option<String>,
 }
 
 impl TimelineFiles {
     pub fn new(state_dir: &Path) -> Self {
-        TimelineFiles { dir: state_dir.join("incidents"), waiting: BTreeMap::new(), fault: None }
+        TimelineFiles { dir: state_dir.join("incidents"), waiting: Vec::new(), fault: None }
     }
 
     /// The file of an incident.
@@ -117,29 +117,54 @@ impl TimelineFiles {
         self.dir.join(incident).join("timeline.md")
     }
 
-    /// Keeps the entry's line until [`TimelineFiles::write`].
+    /// Keeps the entry until [`TimelineFiles::write`]; entries may come in any order.
     pub fn take(&mut self, entry: &Entry) {
-        let Some(incident) = &entry.incident else { return };
-        if let Some(line) = report::timeline_md(entry) {
-            self.waiting.entry(incident.clone()).or_default().push(line);
+        if entry.incident.is_some() {
+            self.waiting.push(entry.clone());
+        }
+    }
+
+    /// Waiting entries from `from` on are on record under numbers that differ by `by`.
+    pub fn renumber(&mut self, from: u64, by: i64) {
+        for entry in self.waiting.iter_mut().filter(|e| e.seq >= from) {
+            entry.seq = entry.seq.saturating_add_signed(by);
         }
     }
 
     /// Appends what is waiting; only what is on record is written here too.
-    pub fn write(&mut self, recorded: bool) {
+    pub async fn write(&mut self, recorded: bool) {
         if !recorded || self.waiting.is_empty() {
             return;
         }
-        for (incident, mut lines) in std::mem::take(&mut self.waiting) {
-            let path = self.path(&incident);
-            if let Err(e) = append_lines(&path, &incident, &lines) {
-                self.fault = Some(format!("timeline: {} cannot be written: {e}", path.display()));
-                // They are written when it works again; beyond that the journal has them.
-                lines.truncate(WAITING);
-                self.waiting.insert(incident, lines);
-            } else {
-                self.fault = None;
+        let mut entries = std::mem::take(&mut self.waiting);
+        let dir = self.dir.clone();
+        let work = tokio::task::spawn_blocking(move || {
+            entries.sort_by_key(|e| e.seq);
+            let mut stories: BTreeMap<String, Vec<Entry>> = BTreeMap::new();
+            for entry in entries {
+                if let Some(incident) = entry.incident.clone() {
+                    stories.entry(incident).or_default().push(entry);
+                }
             }
+            let (mut fault, mut left) = (None, Vec::new());
+            for (incident, entries) in stories {
+                let path = dir.join(&incident).join("timeline.md");
+                let lines: Vec<String> = entries.iter().filter_map(report::timeline_md).collect();
+                if let Err(e) = append_lines(&path, &incident, &lines) {
+                    fault = Some(format!("timeline: {} cannot be written: {e}", path.display()));
+                    left.extend(entries);
+                }
+            }
+            (fault, left)
+        });
+        match work.await {
+            Ok((fault, mut left)) => {
+                self.fault = fault;
+                // Tried again with the next entry: the journal's reserve outlasts a full disk, this file does not.
+                left.truncate(LEFT);
+                self.waiting = left;
+            }
+            Err(e) => self.fault = Some(format!("timeline: writing it failed inside: {e}")),
         }
     }
 
@@ -159,29 +184,27 @@ impl TimelineFiles {
     }
 }
 
-/// The entry's number, which ends a line.
+/// The `[61]` that ends a line.
 fn cited(line: &str) -> Option<u64> {
-    line.strip_prefix("- ")?.rsplit_once(" · ")?.1.trim_end().parse().ok()
+    line.trim_end().strip_suffix(']')?.rsplit_once('[')?.1.parse().ok()
 }
 
 fn append_lines(path: &Path, incident: &str, lines: &[String]) -> std::io::Result<()> {
     if let Some(folder) = path.parent() {
-        std::fs::DirBuilder::new().recursive(true).mode(0o750).create(folder)?;
+        std::fs::create_dir_all(folder)?;
     }
     let mut file = std::fs::OpenOptions::new().create(true).append(true).mode(0o640).open(path)?;
     let mut bytes = String::new();
-    let before = file.metadata()?.len();
-    if before == 0 {
-        bytes.push_str(&format!(
-            "# {incident}\n\nWritten as it happens, UTC. The journal is the record; the number at the end is the entry.\n\n"
-        ));
+    if file.metadata()?.len() == 0 {
+        bytes.push_str(&format!("# {incident}\n\nWritten as it happens, UTC. The journal is the record; [n] is the entry.\n\n"));
     }
     for line in lines {
         bytes.push_str(line);
         bytes.push('\n');
     }
+    let whole = file.metadata()?.len();
     file.write_all(bytes.as_bytes()).inspect_err(|_| {
-        // Half of it would stand there twice when it is written again.
-        let _ = file.set_len(before);
+        // Half a line must not stay: the lines are written again.
+        let _ = file.set_len(whole);
     })
 }

@@ -4,10 +4,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use notify::{RecursiveMode, Watcher};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use super::core::Message;
+use crate::wire::Answer;
 
 /// Editors write in several steps; this much quiet makes a save.
 const QUIET: Duration = Duration::from_millis(200);
@@ -45,7 +46,7 @@ pub fn watch(path: PathBuf, core: mpsc::Sender<Message>, stop: CancellationToken
             let now = stamp(&path);
             if now != last {
                 last = now;
-                self::now(path.clone(), core.clone());
+                let _ = core.send(Message::Saved).await;
             }
         }
     });
@@ -56,19 +57,15 @@ fn stamp(path: &Path) -> Option<(std::time::SystemTime, u64)> {
     Some((meta.modified().ok()?, meta.len()))
 }
 
-/// Reads it now and tells the core.
-pub fn now(path: PathBuf, core: mpsc::Sender<Message>) {
+/// Reads it now and tells the core, with the number of this read.
+pub fn now(path: PathBuf, ticket: u64, core: mpsc::Sender<Message>, reply: Option<oneshot::Sender<Answer>>) {
     tokio::spawn(async move {
-        let read = path.clone();
-        let loaded = tokio::task::spawn_blocking(move || crate::config::load(&read)).await;
-        let message = match loaded {
-            Ok(Ok(config)) => Message::Config(Ok(Box::new(config))),
-            Ok(Err(faults)) => Message::Config(Err((
-                path.display().to_string(),
-                faults.iter().map(ToString::to_string).collect(),
-            ))),
-            Err(e) => Message::Config(Err((path.display().to_string(), vec![format!("reading it failed inside: {e}")]))),
+        let source = path.display().to_string();
+        let read = match tokio::task::spawn_blocking(move || crate::config::load(&path)).await {
+            Ok(Ok(config)) => Ok(Box::new(config)),
+            Ok(Err(faults)) => Err((source, faults.iter().map(ToString::to_string).collect())),
+            Err(e) => Err((source, vec![format!("reading it failed inside: {e}")])),
         };
-        let _ = core.send(message).await;
+        let _ = core.send(Message::Config { ticket, read, reply }).await;
     });
 }

@@ -135,7 +135,10 @@ impl Ring {
 
     /// What was said at `at_ms`, for a warn or a fail.
     pub fn detail(&self, at_ms: i64) -> Option<&str> {
-        self.details.iter().find(|(at, _)| *at == at_ms).map(|(_, text)| &**text)
+        let ordered = self.details.binary_search_by_key(&at_ms, |(at, _)| *at).ok();
+        // A wall clock that was set back may have left them out of order.
+        let at = ordered.or_else(|| self.details.iter().position(|(at, _)| *at == at_ms))?;
+        self.details.get(at).map(|(_, text)| &**text)
     }
 
     /// Percentiles of the samples at or after `t`.
@@ -204,6 +207,13 @@ impl Samples {
         self.rings.get(service)?.iter().find(|(name, _)| **name == *check).map(|(_, ring)| ring)
     }
 
+    /// How many samples [`Samples::seal`] would give.
+    pub fn count(&self, services: &BTreeSet<String>, t: Time) -> usize {
+        let wanted = |service: &str| services.is_empty() || services.contains(service);
+        let rings = self.rings.iter().filter(|(service, _)| wanted(service)).flat_map(|(_, checks)| checks);
+        rings.map(|(_, ring)| ring.since(t).count()).sum()
+    }
+
     /// Forgets the checks that `keep` refuses, after a reload.
     pub fn retain(&mut self, mut keep: impl FnMut(&str, &str) -> bool) {
         for (service, checks) in &mut self.rings {
@@ -225,7 +235,10 @@ impl Samples {
                 at: Time::from_ms(s.at_ms),
                 us: s.latency_us,
                 class: s.class,
-                detail: ring.detail(s.at_ms).unwrap_or_default().to_owned(),
+                detail: match s.class {
+                    Class::Ok => String::new(),
+                    _ => ring.detail(s.at_ms).unwrap_or_default().to_owned(),
+                },
             }));
         }
         out.sort_by(|a, b| (a.at, &a.service, &a.check).cmp(&(b.at, &b.service, &b.check)));

@@ -7,7 +7,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::core::Core;
+use super::core::{Core, Message};
 use super::samples::Sealed;
 use super::schedule::Observation;
 use crate::domain::event::{Entry, Event, IncidentSealed};
@@ -15,6 +15,8 @@ use crate::domain::incident::Status;
 
 /// How far back the lead-up goes.
 const BEFORE: Duration = Duration::from_secs(3600);
+/// Samples of the lead-up at the most; with very many checks the lead-up is shorter, never the declaration slower.
+const BEFORE_LIMIT: usize = 100_000;
 /// Bytes of samples per incident at the most.
 const LIMIT: u64 = 64 << 20;
 /// Name of the file in the incident's folder.
@@ -33,6 +35,8 @@ pub struct Sealing {
 struct Seal {
     /// Services concerned; all when empty.
     services: BTreeSet<String>,
+    /// The lead-up, not yet encoded.
+    before: Vec<Sealed>,
     buffer: Vec<u8>,
     written: u64,
     count: u64,
@@ -84,47 +88,60 @@ impl Core {
         }
         let mut seal = Seal { services, ..Seal::default() };
         if lead_up {
-            for sample in self.samples.seal(&seal.services, incident.declared_at.minus(BEFORE)) {
-                sample.encode(&mut seal.buffer);
-                seal.count += 1;
+            let mut reach = BEFORE;
+            for _ in 0..12 {
+                if self.samples.count(&seal.services, incident.declared_at.minus(reach)) <= BEFORE_LIMIT {
+                    break;
+                }
+                reach /= 2;
             }
+            seal.before = self.samples.seal(&seal.services, incident.declared_at.minus(reach));
+            seal.before.truncate(BEFORE_LIMIT);
+            seal.count = seal.before.len() as u64;
         }
         self.sealing.open.insert(id.to_owned(), seal);
     }
 
     /// Writes what has gathered, and closes what was resolved.
     pub(super) async fn tend_seals(&mut self) {
-        let mut work: Vec<(PathBuf, Vec<u8>)> = Vec::new();
+        let mut work: Vec<(PathBuf, Vec<Sealed>, Vec<u8>)> = Vec::new();
         for (id, seal) in &mut self.sealing.open {
-            if !seal.buffer.is_empty() {
-                let bytes = std::mem::take(&mut seal.buffer);
-                seal.written += bytes.len() as u64;
-                work.push((self.state_dir.join("incidents").join(id).join(FILE), bytes));
+            if !seal.buffer.is_empty() || !seal.before.is_empty() {
+                let (before, bytes) = (std::mem::take(&mut seal.before), std::mem::take(&mut seal.buffer));
+                seal.written += (bytes.len() + before.len() * 120) as u64;
+                work.push((self.state_dir.join("incidents").join(id).join(FILE), before, bytes));
             }
         }
         let closing = std::mem::take(&mut self.sealing.closing);
         if work.is_empty() && closing.is_empty() {
             return;
         }
-        let dir = self.state_dir.clone();
-        let to_close = closing.clone();
         let done = tokio::task::spawn_blocking(move || {
-            for (path, bytes) in work {
+            for (path, before, later) in work {
+                let mut bytes = Vec::new();
+                before.iter().for_each(|sample| sample.encode(&mut bytes));
+                bytes.extend(later);
                 if let Err(e) = append(&path, &bytes) {
                     tracing::warn!("writing samples into {} failed: {e}", path.display());
                 }
             }
-            to_close.iter().map(|id| digest(&dir.join("incidents").join(id).join(FILE))).collect::<Vec<_>>()
-        })
-        .await;
-        let Ok(digests) = done else { return };
-        for (id, digest) in closing.into_iter().zip(digests) {
-            let count = self.sealing.open.remove(&id).map_or(0, |s| s.count);
-            if let Some((digest, _)) = digest {
-                let event = IncidentSealed { file: FILE.into(), digest, samples: count };
-                self.record_own(Some(id), event);
-            }
+        });
+        let _ = done.await;
+        for incident in closing {
+            let samples = self.sealing.open.remove(&incident).map_or(0, |s| s.count);
+            let path = self.state_dir.join("incidents").join(&incident).join(FILE);
+            let inbox = self.inbox.clone();
+            // Reading them all again takes a moment that nothing has to wait for.
+            tokio::spawn(async move {
+                if let Ok(Some(digest)) = tokio::task::spawn_blocking(move || digest(&path)).await {
+                    let _ = inbox.send(Message::Sealed { incident, digest, samples }).await;
+                }
+            });
         }
+    }
+
+    pub(super) fn take_sealed(&mut self, incident: String, digest: String, samples: u64) {
+        self.record_own(Some(incident), IncidentSealed { file: FILE.into(), digest, samples });
     }
 }
 
@@ -137,20 +154,18 @@ fn append(path: &std::path::Path, bytes: &[u8]) -> std::io::Result<()> {
     std::fs::OpenOptions::new().create(true).append(true).mode(0o600).open(path)?.write_all(bytes)
 }
 
-/// SHA-256 and size of a file, read in pieces.
-fn digest(path: &std::path::Path) -> Option<(String, u64)> {
+/// SHA-256 of a file, read in pieces.
+fn digest(path: &std::path::Path) -> Option<String> {
     use sha2::{Digest, Sha256};
     use std::io::Read;
     let mut file = std::fs::File::open(path).ok()?;
     let mut sha = Sha256::new();
     let mut buffer = vec![0; 64 * 1024];
-    let mut total = 0;
     loop {
         let n = file.read(&mut buffer).ok()?;
         if n == 0 {
-            return Some((hex::encode(sha.finalize()), total));
+            return Some(hex::encode(sha.finalize()));
         }
         sha.update(buffer.get(..n)?);
-        total += n as u64;
     }
 }

@@ -10,6 +10,7 @@ use tokio::net::UnixListener;
 use tokio_util::sync::CancellationToken;
 
 use super::session::{self, Shared};
+use crate::wire::{Welcome, frame};
 
 /// Connections at the same time; more are told so and closed.
 const SESSIONS: usize = 256;
@@ -23,13 +24,19 @@ pub async fn serve(listener: UnixListener, shared: Arc<Shared>, stop: Cancellati
             accepted = listener.accept() => accepted,
         };
         match accepted {
-            Ok((stream, _)) => {
+            Ok((mut stream, _)) => {
                 wait = Duration::from_millis(10);
                 let shared = Arc::clone(&shared);
                 let stop = stop.child_token();
                 if shared.sessions.fetch_add(1, Ordering::Relaxed) >= SESSIONS {
                     shared.sessions.fetch_sub(1, Ordering::Relaxed);
                     tracing::warn!("more than {SESSIONS} connections: one was closed");
+                    let no = Welcome::No {
+                        reason: format!("the engine has {SESSIONS} connections already"),
+                        instead: "close some of them".into(),
+                    };
+                    let told = frame::write(&mut stream, &no);
+                    let _ = tokio::time::timeout(Duration::from_millis(100), told).await;
                     continue;
                 }
                 tokio::spawn(async move {

@@ -42,8 +42,22 @@ pub struct Shared {
     pub epoch: String,
     pub sessions: AtomicUsize,
     pub viewers: AtomicUsize,
+    /// Requests whose answer is not written yet.
+    pub answering: AtomicUsize,
     /// A shared engine belongs to a service account: everybody of the group may act through it.
     pub group: bool,
+}
+
+/// A reply, and the mark that it is not written yet.
+type Written = (Reply, Option<UnderWay>);
+
+#[derive(Debug)]
+struct UnderWay(Arc<Shared>);
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.answering.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// Serves one connection until it ends.
@@ -80,15 +94,24 @@ pub async fn run(stream: UnixStream, shared: &Arc<Shared>, stop: CancellationTok
             .and_then(|c| c.split_whitespace().next())
             .map(|a| text::clean(a).into_owned()),
     };
-    let (replies, outbox) = mpsc::channel::<Reply>(AT_ONCE);
+    let (replies, outbox) = mpsc::channel::<Written>(AT_ONCE);
     let (follows, following) = watch::channel(false);
     let viewer = hello.client != "command";
     if viewer {
         shared.viewers.fetch_add(1, Ordering::Relaxed);
     }
+    let told = tell(&mut write, shared, outbox, following);
+    tokio::pin!(told);
     let result = tokio::select! {
-        r = answer(&mut read, hello.access, &actor, shared, replies, follows) => r,
-        r = tell(&mut write, shared, outbox, following) => r,
+        // Who asks no more is still told what was asked before.
+        r = answer(&mut read, hello.access, &actor, shared, replies, follows) => match r {
+            Ok(()) => tokio::select! {
+                r = &mut told => r,
+                () = stop.cancelled() => Ok(()),
+            },
+            Err(e) => Err(e),
+        },
+        r = &mut told => r,
         () = stop.cancelled() => Ok(()),
     };
     if viewer {
@@ -129,7 +152,7 @@ async fn answer(
     access: Access,
     actor: &Actor,
     shared: &Arc<Shared>,
-    replies: mpsc::Sender<Reply>,
+    replies: mpsc::Sender<Written>,
     follows: watch::Sender<bool>,
 ) -> io::Result<()> {
     let room = Arc::new(Semaphore::new(AT_ONCE));
@@ -143,27 +166,29 @@ async fn answer(
                     .and_then(|v| v.get("id").and_then(serde_json::Value::as_u64))
                     .unwrap_or(0);
                 let reason = format!("the engine does not understand this request: {}", text::clean(&e.to_string()));
-                let _ = replies.send(Reply { id, answer: Answer::Failed { reason } }).await;
+                let _ = replies.send((Reply { id, answer: Answer::Failed { reason } }, None)).await;
                 continue;
             }
         };
         let id = request.id;
         if matches!(request.ask, Ask::Follow) {
             follows.send_replace(true);
-            let _ = replies.send(Reply { id, answer: Answer::Ok }).await;
+            let _ = replies.send((Reply { id, answer: Answer::Ok }, None)).await;
             continue;
         }
         if access == Access::ReadOnly && !is_looking(&request.ask) {
             let refusal = Refusal::new("this connection is read-only", "open mayday without --read-only");
-            let _ = replies.send(Reply { id, answer: Answer::Refused(refusal) }).await;
+            let _ = replies.send((Reply { id, answer: Answer::Refused(refusal) }, None)).await;
             continue;
         }
         let Ok(permit) = Arc::clone(&room).acquire_owned().await else { return Ok(()) };
         let (shared, replies) = (Arc::clone(shared), replies.clone());
         let actor = Actor { via: text::clean(&request.via).into_owned(), ..actor.clone() };
+        shared.answering.fetch_add(1, Ordering::Relaxed);
+        let under_way = UnderWay(Arc::clone(&shared));
         tokio::spawn(async move {
             let answer = handle(&shared, actor, request).await;
-            let _ = replies.send(Reply { id, answer }).await;
+            let _ = replies.send((Reply { id, answer }, Some(under_way))).await;
             drop(permit);
         });
     }
@@ -209,11 +234,11 @@ async fn blocking(work: impl FnOnce() -> Answer + Send + 'static) -> Answer {
 async fn tell(
     write: &mut tokio::net::unix::OwnedWriteHalf,
     shared: &Arc<Shared>,
-    mut replies: mpsc::Receiver<Reply>,
+    mut replies: mpsc::Receiver<Written>,
     mut following: watch::Receiver<bool>,
 ) -> io::Result<()> {
     let mut follow = shared.follow.clone();
-    let mut have = 0;
+    let (mut have, mut asks) = (0, true);
     let mut next_change = tokio::time::Instant::now();
     let mut heartbeat = tokio::time::Instant::now() + HEARTBEAT;
     loop {
@@ -222,7 +247,11 @@ async fn tell(
         tokio::select! {
             biased;
             reply = replies.recv() => match reply {
-                Some(reply) => { frame::write(write, &FromEngine::Reply(reply)).await?; continue; }
+                Some((reply, under_way)) => {
+                    frame::write(write, &FromEngine::Reply(reply)).await?;
+                    drop(under_way);
+                    continue;
+                }
                 None => return Ok(()),
             },
             () = tokio::time::sleep_until(next_change), if behind => {}
@@ -231,8 +260,8 @@ async fn tell(
                 if changed.is_err() { return Ok(()); }
                 continue;
             }
-            changed = following.changed(), if !follows => {
-                if changed.is_err() { return Ok(()); }
+            changed = following.changed(), if !follows && asks => {
+                asks = changed.is_ok();
                 continue;
             }
         }

@@ -30,13 +30,19 @@ pub fn serve(running: &Running, detached: bool) {
                         let _ = notifier.reloading();
                     }
                     let _ = core.send(super::core::Message::Reload).await;
-                    let _ = notifier.ready("watching");
+                    if !detached {
+                        let _ = notifier.ready("watching");
+                    }
                 }
                 _ = beat.tick() => {
-                    // The beat stands for the heart: a core that does not take messages gets none.
-                    if core.try_reserve().is_ok() {
-                        let _ = notifier.watchdog();
-                    }
+                    // The beat stands for the heart: a core that does not answer gets none.
+                    let (ping, pong) = tokio::sync::oneshot::channel();
+                    let (core, notifier) = (core.clone(), notifier.clone());
+                    tokio::spawn(async move {
+                        if core.send(super::core::Message::Ping(ping)).await.is_ok() && pong.await.is_ok() {
+                            let _ = notifier.watchdog();
+                        }
+                    });
                 }
             }
         }

@@ -1,25 +1,21 @@
 //! From the state and what is seen to the parts of the picture.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use super::core::{Core, Dirty};
 use crate::config::{self, CheckKind};
 use crate::domain::Time;
 use crate::domain::decide::against_resolving;
-use crate::domain::event::{ConfigLoaded, Entry};
 use crate::domain::health::Health;
 use crate::domain::incident::Incident;
 use crate::domain::run::{Run, RunState};
-use crate::notify;
 use crate::runner;
 use crate::text;
 use crate::wire::{BackupView, CheckView, Head, IncidentView, RunView, ServiceView};
 
 /// Buckets of ten seconds in a sparkline.
 const SPARK: usize = 30;
-/// Entries before a declaration, and in all, that a message's figures are measured from.
-const LEAD_UP: u64 = 500;
-const MEASURED: usize = 20_000;
 /// Percentiles look back this far.
 const WINDOW: Duration = Duration::from_secs(3600);
 
@@ -29,10 +25,18 @@ impl Core {
         let dirty = std::mem::take(&mut self.dirty);
         let now = self.now();
         let everything = dirty.everything;
+        let mut holders: HashMap<&str, &Run> = HashMap::new();
+        for run in self.state.runs_in_order().filter(|r| !r.state.is_over()) {
+            if let Some(service) = &run.plan.service {
+                holders.entry(service).or_insert(run);
+            }
+        }
+        let known = &self.state.catalog.services;
         let services: Vec<ServiceView> = if everything {
-            self.state.catalog.services.keys().map(|n| self.service_view(n, now)).collect()
+            known.keys().map(|n| self.service_view(n, &holders, now)).collect()
         } else {
-            dirty.services.iter().filter(|n| self.state.catalog.services.contains_key(*n)).map(|n| self.service_view(n, now)).collect()
+            let dirty = dirty.services.iter().filter(|n| known.contains_key(*n));
+            dirty.map(|n| self.service_view(n, &holders, now)).collect()
         };
         let backups: Vec<BackupView> = self
             .config
@@ -48,11 +52,11 @@ impl Core {
             .filter(|r| everything || dirty.runs.contains(r.id()))
             .map(|r| self.run_view(r, now))
             .collect();
-        let incidents: Vec<IncidentView> = if everything || dirty.incidents || dirty.head {
-            self.state.incidents.values().map(|i| self.incident_view(i, now)).collect()
-        } else {
-            Vec::new()
+        let wanted = |i: &&Incident| {
+            everything || (dirty.incidents && i.status.is_open()) || dirty.incident_ids.contains(&i.id)
         };
+        let incidents: Vec<IncidentView> =
+            self.state.incidents.values().filter(wanted).map(|i| self.incident_view(i, now)).collect();
         let messages: Vec<_> = self
             .state
             .messages
@@ -60,7 +64,7 @@ impl Core {
             .filter(|m| everything || dirty.messages.contains(&m.id))
             .cloned()
             .collect();
-        let head = (everything || dirty.head || !dirty.services.is_empty()).then(|| self.head_view());
+        let head = (everything || dirty.head).then(|| self.head_view());
         let Ok(mut picture) = self.picture.write() else { return };
         if everything {
             let catalog = &self.state.catalog;
@@ -89,6 +93,7 @@ impl Core {
         let state = &self.state;
         picture.keep_runs(|id| state.runs.contains_key(id));
         picture.keep_incidents(|id| state.incidents.contains_key(id));
+        picture.keep_messages(|id| state.messages.contains_key(id));
         // Rows are told only once they are on disk, because they are read from there.
         picture.put_seq(self.recorder.head().0);
         picture.set_at(now);
@@ -121,11 +126,11 @@ impl Core {
         }
     }
 
-    fn service_view(&self, name: &str, now: Time) -> ServiceView {
+    fn service_view(&self, name: &str, holders: &HashMap<&str, &Run>, now: Time) -> ServiceView {
         let facts = self.state.catalog.services.get(name).cloned().unwrap_or_default();
         let record = self.state.services.get(name);
         let status = self.board.service(name);
-        let config = self.config.services.iter().find(|s| s.name == name);
+        let config = self.places.get(name).and_then(|i| self.config.services.get(*i));
         let mut view = ServiceView {
             name: name.to_owned(),
             tier: facts.tier,
@@ -153,11 +158,7 @@ impl Core {
                 view.detail.clone_from(&record.paused_reason);
             }
         }
-        view.held_by = self
-            .state
-            .runs_in_order()
-            .find(|r| !r.state.is_over() && r.plan.service.as_deref() == Some(name))
-            .map(|r| r.id().to_owned());
+        view.held_by = holders.get(name).map(|r| r.id().to_owned());
         let statuses = self.board.checks(name);
         if let Some(config) = config {
             view.stale_after_ms = config.checks.iter().map(|c| ms(c.timing.stale_after())).min().unwrap_or(0);
@@ -286,50 +287,6 @@ impl Core {
             sides: run.sides.clone(),
             unlogged: run.unlogged,
         }
-    }
-
-    /// Downtime and cost as the review would measure them now, from the entries around the incident.
-    fn measure_so_far(&self, incident: &Incident, live: &mut notify::Live) {
-        let Ok(reader) = crate::journal::Reader::open(&self.state_dir) else { return };
-        let from = incident.declared_seq.saturating_sub(LEAD_UP).max(1);
-        let Ok(page) = reader.read_range(from, MEASURED) else { return };
-        // The configuration in force may have been loaded long before.
-        let config = ConfigLoaded {
-            digest: self.state.config_digest.clone(),
-            source: String::new(),
-            catalog: self.state.catalog.clone(),
-        };
-        let Some(first) = page.entries.first() else { return };
-        let mut entries = vec![Entry { seq: first.seq.saturating_sub(1), event: config.into(), incident: None, ..first.clone() }];
-        entries.extend(page.entries);
-        let Ok(measures) = crate::report::measure::measure(&entries, &incident.id) else { return };
-        for service in &measures.services {
-            if let Some(ms) = service.total_ms.and_then(|ms| u64::try_from(ms).ok()).filter(|ms| *ms > 0) {
-                live.downtime.insert(service.service.clone(), Duration::from_millis(ms));
-            }
-        }
-        live.cost = measures.get("cost").and_then(|m| match &m.value {
-            crate::report::Value::Money(amount, _) => Some(*amount),
-            _ => None,
-        });
-    }
-
-    /// What a message may say beside what the fold holds.
-    pub(super) fn live_facts(&self, incident: Option<&str>) -> notify::Live {
-        let mut live = notify::Live { head: self.recorder.head8(), ..notify::Live::default() };
-        let Some(incident) = incident.and_then(|id| self.state.incidents.get(id)) else { return live };
-        let since = incident.last_update_at.unwrap_or(incident.declared_at);
-        let query = crate::wire::TimelineQuery {
-            incident: Some(incident.id.clone()),
-            after: None,
-            before: None,
-            limit: 200,
-        };
-        if let crate::wire::Answer::Timeline { rows, .. } = super::records::timeline(&self.state_dir, &query) {
-            live.happened = rows.into_iter().filter(|r| r.at >= since).collect();
-        }
-        self.measure_so_far(incident, &mut live);
-        live
     }
 }
 

@@ -61,7 +61,9 @@ pub fn draw_with(app: &App, theme: &super::theme::Theme, area: Rect, buffer: &mu
         footer::which_key(app, area, &mut c);
     }
     for overlay in &app.overlays {
-        let below = Rect { height: area.height.saturating_sub(1), ..area };
+        // The header stays in view: severity, T+ and the link must not go under a dialog.
+        let top = u16::from(area.height > 12);
+        let below = Rect { y: area.y + top, height: area.height.saturating_sub(1 + top), ..area };
         cursor = overlay.draw(app, below, &mut c);
     }
     cursor

@@ -21,6 +21,8 @@ pub struct List {
     pub total: usize,
     /// The selection was moved by a person; until then it stays at the worst row.
     touched: bool,
+    /// Select this row as soon as there is one of that key.
+    wish: Option<String>,
 }
 
 impl List {
@@ -34,6 +36,10 @@ impl List {
         let key = self.key().map(str::to_owned);
         self.total = total;
         self.rows = rows;
+        if let Some(at) = self.wish.as_ref().and_then(|w| self.rows.iter().position(|r| r == w)) {
+            (self.sel, self.touched, self.wish) = (at, true, None);
+            return;
+        }
         let last = self.rows.len().saturating_sub(1);
         if stick_to_end && at_end {
             self.sel = last;
@@ -52,15 +58,16 @@ impl List {
     /// Moves by rows, from the first to the last at most.
     pub fn step(&mut self, by: isize) {
         self.touched = true;
+        self.wish = None;
         let last = self.rows.len().saturating_sub(1);
         self.sel = self.sel.saturating_add_signed(by).min(last);
     }
 
-    /// Moves to the row of `key`, if it is shown.
+    /// Moves to the row of `key`, now or as soon as it is shown.
     pub fn go_to(&mut self, key: &str) {
-        if let Some(at) = self.rows.iter().position(|r| r == key) {
-            self.touched = true;
-            self.sel = at;
+        match self.rows.iter().position(|r| r == key) {
+            Some(at) => (self.sel, self.touched, self.wish) = (at, true, None),
+            None => self.wish = Some(key.to_owned()),
         }
     }
 

@@ -35,6 +35,40 @@ impl EngineFile {
             Err(e) => Err(e),
         }
     }
+
+    /// Where the engine of `state_dir` may have its socket, the likeliest first: `shared` for one of a group.
+    pub fn sockets(state_dir: &Path, shared: bool) -> Vec<PathBuf> {
+        use sha2::{Digest, Sha256};
+        use std::os::unix::ffi::OsStrExt;
+        let whole = std::fs::canonicalize(state_dir).unwrap_or_else(|_| state_dir.to_owned());
+        let digest = Sha256::digest(whole.as_os_str().as_bytes());
+        let name = format!("{}.sock", hex::encode(digest.get(..6).unwrap_or_default()));
+        let mut all = Vec::new();
+        if shared {
+            // Members of the group must reach it, so it has a folder of its own that they may enter.
+            all.push(PathBuf::from("/run/mayday").join(&name));
+        } else if let Some(runtime) = std::env::var_os("XDG_RUNTIME_DIR").filter(|v| !v.is_empty()) {
+            all.push(PathBuf::from(runtime).join("mayday").join(&name));
+        }
+        all.push(state_dir.join("engine.sock"));
+        all
+    }
+
+    /// Reads the file. On a full disk an engine may not have been able to write it: then the socket is looked for where
+    /// it would be.
+    fn find(state_dir: &Path) -> io::Result<Option<EngineFile>> {
+        match Self::read(state_dir) {
+            Ok(Some(file)) => Ok(Some(file)),
+            other => {
+                let mut sockets = Self::sockets(state_dir, false);
+                sockets.extend(Self::sockets(state_dir, true));
+                match sockets.into_iter().find(|s| s.exists()) {
+                    Some(socket) => Ok(Some(EngineFile { pid: 0, version: String::new(), protocol: PROTOCOL, socket })),
+                    None => other,
+                }
+            }
+        }
+    }
 }
 
 /// Why no engine could be reached, told apart because the remedy differs.
@@ -79,7 +113,7 @@ impl Client {
         timeout: Duration,
     ) -> Result<Client, ConnectError> {
         let path = state_dir.join(EngineFile::NAME);
-        let file = EngineFile::read(state_dir)
+        let file = EngineFile::find(state_dir)
             .map_err(|e| ConnectError::Unreadable { path, why: e.to_string() })?
             .ok_or_else(|| ConnectError::NotRunning(state_dir.to_owned()))?;
         let socket = file.socket.clone();

@@ -42,7 +42,8 @@ impl Mirror {
                 && change.incidents_gone.is_empty()
                 && change.runs.is_empty()
                 && change.runs_gone.is_empty()
-                && change.messages.is_empty());
+                && change.messages.is_empty()
+                && change.messages_gone.is_empty());
         self.rev = change.rev;
         self.at = change.at;
         if let Some(head) = change.head {
@@ -59,6 +60,9 @@ impl Mirror {
         }
         for id in &change.runs_gone {
             self.runs.remove(id);
+        }
+        for id in &change.messages_gone {
+            self.messages.remove(id);
         }
         self.services.extend(change.services.into_iter().map(|v| (v.name.clone(), v)));
         self.backups.extend(change.backups.into_iter().map(|v| (v.name.clone(), v)));

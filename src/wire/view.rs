@@ -44,6 +44,8 @@ pub struct Change {
     pub runs_gone: Vec<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub messages: Vec<Message>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub messages_gone: Vec<String>,
     /// Position of the newest journal entry: rows after the last known one can be asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seq: Option<u64>,

@@ -60,7 +60,7 @@ fn one_round(shop: &Cockpit, server: &Postgres, dice: &mut Dice, round: u64) {
     wait_for_some("the cut-over is under way", PATIENCE, || {
         (!runners(&shop.home).is_empty() || shop.run(&["runs", "show", &cut]).out.contains("succeeded")).then_some(())
     });
-    dice.pass(Duration::from_millis(900));
+    dice.pass(Duration::from_millis(500));
     let blow = dice.below(3);
     if blow != 0 {
         shop.kill_engine();

@@ -15,7 +15,7 @@ pub struct Cockpit {
 }
 
 /// How a command ended.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Ran {
     /// What was run, for messages.
     pub what: String,
@@ -27,6 +27,12 @@ pub struct Ran {
     pub err: String,
     /// Standard output as it came.
     pub bytes: Vec<u8>,
+}
+
+impl std::fmt::Debug for Ran {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} ended with {}\nstdout: {}\nstderr: {}", self.what, self.code, self.out, self.err)
+    }
 }
 
 impl Ran {
@@ -93,7 +99,10 @@ impl Cockpit {
     /// Writes the configuration anew.
     #[track_caller]
     pub fn configure(&self, config: &str) {
-        self.home.write_config(&config.replace("HOME", &self.home.path().display().to_string()));
+        use std::os::unix::fs::PermissionsExt;
+        let path = self.home.write_config(&config.replace("HOME", &self.home.path().display().to_string()));
+        // A configuration with a secret in it is refused when others can read it.
+        std::fs::set_permissions(path, PermissionsExt::from_mode(0o600)).unwrap();
     }
 
     /// The state directory of the system `shop`.
