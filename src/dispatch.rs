@@ -191,6 +191,11 @@ fn run_engine(global: &Global, detached: bool) -> Result<u8, Failure> {
             engine::StartError::Instance(engine::InstanceError::Running { .. }) => Failure::refused(e.to_string()),
             _ => Failure::failed(e.to_string()),
         })?;
+        if detached {
+            // Whoever started it has read what there was to read and goes away.
+            use std::os::fd::AsFd;
+            let _ = crate::sys::proc::silence(std::io::stderr().as_fd());
+        }
         engine::signals::serve(&running, detached);
         let ended = running.wait().await;
         if ended.failed {
@@ -206,7 +211,14 @@ fn run_engine(global: &Global, detached: bool) -> Result<u8, Failure> {
 fn log_to(dir: &Path, detached: bool) -> Result<(), Failure> {
     use tracing_subscriber::EnvFilter;
     let filter = EnvFilter::try_from_env("MAYDAY_LOG").unwrap_or_else(|_| EnvFilter::new("warn,mayday=info"));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).with_target(false);
+    // A log that cannot be written is passed over in silence: telling it on a stderr that nobody reads any more would
+    // end the engine, just when the disk is full.
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(false)
+        .with_target(false)
+        .log_internal_errors(false);
+    std::panic::set_hook(Box::new(|panic| tracing::error!("{panic}")));
     if !detached {
         builder.with_writer(std::io::stderr).init();
         return Ok(());

@@ -37,13 +37,11 @@ fn harmless(what: &str, bytes: &[u8]) {
         let from = text.char_indices().map(|(i, _)| i).rfind(|i| *i + 120 <= at).unwrap_or(0);
         panic!("{what} has {c:?}: {:?}", text[from..].chars().take(300).collect::<String>());
     }
-    if let Some(long) = text.lines().find(|l| l.len() > 256 * 1024) {
-        panic!("{what} has a line of {} bytes: {:?}", long.len(), &long.chars().take(200).collect::<String>());
-    }
     // Escaped in JSON it would come out at whoever reads the value.
     if let Ok(value) = serde_json::from_str::<serde_json::Value>(text) {
-        harmless_json(what, &value);
+        return harmless_json(what, &value);
     }
+    not_overlong(what, text);
     for line in text.lines() {
         if let Ok(value) = serde_json::from_str::<serde_json::Value>(line) {
             harmless_json(what, &value);
@@ -52,10 +50,18 @@ fn harmless(what: &str, bytes: &[u8]) {
 }
 
 #[track_caller]
+fn not_overlong(what: &str, text: &str) {
+    if let Some(long) = text.lines().find(|l| l.len() > 256 * 1024) {
+        panic!("{what} has a line of {} bytes: {:?}", long.len(), &long.chars().take(200).collect::<String>());
+    }
+}
+
+#[track_caller]
 fn harmless_json(what: &str, value: &serde_json::Value) {
     match value {
         serde_json::Value::String(text) => {
             assert!(!text.chars().any(is_harmful), "{what}: {:?}", text.chars().take(400).collect::<String>());
+            not_overlong(what, text);
         }
         serde_json::Value::Array(all) => all.iter().for_each(|v| harmless_json(what, v)),
         serde_json::Value::Object(all) => all.iter().for_each(|(k, v)| {

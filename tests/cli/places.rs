@@ -21,7 +21,7 @@ fn start_stop_and_status() {
     let json = shop.run(&["engine", "status", "--json"]).ok().json();
     assert_eq!(json["pid"].as_i64(), Some(i64::from(pid)));
     shop.run(&["engine", "reload"]).ok();
-    let second = shop.run(&["engine", "run"]).expect(1);
+    let second = shop.run(&["engine", "run"]).expect(3);
     assert!(second.err.contains("runs already") && second.err.contains(&pid.to_string()), "{}", second.err);
     shop.run(&["engine", "stop"]).ok();
     assert!(shop.engine_pid().is_none());
