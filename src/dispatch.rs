@@ -130,11 +130,8 @@ fn demo(screen: &crate::cli::args::Screen, no_servers: bool, no_screen: bool) ->
         eprintln!("  {line}");
     }
     eprintln!("  all of it in {}; leaving with q removes it", sandbox.dir.display());
-    let global = Global {
-        config: Some(sandbox.config.clone()),
-        state_dir: Some(sandbox.state_dir.clone()),
-        json: false,
-    };
+    let global =
+        Global { config: Some(sandbox.config.clone()), state_dir: Some(sandbox.state_dir.clone()), json: false };
     // SAFETY: no other thread exists yet; the engine that is started from here reads it.
     unsafe { std::env::set_var("MAYDAY_SANDBOX", "1") };
     let left = if no_screen { without_screen(&global) } else { crate::viewer::open(&global, screen) };

@@ -142,11 +142,8 @@ pub async fn start(options: Options) -> Result<Running, StartError> {
         open.rotate_bytes = bytes;
     }
     let (journal, opened) = Journal::open(&dir, open.clone()).map_err(&journal_error)?;
-    let mut state: State = opened
-        .checkpoint
-        .as_ref()
-        .and_then(|c| serde_json::from_str(&c.state_json).ok())
-        .unwrap_or_default();
+    let mut state: State =
+        opened.checkpoint.as_ref().and_then(|c| serde_json::from_str(&c.state_json).ok()).unwrap_or_default();
     let from = if state.seq == 0 { 1 } else { opened.fold_from() };
     // Incidents whose readable file may lack the last lines of an engine that was killed.
     let mut touched: std::collections::BTreeSet<String> = std::collections::BTreeSet::new();

@@ -52,18 +52,12 @@ impl Core {
             .filter(|r| everything || dirty.runs.contains(r.id()))
             .map(|r| self.run_view(r, now))
             .collect();
-        let wanted = |i: &&Incident| {
-            everything || (dirty.incidents && i.status.is_open()) || dirty.incident_ids.contains(&i.id)
-        };
+        let wanted =
+            |i: &&Incident| everything || (dirty.incidents && i.status.is_open()) || dirty.incident_ids.contains(&i.id);
         let incidents: Vec<IncidentView> =
             self.state.incidents.values().filter(wanted).map(|i| self.incident_view(i, now)).collect();
-        let messages: Vec<_> = self
-            .state
-            .messages
-            .values()
-            .filter(|m| everything || dirty.messages.contains(&m.id))
-            .cloned()
-            .collect();
+        let messages: Vec<_> =
+            self.state.messages.values().filter(|m| everything || dirty.messages.contains(&m.id)).cloned().collect();
         let head = (everything || dirty.head).then(|| self.head_view());
         let Ok(mut picture) = self.picture.write() else { return };
         if everything {
@@ -105,7 +99,8 @@ impl Core {
         let mut warnings = self.warnings.clone();
         let waiting = self.waiting_sides();
         if waiting > 0 {
-            warnings.push(format!("{} ready to cut over", text::plural(waiting, "side copy").replace("copys", "copies")));
+            warnings
+                .push(format!("{} ready to cut over", text::plural(waiting, "side copy").replace("copys", "copies")));
         }
         Head {
             system: self.state.catalog.system.clone(),
@@ -179,7 +174,10 @@ impl Core {
             }
             view.observed_at = view.checks.iter().filter_map(|c| c.observed_at).min();
             let measured = config.checks.iter().find(|c| {
-                !matches!(c.kind, CheckKind::Host(_) | CheckKind::Systemd(_) | CheckKind::Docker(_) | CheckKind::Exec(_))
+                !matches!(
+                    c.kind,
+                    CheckKind::Host(_) | CheckKind::Systemd(_) | CheckKind::Docker(_) | CheckKind::Exec(_)
+                )
             });
             if let Some(ring) = measured.and_then(|c| self.samples.ring(name, &c.name)) {
                 let p = ring.percentiles(now.minus(WINDOW));
