@@ -187,9 +187,9 @@ impl TimelineFiles {
     }
 }
 
-/// The `[61]` that ends a line.
+/// The entry whose line this is: `- 2026-11-20 02:14:07Z · oncall1 · what happened · 61`.
 fn cited(line: &str) -> Option<u64> {
-    line.trim_end().strip_suffix(']')?.rsplit_once('[')?.1.parse().ok()
+    line.strip_prefix("- ")?.trim_end().rsplit_once(" · ")?.1.parse().ok()
 }
 
 fn append_lines(path: &Path, incident: &str, lines: &[String]) -> std::io::Result<()> {
@@ -200,7 +200,7 @@ fn append_lines(path: &Path, incident: &str, lines: &[String]) -> std::io::Resul
     let mut bytes = String::new();
     if file.metadata()?.len() == 0 {
         bytes.push_str(&format!(
-            "# {incident}\n\nWritten as it happens, UTC. The journal is the record; [n] is the entry.\n\n"
+            "# {incident}\n\nWritten as it happens, UTC. The journal is the record; each line ends with the number of its entry.\n\n"
         ));
     }
     for line in lines {
