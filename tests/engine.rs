@@ -684,3 +684,71 @@ async fn a_fast_pair_of_saves_ends_with_the_second() {
     assert_eq!(v.mirror.services.keys().filter(|k| k.starts_with("extra")).count(), 1);
     v.until("still looked at", |m| m.services["api"].observed_at.is_some()).await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_message_that_is_not_on_record_waits_and_one_that_is_goes_out() {
+    let server = support::HttpScript::start(vec![support::Answer::ok("fine")]);
+    let w = World::start(&format!(
+        "[system]\nname = \"x\"\n[[channel]]\nname = \"hook\"\nwebhook = {{ url = \"{}\" }}\nauto = [\"declared\"]\n",
+        server.url("/hook")
+    ))
+    .await;
+    let mut v = w.viewer(Access::Responder).await.follow().await;
+    // By configuration, at the declaration.
+    let Answer::Done { incident: Some(_), .. } = v.act(declare_without("down")).await else { panic!() };
+    v.until("delivered", |m| m.messages.values().any(mayday::domain::message::Message::is_done)).await;
+    assert_eq!(server.requests().len(), 1);
+    let journal = w.state().join("journal.jsonl");
+    let file = std::fs::File::options().read(true).write(true).open(&journal).unwrap();
+    let whole = std::fs::read(&journal).unwrap();
+    file.set_len(whole.len() as u64 - 5).unwrap();
+    let send = Command::Send {
+        incident: None,
+        template: mayday::domain::message::Template::Update,
+        subject: "still down".into(),
+        body: "we are on it".into(),
+        channels: vec!["hook".into()],
+    };
+    let Answer::Done { message: Some(id), recorded: false, .. } = v.act(send).await else { panic!() };
+    v.until("told", |m| matches!(m.head.recording, Recording::Off { .. })).await;
+    // A further turn of the engine, in which it could have gone out.
+    assert!(matches!(v.act(note("wait")).await, Answer::Done { recorded: false, .. }));
+    assert_eq!(server.requests().len(), 1, "what is not on record is not sent");
+    std::os::unix::fs::FileExt::write_all_at(&file, &whole, 0).unwrap();
+    v.until("delivered in the end", |m| m.messages.get(&id).is_some_and(|m| m.is_done())).await;
+    assert_eq!(server.requests().len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_engine_whose_file_could_not_be_written_is_found_all_the_same() {
+    let w = World::start(CONFIG).await;
+    std::fs::remove_file(w.state().join(EngineFile::NAME)).unwrap();
+    let mut v = w.viewer(Access::Responder).await;
+    assert!(matches!(v.act(note("found")).await, Answer::Done { .. }));
+    std::fs::write(w.state().join(EngineFile::NAME), "").unwrap();
+    w.viewer(Access::Responder).await;
+}
+
+#[test]
+fn four_commands_at_once_on_a_fresh_machine_share_one_engine() {
+    let home = support::Home::new();
+    home.write_config("[system]\nname = \"x\"\n");
+    let commands: Vec<_> = (0..4)
+        .map(|n| {
+            let mut command = home.mayday(&["note", &format!("note {n}")]);
+            command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn().unwrap()
+        })
+        .collect();
+    for command in commands {
+        let done = command.wait_with_output().unwrap();
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    }
+    let second = home.mayday(&["engine", "run"]).output().unwrap();
+    assert_eq!(second.status.code(), Some(3), "the lock is a refusal: {}", String::from_utf8_lossy(&second.stderr));
+    let status = home.mayday(&["status"]).output().unwrap();
+    assert!(!String::from_utf8_lossy(&status.stdout).contains(" d "), "nothing began in 1970");
+    // A folder named relative to where the person stands is the same one for the engine.
+    let near = home.mayday(&["--state-dir", "near", "note", "here"]).output().unwrap();
+    assert!(near.status.success(), "{}", String::from_utf8_lossy(&near.stderr));
+    assert!(home.work().join("near/journal.jsonl").is_file());
+}

@@ -153,6 +153,8 @@ pub struct Core {
     pub(super) saved: Vec<super::schedule::SavedCheck>,
     /// Place of each service in the configuration.
     pub(super) places: HashMap<String, usize>,
+    /// Percentiles of each service's latency, and the ten seconds that they were taken in.
+    pub(super) percentiles: HashMap<String, (i64, super::samples::Percentiles)>,
 }
 
 /// What has to be drawn anew in the picture.

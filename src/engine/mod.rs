@@ -20,6 +20,7 @@ mod deliver;
 mod drafts;
 mod follow;
 pub mod instance;
+pub mod log;
 mod observe;
 pub mod picture;
 mod reconcile;

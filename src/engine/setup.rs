@@ -272,6 +272,7 @@ impl Core {
             return;
         }
         self.places = places(&config);
+        self.percentiles.clear();
         self.config = Arc::new(config);
         self.record_config();
         let catalog = self.state.catalog.clone();

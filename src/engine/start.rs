@@ -124,6 +124,10 @@ pub async fn start(options: Options) -> Result<Running, StartError> {
     let group = config.engine.group.clone();
     let instance = Instance::acquire(&options.state_dir, group.as_deref())?;
     let dir = options.state_dir.clone();
+    if group.is_some() {
+        // Members may read what is written here; the folder keeps everybody else out.
+        rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o027));
+    }
     if rejected.is_none() && options.config.is_some() {
         keep_last_good(&dir, &config);
     }
@@ -192,6 +196,7 @@ pub async fn start(options: Options) -> Result<Running, StartError> {
         checkpoint_at: state.seq + 2_000,
         state,
         places: places(&config),
+        percentiles: std::collections::HashMap::new(),
         save_at: 0,
         reads: 0,
         read: 0,
