@@ -72,7 +72,9 @@ fn one_shot(global: Global, command: Cmd) -> Result<u8, Failure> {
                     command => {
                         // `status` prints the faults themselves.
                         if !place.faults.is_empty() && !matches!(command, Cmd::Status) {
-                            eprintln!("mayday: the configuration does not read and is not in force: mayday config check");
+                            eprintln!(
+                                "mayday: the configuration does not read and is not in force: mayday config check"
+                            );
                         }
                         let client = connect::attach(&place, "command", Access::Responder).await?;
                         let mut session = Session { client, json: global.json, place };
