@@ -158,7 +158,11 @@ fn each_door_is_one_door() {
             &["decide(&self.state", "self.state.apply("],
             &["src/engine/core.rs", "src/engine/ask.rs"],
         ),
-        ("opening the journal for writing", &["Journal::open("], &["src/journal/", "src/engine/start.rs"]),
+        (
+            "opening the journal for writing",
+            &["Journal::open("],
+            &["src/journal/", "src/engine/start.rs", "src/engine/recorder.rs"],
+        ),
         (
             "the terminal",
             &["enable_raw_mode", "EnterAlternateScreen", "BeginSynchronizedUpdate"],
