@@ -53,7 +53,9 @@ fn as_it_was(pty: &Pty) {
     assert_eq!(pty.stty(), pty.stty_before());
     let raw = pty.raw();
     let last = |needle: &[u8]| raw.windows(needle.len()).rposition(|w| w == needle);
-    for (on, off) in [(&b"\x1b[?1049h"[..], &b"\x1b[?1049l"[..]), (b"\x1b[?2004h", b"\x1b[?2004l"), (b"\x1b[?25l", b"\x1b[?25h")] {
+    for (on, off) in
+        [(&b"\x1b[?1049h"[..], &b"\x1b[?1049l"[..]), (b"\x1b[?2004h", b"\x1b[?2004l"), (b"\x1b[?25l", b"\x1b[?25h")]
+    {
         assert!(last(off) > last(on), "{:?} was not taken back", String::from_utf8_lossy(on));
     }
 }
@@ -154,7 +156,13 @@ fn split_sequences_and_pastes_start_nothing() {
     let shop = shop();
     let pty = open(&shop);
     // A slow line delivers an arrow key in pieces; what follows an escape is not a command.
-    for pieces in [&["\x1b", "[", "A"][..], &["\x1b[", "1;5", "C"], &["\x1b", "O", "r"], &["\x1b[1", "~"], &["\x1b", "[200~r\ry\r", "\x1b[201~"]] {
+    for pieces in [
+        &["\x1b", "[", "A"][..],
+        &["\x1b[", "1;5", "C"],
+        &["\x1b", "O", "r"],
+        &["\x1b[1", "~"],
+        &["\x1b", "[200~r\ry\r", "\x1b[201~"],
+    ] {
         for piece in pieces {
             pty.send(piece);
             let sent = Instant::now();

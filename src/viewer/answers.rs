@@ -131,7 +131,7 @@ impl App {
                 // The text comes back to whoever wrote it.
                 if let Some(at) = self.notes.iter().position(|n| n.key == *key) {
                     let note = self.notes.remove(at);
-                    self.open_overlay(Overlay::Note(Note::new(&note.text, note.incident)));
+                    self.open_overlay(Overlay::Note(Box::new(Note::new(&note.text, note.incident))));
                 }
                 self.refuse("the note was not taken", reason, instead);
             }

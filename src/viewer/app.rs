@@ -136,6 +136,8 @@ pub struct App {
     /// Counts overlays, so that a confirmation knows when its own first frame was drawn.
     pub overlay_count: u64,
     pub(super) fx: Vec<Effect>,
+    /// The last input changed what is shown.
+    pub(super) redraw: bool,
 }
 
 impl std::fmt::Debug for App {
@@ -172,6 +174,7 @@ impl App {
             quit_armed: None,
             overlay_count: 0,
             fx: Vec::new(),
+            redraw: true,
         }
     }
 
@@ -253,7 +256,7 @@ impl App {
     /// The incident that was resolved or closed last.
     pub fn last_closed(&self) -> Option<&IncidentView> {
         let closed = |i: &&IncidentView| !i.incident.status.is_open();
-        let shown = self.incident().filter(|i| closed(&i));
+        let shown = self.incident().filter(closed);
         shown.or_else(|| self.mirror().incidents.values().filter(closed).max_by_key(|i| i.incident.last_seq))
     }
 

@@ -55,6 +55,8 @@ pub enum Input {
     /// The frame with this mark is on the terminal since then (microseconds).
     Drawn(u64, u64),
     Tick,
+    /// The screen is ended from outside: what must not be lost is to be handed out now.
+    Ending,
 }
 
 /// What a screen wants done.
@@ -89,6 +91,10 @@ pub trait Face {
     }
     /// Milliseconds until something shown changes with time alone.
     fn next_tick(&self) -> u64;
+    /// The last update changed what is shown.
+    fn is_changed(&self) -> bool {
+        true
+    }
     /// The input must be shown at once.
     fn is_urgent(&self, input: &Input) -> bool {
         matches!(input, Input::Key(..) | Input::Paste(_) | Input::Resize(..))
@@ -139,24 +145,25 @@ pub fn run(face: &mut impl Face, setup: &Setup) -> Result<u8, Failure> {
     // A task that waits for a dead engine must not hold up the way out.
     runtime.shutdown_timeout(Duration::from_millis(50));
     let after = after?;
+    keep(&setup.place, &after)?;
     for effect in &after {
-        match effect {
-            Effect::Spool { text, incident, at } => {
-                let why = "the engine could not be reached";
-                let words = [text.clone()];
-                crate::cli::incident::spool(
-                    &setup.place.state_dir,
-                    &words,
-                    incident.clone(),
-                    Some(at.to_string()),
-                    why,
-                )?;
-            }
-            Effect::Quit(lines) => lines.iter().for_each(|line| crate::cli::say(line)),
-            _ => {}
+        if let Effect::Quit(lines) = effect {
+            lines.iter().for_each(|line| crate::cli::say(line));
         }
     }
     Ok(0)
+}
+
+/// Writes down what could not be handed to the engine.
+fn keep(place: &Place, effects: &[Effect]) -> Result<(), Failure> {
+    for effect in effects {
+        if let Effect::Spool { text, incident, at } = effect {
+            let why = "the engine could not be reached";
+            let at = Some(at.to_string());
+            crate::cli::incident::spool(&place.state_dir, std::slice::from_ref(text), incident.clone(), at, why)?;
+        }
+    }
+    Ok(())
 }
 
 struct Loop<'a, F: Face> {
@@ -236,10 +243,11 @@ impl<'a, F: Face> Loop<'a, F> {
             let frame = self.last_frame.map_or_else(Instant::now, |at| at + GAP);
             tokio::select! {
                 biased;
-                _ = hup.recv() => terminal::end_now(129),
+                _ = hup.recv() => self.hung_up(),
                 _ = term.recv() => {
                     terminal::leave();
-                    return Ok(vec![Effect::Quit(Vec::new())]);
+                    self.tell(Input::Ending);
+                    return Ok(std::mem::take(&mut self.spool));
                 }
                 _ = int.recv() => {}
                 _ = stop.recv() => self.suspend(),
@@ -249,7 +257,7 @@ impl<'a, F: Face> Loop<'a, F> {
                     Some(Event::Typed(Typed::Key(key), at)) => self.tell(Input::Key(key, at)),
                     Some(Event::Typed(Typed::Paste(text), _)) => self.tell(Input::Paste(text)),
                     Some(Event::Drawn(mark, at)) => self.tell(Input::Drawn(mark, at)),
-                    Some(Event::Gone) | None => terminal::end_now(129),
+                    Some(Event::Gone) | None => self.hung_up(),
                 },
                 news = self.link.news.recv() => match news {
                     Some(news) => self.tell(match news {
@@ -293,7 +301,7 @@ impl<'a, F: Face> Loop<'a, F> {
         let urgent = self.face.is_urgent(&input);
         let quiet = matches!(input, Input::Drawn(..));
         let effects = self.face.update(input, self.now());
-        self.dirty |= !quiet;
+        self.dirty |= !quiet && self.face.is_changed();
         for effect in effects {
             self.carry_out(effect);
         }
@@ -333,6 +341,17 @@ impl<'a, F: Face> Loop<'a, F> {
             Effect::Spool { .. } => self.spool.push(effect),
             Effect::Quit(_) => self.after = Some(vec![effect]),
         }
+    }
+
+    /// The terminal is gone: nobody can be asked anything any more.
+    fn hung_up(&mut self) -> ! {
+        terminal::leave();
+        self.tell(Input::Ending);
+        let effects = std::mem::take(&mut self.spool);
+        // Telling about it fails on a dead terminal; the files are written before that.
+        std::panic::set_hook(Box::new(|_| {}));
+        let _ = std::panic::catch_unwind(|| keep(&self.setup.place, &effects));
+        terminal::end_now(129)
     }
 
     fn resized(&mut self) {

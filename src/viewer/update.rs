@@ -26,12 +26,15 @@ const POLL: u64 = 300;
 
 impl Face for App {
     fn update(&mut self, mut input: Input, now: Now) -> Vec<Effect> {
+        let link = self.watched.link();
         let tier1_down = self.tier1_down();
         let incidents = self.watched.mirror.incidents.len();
         let heard = self.watched.take(&mut input, now);
         if heard.picture {
             self.picture_changed(heard.services, tier1_down, incidents);
         }
+        // A word that only says "I live" changes nothing that is shown.
+        self.redraw = heard.picture || !matches!(input, Input::Change(_)) || link != self.watched.link();
         match input {
             Input::Key(key, at) => self.key(&key, at),
             Input::Paste(text) => self.paste(&text),
@@ -44,6 +47,7 @@ impl Face for App {
                     overlay.drawn(mark, at);
                 }
             }
+            Input::Ending => self.spool_notes(),
             Input::Change(_) | Input::Tick => {}
         }
         self.passing_time();
@@ -53,6 +57,10 @@ impl Face for App {
 
     fn draw(&self, area: Rect, buffer: &mut Buffer) -> Option<(u16, u16)> {
         super::draw::draw(self, area, buffer)
+    }
+
+    fn is_changed(&self) -> bool {
+        self.redraw
     }
 
     fn mark(&self) -> u64 {
@@ -202,11 +210,12 @@ impl App {
 
     fn keep_in_view(&mut self) {
         let area = Rect::new(0, 0, self.size.0, self.size.1);
-        for pane in Pane::ALL {
-            let height = layout::rows_of(self, area, pane);
-            self.list_mut(pane).show(height);
+        let parts = layout::parts(self, area);
+        for (pane, place) in &parts.panes {
+            self.list_mut(*pane).show(usize::from(place.height.saturating_sub(2)));
         }
-        let height = layout::detail_rows(self, area);
+        let inside = |by: u16, of: fn(&Rect) -> u16| parts.detail.map(|r| usize::from(of(&r).saturating_sub(by)));
+        let height = inside(2, |r| r.height).unwrap_or(10);
         if let Some(output) = &mut self.output {
             let last = output.lines.len().saturating_sub(height);
             if output.follow {
@@ -215,7 +224,7 @@ impl App {
             output.top = output.top.min(last);
         }
         if self.detail.is_some() && self.detail != Some(Detail::Output) {
-            let lines = super::detail::count(self, layout::detail_columns(self, area));
+            let lines = super::detail::count(self, inside(4, |r| r.width).unwrap_or(70));
             self.detail_top = self.detail_top.min(lines.saturating_sub(height));
         }
         // Near the first row known, older ones are asked for.
@@ -350,13 +359,14 @@ impl App {
                 incident.incident.severity, incident.incident.id, incident.incident.title
             ));
         }
-        let kept: Vec<Effect> = self
-            .notes
-            .iter()
-            .map(|n| Effect::Spool { text: n.text.clone(), incident: n.incident.clone(), at: n.at })
-            .collect();
-        self.fx.extend(kept);
+        self.spool_notes();
         self.fx.push(Effect::Quit(said.iter().map(|s| crate::text::clean(s).into_owned()).collect()));
+    }
+
+    /// Notes that are not known to be on disk are kept for the next engine.
+    fn spool_notes(&mut self) {
+        let spool = |n: super::app::HeldNote| Effect::Spool { text: n.text, incident: n.incident, at: n.at };
+        self.fx.extend(std::mem::take(&mut self.notes).into_iter().map(spool));
     }
 
     fn filter_key(&mut self, key: &KeyEvent) {

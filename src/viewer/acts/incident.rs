@@ -21,7 +21,7 @@ pub fn acknowledge(app: &mut App) {
 pub fn note(app: &mut App) {
     let incident = app.incident().filter(|i| i.incident.status.is_open()).map(|i| i.incident.id.clone());
     let draft = std::mem::take(&mut app.note_draft);
-    app.open_overlay(Overlay::Note(Note::new(&draft, incident)));
+    app.open_overlay(Overlay::Note(Box::new(Note::new(&draft, incident))));
 }
 
 pub fn severity(app: &mut App) {

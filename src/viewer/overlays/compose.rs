@@ -149,10 +149,10 @@ impl Compose {
             }
             (KeyCode::Down, Stage::Preview) => self.top += 1,
             (KeyCode::Up, Stage::Preview) => self.top = self.top.saturating_sub(1),
-            (KeyCode::Char('y' | 'Y'), Stage::Preview) => {
-                if self.armed.is_some_and(|since| at > since) && !self.sending {
-                    self.send(app);
-                }
+            (KeyCode::Char('y' | 'Y'), Stage::Preview)
+                if self.armed.is_some_and(|since| at > since) && !self.sending =>
+            {
+                self.send(app);
             }
             _ => {}
         }

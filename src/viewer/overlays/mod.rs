@@ -41,7 +41,7 @@ pub enum Stay {
 pub enum Overlay {
     Picker(Picker),
     Prompt(Prompt),
-    Note(Note),
+    Note(Box<Note>),
     Declare(Box<Declare>),
     Confirm(Box<Confirm>),
     Compose(Box<Compose>),
