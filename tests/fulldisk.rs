@@ -31,7 +31,7 @@ verify = { exec = { run = ["true"] } }
 [[action]]
 name = "floods"
 risk = "observe"
-run = ["sh", "-c", "head -c 40000000 /dev/zero | tr '\\0' x | fold -w 100; echo the end"]
+run = ["sh", "-c", "yes 0123456789012345678901234567890123456789012345678901234567890123456789 | head -c 20000000; echo the end"]
 "#;
 
 /// A cockpit whose state directory alone is on the small disk.
@@ -45,6 +45,9 @@ impl Full {
     fn on(disk: &Path) -> Full {
         let state = disk.join("state");
         let home = Home::new().env_var("MAYDAY_STATE_DIR", &state.display().to_string());
+        // When engine.json cannot be written, clients look where the socket would be; this process is one of them.
+        // SAFETY: a process of its own for this one test, in which nothing else runs yet.
+        unsafe { std::env::set_var("XDG_RUNTIME_DIR", home.runtime()) };
         let full = Full { shop: Cockpit::in_home(home, CONFIG), state, disk: disk.to_owned() };
         full.run(&["incident", "declare", "the disk fills up"]).ok();
         full
@@ -131,10 +134,15 @@ fn with_a_full_disk_the_record_goes_on_and_nothing_is_silently_lost() {
         full.fill();
         // Whatever fails from here on, what the engine said is worth knowing.
         let _log = Log(full.state.join("engine.log"));
+        eprintln!("A {:?}", std::time::Instant::now());
         the_reserve_serves(&full);
+        eprintln!("B {:?}", std::time::Instant::now());
         an_engine_starts_on_a_full_disk(&full);
+        eprintln!("C {:?}", std::time::Instant::now());
         let (on, off) = the_reserve_is_used_up(&full);
+        eprintln!("D {on} {off} {:?}", std::time::Instant::now());
         nothing_starts_without_the_word(&full);
+        eprintln!("E {:?}", std::time::Instant::now());
         full.free();
         it_comes_back(&full, on, off);
     });

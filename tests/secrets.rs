@@ -15,6 +15,7 @@ const COMMAND: &str = "pl4nt-command-C3";
 const POSTGRES: &str = support::postgres::PASSWORD;
 const REDIS: &str = "pl4nt-redis-D4";
 const HOOK: &str = "pl4nt-hook-E5";
+const PAGE: &str = "pl4nt-page-M3";
 const SIGNING: &str = "pl4nt-signing-F6";
 const LITERAL: &str = "pl4nt-literal-G7";
 const ACTION: &str = "pl4nt-action-H8";
@@ -22,8 +23,8 @@ const INHERITED: &str = "pl4nt-inherited-I9";
 const WRONG_DSN: &str = "pl4nt-dsn-K1";
 const WRONG_REDIS: &str = "pl4nt-redis-L2";
 
-const ALL: [&str; 12] =
-    [HEADER, FILE, COMMAND, POSTGRES, REDIS, HOOK, SIGNING, LITERAL, ACTION, INHERITED, WRONG_DSN, WRONG_REDIS];
+const ALL: [&str; 13] =
+    [PAGE, HEADER, FILE, COMMAND, POSTGRES, REDIS, HOOK, SIGNING, LITERAL, ACTION, INHERITED, WRONG_DSN, WRONG_REDIS];
 
 fn config(http: &HttpScript, server: &Postgres, redis: &Redis) -> String {
     format!(
@@ -115,14 +116,14 @@ timeout = "3s"
 name = "page"
 timeout = "3s"
 [channel.webhook]
-url = "{http}/status?{LITERAL}"
+url = {{ env = "PAGE_URL" }}
 secret = {{ env = "SIGNING" }}
 headers = {{ X-Api-Key = {{ env = "HEADER_TOKEN" }} }}
 [[channel]]
 name = "nobody-there"
 timeout = "3s"
 [channel.webhook]
-url = "http://127.0.0.1:1/{LITERAL}"
+url = {{ env = "NOBODY_URL" }}
 "#,
         http = http.url(""),
         pg = server.port(),
@@ -154,6 +155,8 @@ fn everything() -> (Cockpit, Postgres, Redis, HttpScript) {
         .env_var("PG_DSN", &server.dsn("live"))
         .env_var("REDIS_PASSWORD", REDIS)
         .env_var("SLACK_HOOK", &http.url(&format!("/hook/{HOOK}")))
+        .env_var("PAGE_URL", &http.url(&format!("/status?token={PAGE}")))
+        .env_var("NOBODY_URL", &format!("http://127.0.0.1:1/{PAGE}"))
         .env_var("SIGNING", SIGNING)
         .env_var("ACTION_TOKEN", ACTION)
         .env_var("DEPLOY_TOKEN", INHERITED);
@@ -240,7 +243,12 @@ fn work(shop: &Cockpit, http: &HttpScript, said: &mut Vec<(String, Vec<u8>)>) {
     let leaky = run(&["restore", "leaky", "--yes", "--wait"]);
     assert_ne!(leaky.code, 0, "{leaky:#?}");
     run(&["notify", "initial", "--preview"]).ok();
-    run(&["notify", "initial", "--yes", "--wait"]);
+    run(&["notify", "initial", "--yes", "--wait", "--channel", "slack", "--channel", "page"]).expect(1);
+    // Nobody there is tried again for long: the first attempt is enough.
+    run(&["notify", "update", "--yes", "--channel", "nobody-there"]).ok();
+    wait_until("the attempt is on record", PATIENCE, || {
+        shop.entries().iter().any(|e| e["kind"] == "message.attempted" && e["payload"]["channel"] == "nobody-there")
+    });
     assert!(http.requests().iter().any(|r| r.path.contains(HOOK)), "the hook was really called");
     // What people write is taken as it is, except for what is known to be secret.
     run(&["note", &format!("I tried the password {POSTGRES} and {HEADER}")]).ok();

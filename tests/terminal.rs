@@ -41,6 +41,13 @@ fn open(shop: &Cockpit) -> Pty {
     pty
 }
 
+/// An escape that stands for itself: what follows it too closely would be taken for one key with it.
+fn escape(pty: &Pty) {
+    pty.send("\x1b");
+    let sent = Instant::now();
+    wait_until("an escape stands for itself", PATIENCE, || sent.elapsed() > Duration::from_millis(300));
+}
+
 #[track_caller]
 fn as_it_was(pty: &Pty) {
     assert_eq!(pty.stty(), pty.stty_before());
@@ -79,10 +86,10 @@ fn leaving_gives_the_terminal_back_and_the_engine_stays() {
     as_it_was(&pty);
     // Escape never leaves.
     let mut pty = open(&shop);
-    for _ in 0..5 {
-        pty.send("\x1b");
-        pty.wait_calm(Duration::from_millis(60));
+    for _ in 0..3 {
+        escape(&pty);
     }
+    pty.wait_for("nothing to go back from");
     assert!(pty.is_running());
     pty.send("q");
     pty.wait_exit(PATIENCE);
@@ -125,7 +132,7 @@ fn suspended_and_resumed() {
     let shop = shop();
     let bash = program("bash", "bash").display().to_string();
     let mut pty = Pty::program(&shop.home, &[&bash, "--norc", "--noprofile", "-i"], 100, 30);
-    pty.wait_for("$");
+    pty.wait_for("bash-");
     pty.send(format!("{}\r", support::home::mayday_binary().display()));
     pty.wait_for(LIVE);
     for _ in 0..2 {
@@ -165,8 +172,7 @@ fn split_sequences_and_pastes_start_nothing() {
         }
         pty.wait_calm(Duration::from_millis(120));
         assert!(!pty.screen().contains("Do it?"), "{pieces:?}: {}", pty.screen());
-        pty.send("\x1b");
-        pty.wait_calm(Duration::from_millis(120));
+        escape(&pty);
     }
     // A paste outside of a prompt is ignored, whatever is in it.
     pty.send("\x1b[200~r\ry\rqRdeclare\r:\x1b[201~");
@@ -197,8 +203,7 @@ fn a_restart_and_a_note_by_keys() {
     pty.send("y");
     wait_until("it was restarted", PATIENCE, || restarts(&shop) == 1);
     pty.wait_for("up       api");
-    pty.send("\x1b");
-    pty.wait_calm(Duration::from_millis(100));
+    escape(&pty);
     pty.send(".");
     pty.wait_for(" note ");
     pty.send("the cache is cold\x1b[200~ pasted\x1b[201~\r");
@@ -265,8 +270,7 @@ fn a_read_only_viewer_is_refused() {
         pty.send(key);
         pty.wait_calm(Duration::from_millis(150));
         assert!(!pty.screen().contains("Do it?"), "{}", pty.screen());
-        pty.send("\x1b");
-        pty.wait_calm(Duration::from_millis(150));
+        escape(&pty);
     }
     assert_eq!(runs(&shop), 0);
 }
@@ -299,10 +303,13 @@ fn inside_tmux() {
     };
     shown(LIVE);
     run(&["send-keys", "Down", "Up"]);
-    run(&["send-keys", "?"]);
-    shown("help");
+    run(&["send-keys", ":"]);
+    shown(" commands ");
     run(&["send-keys", "Escape"]);
-    shown(LIVE);
+    wait_until("the palette is closed", PATIENCE, || {
+        let screen = run(&["capture-pane", "-p"]);
+        screen.contains(LIVE) && screen.contains("4 Runs") && !screen.contains(" commands ")
+    });
     run(&["send-keys", "q"]);
     shown("left");
     let read = |path| std::fs::read_to_string(path).unwrap();

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::domain::event::Entry;
 use crate::domain::timeline;
@@ -18,6 +19,8 @@ const ROWS: usize = 1000;
 const OUTPUT: u64 = 1 << 20;
 /// Entries kept for readable files that cannot be written.
 const LEFT: usize = 10_000;
+/// Between two tries to write it.
+const RETRY: Duration = Duration::from_secs(2);
 
 /// Rows of the timeline. Blocks on the disk.
 pub fn timeline(dir: &Path, query: &TimelineQuery) -> Answer {
@@ -108,11 +111,13 @@ pub struct TimelineFiles {
     dir: PathBuf,
     waiting: Vec<Entry>,
     fault: Option<String>,
+    /// When writing failed last.
+    failed: Option<tokio::time::Instant>,
 }
 
 impl TimelineFiles {
     pub fn new(state_dir: &Path) -> Self {
-        TimelineFiles { dir: state_dir.join("incidents"), waiting: Vec::new(), fault: None }
+        TimelineFiles { dir: state_dir.join("incidents"), waiting: Vec::new(), fault: None, failed: None }
     }
 
     /// The file of an incident.
@@ -136,7 +141,8 @@ impl TimelineFiles {
 
     /// Appends what is waiting; only what is on record is written here too.
     pub async fn write(&mut self, recorded: bool) {
-        if !recorded || self.waiting.is_empty() {
+        // Not with every entry: all that waits would be written, and cut off again, each time.
+        if !recorded || self.waiting.is_empty() || self.failed.is_some_and(|at| at.elapsed() < RETRY) {
             return;
         }
         let mut entries = std::mem::take(&mut self.waiting);
@@ -162,8 +168,9 @@ impl TimelineFiles {
         });
         match work.await {
             Ok((fault, mut left)) => {
+                self.failed = fault.is_some().then(tokio::time::Instant::now);
                 self.fault = fault;
-                // Tried again with the next entry: the journal's reserve outlasts a full disk, this file does not.
+                // Tried again later: the journal's reserve outlasts a full disk, this file does not.
                 left.truncate(LEFT);
                 self.waiting = left;
             }
@@ -194,7 +201,7 @@ fn cited(line: &str) -> Option<u64> {
 
 fn append_lines(path: &Path, incident: &str, lines: &[String]) -> std::io::Result<()> {
     if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder)?;
+        std::fs::DirBuilder::new().recursive(true).mode(0o750).create(folder)?;
     }
     let mut file = std::fs::OpenOptions::new().create(true).append(true).mode(0o640).open(path)?;
     let mut bytes = String::new();
