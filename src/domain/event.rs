@@ -28,6 +28,7 @@ macro_rules! events {
 
         /// One thing that happened.
         #[derive(Clone, Debug, PartialEq)]
+        #[allow(clippy::large_enum_variant, reason = "the large ones carry plans and catalogues, and are few")]
         pub enum Event {
             $($(#[$doc])* $name($name),)*
             /// A kind of another version, or a payload that was redacted or does not read.
