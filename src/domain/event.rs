@@ -29,6 +29,7 @@ macro_rules! events {
         /// One thing that happened.
         #[expect(clippy::large_enum_variant, reason = "events are few and short-lived; boxing one kind would show everywhere")]
         #[derive(Clone, Debug, PartialEq)]
+        #[allow(clippy::large_enum_variant, reason = "the large ones carry plans and catalogues, and are few")]
         pub enum Event {
             $($(#[$doc])* $name($name),)*
             /// A kind of another version, or a payload that was redacted or does not read.

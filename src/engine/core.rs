@@ -395,6 +395,13 @@ impl Core {
         }
     }
 
+    /// Recording came back: the entry that tells of the gap stands before those that were folded in meanwhile.
+    pub(super) fn take_gap(&mut self, gap: &Entry) {
+        self.state.apply_gap(gap);
+        self.timelines.take(gap);
+        self.dirty.everything = true;
+    }
+
     /// Brings what is pending to disk.
     async fn commit(&mut self) {
         let was_on = self.recorder.is_on();

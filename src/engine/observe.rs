@@ -90,9 +90,7 @@ impl Core {
             self.record_own(None, JournalHealed { moved_to, bytes: healed.bytes });
         }
         if let Some(gap) = tended.gap {
-            self.state.apply_gap(&gap);
-            self.timelines.take(&gap);
-            self.dirty.everything = true;
+            self.take_gap(&gap);
         }
         if self.clock.boot_ms() >= self.save_at {
             self.save_checks().await;
