@@ -27,18 +27,9 @@ fn draft(n: u64) -> Draft {
         at: Time::from_ms(1_795_140_847_318 + n as i64),
         boot_ms: n,
         boot: "9f0e5a1c-6d0b-4d0e-9a53-0f4a1b2c3d4e".into(),
-        actor: Actor {
-            user: "oncall1".into(),
-            uid: Some(1004),
-            via: "key .".into(),
-            ..Actor::default()
-        },
+        actor: Actor { user: "oncall1".into(), uid: Some(1004), via: "key .".into(), ..Actor::default() },
         incident: Some(format!("INC-2026-{:03}", n / 5_000)),
-        event: NoteAdded {
-            text: format!("note {n}: the replica is 12 s behind"),
-            happened_at: None,
-        }
-        .into(),
+        event: NoteAdded { text: format!("note {n}: the replica is 12 s behind"), happened_at: None }.into(),
     }
 }
 
@@ -84,9 +75,7 @@ fn device(path: &Path) -> String {
 }
 
 fn open(dir: &Path) -> Journal {
-    Journal::open(dir, OpenOptions::new("db1.example.org"))
-        .expect("open the journal")
-        .0
+    Journal::open(dir, OpenOptions::new("db1.example.org")).expect("open the journal").0
 }
 
 /// Bare appends and those of the journal, in turns.
@@ -125,12 +114,7 @@ impl Single {
         bare.sort_by(f64::total_cmp);
         journal.sort_by(f64::total_cmp);
         let (bare_median, journal_median) = (bare[bare.len() / 2], journal[journal.len() / 2]);
-        Single {
-            bare: means.0,
-            journal: means.1,
-            bare_median,
-            journal_median,
-        }
+        Single { bare: means.0, journal: means.1, bare_median, journal_median }
     }
 }
 
@@ -165,9 +149,7 @@ fn many_writers(folder: &Folder) -> f64 {
             scope.spawn(move || {
                 let (answer, answered) = sync_channel(1);
                 for n in 0..PER_WRITER {
-                    queue
-                        .send((draft(writer * PER_WRITER + n), answer.clone()))
-                        .expect("ask");
+                    queue.send((draft(writer * PER_WRITER + n), answer.clone())).expect("ask");
                     answered.recv().expect("be answered");
                 }
             });
@@ -190,11 +172,7 @@ fn opening(dir: &Path) -> (f64, f64) {
     let time = || {
         let begun = Instant::now();
         let (journal, opened) = Journal::open(dir, OpenOptions::new("db1.example.org")).expect("open");
-        let read = journal
-            .entries(opened.fold_from())
-            .expect("read")
-            .filter(Result::is_ok)
-            .count();
+        let read = journal.entries(opened.fold_from()).expect("read").filter(Result::is_ok).count();
         let took = begun.elapsed().as_secs_f64();
         assert!(opened.checkpoint.is_some() && read as u64 == opened.since, "{opened:?}");
         took
@@ -214,10 +192,7 @@ fn thread_seconds() -> f64 {
 
 fn main() -> ExitCode {
     let folder = Folder::new();
-    let entries: u64 = std::env::var("MAYDAY_BENCH_ENTRIES")
-        .ok()
-        .and_then(|n| n.parse().ok())
-        .unwrap_or(1_000_000);
+    let entries: u64 = std::env::var("MAYDAY_BENCH_ENTRIES").ok().and_then(|n| n.parse().ok()).unwrap_or(1_000_000);
     let single = one_at_a_time(&folder);
     let many = many_writers(&folder);
 
@@ -228,9 +203,7 @@ fn main() -> ExitCode {
         let drafts: Vec<Draft> = (0..500).map(|n| draft(batch * 500 + n)).collect();
         journal.append(&drafts).expect("append");
         if (batch + 1) * 500 + 1000 == entries {
-            journal
-                .checkpoint(journal.head().seq, &serde_json::json!({"open": []}))
-                .expect("checkpoint");
+            journal.checkpoint(journal.head().seq, &serde_json::json!({"open": []})).expect("checkpoint");
         }
     }
     let filled = entries as f64 / begun.elapsed().as_secs_f64();
@@ -249,62 +222,22 @@ fn main() -> ExitCode {
     println!("device                        {}", device(&folder.0));
     let (bare, median) = (single.bare * 1e6, single.bare_median * 1e6);
     println!("bare write + fdatasync        {bare:>9.0} µs mean, {median:.0} µs median");
-    println!(
-        "entries of {} bytes",
-        report.parts.iter().map(|p| p.bytes).sum::<u64>() / entries
-    );
+    println!("entries of {} bytes", report.parts.iter().map(|p| p.bytes).sum::<u64>() / entries);
     let mut table = Table { missed: false };
     let (means, medians) = (single.journal / single.bare, single.journal_median / single.bare_median);
-    table.row(
-        "one at a time, means",
-        format!("{means:.3} of bare"),
-        means <= 1.15,
-        "at most 1.15",
-    );
-    table.row(
-        "one at a time, medians",
-        format!("{medians:.3} of bare"),
-        medians <= 1.15,
-        "at most 1.15",
-    );
+    table.row("one at a time, means", format!("{means:.3} of bare"), means <= 1.15, "at most 1.15");
+    table.row("one at a time, medians", format!("{medians:.3} of bare"), medians <= 1.15, "at most 1.15");
     let times = many * single.bare;
-    table.row(
-        "64 writers",
-        format!("{many:.0}/s, {times:.1} of bare"),
-        times >= 10.0,
-        "at least 10",
-    );
-    table.row(
-        "open, warm",
-        format!("{:.1} ms", warm * 1e3),
-        warm < 0.3,
-        "under 300 ms",
-    );
-    table.row(
-        "open, from the disk",
-        format!("{:.1} ms", cold * 1e3),
-        cold < 0.3,
-        "under 300 ms",
-    );
-    table.row(
-        "verify, a core's second",
-        format!("{verified:.0} entries"),
-        verified > 300_000.0,
-        "above 300,000",
-    );
+    table.row("64 writers", format!("{many:.0}/s, {times:.1} of bare"), times >= 10.0, "at least 10");
+    table.row("open, warm", format!("{:.1} ms", warm * 1e3), warm < 0.3, "under 300 ms");
+    table.row("open, from the disk", format!("{:.1} ms", cold * 1e3), cold < 0.3, "under 300 ms");
+    table.row("verify, a core's second", format!("{verified:.0} entries"), verified > 300_000.0, "above 300,000");
     println!("verify, on the clock          {on_the_clock:>15.0} entries/s");
-    println!(
-        "filled at {filled:.0} entries/s; 100 rows of one incident among all in {:.2} ms",
-        rows * 1e3
-    );
+    println!("filled at {filled:.0} entries/s; 100 rows of one incident among all in {:.2} ms", rows * 1e3);
     if single.bare_median < 200e-6 {
         println!("a bare fdatasync takes less than 200 µs here: the ratios say little");
     }
-    if table.missed {
-        ExitCode::FAILURE
-    } else {
-        ExitCode::SUCCESS
-    }
+    if table.missed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
 struct Table {
@@ -314,9 +247,6 @@ struct Table {
 impl Table {
     fn row(&mut self, what: &str, value: String, met: bool, wanted: &str) {
         self.missed |= !met;
-        println!(
-            "{what:<30}{value:>24}   {wanted:<16} {}",
-            if met { "met" } else { "MISSED" }
-        );
+        println!("{what:<30}{value:>24}   {wanted:<16} {}", if met { "met" } else { "MISSED" });
     }
 }

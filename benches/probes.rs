@@ -144,8 +144,8 @@ fn cost_per_check(runtime: &tokio::runtime::Runtime, port: u16, n: usize) {
 async fn scheduled(port: u16, n: usize, env: &ProbeEnv) -> Duration {
     let every = Duration::from_secs(1);
     let (tx, mut rx) = tokio::sync::mpsc::channel(1024);
-    let before = cpu();
     let checks = planned(200, port, every, env);
+    let before = cpu();
     let schedule = Schedule::start(checks, tx, Arc::new(SystemClock));
     let mut samples = Samples::default();
     for _ in 0..n {

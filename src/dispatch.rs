@@ -72,7 +72,9 @@ fn one_shot(global: Global, command: Cmd) -> Result<u8, Failure> {
                     command => {
                         // `status` prints the faults themselves.
                         if !place.faults.is_empty() && !matches!(command, Cmd::Status) {
-                            eprintln!("mayday: the configuration does not read and is not in force: mayday config check");
+                            eprintln!(
+                                "mayday: the configuration does not read and is not in force: mayday config check"
+                            );
                         }
                         let client = connect::attach(&place, "command", Access::Responder).await?;
                         let mut session = Session { client, json: global.json, place };
@@ -134,11 +136,8 @@ fn demo(screen: &crate::cli::args::Screen, no_servers: bool, no_screen: bool) ->
         eprintln!("  {line}");
     }
     eprintln!("  all of it in {}; leaving with q removes it", sandbox.dir.display());
-    let global = Global {
-        config: Some(sandbox.config.clone()),
-        state_dir: Some(sandbox.state_dir.clone()),
-        json: false,
-    };
+    let global =
+        Global { config: Some(sandbox.config.clone()), state_dir: Some(sandbox.state_dir.clone()), json: false };
     // SAFETY: no other thread exists yet; the engine that is started from here reads it.
     unsafe { std::env::set_var("MAYDAY_SANDBOX", "1") };
     let left = if no_screen { without_screen(&global) } else { crate::viewer::open(&global, screen) };
@@ -191,6 +190,11 @@ fn run_engine(global: &Global, detached: bool) -> Result<u8, Failure> {
             engine::StartError::Instance(engine::InstanceError::Running { .. }) => Failure::refused(e.to_string()),
             _ => Failure::failed(e.to_string()),
         })?;
+        if detached {
+            // Whoever started it has read what there was to read and goes away.
+            use std::os::fd::AsFd;
+            let _ = crate::sys::proc::silence(std::io::stderr().as_fd());
+        }
         engine::signals::serve(&running, detached);
         let ended = running.wait().await;
         if ended.failed {
@@ -206,20 +210,23 @@ fn run_engine(global: &Global, detached: bool) -> Result<u8, Failure> {
 fn log_to(dir: &Path, detached: bool) -> Result<(), Failure> {
     use tracing_subscriber::EnvFilter;
     let filter = EnvFilter::try_from_env("MAYDAY_LOG").unwrap_or_else(|_| EnvFilter::new("warn,mayday=info"));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).with_target(false);
+    // A log that cannot be written is passed over in silence: telling it on a stderr that nobody reads any more would
+    // end the engine, just when the disk is full.
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(false)
+        .with_target(false)
+        .log_internal_errors(false);
+    std::panic::set_hook(Box::new(|panic| tracing::error!("{panic}")));
     if !detached {
         builder.with_writer(std::io::stderr).init();
         return Ok(());
     }
-    use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+    use std::os::unix::fs::DirBuilderExt;
     let _ = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir);
-    let path = dir.join("engine.log");
-    if std::fs::metadata(&path).is_ok_and(|m| m.len() > 4 << 20) {
-        let _ = std::fs::rename(&path, dir.join("engine.log.1"));
-    }
     // No log is no reason not to run: a full disk is when the engine is needed.
-    if let Ok(file) = std::fs::OpenOptions::new().create(true).append(true).mode(0o600).open(&path) {
-        builder.with_writer(Arc::new(file)).init();
+    if let Ok(log) = engine::log::Log::open(dir) {
+        builder.with_writer(std::sync::Mutex::new(log)).init();
     }
     Ok(())
 }

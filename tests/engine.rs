@@ -28,7 +28,8 @@ struct World {
 impl World {
     async fn start(config: &str) -> World {
         let dir = support::scratch();
-        std::fs::write(dir.path().join("mayday.toml"), config.replace("DIR", &dir.path().display().to_string())).unwrap();
+        std::fs::write(dir.path().join("mayday.toml"), config.replace("DIR", &dir.path().display().to_string()))
+            .unwrap();
         let mut world = World { dir, clock: FakeClock::new(T0), running: None };
         world.start_engine().await;
         world
@@ -177,7 +178,11 @@ async fn two_viewers_see_the_same_and_a_wall_cannot_act() {
     two.until("the note's position", |m| m.seq >= seq).await;
     let query = TimelineQuery { incident: Some(id.clone()), after: None, before: None, limit: 10 };
     let Answer::Timeline { rows, .. } = two.ask(Ask::Timeline(query)).await else { panic!("no rows") };
-    assert!(rows.iter().any(|r| r.text == "seen by both" && r.actor == mayday::sys::peer::user_name(mayday::sys::peer::current_uid())));
+    assert!(
+        rows.iter()
+            .any(|r| r.text == "seen by both"
+                && r.actor == mayday::sys::peer::user_name(mayday::sys::peer::current_uid()))
+    );
     let file = w.state().join("incidents").join(&id).join("timeline.md");
     assert!(std::fs::read_to_string(&file).unwrap().contains("seen by both"));
 }
@@ -254,7 +259,8 @@ async fn a_repeated_request_is_carried_out_once() {
     };
     frame::write(&mut write, &hello).await.unwrap();
     assert!(matches!(frame::read::<Welcome, _>(&mut read, 1 << 20).await.unwrap(), Some(Welcome::Welcome { .. })));
-    let request = mayday::wire::Request { id: 7, key: "once".into(), via: String::new(), ask: Ask::Do(declare("once")) };
+    let request =
+        mayday::wire::Request { id: 7, key: "once".into(), via: String::new(), ask: Ask::Do(declare("once")) };
     let mut seqs = Vec::new();
     for _ in 0..3 {
         frame::write(&mut write, &request).await.unwrap();
@@ -314,6 +320,8 @@ async fn a_restarted_engine_knows_everything_and_carries_on() {
     let mut v = w.viewer(Access::Responder).await.follow().await;
     assert_ne!(v.mirror.epoch, epoch);
     assert_eq!(v.mirror.incidents[&id].incident.title, "long one");
+    let file = std::fs::read_to_string(w.state().join("incidents").join(&id).join("timeline.md")).unwrap();
+    assert_eq!(file.matches("declared").count(), 1, "what stands there is not written again: {file}");
     assert_eq!(v.mirror.runs[&run].state, RunState::Running);
     // The service it holds is still held, against everybody.
     let Answer::Plan { plan, .. } = v.ask(Ask::Plan(Work::Act { action: "slow".into() })).await else { panic!() };
@@ -442,4 +450,305 @@ async fn notes_spooled_while_no_engine_answered_are_taken_in() {
     }
     assert!(files(&spool).contains(&"2.unread".to_owned()), "what is no note is kept aside: {:?}", files(&spool));
     assert_eq!(v.mirror.head.recording, Recording::On);
+}
+
+async fn rows_of(v: &mut Viewer) -> Vec<mayday::domain::timeline::Row> {
+    let query = TimelineQuery { limit: 1000, ..TimelineQuery::default() };
+    match v.ask(Ask::Timeline(query)).await {
+        Answer::Timeline { rows, .. } => rows,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// What the record says now, folded from nothing.
+fn replayed(state: &Path) -> mayday::domain::state::State {
+    let reader = mayday::journal::Reader::open(state).unwrap();
+    let entries: Vec<_> = reader.entries(1).unwrap().map(Result::unwrap).collect();
+    mayday::domain::state::State::replay(entries.iter())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_happens_while_nothing_can_be_recorded_is_told_kept_and_numbered_as_it_will_be() {
+    let w = World::start(CONFIG).await;
+    let mut v = w.viewer(Access::Responder).await.follow().await;
+    let Answer::Done { incident: Some(first), .. } = v.act(declare("before")).await else { panic!() };
+    let Answer::Plan { plan, .. } = v.ask(Ask::Plan(Work::Act { action: "slow".into() })).await else { panic!() };
+    let journal = w.state().join("journal.jsonl");
+    let file = std::fs::File::options().read(true).write(true).open(&journal).unwrap();
+    let whole = std::fs::read(&journal).unwrap();
+    // Entries are gone from it: nothing is written behind that.
+    file.set_len(whole.len() as u64 - 5).unwrap();
+    // The one that finds out, and one after it.
+    let mut seqs = Vec::new();
+    for title in ["finds out", "after"] {
+        let Answer::Done { seq, recorded: false, .. } = v.act(declare(title)).await else { panic!("{title}") };
+        seqs.push((title, seq));
+    }
+    v.until("told in red", |m| matches!(m.head.recording, Recording::Off { .. })).await;
+    let start = |unlogged| Ask::Start { plan: plan.id.clone(), confirm: "y".into(), reason: String::new(), unlogged };
+    let refused = v.ask(start(false)).await;
+    assert!(matches!(&refused, Answer::Refused(r) if r.instead.contains("unlogged")), "{refused:?}");
+    let Answer::Done { run: Some(run), recorded: false, .. } = v.ask(start(true)).await else { panic!() };
+    v.until("it runs all the same", |m| m.runs.get(&run).is_some_and(|r| r.state == RunState::Running)).await;
+    assert!(v.mirror.runs[&run].unlogged);
+    std::os::unix::fs::FileExt::write_all_at(&file, &whole, 0).unwrap();
+    v.until("recording again", |m| m.head.recording == Recording::On).await;
+    v.act(Command::Cancel { run: run.clone(), reason: String::new() }).await;
+    v.until("cancelled", |m| m.runs[&run].state == RunState::Cancelled).await;
+    let rows = rows_of(&mut v).await;
+    let gap = rows.iter().position(|r| r.kind == "journal.gap").expect("the gap is told");
+    assert!(rows[gap + 1].text.contains("finds out"), "the kept entries follow it: {rows:#?}");
+    for (title, seq) in seqs {
+        assert!(rows.iter().any(|r| r.seq == seq && r.text.contains(title)), "{title} {seq}: {rows:#?}");
+    }
+    let state = replayed(&w.state());
+    for (id, view) in &v.mirror.incidents {
+        let known = &state.incidents[id];
+        assert_eq!(known.declared_seq, view.incident.declared_seq, "{id}");
+        let own = rows.iter().filter(|r| r.incident.as_deref() == Some(id)).map(|r| r.seq).max();
+        assert_eq!(own, Some(view.incident.last_seq), "{id}");
+        let file = std::fs::read_to_string(w.state().join("incidents").join(id).join("timeline.md")).unwrap();
+        for row in rows.iter().filter(|r| r.incident.as_deref() == Some(id) && r.kind == "incident.declared") {
+            assert!(file.contains(&format!(" · {}\n", row.seq)), "{id}: {file}");
+        }
+    }
+    assert!(v.mirror.incidents.contains_key(&first));
+    assert!(mayday::journal::verify(&w.state(), None).unwrap().is_whole());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_large_notes_at_once_do_not_stop_the_record() {
+    let w = World::start("[system]\nname = \"x\"\n").await;
+    let text: Arc<str> = "0123456789abcde\n".repeat(3900).into();
+    let mut tasks = Vec::new();
+    for _ in 0..11 {
+        let (state, text) = (w.state(), Arc::clone(&text));
+        tasks.push(tokio::spawn(async move {
+            let mut client = Client::connect(&state, "viewer", Access::Responder, WAIT).await.unwrap();
+            let mut ids = std::collections::BTreeSet::new();
+            for _ in 0..30 {
+                ids.insert(client.send("test", Ask::Do(note(&text))).await.unwrap());
+            }
+            while !ids.is_empty() {
+                match tokio::time::timeout(3 * WAIT, client.next()).await.unwrap().unwrap().unwrap() {
+                    FromEngine::Reply(reply) => {
+                        assert!(matches!(reply.answer, Answer::Done { recorded: true, .. }), "{:?}", reply.answer);
+                        ids.remove(&reply.id);
+                    }
+                    FromEngine::Change(_) => {}
+                }
+            }
+        }));
+    }
+    for task in tasks {
+        task.await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_request_that_comes_twice_at_once_is_done_once_and_both_are_told() {
+    let w = World::start(CONFIG).await;
+    let mut sockets = Vec::new();
+    for _ in 0..4 {
+        let socket = EngineFile::read(&w.state()).unwrap().unwrap().socket;
+        let (read, mut write) = tokio::net::UnixStream::connect(socket).await.unwrap().into_split();
+        let mut read = tokio::io::BufReader::new(read);
+        let hello = Hello {
+            protocol: (1, 1),
+            version: "test".into(),
+            access: Access::Responder,
+            client: "command".into(),
+            sudo_user: None,
+            ssh_connection: None,
+        };
+        frame::write(&mut write, &hello).await.unwrap();
+        frame::read::<Welcome, _>(&mut read, 1 << 20).await.unwrap().unwrap();
+        sockets.push((read, write));
+    }
+    for round in 0..20 {
+        let request =
+            mayday::wire::Request { id: 1, key: format!("k{round}"), via: String::new(), ask: Ask::Do(note("one")) };
+        for (_, write) in &mut sockets {
+            frame::write(write, &request).await.unwrap();
+        }
+        let mut seqs = std::collections::BTreeSet::new();
+        for (read, _) in &mut sockets {
+            let Some(FromEngine::Reply(reply)) = frame::read(read, 1 << 20).await.unwrap() else { panic!() };
+            let Answer::Done { seq, .. } = reply.answer else { panic!("{:?}", reply.answer) };
+            seqs.insert(seq);
+        }
+        assert_eq!(seqs.len(), 1, "round {round}");
+    }
+    // Who asks and hangs up his asking side is still answered; a monstrous key is not remembered.
+    let (mut read, mut write) = sockets.pop().unwrap();
+    let request = mayday::wire::Request { id: 2, key: "k".repeat(1000), via: String::new(), ask: Ask::Do(note("no")) };
+    frame::write(&mut write, &request).await.unwrap();
+    let request = mayday::wire::Request { id: 3, key: String::new(), via: String::new(), ask: Ask::Do(note("last")) };
+    frame::write(&mut write, &request).await.unwrap();
+    tokio::io::AsyncWriteExt::shutdown(&mut write).await.unwrap();
+    let mut answers = std::collections::BTreeMap::new();
+    while let Some(FromEngine::Reply(reply)) = frame::read(&mut read, 1 << 20).await.unwrap() {
+        answers.insert(reply.id, reply.answer);
+    }
+    assert!(matches!(answers[&2], Answer::Failed { .. }) && matches!(answers[&3], Answer::Done { .. }), "{answers:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_secret_that_hangs_does_not_keep_the_cockpit_shut_and_a_renewed_one_is_taken_up() {
+    let w = World::start(
+        r#"
+[system]
+name = "x"
+[defaults]
+every = "300ms"
+timeout = "200ms"
+[[service]]
+name = "api"
+tier = 1
+[[service.exec]]
+run = ["sh", "-c", "test -e /"]
+[[action]]
+name = "show"
+run = ["sh", "-c", "echo is $TOKEN; test $TOKEN = $(cat DIR/token)"]
+env = { TOKEN = { file = "DIR/token" }, SLOW = { command = ["sh", "-c", "test -e DIR/go || sleep 3; echo slow-secret"] } }
+"#,
+    )
+    .await;
+    std::fs::write(w.path("token"), "first-secret-value\n").unwrap();
+    let begun = Instant::now();
+    let mut v = w.viewer(Access::Responder).await.follow().await;
+    assert!(matches!(v.act(note("at once")).await, Answer::Done { .. }));
+    assert!(begun.elapsed() < Duration::from_secs(2), "notes do not wait for secrets: {:?}", begun.elapsed());
+    std::fs::write(w.path("go"), "").unwrap();
+    std::fs::write(w.path("token"), "second-secret-value\n").unwrap();
+    assert!(matches!(v.ask(Ask::Reload).await, Answer::Ok));
+    v.until("set up", |m| m.services["api"].observed_at.is_some()).await;
+    let Answer::Plan { plan, .. } = v.ask(Ask::Plan(Work::Act { action: "show".into() })).await else { panic!() };
+    let start = Ask::Start { plan: plan.id.clone(), confirm: "y".into(), reason: String::new(), unlogged: false };
+    let answer = v.ask(start).await;
+    let Answer::Done { run: Some(run), .. } = answer else { panic!("{answer:?}") };
+    v.until("its end", |m| m.runs.get(&run).is_some_and(|r| r.state.is_over())).await;
+    assert_eq!(v.mirror.runs[&run].state, RunState::Succeeded, "{:?}", v.mirror.runs[&run]);
+    assert!(support::files_containing(&w.state(), "second-secret").is_empty(), "the renewed secret is masked");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_ran_when_the_host_was_restarted_is_lost_and_what_was_only_asked_for_is_never_started() {
+    let mut w = World::start(CONFIG).await;
+    let mut v = w.viewer(Access::Responder).await.follow().await;
+    let Answer::Plan { plan, .. } = v.ask(Ask::Plan(Work::Act { action: "slow".into() })).await else { panic!() };
+    let start = Ask::Start { plan: plan.id.clone(), confirm: "y".into(), reason: String::new(), unlogged: false };
+    let Answer::Done { run: Some(run), .. } = v.ask(start).await else { panic!() };
+    v.until("running", |m| m.runs.get(&run).is_some_and(|r| r.state == RunState::Running)).await;
+    w.stop_engine().await;
+    // What a restart of the host leaves: no process, and the claim of another boot.
+    let claim = w.state().join("runs").join(&run).join("claim");
+    let text = std::fs::read_to_string(&claim).unwrap();
+    let mut value: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let pid = i32::try_from(value["pid"].as_i64().unwrap()).unwrap();
+    // SAFETY: the runner that this test had started.
+    unsafe { libc::kill(pid, libc::SIGKILL) };
+    value["boot"] = "00000000-1111-2222-3333-444444444444".into();
+    std::fs::write(&claim, value.to_string()).unwrap();
+    w.clock.reboot("boot-2", 60_000);
+    w.start_engine().await;
+    let mut v = w.viewer(Access::Responder).await.follow().await;
+    v.until("lost", |m| m.runs[&run].state == RunState::Lost).await;
+    assert!(v.mirror.runs[&run].detail.contains("restarted"), "{}", v.mirror.runs[&run].detail);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn asking_for_a_reload_tells_what_came_of_it() {
+    let w = World::start(CONFIG).await;
+    let mut v = w.viewer(Access::Responder).await.follow().await;
+    assert!(matches!(v.ask(Ask::Reload).await, Answer::Ok));
+    std::fs::write(w.path("mayday.toml"), "[system]\nname = \"shop\"\nbogus = 1\n").unwrap();
+    let answer = v.ask(Ask::Reload).await;
+    assert!(matches!(&answer, Answer::Failed { reason } if reason.contains("bogus")), "{answer:?}");
+    v.until("told to all", |m| !m.head.config_faults.is_empty()).await;
+    assert!(matches!(v.act(note("it goes on")).await, Answer::Done { .. }));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_fast_pair_of_saves_ends_with_the_second() {
+    let w = World::start(CONFIG).await;
+    let mut v = w.viewer(Access::Responder).await.follow().await;
+    let dir = w.dir.path().display().to_string();
+    for n in 0..6 {
+        let more = format!("{}\n[[service]]\nname = \"extra{n}\"\n", CONFIG.replace("DIR", &dir));
+        std::fs::write(w.path("mayday.toml"), more).unwrap();
+        v.client.send("test", Ask::Reload).await.unwrap();
+    }
+    v.until("the last", |m| m.services.contains_key("extra5")).await;
+    let Answer::Ok = v.ask(Ask::Reload).await else { panic!() };
+    assert_eq!(v.mirror.services.keys().filter(|k| k.starts_with("extra")).count(), 1);
+    v.until("still looked at", |m| m.services["api"].observed_at.is_some()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_message_that_is_not_on_record_waits_and_one_that_is_goes_out() {
+    let server = support::HttpScript::start(vec![support::Answer::ok("fine")]);
+    let w = World::start(&format!(
+        "[system]\nname = \"x\"\n[[channel]]\nname = \"hook\"\nwebhook = {{ url = \"{}\" }}\nauto = [\"declared\"]\n",
+        server.url("/hook")
+    ))
+    .await;
+    let mut v = w.viewer(Access::Responder).await.follow().await;
+    // By configuration, at the declaration.
+    let Answer::Done { incident: Some(_), .. } = v.act(declare_without("down")).await else { panic!() };
+    v.until("delivered", |m| m.messages.values().any(mayday::domain::message::Message::is_done)).await;
+    assert_eq!(server.requests().len(), 1);
+    let journal = w.state().join("journal.jsonl");
+    let file = std::fs::File::options().read(true).write(true).open(&journal).unwrap();
+    let whole = std::fs::read(&journal).unwrap();
+    file.set_len(whole.len() as u64 - 5).unwrap();
+    let send = Command::Send {
+        incident: None,
+        template: mayday::domain::message::Template::Update,
+        subject: "still down".into(),
+        body: "we are on it".into(),
+        channels: vec!["hook".into()],
+    };
+    let Answer::Done { message: Some(id), recorded: false, .. } = v.act(send).await else { panic!() };
+    v.until("told", |m| matches!(m.head.recording, Recording::Off { .. })).await;
+    // A further turn of the engine, in which it could have gone out.
+    assert!(matches!(v.act(note("wait")).await, Answer::Done { recorded: false, .. }));
+    assert_eq!(server.requests().len(), 1, "what is not on record is not sent");
+    std::os::unix::fs::FileExt::write_all_at(&file, &whole, 0).unwrap();
+    v.until("delivered in the end", |m| m.messages.get(&id).is_some_and(|m| m.is_done())).await;
+    assert_eq!(server.requests().len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_engine_whose_file_could_not_be_written_is_found_all_the_same() {
+    let w = World::start(CONFIG).await;
+    std::fs::remove_file(w.state().join(EngineFile::NAME)).unwrap();
+    let mut v = w.viewer(Access::Responder).await;
+    assert!(matches!(v.act(note("found")).await, Answer::Done { .. }));
+    std::fs::write(w.state().join(EngineFile::NAME), "").unwrap();
+    w.viewer(Access::Responder).await;
+}
+
+#[test]
+fn four_commands_at_once_on_a_fresh_machine_share_one_engine() {
+    let home = support::Home::new();
+    home.write_config("[system]\nname = \"x\"\n");
+    let commands: Vec<_> = (0..4)
+        .map(|n| {
+            let mut command = home.mayday(&["note", &format!("note {n}")]);
+            command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn().unwrap()
+        })
+        .collect();
+    for command in commands {
+        let done = command.wait_with_output().unwrap();
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    }
+    let second = home.mayday(&["engine", "run"]).output().unwrap();
+    assert_eq!(second.status.code(), Some(3), "the lock is a refusal: {}", String::from_utf8_lossy(&second.stderr));
+    let status = home.mayday(&["status"]).output().unwrap();
+    assert!(!String::from_utf8_lossy(&status.stdout).contains(" d "), "nothing began in 1970");
+    // A folder named relative to where the person stands is the same one for the engine.
+    let near = home.mayday(&["--state-dir", "near", "note", "here"]).output().unwrap();
+    assert!(near.status.success(), "{}", String::from_utf8_lossy(&near.stderr));
+    assert!(home.work().join("near/journal.jsonl").is_file());
 }

@@ -241,7 +241,8 @@ fn it_comes_back(full: &Full, on: usize, off: usize) {
     for word in ["before the kill", "after the kill", "seen by nobody yet", "in the reserve 29"] {
         assert_eq!(entries.iter().filter(|e| text(e) == word).count(), 1, "{word}");
     }
-    let unlogged: Vec<_> = entries.iter().filter(|e| e["kind"] == "run.requested" && e["payload"]["unlogged"] == true).collect();
+    let unlogged: Vec<_> =
+        entries.iter().filter(|e| e["kind"] == "run.requested" && e["payload"]["unlogged"] == true).collect();
     assert_eq!(unlogged.len(), 1, "the unlogged run is on record afterwards");
     // The readable file has all of it too, once.
     let id = entries.iter().find_map(|e| e["incident"].as_str()).unwrap();

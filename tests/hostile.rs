@@ -37,13 +37,11 @@ fn harmless(what: &str, bytes: &[u8]) {
         let from = text.char_indices().map(|(i, _)| i).rfind(|i| *i + 120 <= at).unwrap_or(0);
         panic!("{what} has {c:?}: {:?}", text[from..].chars().take(300).collect::<String>());
     }
-    if let Some(long) = text.lines().find(|l| l.len() > 256 * 1024) {
-        panic!("{what} has a line of {} bytes: {:?}", long.len(), &long.chars().take(200).collect::<String>());
-    }
     // Escaped in JSON it would come out at whoever reads the value.
     if let Ok(value) = serde_json::from_str::<serde_json::Value>(text) {
-        harmless_json(what, &value);
+        return harmless_json(what, &value);
     }
+    not_overlong(what, text);
     for line in text.lines() {
         if let Ok(value) = serde_json::from_str::<serde_json::Value>(line) {
             harmless_json(what, &value);
@@ -52,10 +50,18 @@ fn harmless(what: &str, bytes: &[u8]) {
 }
 
 #[track_caller]
+fn not_overlong(what: &str, text: &str) {
+    if let Some(long) = text.lines().find(|l| l.len() > 256 * 1024) {
+        panic!("{what} has a line of {} bytes: {:?}", long.len(), &long.chars().take(200).collect::<String>());
+    }
+}
+
+#[track_caller]
 fn harmless_json(what: &str, value: &serde_json::Value) {
     match value {
         serde_json::Value::String(text) => {
             assert!(!text.chars().any(is_harmful), "{what}: {:?}", text.chars().take(400).collect::<String>());
+            not_overlong(what, text);
         }
         serde_json::Value::Array(all) => all.iter().for_each(|v| harmless_json(what, v)),
         serde_json::Value::Object(all) => all.iter().for_each(|(k, v)| {
@@ -112,8 +118,14 @@ fn config(http: &HttpScript, server: &Postgres) -> String {
     };
     service("http-status", &format!("[[service.http]]\nurl = \"{url}/status\""));
     service("http-body", &format!("[[service.http]]\nurl = \"{url}/body\"\nbody_contains = \"fine\""));
-    service("http-json", &format!("[[service.http]]\nurl = \"{url}/json\"\njson = {{ path = \"state\", equals = \"ok\" }}"));
-    service("http-header", &format!("[[service.http]]\nurl = \"{url}/header\"\nheader_matches = {{ X-State = \"^ok$\" }}"));
+    service(
+        "http-json",
+        &format!("[[service.http]]\nurl = \"{url}/json\"\njson = {{ path = \"state\", equals = \"ok\" }}"),
+    );
+    service(
+        "http-header",
+        &format!("[[service.http]]\nurl = \"{url}/header\"\nheader_matches = {{ X-State = \"^ok$\" }}"),
+    );
     service("http-redirect", &format!("[[service.http]]\nurl = \"{url}/redirect\"\nredirects = \"none\""));
     service("http-long", &format!("[[service.http]]\nurl = \"{url}/long\""));
     service("http-rubbish", &format!("[[service.http]]\nurl = \"http://127.0.0.1:{rubbish}/\""));
@@ -122,8 +134,14 @@ fn config(http: &HttpScript, server: &Postgres) -> String {
     service("exec-long", "[[service.exec]]\nrun = [\"sh\", \"-c\", \"cat HOME/long; exit 2\"]");
     service("exec-match", "[[service.exec]]\nrun = [\"cat\", \"HOME/evil\"]\noutput_matches = \"^fine$\"");
     service("sql", &format!("[[service.postgres]]\ndsn = \"{dsn}\"\nquery = \"select evil()\""));
-    service("sql-greeting", &format!("[[service.postgres]]\ndsn = \"postgres://a:b@127.0.0.1:{postgres_no}/x?sslmode=disable\""));
-    service("sql-rubbish", &format!("[[service.postgres]]\ndsn = \"postgres://a:b@127.0.0.1:{rubbish}/x?sslmode=disable\""));
+    service(
+        "sql-greeting",
+        &format!("[[service.postgres]]\ndsn = \"postgres://a:b@127.0.0.1:{postgres_no}/x?sslmode=disable\""),
+    );
+    service(
+        "sql-rubbish",
+        &format!("[[service.postgres]]\ndsn = \"postgres://a:b@127.0.0.1:{rubbish}/x?sslmode=disable\""),
+    );
     service("redis-error", &format!("[[service.redis]]\nurl = \"redis://127.0.0.1:{redis_error}/\""));
     service("redis-rubbish", &format!("[[service.redis]]\nurl = \"redis://127.0.0.1:{redis_rubbish}/\""));
     text.push_str(&format!(
@@ -174,11 +192,18 @@ fn world() -> (Cockpit, Postgres, HttpScript) {
     // What HTTP allows in a header: everything above 0x20, so the C1 controls in UTF-8 and the overrides too.
     let allowed: Vec<u8> = EVIL.chars().filter(|c| *c >= ' ' && *c != '\u{7f}').collect::<String>().into_bytes();
     http.route("/header", vec![answer(&[b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nX-State: ", &allowed[..]].concat())]);
-    http.route("/redirect", vec![answer(&[b"HTTP/1.1 302 Found\r\nContent-Length: 0\r\nLocation: /", &allowed[..]].concat())]);
+    http.route(
+        "/redirect",
+        vec![answer(&[b"HTTP/1.1 302 Found\r\nContent-Length: 0\r\nLocation: /", &allowed[..]].concat())],
+    );
     http.route("/long", vec![Answer::status(500).body(mebibyte())]);
     http.route("/hook", vec![Answer::status(400).body(bytes.clone())]);
     http.route("/slack", vec![Answer::status(403).body(mebibyte())]);
-    let home = Home::new().env_var("SUDO_USER", EVIL).env_var("SSH_CONNECTION", EVIL).env_var("USER", EVIL).env_var("LOGNAME", EVIL);
+    let home = Home::new()
+        .env_var("SUDO_USER", EVIL)
+        .env_var("SSH_CONNECTION", EVIL)
+        .env_var("USER", EVIL)
+        .env_var("LOGNAME", EVIL);
     std::fs::write(home.path().join("evil"), &bytes).unwrap();
     std::fs::write(home.path().join("long"), mebibyte()).unwrap();
     let backups = home.path().join("backups");
@@ -290,9 +315,12 @@ fn hostile_text_from_every_source_comes_out_harmless() {
 fn a_hostile_configuration_is_told_harmlessly() {
     let home = Home::new();
     let escaped: String = EVIL.chars().map(|c| format!("\\U{:08x}", c as u32)).collect();
-    let cockpit = Cockpit::in_home(home, &format!(
-        "[system]\nname = \"shop{escaped}\"\nenvironment = \"{escaped}\"\n[[service]]\nname = \"{escaped}\"\nimpact = \"{escaped}\"\ndepends_on = [\"{escaped}\"]\n\"{escaped}\" = 1\n[[service.exec]]\nrun = [\"{escaped}\"]\n"
-    ));
+    let cockpit = Cockpit::in_home(
+        home,
+        &format!(
+            "[system]\nname = \"shop{escaped}\"\nenvironment = \"{escaped}\"\n[[service]]\nname = \"{escaped}\"\nimpact = \"{escaped}\"\ndepends_on = [\"{escaped}\"]\n\"{escaped}\" = 1\n[[service.exec]]\nrun = [\"{escaped}\"]\n"
+        ),
+    );
     let dir = cockpit.path("own").display().to_string();
     for args in [
         &["config", "check"][..],
@@ -312,7 +340,8 @@ fn a_hostile_configuration_is_told_harmlessly() {
     ));
     // Raw bytes in the file itself, in a comment and in a text.
     let raw = cockpit.path("raw.toml");
-    std::fs::write(&raw, [b"# ".as_slice(), &evil_bytes(), b"\n[system]\nname = \"", &evil_bytes(), b"\"\n"].concat()).unwrap();
+    std::fs::write(&raw, [b"# ".as_slice(), &evil_bytes(), b"\n[system]\nname = \"", &evil_bytes(), b"\"\n"].concat())
+        .unwrap();
     for args in [
         &["config", "check"][..],
         &["config", "check", "--effective"],

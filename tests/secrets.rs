@@ -139,9 +139,14 @@ fn everything() -> (Cockpit, Postgres, Redis, HttpScript) {
     http.route("/echo", vec![Answer::status(500).header("X-Echo", HEADER).body(telling.clone())]);
     http.route("/redirect", vec![Answer::redirect(&format!("/login?token={COMMAND}")).body(telling.clone())]);
     http.route("/status", vec![Answer::status(403).body(telling.clone())]);
-    http.route(&format!("/hook/{HOOK}"), vec![Answer::status(400).body(format!("no such hook: /hook/{HOOK} {telling}"))]);
+    http.route(
+        &format!("/hook/{HOOK}"),
+        vec![Answer::status(400).body(format!("no such hook: /hook/{HOOK} {telling}"))],
+    );
     server.create_db("live");
-    let leak = format!("create function leak() returns bool language plpgsql as $$ begin raise exception 'password is {POSTGRES}' using detail = '{POSTGRES}', hint = '{POSTGRES}'; end $$");
+    let leak = format!(
+        "create function leak() returns bool language plpgsql as $$ begin raise exception 'password is {POSTGRES}' using detail = '{POSTGRES}', hint = '{POSTGRES}'; end $$"
+    );
     server.psql("live", &leak);
     server.psql("live", "create table t as select generate_series(1, 10)");
     let home = Home::new()
@@ -188,7 +193,11 @@ fn secrets_are_found_nowhere() {
     for secret in ALL {
         for folder in ["state", "run", "data", "cache", "work"] {
             let found = files_containing(&shop.path(folder), secret);
-            assert!(found.is_empty(), "{secret} stands in {found:?}: {}", around(&std::fs::read_to_string(&found[0]).unwrap_or_default(), secret));
+            assert!(
+                found.is_empty(),
+                "{secret} stands in {found:?}: {}",
+                around(&std::fs::read_to_string(&found[0]).unwrap_or_default(), secret)
+            );
         }
     }
     // The masks are there, so something was masked.
@@ -209,7 +218,11 @@ fn work(shop: &Cockpit, http: &HttpScript, said: &mut Vec<(String, Vec<u8>)>) {
     let id = run(&["incident", "declare", "leaks everywhere", "--service", "api"]).ok().line();
     wait_until("every check has failed", PATIENCE, || {
         let status = shop.run(&["status", "--json"]).json();
-        status["services"].as_array().unwrap().iter().all(|s| s["name"] == "data" || s["state"] == "down" || s["state"] == "degraded")
+        status["services"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .all(|s| s["name"] == "data" || s["state"] == "down" || s["state"] == "degraded")
     });
     wait_until("the copy is seen", PATIENCE, || shop.run(&["restore", "full", "--plan"]).code == 0);
     run(&["restore", "full", "--plan"]).ok();
@@ -243,7 +256,8 @@ fn work(shop: &Cockpit, http: &HttpScript, said: &mut Vec<(String, Vec<u8>)>) {
     shop.kill_engine();
     run(&["engine", "start"]).ok();
     let good = std::fs::read_to_string(shop.path("config/mayday/mayday.toml")).unwrap();
-    std::fs::write(shop.path("config/mayday/mayday.toml"), good.replace("tier = 1", &format!("teir = \"{LITERAL}\""))).unwrap();
+    std::fs::write(shop.path("config/mayday/mayday.toml"), good.replace("tier = 1", &format!("teir = \"{LITERAL}\"")))
+        .unwrap();
     run(&["config", "check"]).expect(1);
     run(&["config", "check", "--json"]).expect(1);
     wait_until("the broken save is told", PATIENCE, || shop.run(&["status"]).out.contains("NOT in force"));

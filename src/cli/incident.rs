@@ -188,7 +188,9 @@ pub fn parse_time(text: &str) -> Result<Time, Failure> {
     }
     let clock = chrono::NaiveTime::parse_from_str(text, "%H:%M:%S")
         .or_else(|_| chrono::NaiveTime::parse_from_str(text, "%H:%M"))
-        .map_err(|_| Failure::usage(format!("\"{text}\" is not a time: write 02:14, 02:14:07 or 2026-11-20T02:14:07Z")))?;
+        .map_err(|_| {
+            Failure::usage(format!("\"{text}\" is not a time: write 02:14, 02:14:07 or 2026-11-20T02:14:07Z"))
+        })?;
     let now = chrono::Utc::now();
     let today = now.date_naive().and_time(clock).and_utc();
     let at = if today > now { today - chrono::Duration::days(1) } else { today };
@@ -233,8 +235,7 @@ pub async fn notify(session: &mut Session, sending: Sending) -> Result<u8, Failu
     if !sending.yes {
         super::runs::confirm_yes(&format!("send \"{subject}\" to {}", channels.join(", ")))?;
     }
-    let answer =
-        session.act(Command::Send { incident: sending.incident, template, subject, body, channels }).await?;
+    let answer = session.act(Command::Send { incident: sending.incident, template, subject, body, channels }).await?;
     let Answer::Done { message: Some(id), recorded, .. } = &answer else {
         return Err(Failure::failed("the engine did not queue the message"));
     };

@@ -46,7 +46,8 @@ pub fn export(dir: &Path, incident: Option<String>, format: Format, output: Opti
         return Err(Failure::usage(format!("there is no incident \"{incident}\": mayday incident list shows them")));
     };
     let entries = entries.get(..=last).unwrap_or_default();
-    let samples = safe_id(&incident).and_then(|id| std::fs::read(dir.join("incidents").join(id).join("samples.jsonl")).ok());
+    let samples =
+        safe_id(&incident).and_then(|id| std::fs::read(dir.join("incidents").join(id).join("samples.jsonl")).ok());
     let extra = Extra { samples: samples.as_deref(), ..Extra::default() };
     let review = Review::new(entries, &incident, extra).map_err(Failure::failed)?;
     let text = match format {
@@ -94,7 +95,9 @@ fn check(dir: &Path, anchor: Option<&str>, json: bool) -> Result<u8, Failure> {
         Anchor::Missing => "NOT FOUND: no entry ever had that head; the journal was rewritten or cut since".to_owned(),
         Anchor::Found(at) => at
             .iter()
-            .map(|(seq, at)| format!("found: it was the head after entry {seq} of {at}; nothing up to there was changed"))
+            .map(|(seq, at)| {
+                format!("found: it was the head after entry {seq} of {at}; nothing up to there was changed")
+            })
             .collect::<Vec<_>>()
             .join("; "),
     });
@@ -113,7 +116,9 @@ fn check(dir: &Path, anchor: Option<&str>, json: bool) -> Result<u8, Failure> {
             report.entries,
             crate::text::plural(report.parts.len(), "part")
         ));
-        say("checked: every line reads, every payload has the digest its header names, every header the hash it claims,");
+        say(
+            "checked: every line reads, every payload has the digest its header names, every header the hash it claims,",
+        );
         say("         and every entry names the hash of the one before, across all parts");
         for fault in &report.faults {
             say(&format!("FAULT    {fault}"));
@@ -140,7 +145,9 @@ fn check(dir: &Path, anchor: Option<&str>, json: bool) -> Result<u8, Failure> {
         say(&format!("head     {short} (entry {}, {head})", report.head.seq));
         match &anchor_words {
             Some(words) => say(&format!("anchor   {words}")),
-            None => say("         a cut tail cannot be seen from inside: hold a head printed in a message against it with --anchor"),
+            None => say(
+                "         a cut tail cannot be seen from inside: hold a head printed in a message against it with --anchor",
+            ),
         }
         say(if report.is_whole() { "WHOLE" } else { "NOT WHOLE" });
     }
@@ -182,7 +189,13 @@ fn show(entries: &[Entry], json: bool) -> Result<(), Failure> {
         } else {
             let row = timeline::row(entry);
             let incident = row.incident.unwrap_or_default();
-            say(&format!("{}  {:<10} {incident:<13} {}  [{}]", row.at, crate::text::width::cut(&row.actor, 10), row.text, row.seq));
+            say(&format!(
+                "{}  {:<10} {incident:<13} {}  [{}]",
+                row.at,
+                crate::text::width::cut(&row.actor, 10),
+                row.text,
+                row.seq
+            ));
         }
     }
     Ok(())

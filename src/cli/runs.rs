@@ -108,7 +108,8 @@ pub fn plan_text(plan: &Plan) -> String {
     }
     if let Some(ms) = plan.data_lost_ms {
         let lost = text::duration(Duration::from_millis(u64::try_from(ms).unwrap_or(0)));
-        let rpo = plan.rpo_ms.map(|r| format!(" (RPO {})", text::duration(Duration::from_millis(r)))).unwrap_or_default();
+        let rpo =
+            plan.rpo_ms.map(|r| format!(" (RPO {})", text::duration(Duration::from_millis(r)))).unwrap_or_default();
         out.push(format!("  data lost  everything written in the last {lost}{rpo}"));
     }
     match plan.expected_ms {
@@ -277,9 +278,9 @@ pub async fn restore_run(
         Work::Restore { backup: b, .. } => b == backup,
         Work::CutOver { of } | Work::Undo { of } => {
             restores.contains(&of.as_str())
-                || runs.iter().any(
-                    |r| r.id == *of && matches!(&r.work, Work::CutOver { of } if restores.contains(&of.as_str())),
-                )
+                || runs
+                    .iter()
+                    .any(|r| r.id == *of && matches!(&r.work, Work::CutOver { of } if restores.contains(&of.as_str())))
         }
         _ => false,
     };
@@ -287,9 +288,12 @@ pub async fn restore_run(
         .find(|r| belongs(r) && r.sides.iter().any(|s| role.is_none_or(|role| s.role == role)))
         .map(|r| r.id.clone())
         .ok_or_else(|| {
-            Failure::refused(format!("nothing of {backup} is {}: mayday runs lists what there is", match role {
-                Some(role) => side_word(role),
-                None => "left beside the live data",
-            }))
+            Failure::refused(format!(
+                "nothing of {backup} is {}: mayday runs lists what there is",
+                match role {
+                    Some(role) => side_word(role),
+                    None => "left beside the live data",
+                }
+            ))
         })
 }

@@ -144,7 +144,12 @@ fn as_text(picture: &Mirror, engine: &EngineStatus, worst: Health) -> Vec<String
     }
     for b in picture.backups.values() {
         let age = b.newest.as_ref().map(|c| text::duration(now.since(c.taken_at))).unwrap_or_else(|| "–".into());
-        out.push(format!("{:<9} backup {:<24} age {age:<8} {}", b.state.word(), text::width::cut(&b.name, 24), b.detail));
+        out.push(format!(
+            "{:<9} backup {:<24} age {age:<8} {}",
+            b.state.word(),
+            text::width::cut(&b.name, 24),
+            b.detail
+        ));
     }
     out
 }
@@ -171,7 +176,12 @@ fn service_line(s: &ServiceView, now: Time) -> String {
         _ => String::new(),
     };
     let stale = if s.stale { "  (stale)" } else { "" };
-    format!("{:<9} {:<24} T{} {since:<8}{rto}{because}{stale}  {detail}", state.word(), text::width::cut(&s.name, 24), s.tier)
+    format!(
+        "{:<9} {:<24} T{} {since:<8}{rto}{because}{stale}  {detail}",
+        state.word(),
+        text::width::cut(&s.name, 24),
+        s.tier
+    )
 }
 
 /// What to say about recording when it is not as it should be.

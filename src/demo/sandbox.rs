@@ -48,12 +48,8 @@ impl Sandbox {
             fs::create_dir_all(dir.join(folder))?;
         }
         write_documents(&dir.join("documents"))?;
-        let mut settings = Settings {
-            exe,
-            api_port: servers::free_port()?,
-            web_port: servers::free_port()?,
-            ..Settings::default()
-        };
+        let mut settings =
+            Settings { exe, api_port: servers::free_port()?, web_port: servers::free_port()?, ..Settings::default() };
         if use_servers {
             sandbox.add_servers(&mut settings);
         } else {

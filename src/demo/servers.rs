@@ -96,7 +96,8 @@ pub fn execute(dsn: &str, statement: &str) -> io::Result<()> {
                 Ok(conn) => break conn,
                 Err(pg::PgError::Refused { .. } | pg::PgError::Recovering(..) | pg::PgError::TimedOut(_))
                     if begun.elapsed() < Duration::from_secs(10) =>
-                { tokio::time::sleep(Duration::from_millis(50)).await;
+                {
+                    tokio::time::sleep(Duration::from_millis(50)).await;
                 }
                 Err(e) => return Err(io::Error::other(e.to_string())),
             }
@@ -137,7 +138,9 @@ pub fn dump(server: &Server, bin: &Path, to: &Path) -> io::Result<()> {
 
 /// Redis, where it is installed.
 pub fn make_redis(dir: &Path) -> io::Result<Option<Server>> {
-    let Some(program) = proc::which("redis-server", std::env::var_os("PATH").unwrap_or_default()) else { return Ok(None) };
+    let Some(program) = proc::which("redis-server", std::env::var_os("PATH").unwrap_or_default()) else {
+        return Ok(None);
+    };
     let data = dir.join("redis");
     std::fs::create_dir_all(&data)?;
     let port = free_port()?;

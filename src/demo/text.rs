@@ -8,7 +8,8 @@ use super::service::{FAULTS, Settings, can_break};
 pub fn config(dir: &Path, settings: &Settings) -> String {
     let at = dir.display();
     let control = |name: &str| {
-        let verb = |verb: &str| format!("[{:?}, \"demo-service\", {verb:?}, {:?}, {name:?}]", text(&settings.exe), text(dir));
+        let verb =
+            |verb: &str| format!("[{:?}, \"demo-service\", {verb:?}, {:?}, {name:?}]", text(&settings.exe), text(dir));
         format!("control = {{ restart = {}, stop = {}, start = {} }}", verb("restart"), verb("stop"), verb("start"))
     };
     let mut out = format!(

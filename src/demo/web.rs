@@ -76,7 +76,8 @@ async fn api_answer(setting: &Setting, path: &str) -> Answer {
             (OK, JSON, serde_json::json!({ "status": "ok", "orders": orders, "documents": documents }).to_string())
         }
         (documents, orders) => {
-            let why: Vec<String> = [documents.err().map(|e| e.to_string()), orders.err()].into_iter().flatten().collect();
+            let why: Vec<String> =
+                [documents.err().map(|e| e.to_string()), orders.err()].into_iter().flatten().collect();
             (UNAVAILABLE, JSON, serde_json::json!({ "status": "failing", "why": why }).to_string())
         }
     }

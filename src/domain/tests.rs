@@ -35,9 +35,12 @@ fn catalog() -> Catalog {
             .map(|(n, f)| (n.to_owned(), f))
             .collect(),
         channels: vec![ChannelFacts { name: "chat".into(), kind: "slack".into() }],
-        severities: [(Severity::P0, SeverityFacts { respond_within_ms: Some(300_000), update_every_ms: Some(900_000) })]
-            .into_iter()
-            .collect(),
+        severities: [(
+            Severity::P0,
+            SeverityFacts { respond_within_ms: Some(300_000), update_every_ms: Some(900_000) },
+        )]
+        .into_iter()
+        .collect(),
         ..Catalog::default()
     }
 }
@@ -166,8 +169,13 @@ fn resolving_is_refused_with_the_reason_until_it_is_true_or_forced() {
     w.happened(Some(id.clone()), finished.clone());
     assert!(w.status(Status::Resolved, false, "").unwrap_err().contains("contradicted: /health answers 503"));
     // A later run of the same thing that is verified takes the contradiction back.
-    w.ask(Command::Run { plan: Box::new(plan("r2", "api", Risk::Disruptive)), confirm: "y".into(), reason: String::new(), unlogged: false })
-        .unwrap();
+    w.ask(Command::Run {
+        plan: Box::new(plan("r2", "api", Risk::Disruptive)),
+        confirm: "y".into(),
+        reason: String::new(),
+        unlogged: false,
+    })
+    .unwrap();
     w.happened(Some(id.clone()), RunFinished { run: "r2".into(), verdict: Verdict::Verified, ..finished });
     assert!(against_resolving(&w.state, &w.state.incidents[&id]).is_empty());
     w.status(Status::Resolved, false, "").unwrap();
@@ -297,7 +305,8 @@ fn unknown_names_are_refused_with_the_known_ones() {
     assert!(why.contains("\"apo\"") && why.contains("api"), "{why}");
     let channels = vec!["mail".to_owned()];
     w.declare("x");
-    let send = Command::Send { incident: None, template: Template::Update, subject: "s".into(), body: "b".into(), channels };
+    let send =
+        Command::Send { incident: None, template: Template::Update, subject: "s".into(), body: "b".into(), channels };
     assert!(w.ask(send).unwrap_err().contains("chat"));
 }
 

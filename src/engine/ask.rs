@@ -98,13 +98,7 @@ impl Core {
     }
 
     fn context(&self, actor: Actor) -> Context {
-        Context {
-            now: self.now(),
-            boot_ms: self.clock.boot_ms(),
-            boot: self.boot.clone(),
-            actor,
-            fresh: short_id(),
-        }
+        Context { now: self.now(), boot_ms: self.clock.boot_ms(), boot: self.boot.clone(), actor, fresh: short_id() }
     }
 
     fn command(&mut self, actor: Actor, key: String, command: Command, reply: oneshot::Sender<Answer>) {
@@ -288,7 +282,8 @@ impl Core {
         if now.since(planned.plan.made_at) > PLAN_LIVES {
             self.plans.remove(at);
             let age = text::duration(now.since(planned.plan.made_at));
-            let refusal = Refusal::new(format!("the plan is {age} old: what it looked at may have changed"), "make it again");
+            let refusal =
+                Refusal::new(format!("the plan is {age} old: what it looked at may have changed"), "make it again");
             let _ = reply.send(Answer::Refused(refusal));
             return;
         }
@@ -312,8 +307,7 @@ impl Core {
                     incident = one.incident.clone();
                     seq = self.record(actor.clone(), one.incident, one.event);
                 }
-                let done =
-                    Answer::Done { seq, incident, run: Some(id.to_owned()), message: None, recorded: true };
+                let done = Answer::Done { seq, incident, run: Some(id.to_owned()), message: None, recorded: true };
                 self.waiting.push((reply, key, done));
             }
             Err(refusal) => self.refuse(actor, title, refusal, reply),

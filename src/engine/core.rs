@@ -44,15 +44,32 @@ pub(super) const PLANS: usize = 64;
 
 /// What comes to the core.
 pub enum Message {
-    Ask { actor: Actor, key: String, ask: Ask, reply: oneshot::Sender<Answer> },
+    Ask {
+        actor: Actor,
+        key: String,
+        ask: Ask,
+        reply: oneshot::Sender<Answer>,
+    },
     /// A plan is made, or cannot be.
-    Planned { made: Box<Result<Planned, Refusal>>, reply: oneshot::Sender<Answer> },
+    Planned {
+        made: Box<Result<Planned, Refusal>>,
+        reply: oneshot::Sender<Answer>,
+    },
     /// What a run's folder says.
     Run(super::follow::News),
     /// What a channel answered.
-    Delivered { message: String, channel: String, number: u32, attempt: notify::Attempt },
+    Delivered {
+        message: String,
+        channel: String,
+        number: u32,
+        attempt: notify::Attempt,
+    },
     /// The configuration was read again, by the request with this number.
-    Config { ticket: u64, read: Result<Box<Config>, (String, Vec<String>)>, reply: Option<oneshot::Sender<Answer>> },
+    Config {
+        ticket: u64,
+        read: Result<Box<Config>, (String, Vec<String>)>,
+        reply: Option<oneshot::Sender<Answer>>,
+    },
     /// Places in the journal that failed their verification: part, line, why.
     Damaged(Vec<(String, u64, String)>),
     /// Read the configuration again; renewed secrets are taken up even when the file is the same.
@@ -60,9 +77,16 @@ pub enum Message {
     /// The configuration's file was saved.
     Saved,
     /// What the configuration of this generation needs is set up.
-    SetUp { generation: u64, setup: Box<super::setup::Setup> },
+    SetUp {
+        generation: u64,
+        setup: Box<super::setup::Setup>,
+    },
     /// An incident's samples are sealed: file digest and samples.
-    Sealed { incident: String, digest: String, samples: u64 },
+    Sealed {
+        incident: String,
+        digest: String,
+        samples: u64,
+    },
     /// Answered by a core that works.
     Ping(oneshot::Sender<()>),
 }
@@ -129,6 +153,8 @@ pub struct Core {
     pub(super) saved: Vec<super::schedule::SavedCheck>,
     /// Place of each service in the configuration.
     pub(super) places: HashMap<String, usize>,
+    /// Percentiles of each service's latency, and the ten seconds that they were taken in.
+    pub(super) percentiles: HashMap<String, (i64, super::samples::Percentiles)>,
 }
 
 /// What has to be drawn anew in the picture.

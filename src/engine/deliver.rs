@@ -87,12 +87,12 @@ impl Core {
         self.outbox.busy.remove(&(id.to_owned(), channel.to_owned()));
         let now = self.now();
         let Some(message) = self.state.messages.get(id) else { return };
-        let (result, next_at) = match (attempt.result, retry::next(id, channel, number, attempt, message.queued_at, now))
-        {
-            (Delivery::Retrying, retry::Next::At(at)) => (Delivery::Retrying, Some(at)),
-            (Delivery::Retrying, retry::Next::GiveUp) => (Delivery::Undelivered, None),
-            (result, _) => (result, None),
-        };
+        let (result, next_at) =
+            match (attempt.result, retry::next(id, channel, number, attempt, message.queued_at, now)) {
+                (Delivery::Retrying, retry::Next::At(at)) => (Delivery::Retrying, Some(at)),
+                (Delivery::Retrying, retry::Next::GiveUp) => (Delivery::Undelivered, None),
+                (result, _) => (result, None),
+            };
         let incident = message.incident.clone();
         if message.channels.values().filter(|c| !c.state.is_final()).count() <= 1 && result.is_final() {
             self.outbox.heads.remove(id);

@@ -7,10 +7,12 @@ use super::core::Core;
 use super::recorder::Moment;
 use super::schedule::Observation;
 use crate::backup::BackupReport;
-use crate::domain::{Actor, Time};
 use crate::domain::backup::BackupState;
 use crate::domain::command::Command;
-use crate::domain::event::{BackupArrived, BackupChanged, ClockStepped, Event, JournalDamaged, NoteAdded};
+use crate::domain::event::{
+    BackupArrived, BackupChanged, ClockStepped, Event, JournalDamaged, JournalHealed, NoteAdded,
+};
+use crate::domain::{Actor, Time};
 
 impl Core {
     pub(super) fn observe(&mut self, seen: &Observation) {
@@ -83,6 +85,10 @@ impl Core {
         };
         let tended = self.recorder.tend(moment).await;
         self.renumber(&tended.shifts);
+        if let Some(healed) = tended.healed {
+            let moved_to = healed.moved_to.unwrap_or_default();
+            self.record_own(None, JournalHealed { moved_to, bytes: healed.bytes });
+        }
         if let Some(gap) = tended.gap {
             self.state.apply_gap(&gap);
             self.timelines.take(&gap);

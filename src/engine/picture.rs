@@ -44,6 +44,8 @@ pub struct Picture {
     gone: std::collections::VecDeque<(u64, Kind, String)>,
     /// Removals up to this revision are forgotten.
     forgotten: u64,
+    /// Incident → its revision, and the engine's clock when its elapsed time was taken.
+    elapsed_at: BTreeMap<String, (u64, Time)>,
     seq: Part<u64>,
     tell: watch::Sender<u64>,
 }
@@ -91,6 +93,7 @@ impl Picture {
             messages: BTreeMap::new(),
             gone: std::collections::VecDeque::new(),
             forgotten: 0,
+            elapsed_at: BTreeMap::new(),
             seq: Part { rev: 1, value: 0 },
             tell,
         };
@@ -135,6 +138,27 @@ impl Picture {
     /// The engine's clock, without a new revision: it alone is no change.
     pub fn set_at(&mut self, at: Time) {
         self.at = at;
+        let known = &self.incidents;
+        self.elapsed_at.retain(|id, _| known.contains_key(id));
+        for (id, part) in known {
+            let taken = self.elapsed_at.entry(id.clone()).or_insert((part.rev, at));
+            if taken.0 != part.rev {
+                *taken = (part.rev, at);
+            }
+        }
+    }
+
+    /// Incidents newer than `since`, their elapsed time brought up to the engine's clock: an incident is put when it
+    /// changes, and a viewer may come much later. A stepped clock puts them anew, so the difference is a true one.
+    fn incidents_since(&self, since: u64) -> Vec<IncidentView> {
+        let mut views = newer(&self.incidents, since);
+        for view in views.iter_mut().filter(|v| v.incident.status.is_open()) {
+            if let Some((_, taken)) = self.elapsed_at.get(&view.incident.id) {
+                let more = u64::try_from(self.at.since(*taken).as_millis()).unwrap_or(0);
+                view.elapsed_ms = view.elapsed_ms.saturating_add(more);
+            }
+        }
+        views
     }
 
     /// Wakes the viewers if anything changed since the last call.
@@ -172,7 +196,7 @@ impl Picture {
             services_gone: gone(Kind::Service),
             backups: newer(&self.backups, since),
             backups_gone: gone(Kind::Backup),
-            incidents: newer(&self.incidents, since),
+            incidents: self.incidents_since(since),
             incidents_gone: gone(Kind::Incident),
             runs: newer(&self.runs, since),
             runs_gone: gone(Kind::Run),
@@ -199,6 +223,26 @@ mod tests {
 
     fn service(name: &str, detail: &str) -> ServiceView {
         ServiceView { name: name.into(), detail: detail.into(), ..ServiceView::default() }
+    }
+
+    #[test]
+    fn a_viewer_that_comes_late_is_told_how_long_it_has_been() {
+        let incident = serde_json::json!({
+            "id": "INC-2026-001", "title": "outage", "severity": "P0", "status": "investigating", "services": [],
+            "declared_at": "2026-11-20T02:14:07Z", "declared_by": "oncall1", "declared_seq": 1, "elapsed_ms": 4,
+        });
+        let view: IncidentView = serde_json::from_value(incident).unwrap();
+        let (mut picture, _follow) = Picture::new("e".into());
+        picture.put_incident(view.clone());
+        picture.set_at(Time::from_ms(1000));
+        assert_eq!(picture.since(0).incidents[0].elapsed_ms, 4);
+        picture.set_at(Time::from_ms(1_021_000));
+        assert_eq!(picture.since(0).incidents[0].elapsed_ms, 1_020_004);
+        // Taken anew: counted from there.
+        picture.put_incident(IncidentView { elapsed_ms: 1_020_500, ..view });
+        picture.set_at(Time::from_ms(1_021_500));
+        picture.set_at(Time::from_ms(1_022_500));
+        assert_eq!(picture.since(0).incidents[0].elapsed_ms, 1_021_500);
     }
 
     proptest::proptest! {

@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use crate::domain::event::{Entry, Event, JournalGap};
 use crate::domain::{Actor, Time};
-use crate::journal::{AppendError, Draft, Journal, OpenOptions};
+use crate::journal::{AppendError, Draft, Healed, Journal, OpenOptions};
 use crate::wire::Recording;
 
 /// Entries kept in memory at the most while nothing can be written, and their bytes, about.
@@ -45,6 +45,8 @@ pub struct Tended {
     pub gap: Option<Entry>,
     /// In this order.
     pub shifts: Vec<Shift>,
+    /// Something else had written behind the record: it was moved aside.
+    pub healed: Option<Healed>,
 }
 
 /// The journal and what has not reached it yet.
@@ -119,7 +121,6 @@ impl Recorder {
         self.off.is_none() && !self.pending.is_empty()
     }
 
-
     /// Nothing can be written, and the memory for what is kept meanwhile is used up.
     pub fn is_full(&self) -> bool {
         self.off.as_ref().is_some_and(|off| self.pending.len() >= KEPT || off.bytes >= KEPT_BYTES)
@@ -146,9 +147,7 @@ impl Recorder {
 
     pub fn recording(&self) -> Recording {
         match &self.off {
-            Some(off) => {
-                Recording::Off { since: off.since, why: off.why.clone(), kept: self.pending.len() as u64 }
-            }
+            Some(off) => Recording::Off { since: off.since, why: off.why.clone(), kept: self.pending.len() as u64 },
             None if self.full => Recording::Reserve { left: self.reserve_left },
             None => Recording::On,
         }
@@ -210,21 +209,24 @@ impl Recorder {
     /// Regular care: refills the reserve, and tries to write again after trouble.
     pub async fn tend(&mut self, moment: Moment) -> Tended {
         let Some(off) = &mut self.off else {
-            let shifts = self.care(moment.at).await;
-            return Tended { gap: None, shifts };
+            return self.care(moment.at).await;
         };
         if off.tried.elapsed() < RETRY {
             return Tended::default();
         }
         off.tried = tokio::time::Instant::now();
-        if !self.reopen().await {
-            return Tended::default();
-        }
+        let Some(healed) = self.reopen().await else { return Tended::default() };
         let Some(off) = self.off.take() else { return Tended::default() };
         let kept = std::mem::take(&mut self.pending);
         let mut shifts: Vec<Shift> =
             shift(self.base, self.head.0 + 2).filter(|_| !kept.is_empty()).into_iter().collect();
-        let gap = JournalGap { since: off.since, until: moment.at, kept: kept.len() as u64, lost: off.lost, why: off.why.clone() };
+        let gap = JournalGap {
+            since: off.since,
+            until: moment.at,
+            kept: kept.len() as u64,
+            lost: off.lost,
+            why: off.why.clone(),
+        };
         let seq = self.head.0 + 1;
         let Moment { at, boot_ms, boot, incident } = moment;
         let gap = Draft { at, boot_ms, boot, actor: Actor::engine(), incident, event: gap.into() };
@@ -244,7 +246,7 @@ impl Recorder {
         let Some((mut back, why)) = self.append(drafts).await else {
             tracing::info!("recording again");
             self.base = self.head.0 + 1;
-            return Tended { gap: Some(entry), shifts };
+            return Tended { gap: Some(entry), shifts, healed };
         };
         if self.head.0 < seq {
             // Not even the gap's entry: everything stays as it was.
@@ -254,51 +256,54 @@ impl Recorder {
             self.base = seq + 1;
             self.pending = back;
             self.off = Some(Off { why, ..off });
-            return Tended { gap: None, shifts };
+            return Tended { gap: None, shifts, healed };
         }
         // Some of it is on record; what is left waits for a gap of its own.
         shifts.extend(self.go_off(back, why, at));
-        Tended { gap: Some(entry), shifts }
+        Tended { gap: Some(entry), shifts, healed }
     }
 
-    async fn reopen(&mut self) -> bool {
+    /// `None`: it still does not work.
+    async fn reopen(&mut self) -> Option<Option<Healed>> {
         let journal = self.journal.take();
         let (dir, options) = (self.dir.clone(), self.options.clone());
         let work = tokio::task::spawn_blocking(move || match journal {
             Some(mut journal) => {
-                let ok = journal.reopen().is_ok();
-                (Some(journal), ok)
+                let healed = journal.reopen().ok();
+                (Some(journal), healed)
             }
             None => match Journal::open(&dir, options) {
-                Ok((journal, _)) => (Some(journal), true),
-                Err(_) => (None, false),
+                Ok((journal, opened)) => (Some(journal), Some(opened.healed)),
+                Err(_) => (None, None),
             },
         });
         match work.await {
-            Ok((journal, ok)) => {
+            Ok((journal, healed)) => {
                 self.journal = journal;
                 self.look();
-                ok
+                healed
             }
-            Err(_) => false,
+            Err(_) => None,
         }
     }
 
-    async fn care(&mut self, now: Time) -> Vec<Shift> {
-        let Some(mut journal) = self.journal.take() else { return Vec::new() };
+    async fn care(&mut self, now: Time) -> Tended {
+        let Some(mut journal) = self.journal.take() else { return Tended::default() };
         let work = tokio::task::spawn_blocking(move || {
             let tended = journal.tend();
             let dir = journal.dir().to_owned();
             let full = crate::sys::disk::free_bytes(&dir).is_ok_and(|free| free < 1 << 20);
-            (journal, full, tended.failed)
+            (journal, full, tended)
         });
+        let mut healed = None;
         let failed = match work.await {
-            Ok((journal, full, failed)) => {
+            Ok((journal, full, tended)) => {
                 self.journal = Some(journal);
                 self.look();
                 // A whole reserve on a nearly full disk is worth a word too: the next thing to fail is somebody else's.
                 self.full = full || self.reserve_left < self.reserve_size / 2;
-                failed
+                healed = tended.healed;
+                tended.failed
             }
             Err(e) => Some(format!("the journal's writer failed inside: {e}")),
         };
@@ -310,7 +315,7 @@ impl Recorder {
             let back = std::mem::take(&mut self.pending);
             shifts.extend(self.go_off(back, why, now));
         }
-        shifts
+        Tended { gap: None, shifts, healed }
     }
 
     /// Writes a checkpoint of `state` at the head.
@@ -362,7 +367,10 @@ fn write_all(journal: &mut Journal, drafts: &[Draft]) -> (usize, Result<(), Stri
             Err(AppendError::Unfit { why, .. }) => {
                 // Alone too large: its place is kept, and what it was is told. One entry must not stop the record.
                 let stub = some.iter().map(|d| Draft {
-                    event: Event::Unknown { kind: d.event.kind().to_owned(), payload: serde_json::json!({ "unfit": why }) },
+                    event: Event::Unknown {
+                        kind: d.event.kind().to_owned(),
+                        payload: serde_json::json!({ "unfit": why }),
+                    },
                     ..d.clone()
                 });
                 match journal.append(&stub.collect::<Vec<_>>()) {

@@ -83,7 +83,8 @@ pub fn output(dir: &Path, run: &str, offset: u64, limit: u64) -> Answer {
     let Some(folder) = runner::find(dir, super::start::runtime_dir().as_deref(), run) else {
         return Answer::Failed { reason: format!("there is no output of run {}", crate::text::clean(run)) };
     };
-    let over = runner::look(&folder).is_ok_and(|s| !matches!(s, runner::Seen::Running { .. } | runner::Seen::Unclaimed));
+    let over =
+        runner::look(&folder).is_ok_and(|s| !matches!(s, runner::Seen::Running { .. } | runner::Seen::Unclaimed));
     let limit = usize::try_from(limit.min(OUTPUT)).unwrap_or(0);
     match runner::output(&folder, offset, limit) {
         Ok(chunk) => Answer::Output(OutputChunk {
@@ -94,7 +95,9 @@ pub fn output(dir: &Path, run: &str, offset: u64, limit: u64) -> Answer {
             cut: chunk.cut,
             over,
         }),
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Answer::Output(OutputChunk { over, ..OutputChunk::default() }),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+            Answer::Output(OutputChunk { over, ..OutputChunk::default() })
+        }
         Err(e) => Answer::Failed { reason: format!("read the output of run {}: {e}", crate::text::clean(run)) },
     }
 }
@@ -184,9 +187,9 @@ impl TimelineFiles {
     }
 }
 
-/// The `[61]` that ends a line.
+/// The entry whose line this is: `- 2026-11-20 02:14:07Z · oncall1 · what happened · 61`.
 fn cited(line: &str) -> Option<u64> {
-    line.trim_end().strip_suffix(']')?.rsplit_once('[')?.1.parse().ok()
+    line.strip_prefix("- ")?.trim_end().rsplit_once(" · ")?.1.parse().ok()
 }
 
 fn append_lines(path: &Path, incident: &str, lines: &[String]) -> std::io::Result<()> {
@@ -196,7 +199,9 @@ fn append_lines(path: &Path, incident: &str, lines: &[String]) -> std::io::Resul
     let mut file = std::fs::OpenOptions::new().create(true).append(true).mode(0o640).open(path)?;
     let mut bytes = String::new();
     if file.metadata()?.len() == 0 {
-        bytes.push_str(&format!("# {incident}\n\nWritten as it happens, UTC. The journal is the record; [n] is the entry.\n\n"));
+        bytes.push_str(&format!(
+            "# {incident}\n\nWritten as it happens, UTC. The journal is the record; each line ends with the number of its entry.\n\n"
+        ));
     }
     for line in lines {
         bytes.push_str(line);

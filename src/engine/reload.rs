@@ -21,9 +21,8 @@ pub fn watch(path: PathBuf, core: mpsc::Sender<Message>, stop: CancellationToken
     let name = path.file_name().map(ToOwned::to_owned);
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned();
     let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-        let ours = event.is_ok_and(|e| {
-            !e.kind.is_access() && e.paths.iter().any(|p| p.file_name().map(ToOwned::to_owned) == name)
-        });
+        let ours = event
+            .is_ok_and(|e| !e.kind.is_access() && e.paths.iter().any(|p| p.file_name().map(ToOwned::to_owned) == name));
         if ours {
             let _ = tell.try_send(());
         }

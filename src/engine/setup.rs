@@ -176,8 +176,10 @@ impl Core {
     /// The checks in force, each with what was known of it.
     fn planned(&mut self, mut probes: HashMap<(String, String), Arc<dyn Probe>>) -> Vec<Planned> {
         let saved = std::mem::take(&mut self.saved);
-        let mut seeds: HashMap<(&str, &str), &Seed> =
-            saved.iter().map(|SavedCheck { service, check, seed }| ((service.as_str(), check.as_str()), seed)).collect();
+        let mut seeds: HashMap<(&str, &str), &Seed> = saved
+            .iter()
+            .map(|SavedCheck { service, check, seed }| ((service.as_str(), check.as_str()), seed))
+            .collect();
         let mut all = Vec::new();
         for service in &self.config.services {
             let record = self.state.services.get(&service.name);
@@ -270,6 +272,7 @@ impl Core {
             return;
         }
         self.places = places(&config);
+        self.percentiles.clear();
         self.config = Arc::new(config);
         self.record_config();
         let catalog = self.state.catalog.clone();

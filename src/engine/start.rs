@@ -124,6 +124,10 @@ pub async fn start(options: Options) -> Result<Running, StartError> {
     let group = config.engine.group.clone();
     let instance = Instance::acquire(&options.state_dir, group.as_deref())?;
     let dir = options.state_dir.clone();
+    if group.is_some() {
+        // Members may read what is written here; the folder keeps everybody else out.
+        rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o027));
+    }
     if rejected.is_none() && options.config.is_some() {
         keep_last_good(&dir, &config);
     }
@@ -142,11 +146,8 @@ pub async fn start(options: Options) -> Result<Running, StartError> {
         open.rotate_bytes = bytes;
     }
     let (journal, opened) = Journal::open(&dir, open.clone()).map_err(&journal_error)?;
-    let mut state: State = opened
-        .checkpoint
-        .as_ref()
-        .and_then(|c| serde_json::from_str(&c.state_json).ok())
-        .unwrap_or_default();
+    let mut state: State =
+        opened.checkpoint.as_ref().and_then(|c| serde_json::from_str(&c.state_json).ok()).unwrap_or_default();
     let from = if state.seq == 0 { 1 } else { opened.fold_from() };
     // Incidents whose readable file may lack the last lines of an engine that was killed.
     let mut touched: std::collections::BTreeSet<String> = std::collections::BTreeSet::new();
@@ -195,6 +196,7 @@ pub async fn start(options: Options) -> Result<Running, StartError> {
         checkpoint_at: state.seq + 2_000,
         state,
         places: places(&config),
+        percentiles: std::collections::HashMap::new(),
         save_at: 0,
         reads: 0,
         read: 0,

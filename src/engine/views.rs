@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use super::core::{Core, Dirty};
+use super::samples::BUCKET_MS;
 use crate::config::{self, CheckKind};
 use crate::domain::Time;
 use crate::domain::decide::against_resolving;
@@ -16,6 +17,8 @@ use crate::wire::{BackupView, CheckView, Head, IncidentView, RunView, ServiceVie
 
 /// Buckets of ten seconds in a sparkline.
 const SPARK: usize = 30;
+/// Samples that are sorted at once.
+const FEW: u32 = 100;
 /// Percentiles look back this far.
 const WINDOW: Duration = Duration::from_secs(3600);
 
@@ -25,6 +28,12 @@ impl Core {
         let dirty = std::mem::take(&mut self.dirty);
         let now = self.now();
         let everything = dirty.everything;
+        if everything {
+            let all: Vec<String> = self.state.catalog.services.keys().cloned().collect();
+            self.refresh_percentiles(all.iter(), now);
+        } else {
+            self.refresh_percentiles(dirty.services.iter(), now);
+        }
         let mut holders: HashMap<&str, &Run> = HashMap::new();
         for run in self.state.runs_in_order().filter(|r| !r.state.is_over()) {
             if let Some(service) = &run.plan.service {
@@ -52,18 +61,12 @@ impl Core {
             .filter(|r| everything || dirty.runs.contains(r.id()))
             .map(|r| self.run_view(r, now))
             .collect();
-        let wanted = |i: &&Incident| {
-            everything || (dirty.incidents && i.status.is_open()) || dirty.incident_ids.contains(&i.id)
-        };
+        let wanted =
+            |i: &&Incident| everything || (dirty.incidents && i.status.is_open()) || dirty.incident_ids.contains(&i.id);
         let incidents: Vec<IncidentView> =
             self.state.incidents.values().filter(wanted).map(|i| self.incident_view(i, now)).collect();
-        let messages: Vec<_> = self
-            .state
-            .messages
-            .values()
-            .filter(|m| everything || dirty.messages.contains(&m.id))
-            .cloned()
-            .collect();
+        let messages: Vec<_> =
+            self.state.messages.values().filter(|m| everything || dirty.messages.contains(&m.id)).cloned().collect();
         let head = (everything || dirty.head).then(|| self.head_view());
         let Ok(mut picture) = self.picture.write() else { return };
         if everything {
@@ -101,11 +104,28 @@ impl Core {
         self.dirty = Dirty::default();
     }
 
+    /// Percentiles over an hour move slowly and cost a sort: taken anew once in ten seconds, and while there are few.
+    fn refresh_percentiles<'a>(&mut self, names: impl Iterator<Item = &'a String>, now: Time) {
+        let bucket = now.ms().div_euclid(BUCKET_MS);
+        for name in names {
+            let known = self.percentiles.get(name);
+            if known.is_some_and(|(at, p)| *at == bucket && p.n > FEW) {
+                continue;
+            }
+            let config = self.places.get(name).and_then(|i| self.config.services.get(*i));
+            let ring = config.and_then(measured).and_then(|c| self.samples.ring(name, &c.name));
+            if let Some(ring) = ring {
+                self.percentiles.insert(name.clone(), (bucket, ring.percentiles(now.minus(WINDOW))));
+            }
+        }
+    }
+
     fn head_view(&self) -> Head {
         let mut warnings = self.warnings.clone();
         let waiting = self.waiting_sides();
         if waiting > 0 {
-            warnings.push(format!("{} ready to cut over", text::plural(waiting, "side copy").replace("copys", "copies")));
+            warnings
+                .push(format!("{} ready to cut over", text::plural(waiting, "side copy").replace("copys", "copies")));
         }
         Head {
             system: self.state.catalog.system.clone(),
@@ -178,11 +198,8 @@ impl Core {
                 });
             }
             view.observed_at = view.checks.iter().filter_map(|c| c.observed_at).min();
-            let measured = config.checks.iter().find(|c| {
-                !matches!(c.kind, CheckKind::Host(_) | CheckKind::Systemd(_) | CheckKind::Docker(_) | CheckKind::Exec(_))
-            });
-            if let Some(ring) = measured.and_then(|c| self.samples.ring(name, &c.name)) {
-                let p = ring.percentiles(now.minus(WINDOW));
+            if let Some(ring) = measured(config).and_then(|c| self.samples.ring(name, &c.name)) {
+                let p = self.percentiles.get(name).map(|(_, p)| *p).unwrap_or_default();
                 (view.p50_us, view.p95_us, view.p99_us) = (p.p50.map(us), p.p95.map(us), p.p99.map(us));
                 view.latency_us = ring.last().map(|s| s.latency_us);
                 view.spark = ring.spark(now, SPARK).into_iter().map(|v| v.unwrap_or(0)).collect();
@@ -292,6 +309,13 @@ impl Core {
 
 fn ms(d: Duration) -> u64 {
     u64::try_from(d.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// The check whose latency is the service's.
+fn measured(service: &config::Service) -> Option<&config::Check> {
+    service.checks.iter().find(|c| {
+        !matches!(c.kind, CheckKind::Host(_) | CheckKind::Systemd(_) | CheckKind::Docker(_) | CheckKind::Exec(_))
+    })
 }
 
 /// What a check looks at, in a few words. Passwords in addresses are masked by the caller.

@@ -40,10 +40,7 @@ impl Journal {
     /// they are on disk. Errors: none of them is on record then.
     pub fn append(&mut self, drafts: &[Draft]) -> Result<Vec<Entry>, AppendError> {
         if let Some(why) = &self.failed {
-            return Err(AppendError::Failed {
-                path: self.live_path(),
-                why: why.clone(),
-            });
+            return Err(AppendError::Failed { path: self.live_path(), why: why.clone() });
         }
         if drafts.is_empty() {
             return Ok(Vec::new());
@@ -57,9 +54,7 @@ impl Journal {
         let mut place = self.live.index.covered();
         let mut entries = Vec::with_capacity(drafts.len());
         for (draft, (head, size)) in drafts.iter().zip(&heads) {
-            self.live
-                .index
-                .push(place, *size, Some((head.seq, draft.incident.as_deref())));
+            self.live.index.push(place, *size, Some((head.seq, draft.incident.as_deref())));
             place = self.live.index.covered();
             self.head = *head;
             if let Event::EntryRedacted(e) = &draft.event {
@@ -77,10 +72,7 @@ impl Journal {
     }
 
     fn encode(&self, drafts: &[Draft]) -> Result<(Vec<u8>, Written), AppendError> {
-        let unfit = |why: String| AppendError::Unfit {
-            path: self.live_path(),
-            why,
-        };
+        let unfit = |why: String| AppendError::Unfit { path: self.live_path(), why };
         let mut salts = vec![[0u8; 16]; drafts.len()];
         for salt in &mut salts {
             random(salt).map_err(|e| unfit(format!("no random numbers: {e}")))?;
@@ -96,10 +88,7 @@ impl Journal {
             head = Head { seq, hash };
             let size = bytes.len() - before;
             if size > MAX_LINE {
-                return Err(unfit(format!(
-                    "an entry {} of {size} bytes is beyond {MAX_LINE}",
-                    draft.event.kind()
-                )));
+                return Err(unfit(format!("an entry {} of {size} bytes is beyond {MAX_LINE}", draft.event.kind())));
             }
             heads.push((head, size as u64));
         }
@@ -116,10 +105,7 @@ impl Journal {
     fn write(&mut self, bytes: &[u8], len: u64) -> Result<(), AppendError> {
         if let Err(why) = self.still_ours() {
             self.failed = Some(why.clone());
-            return Err(AppendError::Failed {
-                path: self.live_path(),
-                why,
-            });
+            return Err(AppendError::Failed { path: self.live_path(), why });
         }
         let more = bytes.len() as u64;
         let file = self.live.file.clone();
@@ -159,10 +145,7 @@ impl Journal {
         if is_full(&e) {
             return AppendError::Full { path, source: e };
         }
-        AppendError::Failed {
-            path,
-            why: format!("{doing}: {e}"),
-        }
+        AppendError::Failed { path, why: format!("{doing}: {e}") }
     }
 }
 

@@ -68,16 +68,10 @@ pub(super) fn load(storage: &dyn Storage, dir: &Path) -> Result<Option<Found>, S
         return Err("its state is not as it was written".into());
     }
     Ok(Some(Found {
-        checkpoint: Checkpoint {
-            seq: read.seq,
-            state_json: read.state.get().to_owned(),
-        },
+        checkpoint: Checkpoint { seq: read.seq, state_json: read.state.get().to_owned() },
         head: Head { seq: read.seq, hash },
         part: read.part,
-        place: Place {
-            offset: read.offset,
-            line: read.line,
-        },
+        place: Place { offset: read.offset, line: read.line },
     }))
 }
 
@@ -90,10 +84,7 @@ pub(super) fn seen(storage: &dyn Storage, dir: &Path) -> Option<Head> {
     }
     let bytes = read_small(storage, &dir.join(NAME), LIMIT).ok()?;
     let seen: Seen = serde_json::from_slice(&bytes).ok()?;
-    Some(Head {
-        seq: seen.seq,
-        hash: Hash64::parse(&seen.hash)?,
-    })
+    Some(Head { seq: seen.seq, hash: Hash64::parse(&seen.hash)? })
 }
 
 /// Writes it, synced and renamed.

@@ -62,20 +62,13 @@ pub fn move_aside(storage: &dyn Storage, dir: &Path, live: &dyn StoredFile, from
     };
     live.set_len(from)?;
     live.sync()?;
-    Ok(Healed {
-        moved_to,
-        bytes: end - from,
-    })
+    Ok(Healed { moved_to, bytes: end - from })
 }
 
 fn keep(storage: &dyn Storage, dir: &Path, bytes: &[u8]) -> io::Result<String> {
     let taken = storage.list(dir)?;
-    let ms = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |d| d.as_millis());
-    let at = Time::from_ms(i64::try_from(ms).unwrap_or(0))
-        .to_chrono()
-        .format("%Y%m%dT%H%M%SZ");
+    let ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis());
+    let at = Time::from_ms(i64::try_from(ms).unwrap_or(0)).to_chrono().format("%Y%m%dT%H%M%SZ");
     let mut name = format!("{TORN_PREFIX}{at}");
     let mut n = 1;
     while taken.contains(&name) {
@@ -84,9 +77,7 @@ fn keep(storage: &dyn Storage, dir: &Path, bytes: &[u8]) -> io::Result<String> {
     }
     let path = dir.join(&name);
     let file = storage.open(&path, Access::Create)?;
-    let written = write_all(file.as_ref(), bytes, 0)
-        .and_then(|()| file.sync())
-        .and_then(|()| storage.sync_dir(dir));
+    let written = write_all(file.as_ref(), bytes, 0).and_then(|()| file.sync()).and_then(|()| storage.sync_dir(dir));
     if let Err(e) = written {
         let _ = storage.remove(&path);
         return Err(e);

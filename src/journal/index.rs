@@ -81,10 +81,7 @@ pub struct PartIndex {
 impl PartIndex {
     /// That of an empty part.
     pub fn empty() -> Self {
-        PartIndex {
-            covered: Place::START,
-            ..PartIndex::default()
-        }
+        PartIndex { covered: Place::START, ..PartIndex::default() }
     }
 
     /// The part's first entry; 0 when it has none.
@@ -120,10 +117,7 @@ impl PartIndex {
                 }
             }
         }
-        self.covered = Place {
-            offset: place.offset + len,
-            line: place.line + 1,
-        };
+        self.covered = Place { offset: place.offset + len, line: place.line + 1 };
     }
 
     /// The last line got the line end that it lacked.
@@ -134,19 +128,13 @@ impl PartIndex {
     /// A place at or before the entry `seq`, less than 64 entries away from it.
     pub fn before(&self, seq: u64) -> Place {
         let after = self.marks.partition_point(|mark| mark.seq <= seq);
-        after
-            .checked_sub(1)
-            .and_then(|at| self.marks.get(at))
-            .map_or(Place::START, |mark| mark.place)
+        after.checked_sub(1).and_then(|at| self.marks.get(at)).map_or(Place::START, |mark| mark.place)
     }
 
     /// The place at or before the byte `offset` for which the line number is known.
     pub fn before_byte(&self, offset: u64) -> Place {
         let after = self.marks.partition_point(|mark| mark.place.offset <= offset);
-        after
-            .checked_sub(1)
-            .and_then(|at| self.marks.get(at))
-            .map_or(Place::START, |mark| mark.place)
+        after.checked_sub(1).and_then(|at| self.marks.get(at)).map_or(Place::START, |mark| mark.place)
     }
 
     /// Rows of an incident in this part.
@@ -156,22 +144,13 @@ impl PartIndex {
 
     /// Bytes at which rows of an incident begin: at most `n` from its row `row` (from 0) on.
     pub fn rows_from(&self, incident: &str, row: u64, n: usize) -> Vec<u64> {
-        self.incidents
-            .get(incident)
-            .map(|rows| rows.from(row, n))
-            .unwrap_or_default()
+        self.incidents.get(incident).map(|rows| rows.from(row, n)).unwrap_or_default()
     }
 
     /// The bytes of an index file.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut body = Vec::with_capacity(64 + self.marks.len() * 8);
-        for n in [
-            self.entries,
-            self.first,
-            self.covered.offset,
-            self.covered.line,
-            self.marks.len() as u64,
-        ] {
+        for n in [self.entries, self.first, self.covered.offset, self.covered.line, self.marks.len() as u64] {
             put(&mut body, n);
         }
         for mark in &self.marks {
@@ -204,20 +183,11 @@ impl PartIndex {
         let mut index = PartIndex {
             entries: take(body)?,
             first: take(body)?,
-            covered: Place {
-                offset: take(body)?,
-                line: take(body)?,
-            },
+            covered: Place { offset: take(body)?, line: take(body)? },
             ..PartIndex::default()
         };
         for _ in 0..take(body)? {
-            index.marks.push(Mark {
-                seq: take(body)?,
-                place: Place {
-                    offset: take(body)?,
-                    line: take(body)?,
-                },
-            });
+            index.marks.push(Mark { seq: take(body)?, place: Place { offset: take(body)?, line: take(body)? } });
         }
         for _ in 0..take(body)? {
             let id = std::str::from_utf8(take_bytes(body)?).ok()?;

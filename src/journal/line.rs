@@ -59,10 +59,7 @@ impl Hash64 {
     /// Reads 64 lower-case hex digits; anything else is `None`.
     pub fn parse(text: &str) -> Option<Self> {
         let bytes: [u8; 64] = text.as_bytes().try_into().ok()?;
-        bytes
-            .iter()
-            .all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
-            .then_some(Hash64(bytes))
+        bytes.iter().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')).then_some(Hash64(bytes))
     }
 
     /// All 64 digits.
@@ -146,19 +143,10 @@ impl<'a> Line<'a> {
         }
         let hex =
             |name: &str, text: &str| Hash64::parse(text).ok_or_else(|| format!("its {name} is not 64 hex digits"));
-        let (prev, digest, hash) = (
-            hex("prev", fields.prev)?,
-            hex("digest", fields.digest)?,
-            hex("hash", fields.hash)?,
-        );
+        let (prev, digest, hash) =
+            (hex("prev", fields.prev)?, hex("digest", fields.digest)?, hex("hash", fields.hash)?);
         let header = header_of(bytes, &fields).ok_or("its fields are not in the order that mayday writes")?;
-        Ok(Line {
-            fields,
-            header,
-            prev,
-            digest,
-            hash,
-        })
+        Ok(Line { fields, header, prev, digest, hash })
     }
 
     /// Its place in the record, counted from 1.
@@ -207,18 +195,14 @@ impl<'a> Line<'a> {
         struct Redacted {
             redacted: u64,
         }
-        serde_json::from_str::<Redacted>(self.payload())
-            .ok()
-            .map(|r| r.redacted)
+        serde_json::from_str::<Redacted>(self.payload()).ok().map(|r| r.redacted)
     }
 
     /// True when header and payload are what was written. Errors: in words, which of them is not.
     pub fn check(&self) -> Result<(), String> {
         let seq = self.fields.seq;
         if Hash64::of(&[self.prev.as_str().as_bytes(), self.header]) != self.hash {
-            return Err(format!(
-                "entry {seq} was changed: its hash does not fit what stands in its header"
-            ));
+            return Err(format!("entry {seq} was changed: its hash does not fit what stands in its header"));
         }
         match self.fields.salt {
             Some(salt) if Hash64::of(&[salt.as_bytes(), self.payload().as_bytes()]) != self.digest => {
@@ -274,9 +258,7 @@ fn newer(v: u32) -> String {
 
 fn unreadable(bytes: &[u8], why: &serde_json::Error) -> String {
     if is_newer(bytes) {
-        return serde_json::from_slice::<VersionOnly>(bytes)
-            .map(|line| newer(line.v))
-            .unwrap_or_default();
+        return serde_json::from_slice::<VersionOnly>(bytes).map(|line| newer(line.v)).unwrap_or_default();
     }
     if bytes.iter().all(|b| *b == 0) {
         return "the line is nothing but zero bytes".into();
@@ -296,27 +278,17 @@ fn header_of<'a>(bytes: &'a [u8], fields: &Fields<'a>) -> Option<&'a [u8]> {
     let middle_len = b",\"hash\":\"\",\"salt\":,\"payload\":".len() + 64 + salt_len;
     let at = payload_at.checked_sub(middle_len)?;
     let (header, middle) = bytes.get(..payload_at)?.split_at_checked(at)?;
-    let middle = middle
-        .strip_prefix(b",\"hash\":\"")?
-        .strip_prefix(fields.hash.as_bytes())?
-        .strip_prefix(b"\",\"salt\":")?;
+    let middle =
+        middle.strip_prefix(b",\"hash\":\"")?.strip_prefix(fields.hash.as_bytes())?.strip_prefix(b"\",\"salt\":")?;
     let middle = match fields.salt {
-        Some(salt) => middle
-            .strip_prefix(b"\"")?
-            .strip_prefix(salt.as_bytes())?
-            .strip_prefix(b"\"")?,
+        Some(salt) => middle.strip_prefix(b"\"")?.strip_prefix(salt.as_bytes())?.strip_prefix(b"\"")?,
         None => middle.strip_prefix(b"null")?,
     };
     if middle != b",\"payload\":" || !header.starts_with(b"{\"v\":") {
         return None;
     }
-    let ends = header
-        .strip_suffix(b"\"")?
-        .strip_suffix(fields.digest.as_bytes())?
-        .strip_suffix(b"\",\"digest\":\"")?;
-    ends.strip_suffix(fields.prev.as_bytes())?
-        .ends_with(b",\"prev\":\"")
-        .then_some(header)
+    let ends = header.strip_suffix(b"\"")?.strip_suffix(fields.digest.as_bytes())?.strip_suffix(b"\",\"digest\":\"")?;
+    ends.strip_suffix(fields.prev.as_bytes())?.ends_with(b",\"prev\":\"").then_some(header)
 }
 
 /// Adds the line of a draft to `out`, with its line end, and says its hash. Errors: a value that is no JSON (a map with
@@ -336,11 +308,8 @@ pub fn write(
     let start = out.len();
     let text = |out: &mut Vec<u8>, text: &str| serde_json::to_writer(out, text).map_err(json);
     // Writing into memory cannot fail, so the results of `write!` say nothing.
-    let _ = write!(
-        out,
-        "{{\"v\":{VERSION},\"seq\":{seq},\"at\":\"{}\",\"boot_ms\":{},\"boot\":",
-        draft.at, draft.boot_ms
-    );
+    let _ =
+        write!(out, "{{\"v\":{VERSION},\"seq\":{seq},\"at\":\"{}\",\"boot_ms\":{},\"boot\":", draft.at, draft.boot_ms);
     text(out, &draft.boot)?;
     out.extend_from_slice(b",\"host\":");
     text(out, host)?;

@@ -27,12 +27,7 @@ impl Damage {
     /// Damage at a place, or of the part as a whole. The words may quote the record, which is not to be trusted then.
     pub(super) fn new(part: &str, place: Option<Place>, why: impl AsRef<str>) -> Self {
         let Place { offset, line } = place.unwrap_or_default();
-        Damage {
-            part: clean(part).into_owned(),
-            line,
-            byte: offset,
-            why: clean(why.as_ref()).into_owned(),
-        }
+        Damage { part: clean(part).into_owned(), line, byte: offset, why: clean(why.as_ref()).into_owned() }
     }
 }
 
@@ -77,10 +72,7 @@ pub struct RawLine<'a> {
 impl RawLine<'_> {
     /// Where the next one begins.
     pub fn after(&self) -> Place {
-        Place {
-            offset: self.place.offset + self.len,
-            line: self.place.line + 1,
-        }
+        Place { offset: self.place.offset + self.len, line: self.place.line + 1 }
     }
 
     /// Takes it apart. Errors: in words.
@@ -122,22 +114,9 @@ impl Lines {
     /// Lines from `start` on, none of which begins at or after `end`.
     pub fn new(file: Arc<dyn StoredFile>, start: Place, end: u64) -> Self {
         // A page of a few rows should not cost a read of the full buffer.
-        let capacity = usize::try_from(end.saturating_sub(start.offset))
-            .unwrap_or(BUFFER)
-            .clamp(512, BUFFER);
-        let input = BufReader::with_capacity(
-            capacity,
-            From {
-                file,
-                at: start.offset,
-                end,
-            },
-        );
-        Lines {
-            input,
-            next: start,
-            buf: Vec::with_capacity(1024),
-        }
+        let capacity = usize::try_from(end.saturating_sub(start.offset)).unwrap_or(BUFFER).clamp(512, BUFFER);
+        let input = BufReader::with_capacity(capacity, From { file, at: start.offset, end });
+        Lines { input, next: start, buf: Vec::with_capacity(1024) }
     }
 
     /// Goes on up to `end`, when more was written to the file.
@@ -168,17 +147,8 @@ impl Lines {
             self.buf.pop();
         }
         let place = self.next;
-        self.next = Place {
-            offset: place.offset + len,
-            line: place.line + 1,
-        };
-        Ok(Some(RawLine {
-            bytes: &self.buf,
-            place,
-            len,
-            ended,
-            too_long,
-        }))
+        self.next = Place { offset: place.offset + len, line: place.line + 1 };
+        Ok(Some(RawLine { bytes: &self.buf, place, len, ended, too_long }))
     }
 }
 
@@ -211,10 +181,7 @@ pub struct Head {
 
 impl Head {
     /// The head of an empty journal.
-    pub const GENESIS: Head = Head {
-        seq: 0,
-        hash: Hash64::GENESIS,
-    };
+    pub const GENESIS: Head = Head { seq: 0, hash: Hash64::GENESIS };
 }
 
 /// Follows the chain from entry to entry. After a fault it goes on with what comes, so that one broken line is told as
@@ -241,10 +208,7 @@ impl Chain {
     /// Checks a line in itself and against the one before. Errors: in words; the chain goes on behind it.
     pub fn step(&mut self, line: &Line<'_>) -> Result<(), String> {
         let before = *self;
-        self.head = Head {
-            seq: line.seq(),
-            hash: line.hash,
-        };
+        self.head = Head { seq: line.seq(), hash: line.hash };
         self.certain = true;
         let (seq, wanted) = (line.seq(), before.head.seq + 1);
         if let Err(why) = line.check() {

@@ -63,26 +63,12 @@ pub(super) struct Mirror {
 
 impl Mirror {
     pub fn start(storage: Arc<dyn Storage>, path: PathBuf) -> io::Result<Self> {
-        let shared = Shared {
-            state: MirrorState {
-                path: path.clone(),
-                ..MirrorState::default()
-            },
-            ..Shared::default()
-        };
+        let shared =
+            Shared { state: MirrorState { path: path.clone(), ..MirrorState::default() }, ..Shared::default() };
         let shared = Arc::new((Mutex::new(shared), Condvar::new()));
-        let follower = Follower {
-            storage,
-            path,
-            shared: shared.clone(),
-            open: None,
-            cursor: None,
-            doubt: None,
-        };
+        let follower = Follower { storage, path, shared: shared.clone(), open: None, cursor: None, doubt: None };
         // Not joined anywhere: it may hang in a file system that does not answer.
-        thread::Builder::new()
-            .name("journal-mirror".into())
-            .spawn(move || follower.run())?;
+        thread::Builder::new().name("journal-mirror".into()).spawn(move || follower.run())?;
         Ok(Mirror { shared })
     }
 
@@ -97,10 +83,7 @@ impl Mirror {
 
     pub fn state(&self) -> MirrorState {
         let shared = lock(&self.shared.0);
-        MirrorState {
-            behind: shared.head.saturating_sub(shared.state.seq),
-            ..shared.state.clone()
-        }
+        MirrorState { behind: shared.head.saturating_sub(shared.state.seq), ..shared.state.clone() }
     }
 
     /// Waits until it has everything; false when `patience` ran out or it stands still with an error.
@@ -115,12 +98,7 @@ impl Mirror {
             if left.is_zero() || (shared.state.error.is_some() && !shared.fresh) {
                 return false;
             }
-            shared = self
-                .shared
-                .1
-                .wait_timeout(shared, left)
-                .unwrap_or_else(PoisonError::into_inner)
-                .0;
+            shared = self.shared.1.wait_timeout(shared, left).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 }
@@ -185,13 +163,7 @@ impl Follower {
                 return Some(work);
             }
             shared = match retry {
-                true => {
-                    self.shared
-                        .1
-                        .wait_timeout(shared, left)
-                        .unwrap_or_else(PoisonError::into_inner)
-                        .0
-                }
+                true => self.shared.1.wait_timeout(shared, left).unwrap_or_else(PoisonError::into_inner).0,
                 false => self.shared.1.wait(shared).unwrap_or_else(PoisonError::into_inner),
             };
         }
@@ -204,10 +176,7 @@ impl Follower {
         };
         let mut piece = Vec::new();
         let mut seq = target.seq;
-        let same = self
-            .cursor
-            .as_ref()
-            .is_some_and(|(file, _)| Arc::ptr_eq(file, &record.live));
+        let same = self.cursor.as_ref().is_some_and(|(file, _)| Arc::ptr_eq(file, &record.live));
         if !same {
             let mut entries = Entries::new(&record.closed, None, seq + 1)?;
             loop {
@@ -217,10 +186,7 @@ impl Follower {
                     Some(taken) => self.taken(taken, &mut seq, &mut piece, &mut target)?,
                 }
             }
-            self.cursor = Some((
-                record.live.clone(),
-                Lines::new(record.live.clone(), Place::START, record.len),
-            ));
+            self.cursor = Some((record.live.clone(), Lines::new(record.live.clone(), Place::START, record.len)));
         }
         let Some((file, mut lines)) = self.cursor.take() else {
             return Ok(());
@@ -245,10 +211,7 @@ impl Follower {
         if new != *seq + 1 && self.doubt != Some(*seq) {
             // It may be damaged, or just being written anew with a payload blanked: the next try tells.
             self.doubt = Some(*seq);
-            return Err(io::Error::other(format!(
-                "entry {} cannot be read from the record",
-                *seq + 1
-            )));
+            return Err(io::Error::other(format!("entry {} cannot be read from the record", *seq + 1)));
         }
         if let Some((line, of)) = redacted {
             // Blanked before the entry that says so is there: cut short, it is begun again.
@@ -287,11 +250,7 @@ fn take(raw: &RawLine<'_>, seq: u64, piece: &mut Vec<u8>) -> Taken {
     {
         let mut copy = raw.bytes.to_vec();
         copy.push(b'\n');
-        return Taken::Redaction {
-            line: copy,
-            seq: line.seq(),
-            of: e.seq,
-        };
+        return Taken::Redaction { line: copy, seq: line.seq(), of: e.seq };
     }
     piece.extend_from_slice(raw.bytes);
     piece.push(b'\n');

@@ -227,10 +227,7 @@ impl Journal {
     pub fn incident_rows(&self, incident: &str) -> Result<u64, JournalError> {
         let mut rows = self.live.index.rows(incident);
         for part in self.closed.iter() {
-            rows += part
-                .index()
-                .map_err(JournalError::new("read", self.dir.join(part.name())))?
-                .rows(incident);
+            rows += part.index().map_err(JournalError::new("read", self.dir.join(part.name())))?.rows(incident);
         }
         Ok(rows)
     }
@@ -272,12 +269,7 @@ impl Journal {
     fn feed_mirror(&self) {
         if let Some(mirror) = &self.mirror {
             let (closed, live) = (self.closed.clone(), self.live.file.clone());
-            mirror.follow(OnRecord {
-                closed,
-                live,
-                len: self.live.len(),
-                head: self.head,
-            });
+            mirror.follow(OnRecord { closed, live, len: self.live.len(), head: self.head });
         }
     }
 
@@ -285,9 +277,7 @@ impl Journal {
     fn find(&self, seq: u64) -> io::Result<(Head, u64, Place)> {
         let missing = || io::Error::new(io::ErrorKind::NotFound, format!("there is no entry {seq} on record"));
         let (part, mut lines) = self.lines_before(seq)?.ok_or_else(missing)?;
-        let first = part
-            .and_then(|i| self.closed.get(i))
-            .map_or(self.live.index.first(), |part| part.first());
+        let first = part.and_then(|i| self.closed.get(i)).map_or(self.live.index.first(), |part| part.first());
         while let Some(raw) = lines.next()? {
             match raw.read() {
                 Ok(line) if line.seq() == seq => return Ok((Head { seq, hash: line.hash }, first, raw.place)),
@@ -305,11 +295,7 @@ impl Journal {
             let start = self.live.index.before(seq);
             return Ok(Some((None, Lines::new(self.live.file.clone(), start, self.live.len()))));
         }
-        let Some(i) = self
-            .closed
-            .iter()
-            .rposition(|part| part.first() > 0 && part.first() <= seq)
-        else {
+        let Some(i) = self.closed.iter().rposition(|part| part.first() > 0 && part.first() <= seq) else {
             return Ok(None);
         };
         let Some(part) = self.closed.get(i) else {
@@ -323,12 +309,7 @@ impl Journal {
     }
 
     fn view(&self) -> read::LiveView<'_> {
-        read::LiveView {
-            name: parts::LIVE,
-            file: &self.live.file,
-            len: self.live.len(),
-            index: &self.live.index,
-        }
+        read::LiveView { name: parts::LIVE, file: &self.live.file, len: self.live.len(), index: &self.live.index }
     }
 }
 
@@ -343,11 +324,9 @@ fn part_gaps(parts: &[Arc<Part>]) -> Vec<Damage> {
         let why = match number.checked_sub(wanted) {
             None | Some(0) => None,
             Some(1) => Some(format!("{} is missing before it", parts::part_name(wanted))),
-            Some(_) => Some(format!(
-                "{} to {} are missing before it",
-                parts::part_name(wanted),
-                parts::part_name(number - 1)
-            )),
+            Some(_) => {
+                Some(format!("{} to {} are missing before it", parts::part_name(wanted), parts::part_name(number - 1)))
+            }
         };
         gaps.extend(why.map(|why| Damage::new(part.name(), None, why)));
         wanted = number + 1;

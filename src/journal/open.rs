@@ -98,9 +98,7 @@ fn open(dir: &Path, options: OpenOptions) -> io::Result<(Journal, Opened)> {
     }
     let (start, ahead) = find_start(storage.as_ref(), dir, &closed, &file, meta.len, &mut opened);
     let mut scan = Scan {
-        chain: start
-            .as_ref()
-            .map_or(Chain::after(Head::GENESIS), |s| Chain::after(s.head)),
+        chain: start.as_ref().map_or(Chain::after(Head::GENESIS), |s| Chain::after(s.head)),
         opened: &mut opened,
         count_from: 0,
         redactions: Vec::new(),
@@ -117,19 +115,13 @@ fn open(dir: &Path, options: OpenOptions) -> io::Result<(Journal, Opened)> {
             scan.closed_part(part, place)?;
         }
     }
-    let live_start = start
-        .as_ref()
-        .filter(|s| s.part.is_none())
-        .map_or(Place::START, |s| s.place);
+    let live_start = start.as_ref().filter(|s| s.part.is_none()).map_or(Place::START, |s| s.place);
     let live_index = load_live_index(storage.as_ref(), dir, &file, meta.len).filter(|_| live_start != Place::START);
     let (index, healed) = scan.live_part(storage.as_ref(), dir, &file, meta.len, live_start, live_index)?;
     let head = scan.chain.head();
     let redactions = scan.redactions;
     if let Some(seen) = ahead.filter(|seen| *seen > head.seq) {
-        let why = format!(
-            "the record ends with entry {}, and the checkpoint has seen entry {seen}",
-            head.seq
-        );
+        let why = format!("the record ends with entry {}, and the checkpoint has seen entry {seen}", head.seq);
         opened.note(Damage::new(LIVE, None, why));
     }
     opened.healed = healed;
@@ -138,16 +130,8 @@ fn open(dir: &Path, options: OpenOptions) -> io::Result<(Journal, Opened)> {
     file.sync()?;
     let reserve = Reserve::new(storage.as_ref(), dir, file.as_ref(), len, options.reserve_bytes)?;
     let rotate_at = options.rotate_bytes;
-    let live = Live {
-        file,
-        id: meta.id,
-        index,
-    };
-    let mirror = options
-        .mirror
-        .clone()
-        .map(|path| Mirror::start(storage.clone(), path))
-        .transpose()?;
+    let live = Live { file, id: meta.id, index };
+    let mirror = options.mirror.clone().map(|path| Mirror::start(storage.clone(), path)).transpose()?;
     let mut journal = Journal {
         dir: dir.to_owned(),
         options,
@@ -322,10 +306,7 @@ impl Scan<'_> {
                 self.newer = None;
                 fault = self.chain.step(line).err();
                 if line.kind() == "entry.redacted"
-                    && let Ok(Entry {
-                        event: Event::EntryRedacted(e),
-                        ..
-                    }) = line.entry()
+                    && let Ok(Entry { event: Event::EntryRedacted(e), .. }) = line.entry()
                 {
                     self.redactions.push((e.seq, line.seq()));
                 }

@@ -57,10 +57,7 @@ impl Entries {
         let live_first = live.as_ref().map(|l| l.index.first()).filter(|first| *first > 0);
         if live_first.is_none_or(|first| from < first) {
             // The last closed part that begins at or before `from`; those that cannot be read are walked through.
-            let start = closed
-                .iter()
-                .rposition(|part| part.first() > 0 && part.first() <= from)
-                .unwrap_or(0);
+            let start = closed.iter().rposition(|part| part.first() > 0 && part.first() <= from).unwrap_or(0);
             for (i, part) in closed.iter().enumerate().skip(start) {
                 // The first one is opened now, because its place is only good for the file as it is.
                 sources.push_back(match i == start {
@@ -70,19 +67,11 @@ impl Entries {
             }
         }
         if let Some(live) = live {
-            let start = if sources.is_empty() {
-                live.index.before(from)
-            } else {
-                Place::START
-            };
+            let start = if sources.is_empty() { live.index.before(from) } else { Place::START };
             let lines = Lines::new(live.file.clone(), start, live.len);
             sources.push_back(Source::Open(live.name.to_owned(), lines));
         }
-        Ok(Entries {
-            sources,
-            from,
-            failed: false,
-        })
+        Ok(Entries { sources, from, failed: false })
     }
 
     /// Calls `see` with the part's name and the next raw line; `None` at the end.
@@ -91,9 +80,7 @@ impl Entries {
             match self.sources.front_mut() {
                 None => return Ok(None),
                 Some(Source::Closed(part)) => {
-                    let lines = part
-                        .lines(Place::START)
-                        .map_err(|e| unreadable(part.name(), Place::START, &e))?;
+                    let lines = part.lines(Place::START).map_err(|e| unreadable(part.name(), Place::START, &e))?;
                     let name = part.name().to_owned();
                     self.sources.pop_front();
                     self.sources.push_front(Source::Open(name, lines));
@@ -205,10 +192,7 @@ pub(super) fn incident_page(
 
 fn misfit(part: &str) -> Page {
     let why = "its index does not fit it: it was changed while it was read";
-    Page {
-        entries: Vec::new(),
-        damage: vec![Damage::new(part, None, why)],
-    }
+    Page { entries: Vec::new(), damage: vec![Damage::new(part, None, why)] }
 }
 
 /// The rows of one part; `None` when the index points at something that is no row of the incident.
@@ -224,9 +208,7 @@ fn rows_of(
     for offset in index.rows_from(incident, row, n) {
         let place = index.before_byte(offset);
         // Rows of an incident often stand side by side: reading on is cheaper than asking anew.
-        let near = reader
-            .as_ref()
-            .is_some_and(|l| l.place().offset <= offset && offset - l.place().offset < 64 << 10);
+        let near = reader.as_ref().is_some_and(|l| l.place().offset <= offset && offset - l.place().offset < 64 << 10);
         let mut lines = match reader.take() {
             Some(lines) if near => lines,
             _ => Lines::new(file.clone(), place, len),
@@ -235,9 +217,7 @@ fn rows_of(
             match lines.next() {
                 Ok(Some(raw)) if raw.place.offset < offset => {}
                 Ok(Some(raw)) if raw.place.offset == offset => {
-                    let fits = raw
-                        .read()
-                        .is_ok_and(|line| line.incident().as_deref() == Some(incident));
+                    let fits = raw.read().is_ok_and(|line| line.incident().as_deref() == Some(incident));
                     if !fits {
                         let altered = raw.read().and_then(|line| line.check()).is_err();
                         if !altered {

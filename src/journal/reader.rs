@@ -41,19 +41,12 @@ impl Reader {
             let dir = path.parent().unwrap_or(Path::new("."));
             let name = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
             let (part, unfinished) = Part::snapshot(storage, dir, name)?;
-            return Ok(Reader {
-                parts: vec![Arc::new(part)],
-                path: path.to_owned(),
-                unfinished,
-            });
+            return Ok(Reader { parts: vec![Arc::new(part)], path: path.to_owned(), unfinished });
         }
         let mut names = parts::list(storage.as_ref(), path)?;
         for _ in 0..TRIES {
             if names.is_empty() {
-                return Err(io::Error::new(
-                    io::ErrorKind::NotFound,
-                    format!("there is no {LIVE} in it"),
-                ));
+                return Err(io::Error::new(io::ErrorKind::NotFound, format!("there is no {LIVE} in it")));
             }
             let opened = Reader::snapshot(storage, path, &names);
             let now = parts::list(storage.as_ref(), path)?;
@@ -62,18 +55,11 @@ impl Reader {
             }
             names = now;
         }
-        Err(io::Error::new(
-            io::ErrorKind::ResourceBusy,
-            "its parts keep changing: try again",
-        ))
+        Err(io::Error::new(io::ErrorKind::ResourceBusy, "its parts keep changing: try again"))
     }
 
     fn snapshot(storage: &Arc<dyn Storage>, dir: &Path, names: &[String]) -> io::Result<Reader> {
-        let mut reader = Reader {
-            parts: Vec::new(),
-            path: dir.to_owned(),
-            unfinished: 0,
-        };
+        let mut reader = Reader { parts: Vec::new(), path: dir.to_owned(), unfinished: 0 };
         for name in names {
             let part = if name == LIVE {
                 let (part, unfinished) = Part::snapshot(storage, dir, name)?;
@@ -131,9 +117,7 @@ impl Reader {
 
     /// Rows that an incident has in the record.
     pub fn incident_rows(&self, incident: &str) -> Result<u64, JournalError> {
-        self.parts.iter().try_fold(0, |rows, part| {
-            Ok(rows + part.index().map_err(self.err())?.rows(incident))
-        })
+        self.parts.iter().try_fold(0, |rows, part| Ok(rows + part.index().map_err(self.err())?.rows(incident)))
     }
 
     /// Rows of an incident: at most `n` from its row `row` (from 0) on.

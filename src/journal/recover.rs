@@ -47,11 +47,7 @@ impl Journal {
             // A full disk is no news here: `reserve_left` tells it.
             let _ = self.reserve.top_up(self.live.file.as_ref(), len);
         }
-        let redactions = if self.failed.is_none() {
-            self.carry_out_redactions().err()
-        } else {
-            None
-        };
+        let redactions = if self.failed.is_none() { self.carry_out_redactions().err() } else { None };
         let reserve_left = self.reserve_left();
         let reserve_whole = reserve_left >= self.options.reserve_bytes;
         Tended {
@@ -90,10 +86,7 @@ impl Journal {
         }
         let len = self.live.len();
         if meta.len != len {
-            return Err(format!(
-                "it has {} bytes and was left with {len}: something else wrote to it",
-                meta.len
-            ));
+            return Err(format!("it has {} bytes and was left with {len}: something else wrote to it", meta.len));
         }
         Ok(())
     }
@@ -101,10 +94,7 @@ impl Journal {
     /// The live part is still what its name leads to: whatever is written to a file that was moved away is lost to the
     /// next opening. Errors: in words.
     fn still_named(&self) -> Result<(), String> {
-        let named = self
-            .storage()
-            .open(&self.live_path(), Access::Read)
-            .and_then(|file| file.meta());
+        let named = self.storage().open(&self.live_path(), Access::Read).and_then(|file| file.meta());
         match named {
             Ok(meta) if meta.id == self.live.id => Ok(()),
             Ok(_) => Err("it was replaced by another file".into()),
@@ -123,10 +113,7 @@ impl Journal {
         };
         let meta = file.meta()?;
         if meta.len < len {
-            let why = format!(
-                "it has {} bytes, and {len} were synced: entries are gone from it",
-                meta.len
-            );
+            let why = format!("it has {} bytes, and {len} were synced: entries are gone from it", meta.len);
             return Err(wrong(why));
         }
         let mut healed = None;
@@ -134,13 +121,7 @@ impl Journal {
             return Err(wrong("it was replaced by another file: put the right one back".into()));
         }
         if meta.len > len {
-            healed = Some(heal::move_aside(
-                storage.as_ref(),
-                &self.dir,
-                file.as_ref(),
-                len,
-                meta.len,
-            )?);
+            healed = Some(heal::move_aside(storage.as_ref(), &self.dir, file.as_ref(), len, meta.len)?);
             self.reserve.was_cut(len);
         }
         file.sync()?;
@@ -150,12 +131,7 @@ impl Journal {
             let mut lines = Lines::new(file.clone(), self.live.index.before(self.head.seq), len);
             let mut last = None;
             while let Some(raw) = lines.next()? {
-                let line = raw.read().and_then(|line| {
-                    line.check().map(|()| Head {
-                        seq: line.seq(),
-                        hash: line.hash,
-                    })
-                });
+                let line = raw.read().and_then(|line| line.check().map(|()| Head { seq: line.seq(), hash: line.hash }));
                 last = line.ok();
             }
             if last != Some(self.head) {
@@ -163,13 +139,8 @@ impl Journal {
                 return Err(wrong(why));
             }
         }
-        self.reserve = Reserve::new(
-            self.options.storage.as_ref(),
-            &self.dir,
-            file.as_ref(),
-            len,
-            self.options.reserve_bytes,
-        )?;
+        self.reserve =
+            Reserve::new(self.options.storage.as_ref(), &self.dir, file.as_ref(), len, self.options.reserve_bytes)?;
         self.live.file = file;
         self.live.id = meta.id;
         Ok(healed)

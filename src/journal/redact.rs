@@ -58,40 +58,25 @@ impl Journal {
     /// was folded before still holds the text: fold anew, and take a new checkpoint, because the old one is gone.
     pub fn redact(&mut self, draft: Draft) -> Result<Entry, RedactError> {
         let Event::EntryRedacted(event) = &draft.event else {
-            return Err(RedactError::Refused {
-                seq: 0,
-                why: "the event is no entry.redacted".into(),
-            });
+            return Err(RedactError::Refused { seq: 0, why: "the event is no entry.redacted".into() });
         };
         let seq = event.seq;
-        if let Some(why) = self.why_not_redacted(seq).map_err(|e| RedactError::Refused {
-            seq,
-            why: e.to_string(),
-        })? {
+        if let Some(why) = self.why_not_redacted(seq).map_err(|e| RedactError::Refused { seq, why: e.to_string() })? {
             return Err(RedactError::Refused { seq, why });
         }
         let mut recorded = self.append(std::slice::from_ref(&draft))?;
         let Some(entry) = recorded.pop() else {
-            return Err(RedactError::Refused {
-                seq,
-                why: "nothing was recorded".into(),
-            });
+            return Err(RedactError::Refused { seq, why: "nothing was recorded".into() });
         };
         match self.carry_out_redactions() {
             Ok(_) => Ok(entry),
-            Err(source) => Err(RedactError::Unfinished {
-                seq,
-                by: entry.seq,
-                source,
-            }),
+            Err(source) => Err(RedactError::Unfinished { seq, by: entry.seq, source }),
         }
     }
 
     /// Why the entry `seq` cannot be blanked, if so. Errors: the record cannot be read.
     pub fn why_not_redacted(&self, seq: u64) -> Result<Option<String>, JournalError> {
-        let target = self
-            .target(seq)
-            .map_err(JournalError::new("read the journal in", &self.dir))?;
+        let target = self.target(seq).map_err(JournalError::new("read the journal in", &self.dir))?;
         Ok(match target {
             None => Some(format!("there is no entry {seq} on record that can be read")),
             Some(t) if t.blanked => Some("it is redacted already".into()),
@@ -140,9 +125,7 @@ impl Journal {
 
     fn blank(&mut self, seq: u64, by: u64) -> Result<bool, JournalError> {
         let dir = self.dir.clone();
-        let target = self
-            .target(seq)
-            .map_err(JournalError::new("read the journal in", &dir))?;
+        let target = self.target(seq).map_err(JournalError::new("read the journal in", &dir))?;
         let Some(target) = target.filter(|t| !t.blanked && t.kind != REDACTED) else {
             return Ok(false);
         };
@@ -160,8 +143,7 @@ impl Journal {
         // First what would be forgotten when this is cut short behind the rename.
         blank_fragments(storage.as_ref(), &dir)
             .map_err(JournalError::new("remove payloads from fragments in", &dir))?;
-        self.rewrite(&target, &name, by)
-            .map_err(JournalError::new("write anew", dir.join(&name)))?;
+        self.rewrite(&target, &name, by).map_err(JournalError::new("write anew", dir.join(&name)))?;
         Ok(true)
     }
 
@@ -196,18 +178,9 @@ impl Journal {
                 self.closed = closed.into();
             }
             None => {
-                self.live = Live {
-                    file: file.clone(),
-                    id: meta.id,
-                    index,
-                };
-                self.reserve = Reserve::new(
-                    storage.as_ref(),
-                    &self.dir,
-                    file.as_ref(),
-                    len,
-                    self.options.reserve_bytes,
-                )?;
+                self.live = Live { file: file.clone(), id: meta.id, index };
+                self.reserve =
+                    Reserve::new(storage.as_ref(), &self.dir, file.as_ref(), len, self.options.reserve_bytes)?;
             }
         }
         // Before the old bytes go, so that whoever still reads them knows where the new ones are.
@@ -252,11 +225,7 @@ fn wipe(old: &dyn StoredFile, target: &Target) {
 
 /// Cuts the payloads out of torn fragments: an entry that was torn was often recorded again, with the same text.
 fn blank_fragments(storage: &dyn Storage, dir: &Path) -> io::Result<()> {
-    for name in storage
-        .list(dir)?
-        .into_iter()
-        .filter(|name| name.starts_with(TORN_PREFIX))
-    {
+    for name in storage.list(dir)?.into_iter().filter(|name| name.starts_with(TORN_PREFIX)) {
         let bytes = read_small(storage, &dir.join(&name), TORN_LIMIT)?;
         let mut kept = Vec::with_capacity(bytes.len());
         for line in bytes.split(|b| *b == b'\n').filter(|line| line.starts_with(b"{\"v\":")) {

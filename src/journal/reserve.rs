@@ -41,10 +41,7 @@ impl Reserve {
     /// Sets it up behind a part that is `len` bytes long: finds again what was allocated before and tops it up as far as
     /// the disk has room. Errors: those other than a full disk.
     pub fn new(storage: &dyn Storage, dir: &Path, live: &dyn StoredFile, len: u64, wanted: u64) -> io::Result<Self> {
-        let mut reserve = Reserve {
-            wanted,
-            kind: Kind::Tail { until: len },
-        };
+        let mut reserve = Reserve { wanted, kind: Kind::Tail { until: len } };
         match grow(live, &mut reserve.kind, len + wanted) {
             Ok(()) => {
                 let _ = storage.remove(&dir.join(BESIDE));

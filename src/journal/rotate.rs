@@ -25,13 +25,7 @@ impl Journal {
         let dir = self.dir.clone();
         let storage = self.options.storage.clone();
         let err = |doing| JournalError::new(doing, dir.join(LIVE));
-        let number = self
-            .closed
-            .iter()
-            .filter_map(|part| parts::part_number(part.name()))
-            .max()
-            .unwrap_or(0)
-            + 1;
+        let number = self.closed.iter().filter_map(|part| parts::part_number(part.name())).max().unwrap_or(0) + 1;
         let name = parts::part_name(number);
         let next = dir.join(NEXT);
         let file = storage.open(&next, Access::Create).map_err(err("begin a part after"))?;
@@ -46,17 +40,9 @@ impl Journal {
                 return Err(err("reserve space after")(other.err().unwrap_or(full)));
             }
         };
-        let meta = file
-            .meta()
-            .and_then(|meta| file.sync().map(|()| meta))
-            .map_err(err("begin a part after"))?;
-        storage
-            .rename(&dir.join(LIVE), &dir.join(&name))
-            .map_err(err("close"))?;
-        if let Err(e) = storage
-            .rename(&next, &dir.join(LIVE))
-            .and_then(|()| storage.sync_dir(&dir))
-        {
+        let meta = file.meta().and_then(|meta| file.sync().map(|()| meta)).map_err(err("begin a part after"))?;
+        storage.rename(&dir.join(LIVE), &dir.join(&name)).map_err(err("close"))?;
+        if let Err(e) = storage.rename(&next, &dir.join(LIVE)).and_then(|()| storage.sync_dir(&dir)) {
             // Back to where it was; when even that fails, the next opening finds the part under its new name.
             if storage.rename(&dir.join(&name), &dir.join(LIVE)).is_err() {
                 self.failed = Some(format!("begin a new part: {e}"));
@@ -70,11 +56,7 @@ impl Journal {
         let _ = self.live.file.set_len(index.covered().offset);
         let part = Arc::new(Part::closed(&storage, &dir, &name, index));
         self.closed = self.closed.iter().cloned().chain([part]).collect();
-        self.live = Live {
-            file,
-            id: meta.id,
-            index: PartIndex::empty(),
-        };
+        self.live = Live { file, id: meta.id, index: PartIndex::empty() };
         self.reserve = reserve;
         self.rotate_at = self.options.rotate_bytes;
         Ok(())

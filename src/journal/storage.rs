@@ -142,11 +142,7 @@ impl StoredFile for DiskFile {
 
     fn meta(&self) -> io::Result<Meta> {
         let m = self.0.metadata()?;
-        Ok(Meta {
-            len: m.len(),
-            links: m.nlink(),
-            id: (m.dev(), m.ino()),
-        })
+        Ok(Meta { len: m.len(), links: m.nlink(), id: (m.dev(), m.ino()) })
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
@@ -228,10 +224,7 @@ pub fn read_small(storage: &dyn Storage, path: &Path, limit: u64) -> io::Result<
     let file = storage.open(path, Access::Read)?;
     let len = file.meta()?.len;
     if len > limit {
-        return Err(io::Error::new(
-            io::ErrorKind::InvalidData,
-            format!("it has {len} bytes, more than {limit}"),
-        ));
+        return Err(io::Error::new(io::ErrorKind::InvalidData, format!("it has {len} bytes, more than {limit}")));
     }
     let mut bytes = vec![0; usize::try_from(len).unwrap_or(0)];
     let read = read_full(file.as_ref(), &mut bytes, 0)?;

@@ -159,13 +159,8 @@ fn run(storage: &Arc<dyn Storage>, path: &Path, anchor: Option<&str>) -> io::Res
     let mut chain = Chain::after(Head::GENESIS);
     for part in reader.parts() {
         let name = part.name();
-        let mut of_part = PartReport {
-            name: name.to_owned(),
-            entries: 0,
-            bytes: part.len(),
-            first: part.first(),
-            last: 0,
-        };
+        let mut of_part =
+            PartReport { name: name.to_owned(), entries: 0, bytes: part.len(), first: part.first(), last: 0 };
         let mut lines = part.lines(Place::START)?;
         while let Some(raw) = lines.next()? {
             let damage = |why: String| Damage::new(name, Some(raw.place), why);
@@ -182,20 +177,12 @@ fn run(storage: &Arc<dyn Storage>, path: &Path, anchor: Option<&str>) -> io::Res
             }
             of_part.entries += 1;
             of_part.last = line.seq();
-            report.head = Head {
-                seq: line.seq(),
-                hash: line.hash,
-            };
+            report.head = Head { seq: line.seq(), hash: line.hash };
             if let Some(fault) = compare(&line, seen) {
                 report.fault(damage(fault));
             }
-            if anchor
-                .as_ref()
-                .is_some_and(|a| line.hash.as_str().starts_with(a.as_str()))
-            {
-                gathered
-                    .anchored
-                    .push((line.seq(), line.entry().map(|e| e.at).unwrap_or_default()));
+            if anchor.as_ref().is_some_and(|a| line.hash.as_str().starts_with(a.as_str())) {
+                gathered.anchored.push((line.seq(), line.entry().map(|e| e.at).unwrap_or_default()));
             }
             gathered.line(&line, &mut report, damage);
         }
@@ -203,10 +190,8 @@ fn run(storage: &Arc<dyn Storage>, path: &Path, anchor: Option<&str>) -> io::Res
         report.parts.push(of_part);
     }
     if let Some(seen) = seen.filter(|seen| seen.seq > report.head.seq) {
-        let why = format!(
-            "the record ends with entry {}, and the checkpoint has seen entry {}",
-            report.head.seq, seen.seq
-        );
+        let why =
+            format!("the record ends with entry {}, and the checkpoint has seen entry {}", report.head.seq, seen.seq);
         report.fault(Damage::new(LIVE, None, why));
     }
     report.anchor = anchor.map(|_| match std::mem::take(&mut gathered.anchored) {
@@ -251,14 +236,7 @@ impl Gathered {
         match entry.event {
             Event::EntryRedacted(e) => {
                 let (seq, by) = (e.seq, entry.seq);
-                let asked = Redaction {
-                    seq,
-                    by,
-                    at: entry.at,
-                    who: entry.actor.user,
-                    why: e.why,
-                    done: false,
-                };
+                let asked = Redaction { seq, by, at: entry.at, who: entry.actor.user, why: e.why, done: false };
                 self.asked.insert(by, asked);
             }
             Event::JournalGap(e) => report.gaps.push(Gap {
@@ -285,12 +263,7 @@ impl Gathered {
             }
         }
         // Asked for twice, it is done when either did it.
-        let done: Vec<u64> = self
-            .asked
-            .values()
-            .filter(|asked| asked.done)
-            .map(|asked| asked.seq)
-            .collect();
+        let done: Vec<u64> = self.asked.values().filter(|asked| asked.done).map(|asked| asked.seq).collect();
         report.redactions = self.asked.into_values().collect();
         for redaction in &mut report.redactions {
             redaction.done |= done.contains(&redaction.seq);

@@ -206,7 +206,8 @@ fn ask_files(check: &HostCheck, about: &dyn Fn(&Path)) -> Vec<Asked> {
         disk::space(Path::new(path))
     };
     let disk = |(path, limit): (&String, &u8)| Asked::Disk { path: path.clone(), limit: *limit, space: space(path) };
-    let inodes = |(path, limit): (&String, &u8)| Asked::Inodes { path: path.clone(), limit: *limit, space: space(path) };
+    let inodes =
+        |(path, limit): (&String, &u8)| Asked::Inodes { path: path.clone(), limit: *limit, space: space(path) };
     let writable = |path: &PathBuf| {
         about(path);
         Asked::Writable { path: path.clone(), result: try_write(path) }

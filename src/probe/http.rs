@@ -36,7 +36,6 @@ pub(super) struct Http {
     request: Request,
     /// `host:port`, for errors before an address is known.
     at: String,
-    connect_limit: Duration,
     expect: Expectations,
     latency_below: Option<Duration>,
     cert_days: Option<(u32, u32)>,
@@ -99,7 +98,6 @@ impl Http {
             client,
             request: request.build().map_err(|e| format!("making the request: {e}"))?,
             at,
-            connect_limit,
             expect: Expectations::new(check)?,
             latency_below: check.latency_below,
             cert_days,
@@ -112,18 +110,7 @@ impl Http {
             return Finding::error("the request cannot be repeated: this is a fault of mayday");
         };
         progress.enter_with(Phase::Connect, self.at.as_str());
-        let sending = self.client.execute(request);
-        tokio::pin!(sending);
-        let first = tokio::time::timeout(self.connect_limit + Duration::from_millis(5), &mut sending).await;
-        let answer = match first {
-            Ok(answer) => answer,
-            Err(_) => {
-                // Whoever is not connected by now has got an error from the client.
-                progress.enter(Phase::Headers);
-                sending.await
-            }
-        };
-        match answer {
+        match self.client.execute(request).await {
             Ok(response) => self.judge(response, progress).await,
             Err(e) => errors::finding(&e, progress),
         }
@@ -176,6 +163,15 @@ impl Http {
 impl Look for Http {
     fn look<'a>(&'a self, progress: &'a Arc<Progress>) -> BoxFuture<'a, Finding> {
         Box::pin(client::traced(progress, self.ask(progress)))
+    }
+
+    /// The client gives up connecting a little before the time is over, so a request that is still under way then has its
+    /// connection, whatever was noted last.
+    fn timed_out(&self, progress: &Progress) -> Finding {
+        if progress.place().0 != Phase::Body {
+            progress.enter(Phase::Headers);
+        }
+        progress.timed_out()
     }
 }
 

@@ -178,6 +178,11 @@ pub(super) fn compare_words(compare: &Compare) -> String {
 pub(super) trait Look: Send + Sync {
     fn look<'a>(&'a self, progress: &'a Arc<Progress>) -> BoxFuture<'a, Finding>;
 
+    /// What to say when the time is over, for who knows more than the phase.
+    fn timed_out(&self, progress: &Progress) -> Finding {
+        progress.timed_out()
+    }
+
     /// Time beyond the limit that it needs to end what it started.
     fn grace(&self) -> Duration {
         Duration::ZERO
@@ -190,15 +195,40 @@ pub(super) struct Guarded {
     /// Secrets of the configuration, and those of this check.
     shared: Arc<Mask>,
     own: Mask,
+    last: Mutex<Option<Said>>,
 }
+
+/// What a probe says again and again is masked and cleaned once: looking for the shapes of secrets costs more than a
+/// plain request does.
+struct Said {
+    raw: (String, Facts),
+    safe: (String, Facts),
+}
+
+type Facts = Vec<(String, String)>;
 
 impl Guarded {
     pub(super) fn new(inner: Box<dyn Look>, shared: Arc<Mask>, own: Mask) -> Self {
-        Guarded { inner, shared, own }
+        Guarded { inner, shared, own, last: Mutex::new(None) }
     }
 
     fn safe(&self, text: &str) -> String {
         clean(&self.own.apply(&self.shared.apply(text))).into_owned()
+    }
+}
+
+impl Guarded {
+    fn safe_all(&self, detail: String, facts: Facts) -> (String, Facts) {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(said) = last.as_ref()
+            && said.raw.0 == detail
+            && said.raw.1 == facts
+        {
+            return said.safe.clone();
+        }
+        let safe = (self.safe(&detail), facts.iter().map(|(n, v)| (self.safe(n), self.safe(v))).collect());
+        *last = Some(Said { raw: (detail, facts), safe: Clone::clone(&safe) });
+        safe
     }
 }
 
@@ -209,15 +239,16 @@ impl Probe for Guarded {
             let limit = timeout.saturating_add(self.inner.grace());
             let found = match tokio::time::timeout(limit, self.inner.look(&progress)).await {
                 Ok(found) => found,
-                Err(_) => progress.timed_out(),
+                Err(_) => self.inner.timed_out(&progress),
             };
             let took = found.took.unwrap_or_else(|| progress.elapsed());
+            let (detail, facts) = self.safe_all(found.detail, found.facts);
             ProbeResult {
                 outcome: found.outcome,
                 reason: found.reason,
-                detail: self.safe(&found.detail),
+                detail,
                 took_us: u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
-                facts: found.facts.iter().map(|(name, value)| (self.safe(name), self.safe(value))).collect(),
+                facts,
             }
         })
     }

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use secrecy::{ExposeSecret, SecretString};
 
+pub(super) use crate::sys::proc::silence;
 use crate::text::Mask;
 
 /// Longest wait for the engine to say them.
@@ -66,17 +67,6 @@ fn read_line(fd: BorrowedFd<'_>) -> Result<Vec<u8>, String> {
             None if n == 0 => return Err("standard input ended within the line of secrets".to_owned()),
             None => bytes.extend_from_slice(got),
         }
-    }
-}
-
-/// Puts `/dev/null` in the place of a descriptor.
-pub(super) fn silence(fd: BorrowedFd<'_>) -> io::Result<()> {
-    use std::os::fd::AsRawFd;
-    let null = std::fs::OpenOptions::new().read(true).write(true).open("/dev/null")?;
-    // SAFETY: dup2 onto a standard descriptor of this process, which nobody owns and which stays open afterwards.
-    match unsafe { libc::dup2(null.as_raw_fd(), fd.as_raw_fd()) } {
-        -1 => Err(io::Error::last_os_error()),
-        _ => Ok(()),
     }
 }
 

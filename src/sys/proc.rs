@@ -455,5 +455,16 @@ pub fn kill_group(pgid: i32, signal: i32) -> io::Result<()> {
     }
 }
 
+/// Puts `/dev/null` in the place of a descriptor.
+pub fn silence(fd: std::os::fd::BorrowedFd<'_>) -> io::Result<()> {
+    use std::os::fd::AsRawFd;
+    let null = std::fs::OpenOptions::new().read(true).write(true).open("/dev/null")?;
+    // SAFETY: dup2 onto a standard descriptor of this process, which nobody owns and which stays open afterwards.
+    match unsafe { libc::dup2(null.as_raw_fd(), fd.as_raw_fd()) } {
+        -1 => Err(io::Error::last_os_error()),
+        _ => Ok(()),
+    }
+}
+
 #[cfg(test)]
 mod tests;

@@ -49,7 +49,11 @@ fn an_incident_from_end_to_end() {
     let file = shop.state().join("incidents").join(&id).join("timeline.md");
     let text = std::fs::read_to_string(file).unwrap();
     let times = |word: &str| text.matches(word).count();
-    assert_eq!((times("the cache is cold"), times("seen by hand"), times("after two more engines")), (1, 1, 1), "{text}");
+    assert_eq!(
+        (times("the cache is cold"), times("seen by hand"), times("after two more engines")),
+        (1, 1, 1),
+        "{text}"
+    );
 }
 
 fn export(shop: &super::support::Cockpit, id: &str) {
@@ -93,7 +97,8 @@ fn a_note_is_kept_when_no_engine_answers() {
     shop.start();
     for text in ["written without engine", "by pipe", "at a time"] {
         wait_until(&format!("{text:?} is taken in once"), PATIENCE, || {
-            shop.entries().iter().filter(|e| e["payload"]["text"].as_str().is_some_and(|t| t.trim() == text)).count() == 1
+            shop.entries().iter().filter(|e| e["payload"]["text"].as_str().is_some_and(|t| t.trim() == text)).count()
+                == 1
         });
     }
     // Marked as what it is, with its own time.
@@ -106,7 +111,13 @@ fn a_note_is_kept_when_no_engine_answers() {
     shop.run(&["engine", "stop"]).ok();
     shop.start();
     shop.run(&["note", "with engine", "--offline"]).ok();
-    assert_eq!(shop.entries().iter().filter(|e| e["payload"]["text"] == "by pipe" || e["payload"]["text"] == "by pipe\n").count(), 1);
+    assert_eq!(
+        shop.entries()
+            .iter()
+            .filter(|e| e["payload"]["text"] == "by pipe" || e["payload"]["text"] == "by pipe\n")
+            .count(),
+        1
+    );
     shop.verify();
 }
 

@@ -21,11 +21,13 @@ fn start_stop_and_status() {
     let json = shop.run(&["engine", "status", "--json"]).ok().json();
     assert_eq!(json["pid"].as_i64(), Some(i64::from(pid)));
     shop.run(&["engine", "reload"]).ok();
-    let second = shop.run(&["engine", "run"]).expect(1);
+    let second = shop.run(&["engine", "run"]).expect(3);
     assert!(second.err.contains("runs already") && second.err.contains(&pid.to_string()), "{}", second.err);
     shop.run(&["engine", "stop"]).ok();
     assert!(shop.engine_pid().is_none());
-    assert!(!std::path::Path::new(&format!("/proc/{pid}/exe")).exists() || super::support::guard::all_pids().contains(&pid));
+    assert!(
+        !std::path::Path::new(&format!("/proc/{pid}/exe")).exists() || super::support::guard::all_pids().contains(&pid)
+    );
     shop.verify();
 }
 
@@ -33,8 +35,12 @@ fn start_stop_and_status() {
 fn twenty_at_once_start_one_engine() {
     let shop = Cockpit::new(CONFIG);
     let seqs: Vec<u64> = std::thread::scope(|scope| {
-        let all: Vec<_> =
-            (0..20).map(|n| { let shop = &shop; scope.spawn(move || shop.run(&["note", &format!("from {n}")]).ok().line().parse().unwrap()) }).collect();
+        let all: Vec<_> = (0..20)
+            .map(|n| {
+                let shop = &shop;
+                scope.spawn(move || shop.run(&["note", &format!("from {n}")]).ok().line().parse().unwrap())
+            })
+            .collect();
         all.into_iter().map(|t| t.join().unwrap()).collect()
     });
     let mut unique = seqs.clone();

@@ -153,8 +153,11 @@ fn the_shape_of_a_run_for_scripts() {
 #[test]
 fn a_held_service_refuses_others_naming_the_holder() {
     let shop = shop();
-    shop.configure(&super::CONFIG.replace(r#"run = ["sh", "-c", "echo begun; exec sleep 120"]"#, r#"run = ["sh", "-c", "echo begun; exec sleep 120"]
-service = "api""#));
+    shop.configure(&super::CONFIG.replace(
+        r#"run = ["sh", "-c", "echo begun; exec sleep 120"]"#,
+        r#"run = ["sh", "-c", "echo begun; exec sleep 120"]
+service = "api""#,
+    ));
     let id = shop.run(&["act", "slow", "--yes"]).ok().line();
     shop.run(&["restart", "api", "--yes"]).expect(3).says(&[&id, "held"]);
     shop.run(&["runs", "cancel", &id]).ok();
@@ -188,6 +191,11 @@ fn a_folder_restored_beside_swapped_undone_and_dropped() {
     let tested = shop.run(&["restore", "documents", "--test", "--yes", "--wait", "--json"]);
     assert!(matches!(tested.code, 0 | 5), "{tested:#?}");
     wait_until("the test left nothing", Duration::from_secs(5), || {
-        std::fs::read_dir(shop.home.path()).unwrap().flatten().filter(|e| e.file_name().to_string_lossy().contains("documents")).count() <= 3
+        std::fs::read_dir(shop.home.path())
+            .unwrap()
+            .flatten()
+            .filter(|e| e.file_name().to_string_lossy().contains("documents"))
+            .count()
+            <= 3
     });
 }

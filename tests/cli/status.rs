@@ -1,7 +1,7 @@
 //! `status` and its exit codes; the shape that scripts rely on.
 
 use super::shop;
-use super::support::{Cockpit, wait_until, PATIENCE};
+use super::support::{Cockpit, PATIENCE, wait_until};
 
 #[test]
 fn the_exit_code_is_the_worst_state() {

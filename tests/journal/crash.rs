@@ -37,11 +37,7 @@ fn cut_at_every_byte_every_whole_entry_is_there() {
         } else {
             cut - bytes[..cut].iter().rposition(|b| *b == b'\n').map_or(0, |at| at + 1)
         };
-        assert_eq!(
-            opened.healed.as_ref().map_or(0, |h| h.bytes as usize),
-            torn,
-            "cut at {cut}"
-        );
+        assert_eq!(opened.healed.as_ref().map_or(0, |h| h.bytes as usize), torn, "cut at {cut}");
         if let Some(healed) = &opened.healed {
             let kept = disk.get(&dir().join(healed.moved_to.as_deref().unwrap())).unwrap();
             assert_eq!(kept, bytes[cut - torn..cut]);
@@ -137,15 +133,9 @@ impl Promise {
     /// What is found after the crash keeps it; and goes on from there.
     fn check(&mut self, journal: &Journal, disk: &Memory) {
         let found = all(journal);
-        assert!(
-            found.len() >= self.kept.len(),
-            "{} entries of {} are left",
-            found.len(),
-            self.kept.len()
-        );
+        assert!(found.len() >= self.kept.len(), "{} entries of {} are left", found.len(), self.kept.len());
         assert!(found.len() <= self.kept.len() + self.in_flight.len());
-        self.kept
-            .extend(self.in_flight.drain(..).take(found.len() - self.kept.len()));
+        self.kept.extend(self.in_flight.drain(..).take(found.len() - self.kept.len()));
         if let Some(seq) = self.redacting.take()
             && matches!(&self.kept.last().unwrap().event, Event::EntryRedacted(e) if e.seq == seq)
         {
@@ -155,11 +145,7 @@ impl Promise {
         for (entry, draft) in found.iter().zip(&self.kept) {
             assert_eq!((entry.at, &entry.incident), (draft.at, &draft.incident));
             if self.redacted.contains(&entry.seq) {
-                assert!(
-                    matches!(&entry.event, Event::Unknown { .. }),
-                    "entry {} is not redacted",
-                    entry.seq
-                );
+                assert!(matches!(&entry.event, Event::Unknown { .. }), "entry {} is not redacted", entry.seq);
                 let Event::NoteAdded(text) = &draft.event else { panic!() };
                 let secret = text.text.split_inclusive('-').take(2).collect::<String>();
                 for (path, bytes) in &files {
@@ -288,19 +274,8 @@ fn a_record_that_was_moved_or_replaced_is_noticed() {
     journal.append(&notes(3..4)).unwrap();
     let bytes = disk.get(&path).unwrap();
     disk.put(&path, &bytes[..bytes.len() / 2]);
-    assert!(
-        journal
-            .tend()
-            .failed
-            .is_some_and(|why| why.contains("entries are gone"))
-    );
-    disk.put(
-        &path,
-        String::from_utf8(bytes.clone())
-            .unwrap()
-            .replace("note 1", "note 7")
-            .as_bytes(),
-    );
+    assert!(journal.tend().failed.is_some_and(|why| why.contains("entries are gone")));
+    disk.put(&path, String::from_utf8(bytes.clone()).unwrap().replace("note 1", "note 7").as_bytes());
     assert!(journal.tend().failed.is_some_and(|why| why.contains("another file")));
     assert!(journal.append(&notes(4..5)).is_err());
     disk.put(&path, &bytes);
@@ -316,10 +291,7 @@ fn what_something_else_wrote_is_moved_aside() {
     let (mut journal, _) = open(&disk);
     journal.append(&notes(0..2)).unwrap();
     let path = dir().join("journal.jsonl");
-    let file = disk
-        .storage()
-        .open(&path, mayday::journal::storage::Access::Write)
-        .unwrap();
+    let file = disk.storage().open(&path, mayday::journal::storage::Access::Write).unwrap();
     file.write_at(b"hello\n", file.meta().unwrap().len).unwrap();
     assert!(journal.append(&notes(2..3)).is_err());
     let tended = journal.tend();

@@ -12,27 +12,17 @@ use super::support::*;
 
 /// Parts that are not closed in these tests.
 fn whole() -> OpenOptions {
-    OpenOptions {
-        rotate_bytes: 1 << 20,
-        ..small()
-    }
+    OpenOptions { rotate_bytes: 1 << 20, ..small() }
 }
 
 /// Ten entries in one part.
 fn record() -> (TempDir, PathBuf, Vec<String>) {
     let dir = tempfile::tempdir().unwrap();
-    let options = mayday::journal::OpenOptions {
-        rotate_bytes: 1 << 20,
-        ..small()
-    };
+    let options = mayday::journal::OpenOptions { rotate_bytes: 1 << 20, ..small() };
     let (mut journal, _) = Journal::open(dir.path(), options).unwrap();
     journal.append(&notes(0..10)).unwrap();
     let path = live(dir.path());
-    let lines = fs::read_to_string(&path)
-        .unwrap()
-        .split_inclusive('\n')
-        .map(str::to_owned)
-        .collect();
+    let lines = fs::read_to_string(&path).unwrap().split_inclusive('\n').map(str::to_owned).collect();
     (dir, path, lines)
 }
 
@@ -53,10 +43,7 @@ fn a_removed_line_is_told() {
     assert_eq!((report.faulty, report.entries), (1, 9));
     assert_eq!(
         fault.to_string(),
-        format!(
-            "journal.jsonl line 5 (byte {}): entry 5 is missing before entry 6",
-            fault.byte
-        )
+        format!("journal.jsonl line 5 (byte {}): entry 5 is missing before entry 6", fault.byte)
     );
 }
 
@@ -78,11 +65,7 @@ fn a_cut_end_shows_against_the_anchor() {
     let anchor = whole.head.hash.short();
     assert_eq!(anchor.len(), 8);
     let found = verify(dir.path(), Some(anchor)).unwrap();
-    assert!(
-        matches!(&found.anchor, Some(Anchor::Found(at)) if at.len() == 1 && at[0].0 == 10),
-        "{:?}",
-        found.anchor
-    );
+    assert!(matches!(&found.anchor, Some(Anchor::Found(at)) if at.len() == 1 && at[0].0 == 10), "{:?}", found.anchor);
     // Any head of before is found as well, and where it stood.
     let sixth = Hash::of_line(&lines[5]);
     let found = verify(dir.path(), Some(&sixth.to_uppercase())).unwrap();
@@ -124,22 +107,14 @@ fn a_rewritten_end_shows_against_the_anchor_and_the_checkpoint() {
     assert_eq!(verify(dir.path(), Some(&anchor)).unwrap().anchor, Some(Anchor::Missing));
     fs::write(dir.path().join("checkpoint.json"), &kept).unwrap();
     let report = verify(dir.path(), None).unwrap();
-    assert!(
-        report.first_fault().unwrap().why.contains("the record was rewritten"),
-        "{:?}",
-        report.faults
-    );
+    assert!(report.first_fault().unwrap().why.contains("the record was rewritten"), "{:?}", report.faults);
     let (_, opened) = Journal::open(dir.path(), whole()).unwrap();
     assert!(opened.checkpoint.is_none() && opened.checkpoint_dropped.is_some());
 
     // And a record that ends before its checkpoint was cut.
     write(&path, &lines[..7]);
     let (_, opened) = Journal::open(dir.path(), whole()).unwrap();
-    assert!(
-        opened.damage[0].why.contains("the checkpoint has seen entry 10"),
-        "{:?}",
-        opened.damage
-    );
+    assert!(opened.damage[0].why.contains("the checkpoint has seen entry 10"), "{:?}", opened.damage);
     assert!(opened.checkpoint.is_none());
     assert!(!verify(dir.path(), None).unwrap().is_whole());
 }
@@ -163,13 +138,7 @@ fn missing_parts_are_told() {
     assert_eq!(journal.head().seq, 60);
     fs::remove_file(dir.path().join("journal-000001.jsonl")).unwrap();
     let report = verify(dir.path(), None).unwrap();
-    assert!(
-        report
-            .first_fault()
-            .unwrap()
-            .why
-            .starts_with("journal-000001.jsonl to journal-000002.jsonl are missing")
-    );
+    assert!(report.first_fault().unwrap().why.starts_with("journal-000001.jsonl to journal-000002.jsonl are missing"));
 }
 
 #[test]
@@ -180,15 +149,9 @@ fn what_follows_damage_is_still_read_and_written() {
     let (mut journal, opened) = Journal::open(dir.path(), whole()).unwrap();
     assert_eq!((opened.damaged, opened.damage[0].line), (1, 5));
     assert!(opened.healed.is_none());
-    let read: Vec<Result<u64, u64>> = journal
-        .entries(1)
-        .unwrap()
-        .map(|e| e.map(|e| e.seq).map_err(|d| d.line))
-        .collect();
-    assert_eq!(
-        read,
-        [Ok(1), Ok(2), Ok(3), Ok(4), Err(5), Ok(6), Ok(7), Ok(8), Ok(9), Ok(10)]
-    );
+    let read: Vec<Result<u64, u64>> =
+        journal.entries(1).unwrap().map(|e| e.map(|e| e.seq).map_err(|d| d.line)).collect();
+    assert_eq!(read, [Ok(1), Ok(2), Ok(3), Ok(4), Err(5), Ok(6), Ok(7), Ok(8), Ok(9), Ok(10)]);
     let page = journal.read_range(4, 3).unwrap();
     assert_eq!((page.entries.len(), page.damage.len()), (3, 1));
     assert_eq!(journal.append(&notes(30..31)).unwrap()[0].seq, 11);
@@ -224,17 +187,11 @@ fn an_altered_last_line_is_damage_and_no_tear() {
     write(&path, &lines);
     let (mut journal, opened) = Journal::open(dir.path(), whole()).unwrap();
     assert_eq!(opened.healed, None);
-    assert_eq!(
-        opened.damage[0].why,
-        "entry 10 was changed: its digest does not fit its payload"
-    );
+    assert_eq!(opened.damage[0].why, "entry 10 was changed: its digest does not fit its payload");
     assert_eq!(journal.append(&notes(30..31)).unwrap()[0].seq, 11);
     drop(journal);
     assert_eq!(verify(dir.path(), None).unwrap().faulty, 1);
-    assert_eq!(
-        fs::read_to_string(&path).unwrap().split_inclusive('\n').nth(9),
-        Some(lines[9].as_str())
-    );
+    assert_eq!(fs::read_to_string(&path).unwrap().split_inclusive('\n').nth(9), Some(lines[9].as_str()));
 }
 
 #[test]

@@ -17,11 +17,7 @@ fn through_a_full_disk(dir: &Path, options: &OpenOptions, fill: impl Fn(), free:
     let (mut journal, _) = open();
     let reserve = options.reserve_bytes;
     journal.append(&notes(0..2)).unwrap();
-    assert!(
-        journal.reserve_left() >= reserve,
-        "{} of {reserve}",
-        journal.reserve_left()
-    );
+    assert!(journal.reserve_left() >= reserve, "{} of {reserve}", journal.reserve_left());
     fill();
 
     // What can still be recorded is about what the reserve holds.
@@ -40,10 +36,7 @@ fn through_a_full_disk(dir: &Path, options: &OpenOptions, fill: impl Fn(), free:
         }
     };
     assert!(full.is_full(), "{full}");
-    assert!(
-        full.to_string().contains("journal.jsonl") && full.to_string().contains("free space"),
-        "{full}"
-    );
+    assert!(full.to_string().contains("journal.jsonl") && full.to_string().contains("free space"), "{full}");
     assert!(written >= reserve * 3 / 4, "{written} bytes of a reserve of {reserve}");
     assert_eq!(journal.next_seq(), n + 1);
     // Nothing has failed: it is only full. It says so again, and an engine that starts now can go on as well.
@@ -70,15 +63,7 @@ fn in_memory_with_the_reserve_at_the_tail() {
     disk.set_capacity(Some(DISK));
     let filler = dir().join("filler");
     let fill = || disk.put(&filler, &vec![0; DISK - disk.used()]);
-    through_a_full_disk(
-        &dir(),
-        &OpenOptions {
-            rotate_bytes: 1 << 30,
-            ..on(&disk)
-        },
-        fill,
-        || disk.delete(&filler),
-    );
+    through_a_full_disk(&dir(), &OpenOptions { rotate_bytes: 1 << 30, ..on(&disk) }, fill, || disk.delete(&filler));
     assert_whole(&disk);
 }
 
@@ -89,11 +74,7 @@ fn in_memory_with_the_reserve_beside() {
     disk.without_allocation();
     let filler = dir().join("filler");
     let fill = || disk.put(&filler, &vec![0; 4 * DISK - disk.used()]);
-    let options = OpenOptions {
-        rotate_bytes: 1 << 30,
-        reserve_bytes: 1 << 20,
-        ..on(&disk)
-    };
+    let options = OpenOptions { rotate_bytes: 1 << 30, reserve_bytes: 1 << 20, ..on(&disk) };
     let (journal, _) = Journal::open(&dir(), options.clone()).unwrap();
     assert!(!journal.reserve_is_tail());
     drop(journal);
@@ -105,10 +86,7 @@ fn in_memory_with_the_reserve_beside() {
 fn a_full_disk_puts_off_closing_a_part() {
     let disk = Memory::new();
     disk.set_capacity(Some(DISK));
-    let options = OpenOptions {
-        rotate_bytes: 4_000,
-        ..on(&disk)
-    };
+    let options = OpenOptions { rotate_bytes: 4_000, ..on(&disk) };
     let (mut journal, _) = Journal::open(&dir(), options).unwrap();
     journal.append(&notes(0..3)).unwrap();
     let filler = dir().join("filler");
@@ -172,10 +150,7 @@ fn on_a_small_real_disk() {
 }
 
 fn inside(dir: &Path) {
-    let options = OpenOptions {
-        reserve_bytes: 1 << 20,
-        ..OpenOptions::new("db1")
-    };
+    let options = OpenOptions { reserve_bytes: 1 << 20, ..OpenOptions::new("db1") };
     let filler = dir.join("filler");
     let fill = || {
         // Down to the last byte: a page at a time at the end.

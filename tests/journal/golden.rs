@@ -8,9 +8,7 @@ use mayday::journal::{Anchor, Reader, verify};
 use sha2::{Digest, Sha256};
 
 fn file(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/golden/journal")
-        .join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/journal").join(name)
 }
 
 fn sha256(pieces: &[&str]) -> String {
@@ -25,10 +23,7 @@ fn version_1_is_read_as_it_was_meant() {
     let report = verify(&path, None).unwrap();
     assert!(report.is_whole(), "{:?}", report.faults);
     assert_eq!((report.entries, report.redactions.len(), report.gaps.len()), (9, 1, 1));
-    assert_eq!(
-        report.head.hash.to_string(),
-        include_str!("../golden/journal/v1.head").trim()
-    );
+    assert_eq!(report.head.hash.to_string(), include_str!("../golden/journal/v1.head").trim());
     let anchored = verify(&path, Some(report.head.hash.short())).unwrap();
     assert!(matches!(anchored.anchor, Some(Anchor::Found(at)) if at[0].0 == 9));
 
@@ -36,11 +31,7 @@ fn version_1_is_read_as_it_was_meant() {
     let mut told = String::new();
     for entry in reader.entries(1).unwrap() {
         let e = entry.unwrap();
-        let known = if matches!(e.event, Event::Unknown { .. }) {
-            "kept raw"
-        } else {
-            "known"
-        };
+        let known = if matches!(e.event, Event::Unknown { .. }) { "kept raw" } else { "known" };
         let incident = e.incident.as_deref().unwrap_or("-");
         told += &format!(
             "{} {} {} {} {} {} {incident} {} {known} {}\n",

@@ -99,10 +99,7 @@ impl Dice {
 
 impl Memory {
     pub fn new() -> Self {
-        Memory(Arc::new(Mutex::new(State {
-            can_allocate: true,
-            ..State::default()
-        })))
+        Memory(Arc::new(Mutex::new(State { can_allocate: true, ..State::default() })))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -158,10 +155,7 @@ impl Memory {
         let mut names = old.synced_names.clone();
         // A file system keeps the order of renames; how far it got is open.
         let kept = dice.below(old.unsynced_names.len() + 1);
-        old.unsynced_names
-            .iter()
-            .take(kept)
-            .for_each(|change| change.apply(&mut names));
+        old.unsynced_names.iter().take(kept).for_each(|change| change.apply(&mut names));
         let whole_prefix = dice.below(2) == 0;
         let inodes = old.inodes.iter().map(|inode| {
             let mut bytes = inode.synced.clone();
@@ -187,12 +181,7 @@ impl Memory {
                     }
                 }
             }
-            Inode {
-                allocated: bytes.len(),
-                cached: bytes.clone(),
-                synced: bytes,
-                unsynced: Vec::new(),
-            }
+            Inode { allocated: bytes.len(), cached: bytes.clone(), synced: bytes, unsynced: Vec::new() }
         });
         let state = State {
             inodes: inodes.collect(),
@@ -207,12 +196,8 @@ impl Memory {
 
     pub fn put(&self, path: &Path, bytes: &[u8]) {
         let mut state = self.state();
-        let inode = Inode {
-            synced: bytes.to_vec(),
-            cached: bytes.to_vec(),
-            allocated: bytes.len(),
-            ..Inode::default()
-        };
+        let inode =
+            Inode { synced: bytes.to_vec(), cached: bytes.to_vec(), allocated: bytes.len(), ..Inode::default() };
         state.inodes.push(inode);
         let n = state.inodes.len() - 1;
         state.names.insert(path.to_owned(), n);
@@ -233,20 +218,12 @@ impl Memory {
     /// All files, by name.
     pub fn files(&self) -> Vec<(PathBuf, Vec<u8>)> {
         let state = self.state();
-        state
-            .names
-            .iter()
-            .map(|(path, n)| (path.clone(), state.inodes[*n].cached.clone()))
-            .collect()
+        state.names.iter().map(|(path, n)| (path.clone(), state.inodes[*n].cached.clone())).collect()
     }
 }
 
 fn used(state: &State) -> usize {
-    state
-        .names
-        .values()
-        .map(|n| state.inodes[*n].allocated.max(state.inodes[*n].cached.len()))
-        .sum()
+    state.names.values().map(|n| state.inodes[*n].allocated.max(state.inodes[*n].cached.len())).sum()
 }
 
 fn room_for(state: &State, inode: usize, end: usize) -> io::Result<()> {
@@ -309,9 +286,7 @@ impl Storage for Memory {
             return Err(io::ErrorKind::NotADirectory.into());
         }
         let within = state.names.keys().filter(|path| path.parent() == Some(dir));
-        Ok(within
-            .filter_map(|path| Some(path.file_name()?.to_str()?.to_owned()))
-            .collect())
+        Ok(within.filter_map(|path| Some(path.file_name()?.to_str()?.to_owned())).collect())
     }
 
     fn sync_dir(&self, _: &Path) -> io::Result<()> {
@@ -359,11 +334,7 @@ impl StoredFile for MemoryFile {
     fn meta(&self) -> io::Result<Meta> {
         let state = self.0.call()?;
         let links = state.names.values().filter(|n| **n == self.1).count() as u64;
-        Ok(Meta {
-            len: state.inodes[self.1].cached.len() as u64,
-            links,
-            id: (1, self.1 as u64),
-        })
+        Ok(Meta { len: state.inodes[self.1].cached.len() as u64, links, id: (1, self.1 as u64) })
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {

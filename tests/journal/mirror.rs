@@ -11,20 +11,13 @@ use super::support::*;
 const PATIENCE: Duration = Duration::from_secs(20);
 
 fn with(path: &Path) -> OpenOptions {
-    OpenOptions {
-        mirror: Some(path.to_owned()),
-        ..small()
-    }
+    OpenOptions { mirror: Some(path.to_owned()), ..small() }
 }
 
 fn concat(dir: &Path) -> String {
     let report = verify(dir, None).unwrap();
     assert!(report.is_whole(), "{:?}", report.faults);
-    report
-        .parts
-        .iter()
-        .map(|part| fs::read_to_string(dir.join(&part.name)).unwrap())
-        .collect()
+    report.parts.iter().map(|part| fs::read_to_string(dir.join(&part.name)).unwrap()).collect()
 }
 
 #[test]
@@ -60,9 +53,7 @@ fn a_redaction_reaches_it() {
     let path = other.path().join("db1.jsonl");
     let (mut journal, _) = Journal::open(dir.path(), with(&path)).unwrap();
     for n in 0..50 {
-        journal
-            .append(&[note(n, if n == 4 || n == 48 { "hunter2" } else { "x" })])
-            .unwrap();
+        journal.append(&[note(n, if n == 4 || n == 48 { "hunter2" } else { "x" })]).unwrap();
     }
     wait_until("the mirror has it", || journal.mirror().unwrap().behind == 0);
     assert_eq!(fs::read_to_string(&path).unwrap().matches("hunter2").count(), 2);
@@ -123,18 +114,8 @@ fn damage_is_left_out_and_what_follows_is_there() {
     let (journal, opened) = Journal::open(dir.path(), with(&path)).unwrap();
     assert_eq!(opened.damaged, 1);
     wait_until("it has doubts", || journal.mirror().unwrap().error.is_some());
-    assert!(
-        journal
-            .mirror()
-            .unwrap()
-            .error
-            .unwrap()
-            .contains("entry 3 cannot be read")
-    );
+    assert!(journal.mirror().unwrap().error.unwrap().contains("entry 3 cannot be read"));
     wait_until("it goes on", || journal.mirror().unwrap().behind == 0);
     let lines: Vec<&str> = text.split_inclusive('\n').collect();
-    assert_eq!(
-        fs::read_to_string(&path).unwrap(),
-        [lines[0], lines[1], lines[3], lines[4]].concat()
-    );
+    assert_eq!(fs::read_to_string(&path).unwrap(), [lines[0], lines[1], lines[3], lines[4]].concat());
 }

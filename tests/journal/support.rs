@@ -19,26 +19,14 @@ pub fn draft(n: u64, event: Event) -> Draft {
         at: Time::from_ms(1_795_140_847_318 + i64::try_from(n).unwrap()),
         boot_ms: 1_000 + n,
         boot: "3b1c".into(),
-        actor: Actor {
-            user: "oncall1".into(),
-            uid: Some(1004),
-            via: "key .".into(),
-            ..Actor::default()
-        },
+        actor: Actor { user: "oncall1".into(), uid: Some(1004), via: "key .".into(), ..Actor::default() },
         incident: (!n.is_multiple_of(3)).then(|| format!("INC-2026-{:03}", n % 3)),
         event,
     }
 }
 
 pub fn note(n: u64, text: &str) -> Draft {
-    draft(
-        n,
-        NoteAdded {
-            text: text.into(),
-            happened_at: None,
-        }
-        .into(),
-    )
+    draft(n, NoteAdded { text: text.into(), happened_at: None }.into())
 }
 
 pub fn notes(n: std::ops::Range<u64>) -> Vec<Draft> {
@@ -46,30 +34,16 @@ pub fn notes(n: std::ops::Range<u64>) -> Vec<Draft> {
 }
 
 pub fn redaction(n: u64, seq: u64) -> Draft {
-    draft(
-        n,
-        EntryRedacted {
-            seq,
-            why: "a password".into(),
-        }
-        .into(),
-    )
+    draft(n, EntryRedacted { seq, why: "a password".into() }.into())
 }
 
 /// Small parts and a small reserve.
 pub fn small() -> OpenOptions {
-    OpenOptions {
-        rotate_bytes: 4_000,
-        reserve_bytes: 32 << 10,
-        ..OpenOptions::new("db1")
-    }
+    OpenOptions { rotate_bytes: 4_000, reserve_bytes: 32 << 10, ..OpenOptions::new("db1") }
 }
 
 pub fn on(disk: &Memory) -> OpenOptions {
-    OpenOptions {
-        storage: disk.storage(),
-        ..small()
-    }
+    OpenOptions { storage: disk.storage(), ..small() }
 }
 
 pub fn open(disk: &Memory) -> (Journal, Opened) {

@@ -14,18 +14,13 @@ fn a_new_folder_has_an_empty_record() {
     let dir = tempfile::tempdir().unwrap();
     let (journal, opened) = Journal::open(dir.path(), OpenOptions::new("db1")).unwrap();
     assert_eq!(opened, Opened::default());
-    assert_eq!(
-        (journal.head(), journal.next_seq(), opened.fold_from()),
-        (Head::GENESIS, 1, 1)
-    );
+    assert_eq!((journal.head(), journal.next_seq(), opened.fold_from()), (Head::GENESIS, 1, 1));
     assert_eq!(journal.entries(1).unwrap().count(), 0);
     assert_eq!(journal.tail(5).unwrap().entries, []);
     assert_eq!(fs::metadata(live(dir.path())).unwrap().mode() & 0o777, 0o600);
     drop(journal);
     assert!(verify(dir.path(), None).unwrap().is_whole());
-    let e = Journal::open(&dir.path().join("none"), OpenOptions::new("db1"))
-        .unwrap_err()
-        .to_string();
+    let e = Journal::open(&dir.path().join("none"), OpenOptions::new("db1")).unwrap_err().to_string();
     assert!(e.starts_with("open the journal in /") && e.contains("none: "), "{e}");
     let e = Reader::open(&dir.path().join("none")).unwrap_err().to_string();
     assert!(e.contains("none: "), "{e}");
@@ -36,16 +31,8 @@ fn what_is_read_back_is_what_was_recorded() {
     let dir = tempfile::tempdir().unwrap();
     let long = "ä\"\\\u{1}\u{2028}x".repeat(8_000);
     assert!(long.len() > 64 << 10);
-    let unknown = Event::Unknown {
-        kind: "moon.phase".into(),
-        payload: json!({"b": 1, "a": [1.5, null, {"z": "y"}]}),
-    };
-    let drafts = [
-        note(1, &long),
-        note(2, ""),
-        draft(3, unknown.clone()),
-        note(4, "{\"hash\":\"x\"},\"hash\":\"y\""),
-    ];
+    let unknown = Event::Unknown { kind: "moon.phase".into(), payload: json!({"b": 1, "a": [1.5, null, {"z": "y"}]}) };
+    let drafts = [note(1, &long), note(2, ""), draft(3, unknown.clone()), note(4, "{\"hash\":\"x\"},\"hash\":\"y\"")];
     let (mut journal, _) = Journal::open(dir.path(), OpenOptions::new("h\"ost,\"hash\":\"")).unwrap();
     let mut recorded = journal.append(&drafts[..2]).unwrap();
     recorded.extend(journal.append(&drafts[2..]).unwrap());
@@ -59,10 +46,7 @@ fn what_is_read_back_is_what_was_recorded() {
     assert_eq!(all(&journal), recorded);
     assert_eq!(recorded[0].host, "h\"ost,\"hash\":\"");
     let reader = Reader::open(dir.path()).unwrap();
-    assert_eq!(
-        reader.entries(1).unwrap().map(|e| e.unwrap()).collect::<Vec<_>>(),
-        recorded
-    );
+    assert_eq!(reader.entries(1).unwrap().map(|e| e.unwrap()).collect::<Vec<_>>(), recorded);
     // The order of a payload's fields is kept, also by a version that does not know them.
     let stored = fs::read_to_string(live(dir.path())).unwrap();
     assert!(stored.contains(r#""payload":{"b":1,"a":[1.5,null,{"z":"y"}]}}"#));
@@ -76,29 +60,17 @@ fn parts_follow_each_other() {
     for n in 0..40 {
         recorded.extend(journal.append(&notes(n * 5..n * 5 + 5)).unwrap());
     }
-    let names: Vec<String> = verify(dir.path(), None)
-        .unwrap()
-        .parts
-        .into_iter()
-        .map(|p| p.name)
-        .collect();
+    let names: Vec<String> = verify(dir.path(), None).unwrap().parts.into_iter().map(|p| p.name).collect();
     assert!(names.len() > 10);
     assert_eq!(names[0], "journal-000001.jsonl");
     assert_eq!(names.last().unwrap(), "journal.jsonl");
     // The first line of a part follows the last one of the part before.
     let hash = |line: &str, name: &str| line.split_once(name).unwrap().1[..64].to_owned();
     let part = |n: usize| fs::read_to_string(dir.path().join(&names[n])).unwrap();
-    assert_eq!(
-        hash(&part(1), "\"prev\":\""),
-        hash(part(0).lines().last().unwrap(), "\"hash\":\"")
-    );
+    assert_eq!(hash(&part(1), "\"prev\":\""), hash(part(0).lines().last().unwrap(), "\"hash\":\""));
     // A closed part does not keep the space that was reserved behind it.
     let closed = fs::metadata(dir.path().join(&names[0])).unwrap();
-    assert!(
-        closed.blocks() * 512 < closed.len() + (32 << 10),
-        "{} blocks",
-        closed.blocks()
-    );
+    assert!(closed.blocks() * 512 < closed.len() + (32 << 10), "{} blocks", closed.blocks());
 
     for journal in [journal, Journal::open(dir.path(), small()).unwrap().0] {
         assert_eq!(all(&journal), recorded);
@@ -109,9 +81,7 @@ fn parts_follow_each_other() {
         }
         assert_eq!(journal.tail(3).unwrap().entries, recorded[197..]);
         assert_eq!(journal.tail(1000).unwrap().entries, recorded);
-        rows_are_found(&recorded, |id, row, n| {
-            journal.incident_page(id, row, n).unwrap().entries
-        });
+        rows_are_found(&recorded, |id, row, n| journal.incident_page(id, row, n).unwrap().entries);
     }
     // The same without the indexes, and from outside.
     for name in fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().path()) {
@@ -120,17 +90,9 @@ fn parts_follow_each_other() {
         }
     }
     let reader = Reader::open(dir.path()).unwrap();
-    rows_are_found(&recorded, |id, row, n| {
-        reader.incident_page(id, row, n).unwrap().entries
-    });
+    rows_are_found(&recorded, |id, row, n| reader.incident_page(id, row, n).unwrap().entries);
     assert_eq!(reader.tail(3).unwrap().entries, recorded[197..]);
-    assert_eq!(
-        (
-            reader.last_seq().unwrap(),
-            reader.incident_rows("INC-2026-001").unwrap()
-        ),
-        (200, 67)
-    );
+    assert_eq!((reader.last_seq().unwrap(), reader.incident_rows("INC-2026-001").unwrap()), (200, 67));
 }
 
 fn rows_are_found(
@@ -138,11 +100,7 @@ fn rows_are_found(
     page: impl Fn(&str, u64, usize) -> Vec<mayday::domain::event::Entry>,
 ) {
     for id in ["INC-2026-001", "INC-2026-002", "none"] {
-        let rows: Vec<_> = recorded
-            .iter()
-            .filter(|e| e.incident.as_deref() == Some(id))
-            .cloned()
-            .collect();
+        let rows: Vec<_> = recorded.iter().filter(|e| e.incident.as_deref() == Some(id)).cloned().collect();
         assert_eq!(page(id, 0, usize::MAX), rows);
         for (row, n) in [(0, 1), (1, 10), (62, 3), (30, 30), (66, 5), (67, 5)] {
             let wanted: Vec<_> = rows.iter().skip(row).take(n).cloned().collect();
@@ -160,11 +118,7 @@ fn an_index_that_does_not_fit_is_made_anew() {
     }
     drop(journal);
     // Whole in itself, and of another part.
-    fs::copy(
-        dir.path().join("journal-000002.index"),
-        dir.path().join("journal-000001.index"),
-    )
-    .unwrap();
+    fs::copy(dir.path().join("journal-000002.index"), dir.path().join("journal-000001.index")).unwrap();
     fs::write(dir.path().join("journal-000003.index"), "rubbish").unwrap();
     let (journal, _) = Journal::open(dir.path(), small()).unwrap();
     let rows = journal.incident_entries("INC-2026-001").unwrap();
@@ -185,14 +139,8 @@ fn a_checkpoint_spares_what_came_before() {
     // An old part that is broken is not read, so it does not matter for starting.
     let (journal, opened) = Journal::open(dir.path(), small()).unwrap();
     let checkpoint = opened.checkpoint.clone().unwrap();
-    assert_eq!(
-        (checkpoint.seq, checkpoint.state_json.as_str()),
-        (45, r#"{"open":["INC-1"],"n":45}"#)
-    );
-    assert_eq!(
-        (opened.fold_from(), opened.since, opened.checkpoint_dropped.clone()),
-        (46, 5, None)
-    );
+    assert_eq!((checkpoint.seq, checkpoint.state_json.as_str()), (45, r#"{"open":["INC-1"],"n":45}"#));
+    assert_eq!((opened.fold_from(), opened.since, opened.checkpoint_dropped.clone()), (46, 5, None));
     assert_eq!(journal.entries(opened.fold_from()).unwrap().count(), 5);
     assert_eq!(journal.head(), head);
     drop(journal);
@@ -203,16 +151,10 @@ fn a_checkpoint_spares_what_came_before() {
     let version = format!("\"version\":\"{}\"", env!("CARGO_PKG_VERSION"));
     for (bad, why) in [
         (good.replace("\"seq\":45", "\"seq\":44"), "the journal has no entry 44"),
-        (
-            good.replace(&version, "\"version\":\"0.0.0\""),
-            "it was written by mayday 0.0.0",
-        ),
+        (good.replace(&version, "\"version\":\"0.0.0\""), "it was written by mayday 0.0.0"),
         (good.replace("INC-1", "INC-2"), "its state is not as it was written"),
         (good[..good.len() / 2].to_owned(), "it does not read"),
-        (
-            good.replace("\"offset\":", "\"offset\":7"),
-            "the journal has no entry 45",
-        ),
+        (good.replace("\"offset\":", "\"offset\":7"), "the journal has no entry 45"),
         (good.replace("\"part\":", "\"part\":9"), "the journal has no entry 45"),
         (String::new(), "it does not read"),
     ] {
@@ -220,10 +162,7 @@ fn a_checkpoint_spares_what_came_before() {
         let (journal, opened) = Journal::open(dir.path(), small()).unwrap();
         let dropped = opened.checkpoint_dropped.clone().unwrap();
         assert!(dropped.starts_with(why), "{dropped}");
-        assert_eq!(
-            (opened.checkpoint.clone(), opened.since, opened.fold_from()),
-            (None, 50, 1)
-        );
+        assert_eq!((opened.checkpoint.clone(), opened.since, opened.fold_from()), (None, 50, 1));
         assert_eq!((journal.head(), opened.damage), (head, vec![]));
     }
     fs::write(&path, &good).unwrap();
@@ -246,10 +185,7 @@ fn reading_goes_on_while_entries_are_appended() {
             for _ in 0..50 {
                 let reader = Reader::open(&dir).unwrap();
                 let seqs: Vec<u64> = reader.entries(1).unwrap().map(|e| e.unwrap().seq).collect();
-                assert!(
-                    seqs.len() >= 30 && seqs.iter().enumerate().all(|(i, seq)| *seq == i as u64 + 1),
-                    "{seqs:?}"
-                );
+                assert!(seqs.len() >= 30 && seqs.iter().enumerate().all(|(i, seq)| *seq == i as u64 + 1), "{seqs:?}");
             }
         }
     });
@@ -267,10 +203,7 @@ fn what_is_too_large_is_refused_and_nothing_else() {
     let (mut journal, _) = Journal::open(dir.path(), OpenOptions::new("h")).unwrap();
     journal.append(&notes(0..1)).unwrap();
     let e = journal.append(&[note(1, &"x".repeat(17 << 20))]).unwrap_err();
-    assert!(
-        matches!(e, AppendError::Unfit { .. }) && e.to_string().contains("note.added"),
-        "{e}"
-    );
+    assert!(matches!(e, AppendError::Unfit { .. }) && e.to_string().contains("note.added"), "{e}");
     let many: Vec<_> = (0..20).map(|n| note(n, &"x".repeat(1 << 20))).collect();
     assert!(matches!(journal.append(&many).unwrap_err(), AppendError::Unfit { .. }));
     journal.append(&many[..10]).unwrap();

@@ -227,8 +227,11 @@ fn a_lost_folder_comes_back_and_a_link_to_it_stays_a_link() {
     assert!(cut.sink.told.lock().unwrap().sides.is_empty(), "there was nothing to keep");
 }
 
+/// Name, kind, and where it links to.
+type Entry<'a> = (&'a str, tar::EntryType, &'a str);
+
 /// A tar archive with one entry of any name and kind, which tar itself would not write.
-fn hostile(path: &Path, entries: &[(&str, tar::EntryType, &str)]) {
+fn hostile(path: &Path, entries: &[Entry]) {
     let mut builder = tar::Builder::new(fs::File::create(path).unwrap());
     for (name, kind, target) in entries {
         let mut header = tar::Header::new_gnu();
@@ -287,7 +290,7 @@ fn archives_that_want_out_are_refused_whole() {
     fs::write(&outside, "safe").unwrap();
     let absolute = outside.display().to_string();
     let mut desk = Desk::folder(docs, 0, &[]);
-    let cases: Vec<(&str, Vec<(&str, tar::EntryType, &str)>)> = vec![
+    let cases: Vec<(&str, Vec<Entry>)> = vec![
         ("leads out of the folder", vec![("ok", Regular, ""), ("../victim", Regular, "")]),
         ("leads out of the folder", vec![("a/../../victim", Regular, "")]),
         ("is an absolute name", vec![(absolute.as_str(), Regular, "")]),
@@ -307,7 +310,7 @@ fn archives_that_want_out_are_refused_whole() {
         assert_eq!(fs::read_to_string(&outside).unwrap(), "safe");
     }
     // These pass by their names alone; writing itself does not follow.
-    let cases: Vec<(&str, Vec<(&str, tar::EntryType, &str)>)> = vec![
+    let cases: Vec<(&str, Vec<Entry>)> = vec![
         ("goes through a link", vec![("d", Symlink, "e"), ("e", Directory, ""), ("d/f", Regular, "")]),
         ("which is no file before it", vec![("d", Symlink, "e"), ("h", Link, "d")]),
         ("which is no file before it", vec![("h", Link, "not-there")]),

@@ -61,10 +61,14 @@ fn nothing_acknowledged_is_lost_and_nothing_runs_twice() {
             dice.pass(Duration::from_millis(700));
             let blow = dice.below(4);
             eprintln!("round {round}: blow {blow}, T+ {elapsed} ms, {:?}", begun.elapsed());
-            if blow != 0 && let Some(pid) = runners(&shop.home).last() {
+            if blow != 0
+                && let Some(pid) = runners(&shop.home).last()
+            {
                 kill(*pid);
             }
-            if blow != 1 && let Some(pid) = shop.engine_pid().filter(|pid| is_engine(*pid)) {
+            if blow != 1
+                && let Some(pid) = shop.engine_pid().filter(|pid| is_engine(*pid))
+            {
                 kill(pid);
             }
             // At any moment, whoever writes just now: what is there is whole.
@@ -118,7 +122,10 @@ fn write(shop: &Cockpit, writer: usize, told: &Mutex<Told>, over: &AtomicBool, n
             assert!(misses < 2000, "no engine could be reached any more");
             // Several start one at once; one wins, and the others find it.
             let started = shop.run(&["engine", "start"]);
-            assert!(started.code == 0 || started.err.contains("ended at once") || started.err.contains("gone"), "{started:#?}");
+            assert!(
+                started.code == 0 || started.err.contains("ended at once") || started.err.contains("gone"),
+                "{started:#?}"
+            );
             continue;
         };
         runtime.block_on(async {
@@ -206,8 +213,15 @@ fn accounts(shop: &Cockpit, told: &Told) {
     }
     assert!(written.is_empty(), "executed without a request on record: {written:?}");
     eprintln!("{endings:?}");
-    let known: BTreeSet<String> =
-        shop.run(&["runs", "--json"]).ok().json().as_array().unwrap().iter().map(|r| r["id"].as_str().unwrap().to_owned()).collect();
+    let known: BTreeSet<String> = shop
+        .run(&["runs", "--json"])
+        .ok()
+        .json()
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|r| r["id"].as_str().unwrap().to_owned())
+        .collect();
     // The picture keeps the newest; whatever it keeps is on record.
     assert!(known.iter().all(|run| requested.contains_key(run)));
     wait_until("no runner is left", PATIENCE, || runners(&shop.home).is_empty());

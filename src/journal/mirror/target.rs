@@ -26,9 +26,7 @@ pub fn flush(piece: &mut Vec<u8>, target: &mut Target, seq: u64) -> io::Result<(
     }
     let meta = target.file.meta()?;
     if meta.links == 0 || meta.len != target.len {
-        return Err(io::Error::other(
-            "it was deleted, replaced or written to by something else",
-        ));
+        return Err(io::Error::other("it was deleted, replaced or written to by something else"));
     }
     write_all(target.file.as_ref(), piece, target.len)?;
     target.file.sync()?;
@@ -45,9 +43,7 @@ pub fn open(storage: &dyn Storage, path: &Path, record: &OnRecord) -> io::Result
     let len = file.meta()?.len;
     let whole = parts::last_line_end(file.as_ref(), len)?;
     if len > 0 && whole == 0 {
-        return Err(other(
-            "it holds something else than a journal: it is not touched".into(),
-        ));
+        return Err(other("it holds something else than a journal: it is not touched".into()));
     }
     if whole == 0 {
         return Ok(Target { file, len: 0, seq: 0 });
@@ -55,10 +51,7 @@ pub fn open(storage: &dyn Storage, path: &Path, record: &OnRecord) -> io::Result
     let start = parts::last_line_end(file.as_ref(), whole - 1)?;
     let mut lines = Lines::new(file.clone(), Place { offset: start, line: 1 }, whole);
     let last = match lines.next()? {
-        Some(raw) => raw.read().map(|line| Head {
-            seq: line.seq(),
-            hash: line.hash,
-        }),
+        Some(raw) => raw.read().map(|line| Head { seq: line.seq(), hash: line.hash }),
         None => Err("it is empty".into()),
     };
     let last = last.map_err(|why| other(format!("its last line: {why}: it is not touched")))?;
@@ -73,33 +66,16 @@ pub fn open(storage: &dyn Storage, path: &Path, record: &OnRecord) -> io::Result
     if whole < len {
         file.set_len(whole)?;
     }
-    Ok(Target {
-        file,
-        len: whole,
-        seq: last.seq,
-    })
+    Ok(Target { file, len: whole, seq: last.seq })
 }
 
 fn hash_at(record: &OnRecord, seq: u64) -> io::Result<Option<Head>> {
     let index = PartIndex::empty();
-    let live = LiveView {
-        name: LIVE,
-        file: &record.live,
-        len: record.len,
-        index: &index,
-    };
+    let live = LiveView { name: LIVE, file: &record.live, len: record.len, index: &index };
     let mut entries = Entries::new(&record.closed, Some(live), seq)?;
-    let look = |raw: RawLine<'_>| {
-        raw.read().ok().map(|line| Head {
-            seq: line.seq(),
-            hash: line.hash,
-        })
-    };
+    let look = |raw: RawLine<'_>| raw.read().ok().map(|line| Head { seq: line.seq(), hash: line.hash });
     loop {
-        match entries
-            .next_raw(|_, raw| look(raw))
-            .map_err(|damage| io::Error::other(damage.to_string()))?
-        {
+        match entries.next_raw(|_, raw| look(raw)).map_err(|damage| io::Error::other(damage.to_string()))? {
             None => return Ok(None),
             Some(Some(head)) if head.seq == seq => return Ok(Some(head)),
             Some(_) => {}
@@ -132,9 +108,5 @@ pub fn blank(storage: &dyn Storage, path: &Path, target: &mut Target, seq: u64, 
     storage.rename(&beside, path)?;
     target.len = after + target.len - rest;
     target.file = file;
-    storage.sync_dir(
-        path.parent()
-            .filter(|p| !p.as_os_str().is_empty())
-            .unwrap_or(Path::new(".")),
-    )
+    storage.sync_dir(path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new(".")))
 }

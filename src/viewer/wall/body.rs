@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use ratatui::layout::Rect;
+use ratatui::style::Style;
 
 use super::deck::Page;
 use super::facts::{Hot, Problem, Verdict, reason};
@@ -196,26 +197,24 @@ fn tile(d: &Drawing<'_>, p: &Problem<'_>, area: Rect, c: &mut Canvas<'_>) {
     }
 }
 
-/// Pieces in large letters as long as they fit; the rest is left out.
+/// Pieces in large letters, all of one size, as long as they fit; the rest is left out.
 fn big_pieces(d: &Drawing<'_>, pieces: &[(Role, String)], row: Rect, c: &mut Canvas<'_>) {
-    let y = (row.height / bigtext::ROWS).max(1);
+    let wide =
+        |x: u16| -> u32 { pieces.iter().map(|(_, t)| u32::from(bigtext::width(t.trim(), x)) + 5 * u32::from(x)).sum() };
+    let most = (row.height / bigtext::ROWS).max(1);
+    let size = (1..=most).rev().find(|x| wide(*x) < u32::from(row.width)).unwrap_or(1);
+    let scale = bigtext::Scale { x: size, y: most.min(size * 2) };
     let mut x = row.x + 1;
     for (role, text) in pieces {
         let text = text.trim();
-        let room = row.right().saturating_sub(x + 1);
-        // A reason that does not fit whole says its first words.
-        let words: Vec<&str> = text.split(' ').collect();
-        let fits = (1..=words.len()).rev().map(|n| words.get(..n).unwrap_or_default().join(" ")).find_map(|t| {
-            let scale = bigtext::largest(&t, room, row.height)?;
-            Some((t, bigtext::Scale { x: scale.x.min(y), y: scale.y.min(y) }))
-        });
-        let Some((text, scale)) = fits else { continue };
-        let band =
-            Rect { x, y: row.y, width: bigtext::width(&text, scale.x).saturating_add(2).min(room), height: row.height };
-        if *role == Role::RtoOver {
-            c.style(band, *role);
+        let wide = bigtext::width(text, scale.x).saturating_add(2);
+        if !bigtext::can(text) || wide > row.right().saturating_sub(x) {
+            continue;
         }
-        x = bigtext::draw(c.buffer, row, x + 1, row.y, &text, scale, d.ink(*role)) + 5 * scale.x;
+        if *role == Role::RtoOver {
+            c.style(Rect { x, width: wide, ..row }, *role);
+        }
+        x = bigtext::draw(c.buffer, row, x + 1, row.y, text, scale, d.ink(*role)) + 4 * scale.x;
     }
 }
 
@@ -296,6 +295,8 @@ pub fn thick_bar(d: &Drawing<'_>, area: Rect, permille: u16, role: Role, c: &mut
         for x in 0..area.width {
             let (sign, role) = if x < done { (full, role) } else { (rest, Role::BarRest) };
             let style = d.wall.look.theme.style(role);
+            // A role with a background of its own gives the bar that colour, not the one of its letters.
+            let style = style.bg.map_or(style, |bg| Style::new().fg(bg));
             let at = (area.x + x, y);
             if let Some(cell) = c.buffer.cell_mut(at) {
                 cell.set_symbol(sign).set_style(style);

@@ -67,7 +67,8 @@ impl Zones {
             zones.banners = left.top(n.min(if h >= 20 { 3 } else { 1 }));
         }
         let most = match (incident, facts.is_calm()) {
-            (true, _) if h >= 40 => bigtext::ROWS,
+            // What does not hold any more is said as loud as without an incident.
+            (true, _) if h >= 40 || (h >= 20 && facts.verdict != Verdict::States) => bigtext::ROWS,
             (true, _) => 1,
             (false, true) => h / 2,
             (false, false) => (h / 4).max(if h >= 10 { bigtext::ROWS } else { 1 }),
@@ -76,12 +77,13 @@ impl Zones {
         let rows = biggest(&candidates, w.saturating_sub(2), most).map_or(1, |(_, scale)| scale.rows());
         zones.verdict = left.top(rows);
         if h >= 5 {
-            let below =
-                if h >= 40 && facts.verdict == Verdict::States && facts.roots + facts.degraded + facts.unknown > 0 {
-                    bigtext::ROWS
-                } else {
-                    1
-                };
+            let kinds = [facts.roots + facts.affected, facts.degraded, facts.unknown, facts.up, facts.paused];
+            let others = kinds.iter().filter(|n| **n > 0).count() > 1;
+            let below = match (&facts.verdict, others) {
+                (Verdict::States, false) => 0,
+                (Verdict::States, true) if h >= 40 && !facts.is_calm() => bigtext::ROWS,
+                _ => 1,
+            };
             zones.rest = left.top(if incident && rows == 1 { 0 } else { below });
         }
         if h >= 20 {
@@ -436,16 +438,13 @@ impl Drawing<'_> {
         let pulse: &Pulse = &self.wall.pulse;
         let text = pulse.last().map_or_else(|| "--:--:--".to_owned(), |at| format!("{}Z", at.hms()));
         if self.facts.is_frozen() {
-            // Reversed and struck through: this is when it stopped.
-            if area.height > 0 {
-                c.style(area, Role::WallStalled);
-            }
-            let ink = Ink { struck: true, ..self.ink(Role::WallStalled) };
+            // Reversed: this is when it stopped, and it must stay legible.
+            c.style(area, Role::WallStalled);
             if area.height >= bigtext::ROWS {
-                bigtext::draw(c.buffer, area, area.x, area.y, &text, Scale::ONE, ink);
-                return;
+                bigtext::draw(c.buffer, area, area.x, area.y, &text, Scale::ONE, self.ink(Role::WallStalled));
+            } else {
+                c.cut(area.x, area.y, area.width, &text, Role::WallStalled);
             }
-            c.cut(area.x, area.y, area.width, &text, Role::WallStalled);
             return;
         }
         if area.height >= bigtext::ROWS {
