@@ -28,12 +28,13 @@ pub fn row(app: &App, name: &str, area: Rect, names: u16, c: &mut Canvas<'_>) {
     let stale = app.watched.is_stale();
     let (right, y) = (area.right(), area.y);
     let room = |x: u16| right.saturating_sub(x);
-    let mut x = c.put(area.x, y, 2, sign, role).saturating_add(1);
     let word = match view.state {
         BackupState::Missing | BackupState::Stale | BackupState::Suspect => view.state.word().to_uppercase(),
         _ => view.state.word().to_owned(),
     };
-    let end = c.put(x, y, room(x), &word, if stale { Role::Stale } else { role });
+    let said = format!("{sign} {word}");
+    let end = c.put(area.x, y, room(area.x), &said, if stale { Role::Stale } else { role });
+    let mut x = area.x + 2;
     x = end.max(x + 7).saturating_add(1);
     let name_room = usize::from(names.min(area.width * 2 / 5).max(8));
     let strong = if view.state == BackupState::Fresh { Role::Text } else { Role::Strong };

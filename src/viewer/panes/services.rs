@@ -82,9 +82,9 @@ pub fn row(app: &App, name: &str, area: Rect, names: u16, c: &mut Canvas<'_>) {
     let (right, y) = (area.right(), area.y);
     let mut x = area.x;
     let room = |x: u16| right.saturating_sub(x);
-    x = c.put(x, y, 2, sign, if stale { Role::Stale } else { role }).saturating_add(1);
-    let word = word(view.state);
-    let end = c.put(x, y, room(x), &word, if stale { Role::Stale } else { role });
+    let said = format!("{sign} {}", word(view.state));
+    let end = c.put(x, y, room(x), &said, if stale { Role::Stale } else { role });
+    x += 2;
     x = end.max(x + 8).saturating_add(1);
     let spark = if area.width >= 90 {
         30
