@@ -17,6 +17,7 @@ pub struct Dice(u64);
 
 impl Dice {
     /// From `MAYDAY_STORM_SEED`, else from the clock; printed.
+    #[expect(clippy::new_without_default, reason = "each is another")]
     pub fn new() -> Self {
         let seed = std::env::var("MAYDAY_STORM_SEED").ok().and_then(|s| s.parse().ok());
         let seed = seed.unwrap_or_else(|| mayday::sys::clock::now_ms() as u64 ^ u64::from(std::process::id()) << 32);

@@ -27,7 +27,6 @@ macro_rules! events {
         )*
 
         /// One thing that happened.
-        #[expect(clippy::large_enum_variant, reason = "events are few and short-lived; boxing one kind would show everywhere")]
         #[derive(Clone, Debug, PartialEq)]
         #[allow(clippy::large_enum_variant, reason = "the large ones carry plans and catalogues, and are few")]
         pub enum Event {

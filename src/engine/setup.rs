@@ -70,6 +70,7 @@ impl Setup {
         let value_of = |wanted: &SecretRef| known.iter().find(|(r, _)| r == wanted).map(|(_, v)| v.clone());
         let masked: Vec<(String, SecretString)> =
             places.into_iter().filter_map(|(place, r)| Some((place, value_of(&r)?))).collect();
+        let masked = with_parts(masked);
         let mask = Mask::new(masked.iter().map(|(_, v)| v.expose_secret().to_owned()));
         let handle = tokio::runtime::Handle::current();
         let (config, for_mask) = (config.clone(), mask.clone());
@@ -293,4 +294,20 @@ impl Core {
         self.set_up();
         self.dirty.everything = true;
     }
+}
+
+/// The values, and what each gives away when only a part of it is repeated: an address' password, a webhook's token.
+fn with_parts(values: Vec<(String, SecretString)>) -> Vec<(String, SecretString)> {
+    let mut all = values;
+    let parts: Vec<(String, SecretString)> = all
+        .iter()
+        .flat_map(|(name, value)| {
+            crate::text::mask::parts(value.expose_secret())
+                .into_iter()
+                .enumerate()
+                .map(move |(n, part)| (format!("{name} part {}", n + 1), SecretString::from(part)))
+        })
+        .collect();
+    all.extend(parts);
+    all
 }

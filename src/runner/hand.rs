@@ -98,7 +98,7 @@ fn of_environment(name: &str, value: String) -> Vec<String> {
         "CREDENTIALS",
         "WEBHOOK",
     ];
-    let mut found: Vec<String> = passwords_in_addresses(&value);
+    let mut found: Vec<String> = crate::text::mask::passwords_in_addresses(&value);
     let upper = name.to_ascii_uppercase();
     let named = upper.split(['_', '-', '.']).any(|part| NAMES.contains(&part) || part.ends_with("PASSWORD"));
     // PWD and OLDPWD are folders, and so is many a …_KEY: a path is no secret. Short values would blank out the text.
@@ -107,20 +107,6 @@ fn of_environment(name: &str, value: String) -> Vec<String> {
         found.push(value);
     }
     found
-}
-
-/// `postgres://app:hunter2@db/app` → `hunter2`.
-fn passwords_in_addresses(value: &str) -> Vec<String> {
-    value
-        .split("://")
-        .skip(1)
-        .filter_map(|rest| {
-            let authority = rest.split(['/', '?', '#', ' ', ',']).next()?;
-            let (user, _) = authority.rsplit_once('@')?;
-            let (_, password) = user.split_once(':')?;
-            (password.len() >= 4).then(|| password.to_owned())
-        })
-        .collect()
 }
 
 #[cfg(test)]

@@ -58,6 +58,34 @@ impl Mask {
     }
 }
 
+/// What a secret address gives away when only a part of it is repeated: its passwords, and the tokens in its path and
+/// query. Nothing for a value that is no address.
+pub fn parts(value: &str) -> Vec<String> {
+    let mut found = passwords_in_addresses(value);
+    for rest in value.split("://").skip(1) {
+        let rest = rest.split(char::is_whitespace).next().unwrap_or_default();
+        let Some(at) = rest.find(['/', '?', '#']) else { continue };
+        // Short and plain words are names of databases and endpoints; a token is long, or mixes letters and digits.
+        let is_token = |t: &&str| t.len() >= 20 || (t.len() >= 8 && t.contains(|c: char| c.is_ascii_digit()));
+        found.extend(rest[at..].split(['/', '?', '#', '&', '=']).filter(is_token).map(str::to_owned));
+    }
+    found
+}
+
+/// `postgres://app:hunter2@db/app` → `hunter2`.
+pub fn passwords_in_addresses(value: &str) -> Vec<String> {
+    value
+        .split("://")
+        .skip(1)
+        .filter_map(|rest| {
+            let authority = rest.split(['/', '?', '#', ' ', ',']).next()?;
+            let (user, _) = authority.rsplit_once('@')?;
+            let (_, password) = user.split_once(':')?;
+            (password.len() >= 4).then(|| password.to_owned())
+        })
+        .collect()
+}
+
 fn percent(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for b in text.bytes() {
@@ -127,6 +155,20 @@ mod tests {
             ("https://hooks.slack.com/services/T0/B0/xyz", "https://hooks.slack.com/services/***"),
         ] {
             assert_eq!(mask.apply(text), wanted);
+        }
+    }
+
+    #[test]
+    fn parts_of_secret_addresses_are_known_too() {
+        for (value, wanted) in [
+            ("postgres://app:hunter2@db/shop", vec!["hunter2"]),
+            (
+                "https://hooks.example.org/services/T0/B0/pl4nt-hook-7x?token=abcdef123",
+                vec!["pl4nt-hook-7x", "abcdef123"],
+            ),
+            ("just-a-password", vec![]),
+        ] {
+            assert_eq!(parts(value), wanted, "{value}");
         }
     }
 

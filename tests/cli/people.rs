@@ -98,7 +98,7 @@ fn through_a_shared_engine_everybody_is_who_they_are() {
         .out
         .lines()
         .map(|l| serde_json::from_str::<serde_json::Value>(l).unwrap())
-        .find(|e| e["seq"].to_string() == seq)
+        .find(|e| e["seq"].as_u64() == seq.parse().ok())
         .expect("the note");
     assert_eq!(entry["actor"]["user"], "nobody", "not what USER claims: {entry:#}");
     assert_eq!(entry["actor"]["uid"], NOBODY);
