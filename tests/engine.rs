@@ -44,14 +44,22 @@ impl World {
     }
 
     async fn start_engine(&mut self) {
-        let options = Options {
-            state_dir: self.state(),
-            config: Some(self.path("mayday.toml")),
-            clock: Arc::new(self.clock.clone()),
-            exe: support::home::mayday_binary(),
-            sandbox: false,
-        };
-        self.running = Some(engine::start(options).await.unwrap());
+        // A probe that is being forked this moment may hold the lock's descriptor until it executes its program.
+        let begun = Instant::now();
+        loop {
+            let options = Options {
+                state_dir: self.state(),
+                config: Some(self.path("mayday.toml")),
+                clock: Arc::new(self.clock.clone()),
+                exe: support::home::mayday_binary(),
+                sandbox: false,
+            };
+            match engine::start(options).await {
+                Ok(running) => break self.running = Some(running),
+                Err(e) if begun.elapsed() > WAIT => panic!("{e}"),
+                Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+            }
+        }
     }
 
     async fn stop_engine(&mut self) {
