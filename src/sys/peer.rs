@@ -5,7 +5,7 @@
 //! same answer and a dead directory service cannot block the cockpit.
 
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd};
 
 /// The peer of a Unix socket at the time it connected.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,7 +14,7 @@ pub struct Peer {
     pub uid: u32,
     /// Effective group id.
     pub gid: u32,
-    /// Process id; may belong to nobody any more.
+    /// Process id; may belong to nobody any more, and is 0 for a process outside of this one's pid namespace.
     pub pid: i32,
     /// The uid that logged in, kept by the kernel across `sudo` and `su`; `None` where auditing does not set it.
     pub loginuid: Option<u32>,
@@ -24,10 +24,29 @@ pub struct Peer {
 
 /// Asks the kernel who the peer of `socket` is. Fails only where the socket is not a connected Unix socket.
 pub fn peer_of(socket: &impl AsFd) -> io::Result<Peer> {
-    let cred = rustix::net::sockopt::socket_peercred(socket.as_fd())?;
-    let uid = cred.uid.as_raw();
-    let pid = cred.pid.as_raw_nonzero().get();
-    Ok(Peer { uid, gid: cred.gid.as_raw(), pid, loginuid: login_uid(pid), user: user_name(uid) })
+    // Not by rustix: its pid type cannot be 0, which is what the kernel says of a peer outside of our namespace.
+    let mut cred = libc::ucred { pid: 0, uid: u32::MAX, gid: u32::MAX };
+    let mut length = size_of::<libc::ucred>() as libc::socklen_t;
+    // SAFETY: the descriptor is open while `socket` is borrowed, and the kernel writes at most `length` bytes of a plain
+    // C structure into `cred`.
+    let answer = unsafe {
+        libc::getsockopt(
+            socket.as_fd().as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_PEERCRED,
+            (&raw mut cred).cast(),
+            &raw mut length,
+        )
+    };
+    if answer != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // A listening or datagram socket has no peer and answers with uid -1.
+    if cred.uid == u32::MAX {
+        return Err(io::ErrorKind::NotConnected.into());
+    }
+    let login = login_uid(cred.pid);
+    Ok(Peer { uid: cred.uid, gid: cred.gid, pid: cred.pid, loginuid: login, user: user_name(cred.uid) })
 }
 
 /// `/proc/PID/loginuid`; (uid_t)-1 means that nobody logged in.
@@ -86,6 +105,9 @@ mod tests {
         assert_eq!((peer.uid, peer.pid), (current_uid(), std::process::id() as i32));
         assert_eq!(peer.user, user_name(current_uid()));
         assert!(peer.loginuid.is_none_or(|uid| uid != u32::MAX));
+        let alone = std::os::unix::net::UnixDatagram::unbound().unwrap();
+        assert!(peer_of(&alone).is_err());
+        assert!(peer_of(&std::net::UdpSocket::bind("127.0.0.1:0").unwrap()).is_err());
     }
 
     #[test]

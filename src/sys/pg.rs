@@ -7,6 +7,8 @@
 
 mod dsn;
 mod error;
+mod split;
+mod tools;
 
 use std::io;
 use std::net::SocketAddr;
@@ -17,14 +19,16 @@ use rustls::RootCertStore;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 use tokio_postgres::config::SslMode as DriverSsl;
 use tokio_postgres::tls::MakeTlsConnect;
 use tokio_postgres::{CancelToken, Client, NoTls};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::tls::{self, ChainVerdict, Demand, Recorder};
-pub use dsn::{DsnError, Endpoint, PgTarget, SslMode, env_for_tools};
+pub use dsn::{DsnError, Endpoint, PgTarget, SslMode};
 pub use error::{PgError, RecoveryPhase, Stage};
+pub use tools::env_for_tools;
 
 /// An open connection. Its task ends with it.
 pub struct PgConn {
@@ -60,28 +64,24 @@ impl PgConn {
         let token = self.client.cancel_token();
         let work = async {
             let mut stage = Stage::Resolve;
-            let stream = open(&self.endpoint, &mut stage).await?;
+            let stream = open(&self.endpoint, Instant::now() + timeout, &mut stage).await?;
             cancel_on(stream, token, &self.target, self.tls, &self.endpoint).await
         };
         tokio::time::timeout(timeout, work).await.unwrap_or(Err(PgError::TimedOut(Stage::Connect)))
     }
 }
 
-/// Connects within `timeout`. With several hosts in the target, each is tried in turn and the last error is given.
+/// Connects within `timeout`. With several hosts in the target each is tried in turn, with an equal share of the time
+/// that is left, and the last error is given.
 pub async fn connect(target: &PgTarget, timeout: Duration) -> Result<PgConn, PgError> {
-    let mut stage = Stage::Resolve;
-    let attempt = try_all(target, &mut stage);
-    match tokio::time::timeout(timeout, attempt).await {
-        Ok(result) => result,
-        Err(_) => Err(PgError::TimedOut(stage)),
-    }
-}
-
-async fn try_all(target: &PgTarget, stage: &mut Stage) -> Result<PgConn, PgError> {
+    let until = Instant::now() + timeout;
+    let endpoints = target.endpoints();
     let mut last = PgError::Dns { host: String::new(), why: "the connection string names no host".to_owned() };
-    for endpoint in target.endpoints() {
-        *stage = Stage::Resolve;
-        match try_one(target, endpoint, stage).await {
+    for (n, endpoint) in endpoints.iter().enumerate() {
+        let until = share(until, endpoints.len() - n);
+        let mut stage = Stage::Resolve;
+        let attempt = tokio::time::timeout_at(until, try_one(target, endpoint, until, &mut stage)).await;
+        match attempt.unwrap_or(Err(PgError::TimedOut(stage))) {
             Ok(connection) => return Ok(connection),
             // The same password would be refused everywhere, and retrying can lock an account.
             Err(e @ PgError::Auth(_)) => return Err(e),
@@ -91,12 +91,26 @@ async fn try_all(target: &PgTarget, stage: &mut Stage) -> Result<PgConn, PgError
     Err(last)
 }
 
-async fn try_one(target: &PgTarget, endpoint: &Endpoint, stage: &mut Stage) -> Result<PgConn, PgError> {
-    let stream = open(endpoint, stage).await?;
-    *stage = Stage::Login;
-    let connection = match stream {
-        Socket::Unix(stream) => login(target, endpoint, stream, false).await?,
-        Socket::Tcp(stream) => login(target, endpoint, stream, target.ssl_mode() != SslMode::Disable).await?,
+/// The end of one of `parts` equal parts of the time until `until`.
+fn share(until: Instant, parts: usize) -> Instant {
+    let now = Instant::now();
+    now + until.saturating_duration_since(now) / u32::try_from(parts.max(1)).unwrap_or(u32::MAX)
+}
+
+async fn try_one(target: &PgTarget, endpoint: &Endpoint, until: Instant, stage: &mut Stage) -> Result<PgConn, PgError> {
+    let mut encrypt = target.ssl_mode() != SslMode::Disable;
+    let connection = loop {
+        let stream = open(endpoint, until, stage).await?;
+        *stage = Stage::Login;
+        let attempt = match stream {
+            Socket::Unix(stream) => login(target, endpoint, stream, false).await,
+            Socket::Tcp(stream) => login(target, endpoint, stream, encrypt).await,
+        };
+        match attempt {
+            // What libpq does: `prefer` encrypts where it works, and must not fail where it does not.
+            Err(PgError::Tls(_)) if encrypt && target.ssl_mode() == SslMode::Prefer => encrypt = false,
+            other => break other?,
+        }
     };
     if target.wants_writable() {
         let row = connection.client.query_one("SHOW transaction_read_only", &[]).await.map_err(PgError::from)?;
@@ -112,7 +126,7 @@ enum Socket {
     Tcp(TcpStream),
 }
 
-async fn open(endpoint: &Endpoint, stage: &mut Stage) -> Result<Socket, PgError> {
+async fn open(endpoint: &Endpoint, until: Instant, stage: &mut Stage) -> Result<Socket, PgError> {
     match endpoint {
         Endpoint::Unix { .. } => {
             let path = endpoint.socket_path();
@@ -134,14 +148,17 @@ async fn open(endpoint: &Endpoint, stage: &mut Stage) -> Result<Socket, PgError>
             };
             *stage = Stage::Connect;
             let mut last = PgError::Dns { host: host.clone(), why: "the name has no address".to_owned() };
-            for address in addresses {
-                match TcpStream::connect(address).await {
-                    Ok(stream) => {
+            let count = addresses.len();
+            for (n, address) in addresses.into_iter().enumerate() {
+                // One address that swallows packets (often IPv6) must not use up the time of the others.
+                match tokio::time::timeout_at(share(until, count - n), TcpStream::connect(address)).await {
+                    Ok(Ok(stream)) => {
                         // Queries are small and each waits for its answer.
                         let _ = stream.set_nodelay(true);
                         return Ok(Socket::Tcp(stream));
                     }
-                    Err(e) => last = tcp_error(&e, address),
+                    Ok(Err(e)) => last = tcp_error(&e, address),
+                    Err(_) => last = PgError::TimedOut(Stage::Connect),
                 }
             }
             Err(last)
@@ -172,9 +189,10 @@ where
         return Ok(PgConn { client, tls: false, verdict: None, endpoint, handle, target });
     }
     config.ssl_mode(if target.ssl_mode() == SslMode::Prefer { DriverSsl::Prefer } else { DriverSsl::Require });
-    let (mut maker, recorder) = tls_for(target)?;
+    let (mut maker, recorder, demand) = tls_for(target)?;
     let connector = MakeTlsConnect::<S>::make_tls_connect(&mut maker, endpoint.name()).unwrap_or_else(|e| match e {});
-    let (client, connection) = config.connect_raw(stream, connector).await.map_err(|e| tls_error(e, &recorder))?;
+    let (client, connection) =
+        config.connect_raw(stream, connector).await.map_err(|e| tls_error(e, &recorder, demand))?;
     let handle = tokio::spawn(async move {
         let _ = connection.await;
     });
@@ -194,17 +212,17 @@ async fn cancel_on(
         Socket::Unix(stream) => token.cancel_query_raw(stream, NoTls).await.map_err(PgError::from),
         Socket::Tcp(stream) if !encrypted => token.cancel_query_raw(stream, NoTls).await.map_err(PgError::from),
         Socket::Tcp(stream) => {
-            let (mut maker, recorder) = tls_for(target)?;
+            let (mut maker, recorder, demand) = tls_for(target)?;
             let connector = MakeTlsConnect::<TcpStream>::make_tls_connect(&mut maker, endpoint.name())
                 .unwrap_or_else(|e| match e {});
-            token.cancel_query_raw(stream, connector).await.map_err(|e| tls_error(e, &recorder))
+            token.cancel_query_raw(stream, connector).await.map_err(|e| tls_error(e, &recorder, demand))
         }
     }
 }
 
 /// libpq's table of protection (PostgreSQL manual, 34.19.3): `require` does not verify, unless a root file is given,
 /// when it means `verify-ca`.
-fn tls_for(target: &PgTarget) -> Result<(MakeRustlsConnect, Recorder), PgError> {
+fn tls_for(target: &PgTarget) -> Result<(MakeRustlsConnect, Recorder, Demand), PgError> {
     let demand = match target.ssl_mode() {
         SslMode::VerifyFull => Demand::ChainAndName,
         SslMode::VerifyCa => Demand::Chain,
@@ -216,13 +234,13 @@ fn tls_for(target: &PgTarget) -> Result<(MakeRustlsConnect, Recorder), PgError> 
         None => target.roots().cloned().unwrap_or_else(tls::default_roots),
     };
     let (config, recorder) = tls::recording_config(roots, demand, target.identity()).map_err(PgError::Tls)?;
-    Ok((MakeRustlsConnect::new(config), recorder))
+    Ok((MakeRustlsConnect::new(config), recorder, demand))
 }
 
-/// A failed handshake is told by what was seen of the certificate, which says more than the alert.
-fn tls_error(e: tokio_postgres::Error, recorder: &Recorder) -> PgError {
+/// A handshake that failed for its certificate is told by what was seen of it, which says more than the alert.
+fn tls_error(e: tokio_postgres::Error, recorder: &Recorder, demand: Demand) -> PgError {
     match PgError::from(e) {
-        PgError::Tls(why) => match recorder.seen().map(|s| s.verdict) {
+        PgError::Tls(why) if demand != Demand::Nothing => match recorder.seen().map(|s| s.verdict) {
             Some(verdict) if verdict != ChainVerdict::Trusted => PgError::Tls(verdict.to_string()),
             _ => PgError::Tls(why),
         },

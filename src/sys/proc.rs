@@ -2,10 +2,13 @@
 //!
 //! A command is an argument list, never a shell line. It gets a null stdin and its own session, so that it cannot ask a
 //! question on the terminal and so that it and all it starts can be ended together: TERM to the group at the time
-//! limit, KILL after a grace period. When the future is dropped the group is killed at once. Output is kept from both
+//! limit, KILL after a grace period, and after another one the call returns even if the kernel cannot end it. When the
+//! future is dropped the group is killed at once. Output is kept from both
 //! ends up to a limit, the rest is read and counted, so that a flooding command neither blocks nor fills memory.
 //!
 //! It must never log arguments or environment: secrets of the environment stay out of `Debug` too.
+
+mod identity;
 
 use std::ffi::OsString;
 use std::io;
@@ -14,9 +17,12 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use tokio::io::{AsyncRead, AsyncReadExt, unix::AsyncFd};
 use tokio::process::Command;
+
+use identity::process_stat;
+pub use identity::{is_alive, kill_group, pid_start_time, which};
 
 /// A command to run.
 #[derive(Clone)]
@@ -276,8 +282,7 @@ pub async fn run(cmd: Cmd) -> Outcome {
     let mut out = Stream::new(child.stdout.take(), cmd.keep);
     let mut err = Stream::new(child.stderr.take(), cmd.keep);
 
-    let mut timed_out = false;
-    let mut killed = false;
+    let (mut timed_out, mut killed, mut stuck) = (false, false, false);
     {
         let exited = exited(pgid);
         tokio::pin!(exited);
@@ -289,14 +294,17 @@ pub async fn run(cmd: Cmd) -> Outcome {
                 () = out.pump() => {}
                 () = err.pump() => {}
                 () = &mut limit => {
-                    let signal = if timed_out { libc::SIGKILL } else { libc::SIGTERM };
+                    // Neither signal helps against a process that waits for a dead disk; the caller must not wait too.
+                    if killed {
+                        stuck = true;
+                        break;
+                    }
                     killed = timed_out;
                     timed_out = true;
                     if let Some(pgid) = pgid {
-                        let _ = kill_group(pgid, signal);
+                        let _ = kill_group(pgid, if killed { libc::SIGKILL } else { libc::SIGTERM });
                     }
-                    let next = if killed { Duration::from_secs(3600) } else { cmd.grace };
-                    limit.as_mut().reset(tokio::time::Instant::now() + next);
+                    limit.as_mut().reset(tokio::time::Instant::now() + cmd.grace);
                 }
             }
         }
@@ -308,6 +316,10 @@ pub async fn run(cmd: Cmd) -> Outcome {
         let _ = kill_group(pgid, libc::SIGKILL);
     }
     let took = began.elapsed();
+    if stuck {
+        // Dropping the child leaves its reaping to the runtime.
+        return Outcome { end: End::TimedOut { killed }, stdout: out.kept, stderr: err.kept, took };
+    }
     let status = child.wait().await;
     // What is still in the pipes; bounded, because a process that left the group may hold them open.
     let _ = tokio::time::timeout(Duration::from_millis(200), async {
@@ -399,59 +411,6 @@ fn start_error(e: &io::Error, program: &Path) -> End {
         io::ErrorKind::NotFound => End::NotFound,
         io::ErrorKind::PermissionDenied => End::PermissionDenied,
         _ => End::NotStarted(e.to_string()),
-    }
-}
-
-/// The file that a name means: itself when it has a slash, else the first executable of that name in `path` (in the
-/// form of `$PATH`).
-pub fn which(name: impl AsRef<std::ffi::OsStr>, path: impl AsRef<std::ffi::OsStr>) -> Option<PathBuf> {
-    let name = name.as_ref();
-    let usable = |p: &Path| p.is_file() && rustix::fs::access(p, rustix::fs::Access::EXEC_OK).is_ok();
-    if name.is_empty() {
-        return None;
-    }
-    if name.as_encoded_bytes().contains(&b'/') {
-        return Some(PathBuf::from(name)).filter(|p| usable(p));
-    }
-    std::env::split_paths(path.as_ref()).map(|dir| dir.join(name)).find(|p| usable(p))
-}
-
-struct Stat {
-    state: char,
-    start: u64,
-}
-
-/// proc_pid_stat(5): field 3 is the state, field 22 the start time; field 2 is a name that may hold anything.
-fn process_stat(pid: i32) -> Option<Stat> {
-    let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    let after_name = text.get(text.rfind(')')? + 1..)?;
-    let mut fields = after_name.split_whitespace();
-    let state = fields.next()?.chars().next()?;
-    Some(Stat { state, start: fields.nth(18)?.parse().ok()? })
-}
-
-/// When a process started, in clock ticks since boot. Together with the boot id and the pid it names a process for
-/// good, since pids are used again.
-pub fn pid_start_time(pid: i32) -> Option<u64> {
-    process_stat(pid).map(|s| s.start)
-}
-
-/// Whether the process that had this pid and start time still runs. One that ended and was not reaped does not.
-pub fn is_alive(pid: i32, start: u64) -> bool {
-    process_stat(pid).is_some_and(|s| s.start == start && !matches!(s.state, 'Z' | 'X'))
-}
-
-/// Sends a signal to every process of a group. A group that is gone is no error; groups 0 and 1 are refused, because
-/// they would mean this process' own group and everything.
-pub fn kill_group(pgid: i32, signal: i32) -> io::Result<()> {
-    // The order matters: a negative number is not even a Pid and would panic there.
-    let group = Some(pgid).filter(|id| *id > 1).and_then(Pid::from_raw);
-    let (Some(group), Some(signal)) = (group, Signal::from_named_raw(signal)) else {
-        return Err(io::ErrorKind::InvalidInput.into());
-    };
-    match rustix::process::kill_process_group(group, signal) {
-        Err(rustix::io::Errno::SRCH) => Ok(()),
-        other => other.map_err(io::Error::from),
     }
 }
 

@@ -10,6 +10,7 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio_postgres::Config;
 use tokio_postgres::config::{Host, TargetSessionAttrs};
 
+use super::split::{split_pairs, split_url};
 use crate::sys::{peer, tls::ClientIdentity};
 
 /// libpq's `sslmode`. `allow` is read as `prefer`, which tries encryption first.
@@ -78,7 +79,7 @@ impl Endpoint {
         }
     }
 
-    fn port(&self) -> u16 {
+    pub(super) fn port(&self) -> u16 {
         match self {
             Endpoint::Unix { port, .. } | Endpoint::Tcp { port, .. } => *port,
         }
@@ -98,7 +99,7 @@ impl std::fmt::Display for Endpoint {
 /// Why a connection string cannot be used; never repeats values of it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the connection string cannot be read: {0}")]
-pub struct DsnError(String);
+pub struct DsnError(pub(super) String);
 
 /// Where to connect, as whom, to which database, and how protected.
 #[derive(Clone)]
@@ -124,17 +125,6 @@ impl std::fmt::Debug for PgTarget {
 }
 
 const DEFAULT_PORT: u16 = 5432;
-/// Parameters of libpq that change nothing for us and that the driver does not know.
-const IGNORED: &[&str] = &[
-    "gssencmode",
-    "krbsrvname",
-    "gsslib",
-    "gssdelegation",
-    "fallback_application_name",
-    "client_encoding",
-    "requirepeer",
-    "require_auth",
-];
 
 impl FromStr for PgTarget {
     type Err = DsnError;
@@ -258,162 +248,16 @@ impl PgTarget {
         self.config.get_target_session_attrs() == TargetSessionAttrs::ReadWrite
     }
 
+    pub(super) fn options(&self) -> Option<&str> {
+        self.config.get_options()
+    }
+
     pub(super) fn driver_config(&self) -> Config {
         let mut config = self.config.clone();
         if let Some(password) = &self.password {
             config.password(password.expose_secret());
         }
         config
-    }
-}
-
-/// What `psql`, `pg_dump`, `pg_restore` need in their environment to reach the same server in the same way. The
-/// password is given apart ([`PgTarget::password`]), because only the runner may put it into an environment.
-pub fn env_for_tools(target: &PgTarget) -> Vec<(String, String)> {
-    let mut hosts = Vec::new();
-    let mut addresses = Vec::new();
-    let mut ports = Vec::new();
-    for endpoint in &target.endpoints {
-        ports.push(endpoint.port().to_string());
-        match endpoint {
-            Endpoint::Unix { dir, .. } => {
-                hosts.push(dir.display().to_string());
-                addresses.push(String::new());
-            }
-            Endpoint::Tcp { host, address, .. } => {
-                hosts.push(host.clone());
-                addresses.push(address.map(|a| a.to_string()).unwrap_or_default());
-            }
-        }
-    }
-    let mut env = vec![
-        ("PGHOST".to_owned(), hosts.join(",")),
-        ("PGPORT".to_owned(), ports.join(",")),
-        ("PGUSER".to_owned(), target.user.clone()),
-        ("PGDATABASE".to_owned(), target.database.clone()),
-        ("PGSSLMODE".to_owned(), target.ssl_mode.as_str().to_owned()),
-        ("PGAPPNAME".to_owned(), "mayday".to_owned()),
-        // Without it a tool waits for as long as TCP does; the runner's own limit is far longer.
-        ("PGCONNECT_TIMEOUT".to_owned(), "10".to_owned()),
-    ];
-    if addresses.iter().any(|a| !a.is_empty()) {
-        env.push(("PGHOSTADDR".to_owned(), addresses.join(",")));
-    }
-    if let Some(file) = root_file_for_tools(target) {
-        env.push(("PGSSLROOTCERT".to_owned(), file.display().to_string()));
-    }
-    if let Some(id) = &target.identity {
-        env.push(("PGSSLCERT".to_owned(), id.certificate.display().to_string()));
-        env.push(("PGSSLKEY".to_owned(), id.key.display().to_string()));
-    }
-    if let Some(options) = target.config.get_options() {
-        env.push(("PGOPTIONS".to_owned(), options.to_owned()));
-    }
-    env
-}
-
-/// libpq before 16 knows no `sslrootcert=system`, so the host's bundle is named where verification is demanded.
-fn root_file_for_tools(target: &PgTarget) -> Option<PathBuf> {
-    const BUNDLES: [&str; 3] =
-        ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem"];
-    if target.ssl_root_cert.is_some() {
-        return target.ssl_root_cert.clone();
-    }
-    if !matches!(target.ssl_mode, SslMode::VerifyCa | SslMode::VerifyFull) {
-        return None;
-    }
-    BUNDLES.iter().map(PathBuf::from).find(|p| p.is_file())
-}
-
-type Ours = Vec<(String, String)>;
-
-/// What the driver is not given: it keeps what it has in plain memory and repeats it in its errors.
-fn is_ours(key: &str) -> bool {
-    key == "password" || key.starts_with("ssl") || IGNORED.contains(&key)
-}
-
-/// Takes our parameters out of a URL: the password after the user, the others out of the query part.
-fn split_url(dsn: &str) -> Result<(String, Ours), DsnError> {
-    let (base, query) = dsn.split_once('?').unwrap_or((dsn, ""));
-    let mut ours = Vec::new();
-    let mut base = base.to_owned();
-    if let Some((front, place)) = base.split_once('@')
-        && let Some((scheme, login)) = front.split_once("://")
-        && let Some((user, password)) = login.split_once(':')
-    {
-        ours.push(("password".to_owned(), percent_decode(password)?));
-        base = format!("{scheme}://{user}@{place}");
-    }
-    let mut rest = Vec::new();
-    for pair in query.split('&').filter(|p| !p.is_empty()) {
-        let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-        if is_ours(key) {
-            ours.push((key.to_owned(), percent_decode(value)?));
-        } else {
-            rest.push(pair);
-        }
-    }
-    let rest = if rest.is_empty() { base.to_owned() } else { format!("{base}?{}", rest.join("&")) };
-    Ok((rest, ours))
-}
-
-fn percent_decode(text: &str) -> Result<String, DsnError> {
-    let bad = || DsnError("a % in it is not followed by two hexadecimal digits, or the result is not UTF-8".to_owned());
-    let mut out = Vec::new();
-    let mut bytes = text.bytes();
-    while let Some(b) = bytes.next() {
-        if b != b'%' {
-            out.push(b);
-            continue;
-        }
-        let digit = |b: Option<u8>| b.and_then(|b| char::from(b).to_digit(16));
-        let (Some(high), Some(low)) = (digit(bytes.next()), digit(bytes.next())) else {
-            return Err(bad());
-        };
-        out.push((high * 16 + low) as u8);
-    }
-    String::from_utf8(out).map_err(|_| bad())
-}
-
-/// Takes our parameters out of `key=value` pairs: spaces around `=` allowed, values in single quotes, `\` escapes.
-fn split_pairs(dsn: &str) -> Result<(String, Ours), DsnError> {
-    let mut ours = Vec::new();
-    let mut rest = String::new();
-    let mut chars = dsn.chars().peekable();
-    loop {
-        while chars.next_if(|c| c.is_whitespace()).is_some() {}
-        if chars.peek().is_none() {
-            return Ok((rest, ours));
-        }
-        let mut key = String::new();
-        while let Some(c) = chars.next_if(|c| !c.is_whitespace() && *c != '=') {
-            key.push(c);
-        }
-        while chars.next_if(|c| c.is_whitespace()).is_some() {}
-        if chars.next() != Some('=') {
-            return Err(DsnError(
-                "a parameter is not followed by “=” (or it should begin with postgres://)".to_owned(),
-            ));
-        }
-        while chars.next_if(|c| c.is_whitespace()).is_some() {}
-        let mut value = String::new();
-        let quoted = chars.next_if_eq(&'\'').is_some();
-        loop {
-            match chars.next() {
-                None if quoted => return Err(DsnError("a quoted value does not end".to_owned())),
-                None => break,
-                Some('\'') if quoted => break,
-                Some(c) if !quoted && c.is_whitespace() => break,
-                Some('\\') => value.extend(chars.next()),
-                Some(c) => value.push(c),
-            }
-        }
-        if is_ours(&key) {
-            ours.push((key, value));
-        } else {
-            let value = value.replace('\\', "\\\\").replace('\'', "\\'");
-            rest.push_str(&format!("{key}='{value}' "));
-        }
     }
 }
 
