@@ -370,3 +370,22 @@ fn a_copy_that_turns_out_wrong_after_the_cut_over_is_told_and_can_be_undone() {
     desk.run(&undo(&ended)).verified();
     assert_eq!(users(&server, "app"), "501");
 }
+
+#[test]
+fn two_cut_overs_of_one_database_do_not_meet() {
+    let server = Postgres::start();
+    let (mut desk, restored, _) = ready(&server);
+    // Another mayday, on another host, in the middle of its own.
+    let other = desk.block_on(connect(&server, "postgres")).unwrap();
+    desk.block_on(other.client.batch_execute("select pg_advisory_lock(1835104612, hashtext('app'))")).unwrap();
+    let planned = desk.plan(&cut_over(&restored));
+    let error = desk.execute(Planned { plan: planned.plan.clone(), secrets: planned.secrets.clone() }).error();
+    assert!(error.contains("another cut-over of app is going on"), "{error}");
+    assert_eq!(users(&server, "app"), "501");
+    drop(other);
+    wait_until("the other one has let go", PATIENCE, || {
+        server.psql("postgres", "select count(*) from pg_locks where locktype = 'advisory'") == "0"
+    });
+    desk.execute(planned).verified();
+    assert_eq!(users(&server, "app"), "500");
+}

@@ -365,7 +365,7 @@ fn a_server_that_stops_while_loading() {
         }
     });
     let error = ended.error();
-    assert!(error.contains("start the server again") && error.contains("listed as incomplete"), "{error}");
+    assert!(error.contains("start again") && error.contains("listed as incomplete"), "{error}");
     let side = ended.side();
     assert_eq!(side.role, SideRole::Abandoned, "it can be dropped and nothing else");
     let open = ended.open().expect("its removal stays open");

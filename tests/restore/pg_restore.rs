@@ -5,8 +5,8 @@ use std::process::Command;
 use mayday::domain::run::{Checked, Risk, SideRole};
 
 use crate::kit::{Desk, check, restore_of, test_of};
-use crate::support::Postgres;
 use crate::support::postgres::{PASSWORD, bin};
+use crate::support::{PgOptions, Postgres, TestCa};
 
 /// Tables with text, numbers, an index, a sequence, a view, a function, a large object and an owner of its own.
 pub const SCHEMA: &str = r#"
@@ -311,4 +311,52 @@ fn the_plan_says_what_it_costs_and_shows_the_commands() {
     desk.run(&restore_of(&copy)).verified();
     let again = desk.plan(&restore_of(&copy)).plan;
     assert!(again.expected_ms.is_some_and(|ms| ms > 0) && again.expected_from == 1, "{:?}", again.expected_ms);
+}
+
+#[test]
+fn a_server_behind_a_certificate_of_ones_own_authority_is_reached_by_mayday_and_the_tools_alike() {
+    let ca = TestCa::new();
+    let server = Postgres::start_with(PgOptions::default().tls(ca.localhost()));
+    make_app(&server, "app");
+    let mut desk = Desk::postgres(&server, "app", &["select ssl from pg_stat_ssl where pid = pg_backend_pid()"]);
+    let file = desk.dir.path().join("ca.pem");
+    std::fs::write(&file, ca.pem()).unwrap();
+    let port = server.port();
+    desk.configure_pg(|r| {
+        let dsn = format!("postgres://postgres@localhost:{port}/postgres?sslmode=verify-full");
+        r.dsn = mayday::config::MaybeSecret::Plain(dsn);
+        r.extra_ca = vec![file.clone()];
+    });
+    for form in ["custom", "sql"] {
+        let copy = dump(&server, &mut desk, "app", form);
+        desk.run(&restore_of(&copy)).verified();
+    }
+    // An authority that nobody knows: said while planning, and by nobody let through.
+    let other = desk.dir.path().join("other.pem");
+    std::fs::write(&other, TestCa::new().pem()).unwrap();
+    desk.configure_pg(|r| r.extra_ca = vec![other]);
+    let plan = desk.plan(&restore_of("app.dump")).plan;
+    let (result, detail) = check(&plan, "server");
+    assert!(result == Checked::Failed && detail.contains("certificate"), "{detail}");
+}
+
+#[test]
+fn a_database_in_a_tablespace_and_locale_of_its_own_gets_a_side_copy_like_itself() {
+    let server = Postgres::start();
+    let space = server.data_dir().parent().unwrap().join("space");
+    std::fs::create_dir(&space).unwrap();
+    let own = std::os::unix::fs::MetadataExt::uid(&server.data_dir().metadata().unwrap());
+    std::os::unix::fs::chown(&space, Some(own), None).unwrap();
+    server.psql("postgres", &format!("create tablespace fast location '{}'", space.display()));
+    server.psql("postgres", "create database app template template0 encoding 'LATIN1' locale 'C' tablespace fast");
+    server.psql("app", "create table users (id int, name text); insert into users values (1, 'gr' || chr(252) || 'n')");
+    let mut desk = Desk::postgres(&server, "app", &["select name = 'grün' from users"]);
+    let copy = dump(&server, &mut desk, "app", "sql.gz");
+    let restored = desk.run(&restore_of(&copy));
+    restored.verified();
+    let like = "select pg_encoding_to_char(encoding), datcollate, (select spcname from pg_tablespace t where t.oid = dattablespace)
+                  from pg_database where datname = ";
+    let of = |name: &str| server.psql("postgres", &format!("{like}'{name}'"));
+    assert_eq!(of(&restored.side().name), "LATIN1|C|fast");
+    assert_eq!(of("app"), "LATIN1|C|fast");
 }

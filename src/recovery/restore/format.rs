@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
@@ -73,7 +74,7 @@ impl From<Codec> for Wrap {
 pub struct Shape {
     pub kind: Kind,
     pub wrap: Wrap,
-    /// Bytes on disk, of a folder those of all files in it.
+    /// Bytes on disk, of a folder those of all files in it; 0 when adding them up takes long.
     pub size: u64,
     /// Of an archive of `pg_dump`: the 16 of its version 1.16, known even where nothing more of it is.
     pub minor: Option<u8>,
@@ -174,12 +175,20 @@ fn folder(path: &Path) -> Result<Shape, String> {
     }
 }
 
-/// Bytes of the regular files below a folder; links are not followed.
+/// For adding up the files of a folder.
+const ADD_UP: Duration = Duration::from_secs(3);
+
+/// Bytes of the regular files below a folder; links are not followed. Nothing when that takes long: a size is said, not
+/// waited for.
 pub fn folder_size(path: &Path) -> io::Result<u64> {
+    let until = Instant::now() + ADD_UP;
     let mut total = 0u64;
     let mut open = vec![path.to_path_buf()];
     while let Some(dir) = open.pop() {
         for entry in std::fs::read_dir(&dir)? {
+            if Instant::now() > until {
+                return Ok(0);
+            }
             let entry = entry?;
             let meta = entry.metadata()?;
             if meta.is_dir() {

@@ -9,7 +9,6 @@ use serde::{Deserialize, Serialize};
 
 use super::format::{Kind, Wrap};
 use super::secrets::Reach;
-use crate::domain::Time;
 use crate::domain::backup::Copy;
 use crate::recovery::op::OpError;
 
@@ -85,9 +84,6 @@ pub struct PgSwap {
     pub grace_ms: u64,
     pub verify: Vec<String>,
     pub copy: Copy,
-    /// An undo: the moment of the cut-over, since which writes are lost.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub since: Option<Time>,
 }
 
 /// Taking away a side or kept database.
@@ -137,8 +133,6 @@ pub struct FolderSwap {
     pub undo: bool,
     pub verify: Vec<Vec<String>>,
     pub copy: Copy,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub since: Option<Time>,
 }
 
 /// Taking away a side or kept folder.

@@ -19,12 +19,7 @@ mod tools;
 
 use super::op::{Done, OpContext, OpError};
 
-pub use plan::{plan, secrets as secrets_of};
-
-/// Whether `op` is one that [`execute`] knows.
-pub fn handles(op: &str) -> bool {
-    op.starts_with("pg.") || op.starts_with("folder.")
-}
+pub use plan::plan;
 
 /// Executes one phase of a plan made by [`plan`], or a compensation.
 pub async fn execute(op: &str, args: &serde_json::Value, ctx: &OpContext) -> Result<Done, OpError> {

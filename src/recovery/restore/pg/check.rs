@@ -32,7 +32,7 @@ pub async fn run(job: &PgRestore, ctx: &OpContext) -> Result<Done, OpError> {
             shape.word()
         )));
     }
-    if shape.size != job.copy.size && job.copy.size != 0 {
+    if shape.size != job.copy.size && job.copy.size != 0 && shape.size != 0 {
         let (then, now) = (text::size(job.copy.size), text::size(shape.size));
         return Err(failed(format!(
             "it had {then} when it was planned and has {now} now: it is still being written, or was replaced; plan anew"

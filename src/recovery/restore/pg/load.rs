@@ -20,14 +20,18 @@ use super::check::{self, Position};
 use super::{explain, server};
 use crate::recovery::op::{Done, OpContext, OpError};
 use crate::sys::disk;
-use crate::sys::pg::{PgTarget, SslMode, env_for_tools};
+use crate::sys::pg::{PgError, PgTarget, SslMode, env_for_tools};
 use crate::text;
 
 pub async fn run(job: &PgRestore, ctx: &OpContext) -> Result<Done, OpError> {
     let began = Instant::now();
     let what = format!("load {} into {}", text::clean(&job.copy.id), job.side);
     let target = job.reach.target_for(ctx)?.with_database(&job.side);
-    let tool = if job.kind == Kind::Sql { plain(job, ctx, &target).await } else { archive(job, &target, &ctx.dir) };
+    let tool = match settings(job, &target).await {
+        Ok((major, settings)) if job.kind == Kind::Sql => plain(job, ctx, &target, major, &settings),
+        Ok((_, settings)) => archive(job, &target, &ctx.dir, &settings),
+        Err(why) => Err(why),
+    };
     let (tool, position) = tool.map_err(|why| OpError::Failed(format!("{what}: {why}")))?;
     let name = if job.kind == Kind::Sql { "psql" } else { "pg_restore" };
     let heard = Heard::new(ctx, job);
@@ -54,18 +58,18 @@ pub async fn run(job: &PgRestore, ctx: &OpContext) -> Result<Done, OpError> {
 
 /// `dbname='…'`: a bare name with `=` in it would be read as a connection string.
 pub fn conninfo(database: &str) -> String {
+    if database.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') {
+        return database.to_owned();
+    }
     format!("dbname='{}'", database.replace('\\', "\\\\").replace('\'', "\\'"))
 }
 
 /// The environment of a tool that is to reach the side database.
-fn environment(target: &PgTarget, dir: &Path, extra_ca: &[PathBuf]) -> Vec<(String, String)> {
+fn environment(target: &PgTarget, dir: &Path, extra_ca: &[PathBuf], settings: &str) -> Vec<(String, String)> {
     let mut env = env_for_tools(target);
-    // A server's or role's own settings must not end the load half way; pg_restore and pg_dump's scripts see to the
-    // time limits themselves.
-    let ours = "-c synchronous_commit=off -c default_transaction_read_only=off";
     match env.iter_mut().find(|(name, _)| name == "PGOPTIONS") {
-        Some((_, value)) => value.push_str(&format!(" {ours}")),
-        None => env.push(("PGOPTIONS".into(), ours.into())),
+        Some((_, value)) => value.push_str(&format!(" {settings}")),
+        None => env.push(("PGOPTIONS".into(), settings.into())),
     }
     // Without verification the roots are not looked at, and `require` would begin to verify where there are any.
     let verifies = matches!(target.ssl_mode(), SslMode::VerifyCa | SslMode::VerifyFull);
@@ -92,6 +96,35 @@ fn roots_file(dir: &Path, extra_ca: &[PathBuf]) -> Option<String> {
     Some(path.display().to_string())
 }
 
+/// The server's major version, and the settings of the sessions that load.
+async fn settings(job: &PgRestore, target: &PgTarget) -> Result<(u32, String), String> {
+    let said = |e: PgError| format!("{e}: {}", server::advice(&e));
+    let session = server::within(target, &job.side, "mayday restore").await.map_err(said)?;
+    // A server's or role's own settings must not end the load half way; pg_restore and the scripts of pg_dump see to the
+    // time limits themselves.
+    let mut settings = "-c synchronous_commit=off -c default_transaction_read_only=off".to_owned();
+    let sql = "select setting from pg_settings where name = 'maintenance_work_mem'";
+    let now_kib = session.text(sql).await.map_err(said)?.and_then(|kib| kib.parse::<u64>().ok());
+    if let (Some(now_kib), Some(may_kib)) = (now_kib, memory_per_job(job, target))
+        && may_kib > now_kib
+    {
+        settings.push_str(&format!(" -c maintenance_work_mem={may_kib}kB"));
+    }
+    Ok((session.major, settings))
+}
+
+/// KiB that each session may take for building indexes, where the server's memory can be seen from here: an eighth of
+/// what is free for all of them, and no more than 256 MiB each.
+fn memory_per_job(job: &PgRestore, target: &PgTarget) -> Option<u64> {
+    if !server::is_here(target) {
+        return None;
+    }
+    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text.lines().find_map(|l| l.strip_prefix("MemAvailable:"))?;
+    let free_kib: u64 = line.trim().trim_end_matches("kB").trim().parse().ok()?;
+    Some((free_kib / 8 / u64::from(job.jobs.max(1))).min(256 << 10))
+}
+
 type Ready = (Tool, Option<Position>);
 
 /// What `pg_restore` or `psql` is called with to load the copy.
@@ -114,18 +147,14 @@ pub fn args(job: &PgRestore) -> Vec<OsString> {
     args
 }
 
-fn archive(job: &PgRestore, target: &PgTarget, dir: &Path) -> Result<Ready, String> {
+fn archive(job: &PgRestore, target: &PgTarget, dir: &Path, settings: &str) -> Result<Ready, String> {
     let (feed, position) = check::source(job, false)?;
-    let env = environment(target, dir, &job.reach.extra_ca);
+    let env = environment(target, dir, &job.reach.extra_ca, settings);
     Ok((Tool { program: job.tool.clone(), args: args(job), env, password: target.password().cloned(), feed }, position))
 }
 
-async fn plain(job: &PgRestore, ctx: &OpContext, target: &PgTarget) -> Result<Ready, String> {
-    let session = server::within(target, &job.side, "mayday restore")
-        .await
-        .map_err(|e| format!("{e}: {}", server::advice(&e)))?;
-    let rules = Rules { no_transaction_timeout: session.major < 17 };
-    drop(session);
+fn plain(job: &PgRestore, ctx: &OpContext, target: &PgTarget, major: u32, settings: &str) -> Result<Ready, String> {
+    let rules = Rules { no_transaction_timeout: major < 17 };
     let (mut from, position) = check::open(&format::path_of(&job.copy)).map_err(|e| check::decode_error(&e))?;
     let cancel = ctx.cancel.clone();
     let feed: Feed = Box::new(move |to| {
@@ -158,7 +187,7 @@ async fn plain(job: &PgRestore, ctx: &OpContext, target: &PgTarget) -> Result<Re
             None => Ok(()),
         }
     });
-    let env = environment(target, &ctx.dir, &job.reach.extra_ca);
+    let env = environment(target, &ctx.dir, &job.reach.extra_ca, settings);
     Ok((
         Tool {
             program: job.tool.clone(),

@@ -6,7 +6,7 @@ use tokio_postgres::types::ToSql;
 use tokio_postgres::{Row, SimpleQueryMessage};
 
 use crate::recovery::op::OpError;
-use crate::sys::pg::{self, PgConn, PgError, PgTarget, quote_ident, quote_literal};
+use crate::sys::pg::{self, Endpoint, PgConn, PgError, PgTarget, quote_ident, quote_literal};
 
 /// Time for getting a connection.
 pub const CONNECT: Duration = Duration::from_secs(10);
@@ -183,6 +183,17 @@ impl Database {
         }
         sql
     }
+}
+
+/// Whether the server runs on this host, as far as its address says.
+pub fn is_here(target: &PgTarget) -> bool {
+    target.endpoints().iter().all(|e| match e {
+        Endpoint::Unix { .. } => true,
+        Endpoint::Tcp { address: Some(ip), .. } => ip.is_loopback(),
+        Endpoint::Tcp { host, .. } => {
+            host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
+        }
+    })
 }
 
 /// Turns a server's answer into the error of an operation: what was attempted, on what, why, and what to do.

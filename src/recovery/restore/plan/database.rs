@@ -64,7 +64,9 @@ pub async fn plan(
     };
     if let Ok(shape) = &shape {
         // What was listed may be from before the copy was complete; what counts is what lies there now.
-        job.copy.size = shape.size;
+        if shape.size > 0 {
+            job.copy.size = shape.size;
+        }
     }
 
     let target = match secrets::resolve(&from).await.and_then(|values| job.reach.target(&values)) {

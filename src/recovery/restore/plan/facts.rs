@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::super::job::Pinned;
 use super::super::pg::server::{self, Database, Session};
 use crate::domain::run::Run;
-use crate::sys::pg::{Endpoint, PgError, PgTarget};
+use crate::sys::pg::{PgError, PgTarget};
 
 /// Facts about a server and the databases of a plan on it.
 #[derive(Clone, Debug, Default)]
@@ -103,7 +103,7 @@ async fn facts(
         facts.others.extend(session.database(name).await?);
     }
     facts.leftovers = leftovers(session, live, runs).await?;
-    if is_here(target) {
+    if server::is_here(target) {
         // This one takes a privilege that not every role has.
         let data = session.text("show data_directory").await.ok().flatten().map(PathBuf::from);
         facts.data_folder = data.filter(|d| d.is_dir());
@@ -150,17 +150,6 @@ async fn leftovers(session: &Session, live: &str, runs: &[Run]) -> Result<Vec<Pi
         }
     }
     Ok(found)
-}
-
-/// Whether the server runs on this host, as far as its address says.
-pub fn is_here(target: &PgTarget) -> bool {
-    target.endpoints().iter().all(|e| match e {
-        Endpoint::Unix { .. } => true,
-        Endpoint::Tcp { address: Some(ip), .. } => ip.is_loopback(),
-        Endpoint::Tcp { host, .. } => {
-            host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
-        }
-    })
 }
 
 /// `127.0.0.1:5432`, for what a run holds.

@@ -83,7 +83,9 @@ pub async fn plan(
     let contents = match shape {
         Ok(shape) => {
             job.kind = shape.kind;
-            job.copy.size = shape.size;
+            if shape.size > 0 {
+                job.copy.size = shape.size;
+            }
             readable(&mut draft, &job, &shape).await
         }
         Err(why) => {

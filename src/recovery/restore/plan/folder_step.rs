@@ -71,7 +71,6 @@ pub async fn plan(ctx: &PlanContext, work: &Work, found: &Found<'_>, how: &Folde
         undo,
         verify: if undo { Vec::new() } else { how.verify.clone() },
         copy: found.args.copy.clone(),
-        since: undo.then_some(side.created_at),
     };
     live_folder(&mut draft, ctx, &job.live, &format::path_of(&job.copy)).await;
     if job.kept_as.symlink_metadata().is_ok() {

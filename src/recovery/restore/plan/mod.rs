@@ -14,12 +14,11 @@ mod folder_step;
 mod source;
 mod step;
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::config::{Backup, Restore, SecretRef, Service};
+use crate::config::{Backup, Restore, Service};
 use crate::domain::backup::Copy;
 use crate::domain::command::Refusal;
 use crate::domain::run::{Phase, Risk, Run, Side, SideRole, Step, Work};
@@ -249,16 +248,3 @@ fn timeout_ms(configured: Option<Duration>) -> u64 {
 
 /// Seconds that renaming, or dropping, may take in all.
 const STEP_TIMEOUT_MS: u64 = 300_000;
-
-/// Where the secrets that a plan names come from, for whoever has only the plan and the configuration: the engine after a
-/// restart, when it finds a compensation open.
-pub fn secrets(config: &crate::config::Config, names: &[String]) -> BTreeMap<String, SecretRef> {
-    let mut all = BTreeMap::new();
-    for set in &config.backups {
-        if let Some(Restore::PostgresDump(how)) = &set.restore {
-            all.extend(super::secrets::reach(config, &set.name, how).1);
-        }
-    }
-    all.retain(|name, _| names.contains(name));
-    all
-}

@@ -90,7 +90,6 @@ pub async fn plan(
         grace_ms: u64::try_from(grace.as_millis()).unwrap_or(0),
         verify: if undo { Vec::new() } else { how.verify.clone() },
         copy: found.args.copy.clone(),
-        since: undo.then_some(side.created_at),
     };
     if let (Some(facts), Some(target)) = (&facts, &target) {
         swap_checks(&mut draft, facts, &job, how, target);
