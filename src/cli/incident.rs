@@ -286,6 +286,8 @@ pub fn spool(
         Some(at) => parse_time(&at)?,
         None => Time::from_ms(crate::sys::clock::now_ms()),
     };
+    // The engine masks what it knows when it takes the note in; what looks like a secret is not even kept until then.
+    let text = crate::text::mask::Mask::default().apply(&text).into_owned();
     let note = Command::Note { incident, text, happened_at: Some(at) };
     let folder = dir.join(SPOOL);
     std::fs::DirBuilder::new()

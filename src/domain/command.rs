@@ -139,6 +139,24 @@ impl Command {
             Command::Resume { service, .. } => format!("resume {service}"),
         }
     }
+
+    /// What a person wrote freely, as far as the command holds it: a secret can stand in any of it.
+    pub fn words_mut(&mut self) -> Vec<&mut String> {
+        match self {
+            Command::Declare { title, .. } | Command::Retitle { title, .. } => vec![title],
+            Command::SetSeverity { reason, .. }
+            | Command::SetStatus { reason, .. }
+            | Command::Reopen { reason, .. }
+            | Command::Run { reason, .. }
+            | Command::Cancel { reason, .. }
+            | Command::Pause { reason, .. }
+            | Command::Resume { reason, .. } => vec![reason],
+            Command::Note { text, .. } => vec![text],
+            Command::Step { what, .. } => vec![what],
+            Command::Send { subject, body, .. } => vec![subject, body],
+            Command::Acknowledge { .. } | Command::Assign { .. } | Command::SetServices { .. } => Vec::new(),
+        }
+    }
 }
 
 /// Who asks, and when.

@@ -101,6 +101,16 @@ impl Core {
         Context { now: self.now(), boot_ms: self.clock.boot_ms(), boot: self.boot.clone(), actor, fresh: short_id() }
     }
 
+    /// Known secrets are masked before anything is made of what a person wrote.
+    fn masked(&self, mut command: Command) -> Command {
+        for words in command.words_mut() {
+            if let std::borrow::Cow::Owned(masked) = self.mask.apply(words) {
+                *words = masked;
+            }
+        }
+        command
+    }
+
     fn command(&mut self, actor: Actor, key: String, command: Command, reply: oneshot::Sender<Answer>) {
         if matches!(command, Command::Run { .. }) {
             let refusal = Refusal::usage("a run is started by its plan's id", "make a plan first");
@@ -113,6 +123,7 @@ impl Core {
             let _ = reply.send(Answer::Failed { reason: reason.into() });
             return;
         }
+        let command = self.masked(command);
         let title = command.title();
         match decide(&self.state, command, &self.context(actor.clone())) {
             Ok(decided) => {
@@ -297,7 +308,7 @@ impl Core {
         }
         let unlogged = unlogged && !self.recorder.is_on();
         let plan = Box::new(planned.plan.clone());
-        let command = Command::Run { plan, confirm, reason, unlogged };
+        let command = self.masked(Command::Run { plan, confirm, reason, unlogged });
         match decide(&self.state, command, &self.context(actor.clone())) {
             Ok(decided) => {
                 self.plans.remove(at);

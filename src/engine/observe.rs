@@ -110,7 +110,8 @@ impl Core {
     /// Notes that were written while no engine answered are taken in and marked as such. The file goes when its entry is
     /// on disk, so a crash in between makes it two entries rather than none.
     async fn take_spool(&mut self) {
-        if !self.recorder.is_on() {
+        // Before the set-up is done the secrets to be masked are not all known.
+        if !self.recorder.is_on() || self.setting_up {
             return;
         }
         let dir = self.state_dir.join("spool");
@@ -126,6 +127,7 @@ impl Core {
             };
             let known = incident.filter(|id| self.state.incidents.contains_key(id));
             let incident = known.or_else(|| self.state.open_incidents().first().map(|i| i.id.clone()));
+            let text = self.mask.apply(&text).into_owned();
             self.record(actor, incident, NoteAdded { text, happened_at });
             self.spooled.push(path);
         }

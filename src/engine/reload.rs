@@ -33,17 +33,22 @@ pub fn watch(path: PathBuf, core: mpsc::Sender<Message>, stop: CancellationToken
     }
     tokio::spawn(async move {
         let _watcher = watcher;
+        // What was saved between the engine's first reading and now sent no event that anybody saw. Reading the same
+        // again changes nothing.
         let mut last = stamp(&path);
+        let _ = core.send(Message::Saved).await;
         loop {
-            tokio::select! {
+            let event = tokio::select! {
                 () = stop.cancelled() => return,
                 Some(()) = told.recv() => {
                     while tokio::time::timeout(QUIET, told.recv()).await.is_ok_and(|m| m.is_some()) {}
+                    true
                 }
-                () = tokio::time::sleep(ANYWAY) => {}
-            }
+                () = tokio::time::sleep(ANYWAY) => false,
+            };
+            // Two saves within one tick of the file system's clock have one stamp: an event counts by itself.
             let now = stamp(&path);
-            if now != last {
+            if event || now != last {
                 last = now;
                 let _ = core.send(Message::Saved).await;
             }

@@ -43,14 +43,14 @@ pub struct Setup {
 /// Masks what needs no waiting for, so that not even the first picture shows it.
 pub(super) async fn mask_at_hand(config: &Config) -> Mask {
     let mut values = Vec::new();
-    for (_, reference) in config.secret_refs() {
+    for (place, reference) in config.secret_refs() {
         if matches!(reference, SecretRef::Literal(_) | SecretRef::Env(_))
             && let Ok(value) = config::resolve(&reference, SECRET).await
         {
-            values.push(value.expose_secret().to_owned());
+            values.push((place, value));
         }
     }
-    Mask::new(values)
+    Mask::new(with_parts(values).iter().map(|(_, v)| v.expose_secret().to_owned()))
 }
 
 impl Setup {

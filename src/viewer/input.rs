@@ -271,9 +271,14 @@ pub fn start(
                 Ok(0) => parser.idle(Instant::now(), &mut typed),
                 Err(rustix::io::Errno::INTR) => continue,
                 Err(_) => break,
-                Ok(_) => match rustix::io::read(stdin, &mut buffer) {
-                    Ok(0) => break,
-                    Ok(n) => parser.feed(buffer.get(..n).unwrap_or_default(), Instant::now(), &mut typed),
+                Ok(_) => match super::terminal::read(&mut buffer) {
+                    Ok(Some(0)) => break,
+                    // We are on the way out, or about to be suspended.
+                    Ok(None) => {
+                        std::thread::sleep(ESC_WAIT);
+                        continue;
+                    }
+                    Ok(Some(n)) => parser.feed(buffer.get(..n).unwrap_or_default(), Instant::now(), &mut typed),
                     Err(rustix::io::Errno::INTR | rustix::io::Errno::AGAIN) => continue,
                     Err(_) => break,
                 },

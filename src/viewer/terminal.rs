@@ -29,6 +29,8 @@ const LEAVING: Duration = Duration::from_millis(300);
 static BEFORE: Mutex<Option<Termios>> = Mutex::new(None);
 /// Held while bytes are written, so that leaving does not land within a frame.
 static WRITING: Mutex<()> = Mutex::new(());
+/// Held while keys are read, so that what is typed for whoever comes after us is left to them.
+static READING: Mutex<()> = Mutex::new(());
 static OURS: AtomicBool = AtomicBool::new(false);
 
 fn out() -> BorrowedFd<'static> {
@@ -74,10 +76,11 @@ pub fn leave() {
     }
     // A frame that is being written gets a moment to end; a terminal that hangs does not get longer.
     let until = Instant::now() + LEAVING;
-    let mut held = None;
-    while held.is_none() && Instant::now() < until {
-        held = WRITING.try_lock().ok();
-        if held.is_none() {
+    let (mut writing, mut reading) = (None, None);
+    while (writing.is_none() || reading.is_none()) && Instant::now() < until {
+        writing = writing.or_else(|| WRITING.try_lock().ok());
+        reading = reading.or_else(|| READING.try_lock().ok());
+        if writing.is_none() || reading.is_none() {
             std::thread::sleep(Duration::from_millis(2));
         }
     }
@@ -86,6 +89,13 @@ pub fn leave() {
     if let Some(before) = before {
         let _ = rustix::termios::tcsetattr(inp(), OptionalActions::Now, &before);
     }
+}
+
+/// Reads what was typed, once [`poll`] said that there is something. `Ok(None)` while the terminal is not ours: then the
+/// bytes belong to the shell.
+pub fn read(buffer: &mut [u8]) -> rustix::io::Result<Option<usize>> {
+    let _one = READING.lock().unwrap_or_else(PoisonError::into_inner);
+    if OURS.load(Ordering::SeqCst) { rustix::io::read(inp(), buffer).map(Some) } else { Ok(None) }
 }
 
 /// A panic shows its report on a whole terminal, whichever thread it happens in.

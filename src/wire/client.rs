@@ -126,6 +126,13 @@ impl Client {
 
     async fn greet(dir: &Path, file: &EngineFile, client: &str, access: Access) -> Result<Client, ConnectError> {
         let socket = &file.socket;
+        // An engine that dies while it is being greeted resets the connection: it is gone like one that never answered.
+        let gone = |e: io::Error| match e.kind() {
+            io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe | io::ErrorKind::UnexpectedEof => {
+                ConnectError::Stale { dir: dir.to_owned(), socket: socket.clone() }
+            }
+            _ => ConnectError::Io(e),
+        };
         let stream = UnixStream::connect(socket).await.map_err(|e| match e.kind() {
             io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
                 ConnectError::Stale { dir: dir.to_owned(), socket: socket.clone() }
@@ -133,7 +140,7 @@ impl Client {
             io::ErrorKind::PermissionDenied => {
                 ConnectError::Forbidden { socket: socket.clone(), why: "its folder or file is closed to you".into() }
             }
-            _ => ConnectError::Io(e),
+            _ => gone(e),
         })?;
         let (read, mut write) = stream.into_split();
         let mut read = BufReader::new(read);
@@ -145,8 +152,8 @@ impl Client {
             sudo_user: std::env::var("SUDO_USER").ok(),
             ssh_connection: std::env::var("SSH_CONNECTION").ok(),
         };
-        frame::write(&mut write, &hello).await?;
-        match frame::read::<Welcome, _>(&mut read, MAX_REPLY).await? {
+        frame::write(&mut write, &hello).await.map_err(gone)?;
+        match frame::read::<Welcome, _>(&mut read, MAX_REPLY).await.map_err(gone)? {
             Some(Welcome::Welcome { version, pid, epoch, access, user, .. }) => {
                 Ok(Client { read, write, next_id: 1, epoch, pid, version, user, access })
             }
