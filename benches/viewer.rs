@@ -166,7 +166,7 @@ async fn many() -> bool {
     let (moved, bytes) = screen.keys(&["j"], 50, quiet, limit);
     let row = bytes / moved.len();
     screen.type_in("/");
-    screen.until("filter", PATIENCE);
+    screen.until("enter keep", PATIENCE);
     let (filtered, _) = screen.keys(&["s", "4", "9", "\x7f", "\x7f", "\x7f"], 60, quiet, limit);
     let worst = |all: &[Duration]| all[all.len() * 99 / 100].as_secs_f64() * 1000.0;
     let words = format!(
