@@ -119,8 +119,9 @@ pub fn draw(watched: &Watched, look: &Look, area: Rect, c: &mut Canvas<'_>) {
                 let due = take(format!("update due {}", look.hm(at)), 99);
                 (if due.is_empty() { take(format!("due {}", look.hm(at)), 99) } else { due }, Role::Due)
             } else {
-                let over = take(format!(" UPDATE OVERDUE {} ", coarse(now.since(at))), 99);
-                (if over.is_empty() { take(" OVERDUE ".into(), 9) } else { over }, Role::DueOver)
+                let long = format!(" UPDATE OVERDUE {} ", coarse(now.since(at)));
+                let texts = [long, " UPDATE OVERDUE ".into(), " OVERDUE ".into()];
+                (texts.into_iter().map(|t| take(t, 99)).find(|t| !t.is_empty()).unwrap_or_default(), Role::DueOver)
             };
         }
         if open.len() > 1 {
@@ -133,7 +134,8 @@ pub fn draw(watched: &Watched, look: &Look, area: Rect, c: &mut Canvas<'_>) {
             None => take("nobody leads: a".into(), 15),
         };
     } else {
-        title = take("no incident".into(), 11);
+        let down = watched.mirror.services.values().any(|s| s.state == Health::Down);
+        title = take(if down && !watched.peer.read_only { "no incident: d declares" } else { "no incident" }.into(), 11);
     }
     if watched.peer.read_only {
         let mark = take("READ-ONLY".into(), 9);
@@ -177,7 +179,7 @@ pub fn banners(watched: &Watched) -> Vec<(Role, String)> {
     if let LinkState::Lost(_, why) = watched.link() {
         out.push((
             Role::BannerBad,
-            format!("NO LINK TO THE ENGINE: {why}. Nothing shown is current. E starts an engine if none runs"),
+            format!("NO LINK TO THE ENGINE, nothing here is current; E starts one if none runs ({why})"),
         ));
     }
     match &head.recording {

@@ -213,8 +213,9 @@ impl App {
         }
         let inside = |by: u16, of: fn(&Rect) -> u16| parts.detail.map(|r| usize::from(of(&r).saturating_sub(by)));
         let height = inside(2, |r| r.height).unwrap_or(10);
+        let wide = parts.detail.map_or(70, |r| r.width.saturating_sub(2));
         if let Some(output) = &mut self.output {
-            let last = output.lines.len().saturating_sub(height);
+            let last = output.last_top(height, super::detail::output::columns(wide));
             if output.follow {
                 output.top = last;
             }

@@ -44,11 +44,13 @@ pub fn summary(app: &App, view: &IncidentView, columns: usize) -> Lines {
         page.push(vec![(Role::Label, "cost so far ".into()), (Role::Cost, cost)]);
     }
     if i.status.is_open() {
-        for against in view.against_resolving.iter().take(5) {
-            page.push(vec![(Role::Bad, format!("{} {against}", app.look.g.lost))]);
-        }
-        if view.against_resolving.is_empty() {
-            page.push(vec![(Role::Good, format!("{} nothing stands against resolving it: s", app.look.g.up))]);
+        match view.against_resolving.as_slice() {
+            [] => page.push(vec![(Role::Good, format!("{} nothing stands against resolving it: s", app.look.g.up))]),
+            [one] => page.text(Role::Bad, 0, &format!("{} against resolving: {one}", app.look.g.lost)),
+            several => {
+                let said = several.join("; ");
+                page.text(Role::Bad, 0, &format!("{} {} against resolving: {said}", app.look.g.lost, several.len()));
+            }
         }
     }
     page.lines

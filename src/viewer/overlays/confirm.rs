@@ -6,14 +6,12 @@
 //! starts anything. Keys that were read before the dialog's first frame was on the terminal do not count. While nothing
 //! can be recorded, the word `unlogged` is asked for as well.
 
-use std::time::Duration;
-
 use crossterm::event::{KeyCode, KeyEvent};
 use ratatui::layout::Rect;
 
 use super::{Line, Stay, window};
 use crate::domain::command::Command;
-use crate::domain::run::{Checked, Plan, Risk, Work};
+use crate::domain::run::{Plan, Risk, Work};
 use crate::text;
 use crate::viewer::app::{App, Pending};
 use crate::viewer::canvas::{Canvas, wrap};

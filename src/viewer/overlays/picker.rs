@@ -266,7 +266,7 @@ impl Picker {
             out.push(("tab", "test only or for real"));
         }
         if matches!(self.pick, Pick::Severity { .. } | Pick::Status { .. }) {
-            out.push(("tab", "choose and say why"));
+            out.push(("tab", "with a reason"));
         }
         out.extend([("type", "to find"), ("esc", "back")]);
         out

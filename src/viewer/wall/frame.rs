@@ -200,6 +200,7 @@ impl Drawing<'_> {
         let look = &self.wall.look;
         let mut c = Canvas { buffer, theme: &look.theme, g: &look.g };
         let whole = c.buffer.area;
+        c.style(whole, Role::Screen);
         c.style(whole, Role::Wall);
         let view = match &page {
             Page::Incident(id) => self.facts.mirror.incidents.get(id),
@@ -243,6 +244,17 @@ impl Drawing<'_> {
                 c.cut(x, row.y + (row.height - 1) / 2, room, text, role);
             }
         }
+    }
+
+    /// The first of `texts`, from long to short, that can be said as large as its area is high. Gives which it was.
+    pub fn say_any(&self, c: &mut Canvas<'_>, row: Rect, texts: &[String], role: Role, loud: bool) -> usize {
+        let room = row.width.saturating_sub(2);
+        let fits = |t: &String| row.height < bigtext::ROWS || bigtext::largest(t, room, row.height).is_some();
+        let which = texts.iter().position(fits).unwrap_or(0);
+        if let Some(text) = texts.get(which) {
+            self.say(c, row, text, role, loud);
+        }
+        which
     }
 
     fn header(&self, row: Rect, c: &mut Canvas<'_>) {
@@ -297,9 +309,6 @@ impl Drawing<'_> {
         let row = zones.verdict;
         // A state that is well needs no band; everything else is seen by its shape before it is read.
         let band = !matches!(role, Role::Up | Role::WallBig);
-        if band {
-            c.style(row, role);
-        }
         let mut x = row.x + 1;
         let room = row.width.saturating_sub(2);
         if row.height == 0 {
@@ -308,11 +317,15 @@ impl Drawing<'_> {
         let parts = self.parts();
         match biggest(&candidates, room, row.height).filter(|(_, s)| s.rows() == row.height) {
             Some((text, scale)) => {
+                if band {
+                    c.style(row, role);
+                }
                 bigtext::draw(c.buffer, row, x, row.y, text, scale, self.ink(role));
             }
             None => {
                 let sign = self.verdict_sign(role);
                 if room == 0 {
+                    c.style(row, role);
                     c.put(row.x, row.y, row.width, sign, role);
                     return;
                 }
@@ -322,8 +335,15 @@ impl Drawing<'_> {
                     Some(why) if alone && fits(&why) => why.clone(),
                     _ => candidates.iter().find(fits).or(candidates.last()).cloned().unwrap_or_default(),
                 };
-                x = c.cut(x, row.y, room, &format!("{sign} {text}"), role);
-                if alone && why.is_none() {
+                let said = format!("{sign} {text}");
+                // The other states stand beside the band: their colours could not be read on it.
+                let beside = alone && why.is_none() && parts.len() > 1;
+                let wide = u16::try_from(width(&said) + 2).unwrap_or(row.width).min(row.width);
+                if band {
+                    c.style(if beside { Rect { width: wide, ..row } } else { row }, role);
+                }
+                x = c.cut(x, row.y, room, &said, role);
+                if beside {
                     for (role, text) in parts.iter().skip(1) {
                         let left = row.right().saturating_sub(x + 2);
                         if usize::from(left) >= width(text) {
