@@ -55,6 +55,7 @@ impl Compose {
         let kind = |name: &str| facts.iter().find(|c| c.name == name).map(|c| c.kind.clone()).unwrap_or_default();
         let mut text = editor(&crate::text::clean_lines(body.trim_end(), 4000));
         text.move_cursor(ratatui_textarea::CursorMove::Top);
+        text.move_cursor(ratatui_textarea::CursorMove::Head);
         Compose {
             template,
             incident: match template {

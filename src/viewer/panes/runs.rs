@@ -60,12 +60,15 @@ pub fn row(app: &App, id: &str, area: Rect, c: &mut Canvas<'_>) {
     let title = text::fit(&text::clean(&run.title), usize::from(title_room));
     x = c.put(x, y, room(x), &title, if run.state.is_over() { Role::Text } else { Role::Strong }).saturating_add(1);
     if run.state.is_over() {
+        // That it waits for somebody says more than that it went well.
+        let ready = run.sides.iter().find(|s| s.role == SideRole::Ready);
+        let words = if ready.is_some() && role == Role::Good { "READY".into() } else { words };
         x = c.cut(x, y, room(x), &words, role).saturating_add(1);
-        if let Some(ready) = run.sides.iter().find(|s| s.role == SideRole::Ready) {
-            x = c.cut(x, y, room(x), "ready: C cuts over", Role::Strong).saturating_add(1);
+        if let Some(ready) = ready {
+            x = c.cut(x, y, room(x), "C cuts over", Role::Strong).saturating_add(1);
             x = c.cut(x, y, room(x), &text::clean(&ready.name), Role::Dim).saturating_add(1);
         } else if run.sides.iter().any(|s| s.role == SideRole::Before) {
-            x = c.cut(x, y, room(x), "live: U undoes", Role::Dim).saturating_add(1);
+            x = c.cut(x, y, room(x), "live; U undoes", Role::Dim).saturating_add(1);
         } else if !matches!(role, Role::Good) && !run.detail.is_empty() {
             x = c.cut(x, y, room(x), &text::clean(&run.detail), Role::Text).saturating_add(1);
         }
