@@ -93,7 +93,11 @@ fn leave(mut pty: Pty) {
 }
 
 fn payloads(shop: &Cockpit, kind: &str) -> Vec<serde_json::Value> {
-    shop.entries().iter().filter(|e| e["header"]["kind"] == kind || e["kind"] == kind).map(|e| e["payload"].clone()).collect()
+    shop.entries()
+        .iter()
+        .filter(|e| e["header"]["kind"] == kind || e["kind"] == kind)
+        .map(|e| e["payload"].clone())
+        .collect()
 }
 
 #[test]
@@ -285,7 +289,11 @@ fn resolving_is_refused_with_its_reason_and_forced_with_one() {
     let forced = wait_for_some("it is on record", PATIENCE, || {
         shop.entries().into_iter().find(|e| e["payload"]["reason"] == "api is switched off for good")
     });
-    assert_eq!(forced["payload"]["forced"].as_bool().or(forced["payload"]["force"].as_bool()), Some(true), "{forced:#}");
+    assert_eq!(
+        forced["payload"]["forced"].as_bool().or(forced["payload"]["force"].as_bool()),
+        Some(true),
+        "{forced:#}"
+    );
     leave(pty);
 }
 

@@ -61,8 +61,7 @@ fn the_screen() {
     let _ = color_eyre::config::HookBuilder::default().display_env_section(false).install();
     let app = App::new(Look::of(&Screen::default(), |_| None).0, Keymap::default(), Vec::new());
     let global = Global::default();
-    let setup =
-        Setup { place: connect::place(&global).unwrap(), client: "viewer", access: Access::Responder };
+    let setup = Setup { place: connect::place(&global).unwrap(), client: "viewer", access: Access::Responder };
     screen::run(&mut Fragile { app, place, pressed: false }, &setup).unwrap();
 }
 

@@ -9,9 +9,9 @@ mod shown;
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use made::{Stage, answer_copies, answer_draft, answer_plan};
 use mayday::domain::catalog::Severity;
-use mayday::domain::command::Command;
+use mayday::domain::command::{Command, Refusal};
 use mayday::domain::run::Risk;
-use mayday::viewer::app::{App, Detail, Pane};
+use mayday::viewer::app::{App, Detail, Pane, Pending};
 use mayday::viewer::commands;
 use mayday::viewer::screen::{Effect, Input};
 use mayday::wire::{Answer, Ask, Recording};
@@ -155,6 +155,185 @@ fn every_overlay() {
             shown::buffer(&stage.app, w, h);
         }
     }
+}
+
+#[test]
+fn every_pane_alone() {
+    for (keys, name) in [("1", "services"), ("2", "backups"), ("3", "timeline"), ("4", "runs"), ("5", "incident")] {
+        let mut stage = Stage::burning();
+        stage.keys(keys);
+        snapshot(&format!("pane-{name}"), &mut stage, &[(120, 36), (80, 24)]);
+    }
+    // Several incidents at once, and what is written in a filter.
+    let mut stage = Stage::burning();
+    stage.second_incident();
+    stage.keys("5");
+    snapshot("pane-two-incidents", &mut stage, &[(120, 36), (80, 24)]);
+    let mut stage = Stage::burning();
+    stage.keys("3/oncall");
+    snapshot("pane-filtering", &mut stage, &[(80, 24)]);
+    // A chord that was begun.
+    let mut stage = Stage::burning();
+    stage.keys("g");
+    snapshot("chord", &mut stage, &[(80, 24)]);
+}
+
+#[test]
+fn every_list_to_choose_from() {
+    // Without a selected service or backup it is asked which.
+    for (keys, name) in [("3r", "services"), ("3R", "backups")] {
+        let mut stage = Stage::burning();
+        stage.keys(keys);
+        snapshot(&format!("overlay-which-{name}"), &mut stage, &[(80, 24)]);
+    }
+    let mut stage = Stage::burning();
+    stage.keys(":nothing like this");
+    snapshot("overlay-no-match", &mut stage, &[(80, 24)]);
+}
+
+#[test]
+fn every_prompt() {
+    let prompts: [(&str, &str, &[KeyCode]); 6] = [
+        ("pause", "1P", &[]),
+        ("force", "sresolved", &[KeyCode::Enter]),
+        ("severity-why", "vP1", &[KeyCode::Tab]),
+        ("status-why", "smonitoring", &[KeyCode::Tab]),
+        ("title", ":change the title", &[KeyCode::Enter]),
+        ("empty", "sresolved", &[KeyCode::Enter, KeyCode::Enter]),
+    ];
+    for (name, keys, then) in prompts {
+        let mut stage = Stage::burning();
+        stage.keys(keys);
+        for key in then {
+            stage.key(*key);
+        }
+        snapshot(&format!("prompt-{name}"), &mut stage, &[(80, 24)]);
+    }
+    // What was written comes back with the reason when the engine says no.
+    let mut stage = Stage::burning();
+    stage.keys("sresolved");
+    stage.key(KeyCode::Enter);
+    stage.keys("it is over");
+    stage.key(KeyCode::Enter);
+    let refusal = Refusal::new("a run is still under way", "wait for run r3, or cancel it");
+    stage.answer(|p| matches!(p, Pending::Prompted(..)), Answer::Refused(refusal));
+    snapshot("prompt-refused", &mut stage, &[(80, 24)]);
+    assert!(shown::text(&stage.app, 80, 24).contains("it is over"));
+}
+
+#[test]
+fn every_dialog() {
+    // Cancelling, with a reason being written.
+    let mut stage = Stage::burning();
+    stage.keys("4c");
+    stage.drawn();
+    snapshot("confirm-cancel", &mut stage, &[(80, 24)]);
+    stage.key(KeyCode::Tab);
+    stage.keys("yes, y not");
+    snapshot("confirm-reason", &mut stage, &[(80, 24), (60, 15)]);
+    assert!(stage.asks.iter().all(|a| !matches!(a, Ask::Do(Command::Cancel { .. }))));
+    stage.key(KeyCode::Enter);
+    stage.keys("y");
+    let reason = stage.asks.iter().find_map(|a| match a {
+        Ask::Do(Command::Cancel { reason, .. }) => Some(reason.clone()),
+        _ => None,
+    });
+    assert_eq!(reason.as_deref(), Some("yes, y not"));
+    // Nothing can be recorded.
+    let mut stage = Stage::burning();
+    stage.recording(Recording::Off { since: made::at(0), why: "No space left on device".into(), kept: 1 });
+    stage.keys("1r");
+    answer_plan(&mut stage, Risk::Disruptive);
+    stage.drawn();
+    stage.keys("y");
+    snapshot("confirm-unlogged", &mut stage, &[(80, 24)]);
+    // The engine refuses what was asked.
+    let mut stage = Stage::burning();
+    stage.keys("a");
+    stage.keys(":look again");
+    stage.key(KeyCode::Enter);
+    let refusal = Refusal::new("postgres is held by run r3", "wait for it, or cancel it");
+    stage.answer(|p| matches!(p, Pending::Done(_)), Answer::Refused(refusal));
+    snapshot("refused", &mut stage, &[(80, 24), (60, 15)]);
+}
+
+#[test]
+fn every_banner() {
+    let mut stage = Stage::healthy();
+    stage.keys("f");
+    stage.later(65_000);
+    stage.heartbeat();
+    stage.tell(Input::LinkDown("the engine hung up".into()));
+    stage.keys(".kept");
+    stage.key(KeyCode::Enter);
+    stage.app.faults = vec!["keymap /home/o/keymap.toml:3: there is no command \"servce.restart\"".into()];
+    snapshot("banners", &mut stage, &[(120, 36), (80, 24)]);
+    let mut stage = Stage::burning();
+    stage.recording(Recording::Reserve { left: 9_400_000 });
+    stage.warnings(&["configuration warning one"], &["mayday.toml:7: unknown key `intervall`", "two"]);
+    stage.read_only();
+    snapshot("banners-disk", &mut stage, &[(120, 36), (80, 24)]);
+}
+
+#[test]
+fn a_typed_title_is_not_lost() {
+    let mut stage = Stage::burning_undeclared();
+    stage.keys("d");
+    stage.ctrl('u');
+    stage.keys("the shop is closed");
+    let asked = |effects: Vec<Effect>| {
+        effects.into_iter().find_map(|e| match e {
+            Effect::Ask(q) if matches!(q.ask, Ask::Do(Command::Declare { .. })) => Some(q),
+            _ => None,
+        })
+    };
+    let first = asked(stage.key(KeyCode::Enter)).unwrap();
+    // While it is under way a second Enter asks for nothing.
+    assert!(asked(stage.key(KeyCode::Enter)).is_none());
+    stage.tell(Input::Answer(first.tag, Err("the link was lost before an answer came".into())));
+    stage.tell(Input::LinkDown("the engine hung up".into()));
+    snapshot("declare-lost", &mut stage, &[(80, 24)]);
+    assert!(shown::text(&stage.app, 80, 24).contains("the shop is closed"));
+    stage.link_up();
+    let again = asked(stage.key(KeyCode::Enter)).unwrap();
+    assert_eq!(again.key, first.key, "asked twice, declared once");
+    // Refused: changed, and asked for again.
+    let refusal = Refusal::new("the title is too long", "say it shorter");
+    stage.tell(Input::Answer(again.tag, Ok(Answer::Refused(refusal))));
+    assert!(shown::text(&stage.app, 80, 24).contains("the title is too long: say it shorter"));
+    let third = asked(stage.key(KeyCode::Enter)).unwrap();
+    let done = Answer::Done { seq: 9, incident: Some("INC-2026-005".into()), run: None, message: None, recorded: true };
+    stage.tell(Input::Answer(third.tag, Ok(done)));
+    assert!(stage.app.overlays.is_empty() && stage.app.declare_draft.is_empty());
+    // Left with Esc it is kept as well; what was only filled in is not.
+    let mut stage = Stage::burning_undeclared();
+    stage.keys("d");
+    stage.key(KeyCode::Esc);
+    assert!(stage.app.declare_draft.is_empty());
+    stage.keys("d and more");
+    stage.key(KeyCode::Esc);
+    stage.keys("d");
+    assert!(shown::text(&stage.app, 80, 24).contains("postgres down and more"));
+}
+
+#[test]
+fn long_lines_of_output_are_read_to_their_end() {
+    let mut stage = Stage::burning();
+    stage.resize(80, 24);
+    stage.keys("4o");
+    let long = format!("psql: error: {} the very end", "x".repeat(200));
+    stage.answer_output(&format!("first\n{long}\nlast\n"));
+    let seen = shown::text(&stage.app, 80, 24);
+    assert!(seen.contains("the very end") && seen.contains("last"), "{seen}");
+    let mut lines: String = (0..60).map(|i| format!("{i} {}\n", "y".repeat(150))).collect();
+    lines.push_str("the last line\n");
+    let mut stage = Stage::burning();
+    stage.resize(80, 24);
+    stage.keys("4o");
+    stage.answer_output(&lines);
+    let seen = shown::text(&stage.app, 80, 24);
+    assert!(seen.contains("the last line"), "following shows the end: {seen}");
+    snapshot("output-wrapped", &mut stage, &[(80, 24)]);
 }
 
 #[test]

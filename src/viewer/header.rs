@@ -111,6 +111,7 @@ pub fn draw(watched: &Watched, look: &Look, area: Rect, c: &mut Canvas<'_>) {
     let mut money = String::new();
     let mut commander = String::new();
     let env = take(environment, 4);
+    let read_only = if watched.peer.read_only { take("READ-ONLY".into(), 9) } else { String::new() };
     if let Some(view) = first {
         id = take(view.incident.id.clone(), 12);
         if let Some(at) = view.update_due {
@@ -135,11 +136,8 @@ pub fn draw(watched: &Watched, look: &Look, area: Rect, c: &mut Canvas<'_>) {
         };
     } else {
         let down = watched.mirror.services.values().any(|s| s.state == Health::Down);
-        title = take(if down && !watched.peer.read_only { "no incident: d declares" } else { "no incident" }.into(), 11);
-    }
-    if watched.peer.read_only {
-        let mark = take("READ-ONLY".into(), 9);
-        commander = if commander.is_empty() { mark } else { format!("{commander}  {mark}") };
+        let can = down && !watched.peer.read_only && !matches!(watched.link(), LinkState::Lost(..));
+        title = take(if can { "no incident: d declares" } else { "no incident" }.into(), 11);
     }
     if system.is_empty() && must.is_none() {
         system = text::width::cut(&head.system, room.saturating_sub(2));
@@ -158,6 +156,7 @@ pub fn draw(watched: &Watched, look: &Look, area: Rect, c: &mut Canvas<'_>) {
         x += 1;
     }
     x = put(x, &env, env_role, c);
+    x = put(x, &read_only, Role::Strong, c);
     if let (Some((sev, clock)), Some(view)) = (&must, first) {
         x = put(x, sev, severity(view.incident.severity), c);
         x = put(x, &id, Role::Header, c);

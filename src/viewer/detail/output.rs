@@ -5,7 +5,7 @@ use unicode_segmentation::UnicodeSegmentation;
 
 use crate::text;
 use crate::viewer::app::App;
-use crate::viewer::canvas::Canvas;
+use crate::viewer::canvas::{Canvas, inset};
 use crate::viewer::panes::runs;
 use crate::viewer::theme::Role;
 
@@ -33,7 +33,7 @@ pub fn draw(app: &App, title: Rect, area: Rect, c: &mut Canvas<'_>) {
         let said = if output.over { "it wrote nothing" } else { "nothing written yet" };
         c.put(area.x + 1, area.y, area.width.saturating_sub(1), said, Role::Dim);
     }
-    let inside = inset(area);
+    let inside = inset(area, 1);
     let mut y = inside.y;
     let mut shown = output.top;
     for line in output.lines.iter().skip(output.top) {
@@ -56,15 +56,9 @@ pub fn draw(app: &App, title: Rect, area: Rect, c: &mut Canvas<'_>) {
     c.put_right(area.x, area.right().saturating_sub(1), area.bottom(), &said, Role::Dim);
 }
 
-/// Where the lines stand: one column is left free at the left.
-fn inset(area: Rect) -> Rect {
-    let by = 1.min(area.width);
-    Rect { x: area.x + by, width: area.width - by, ..area }
-}
-
 /// Columns of a line of output in a view of this width inside its frame.
 pub fn columns(inside: u16) -> usize {
-    usize::from(inside.saturating_sub(1)).max(1)
+    usize::from(inset(Rect::new(0, 0, inside, 1), 1).width).max(1)
 }
 
 /// A line in pieces of at most `columns`, cut where it is full: output is shown as it is, blanks and all.

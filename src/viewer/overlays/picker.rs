@@ -240,7 +240,7 @@ impl Picker {
             }
             _ => return None,
         };
-        Some(Prompt::new(asked, title, "why? it stands in the timeline", ""))
+        Some(Prompt::new(asked, title, "why? it goes into the timeline; it may stay empty", ""))
     }
 
     fn enter(&mut self, app: &mut App) -> Stay {

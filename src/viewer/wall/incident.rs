@@ -160,7 +160,8 @@ fn rto(d: &Drawing<'_>, view: &IncidentView, area: Rect, high: u16, c: &mut Canv
         }
         _ => {
             let over = coarse(down.saturating_sub(rto));
-            let texts = [format!("RTO {of} OVER BY {over}"), format!("RTO {name} OVER {over}"), format!("RTO OVER {over}")];
+            let texts =
+                [format!("RTO {of} OVER BY {over}"), format!("RTO {name} OVER {over}"), format!("RTO OVER {over}")];
             (texts, Role::RtoOver)
         }
     };
