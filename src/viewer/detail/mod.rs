@@ -94,6 +94,11 @@ impl Page {
         Page { lines: Vec::new(), columns: columns.max(20), label }
     }
 
+    /// Columns of a line.
+    pub fn columns(&self) -> usize {
+        self.columns
+    }
+
     pub fn push(&mut self, pieces: Vec<(Role, String)>) {
         self.lines.push(pieces.into_iter().map(|(r, t)| (r, text::clean(&t).into_owned())).collect());
     }

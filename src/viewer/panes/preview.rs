@@ -69,11 +69,19 @@ fn lines(app: &App, pane: Pane, columns: usize) -> Option<(String, Lines)> {
 /// The keys of commands that can be used now, with what they do.
 fn next(app: &App, ids: &[(&str, String)], page: &mut Page) {
     let mut line = Vec::new();
+    let mut left = page.columns();
     for (id, said) in ids {
         let Some(command) = commands::find(id).filter(|c| (c.why_not)(app).is_none()) else { continue };
         let Some(key) = app.keymap.keys_of(command.id).into_iter().next() else { continue };
+        let gap = if line.is_empty() { "" } else { "   " };
+        let wide = text::width(&key) + text::width(said) + gap.len() + 1;
+        if wide > left {
+            continue;
+        }
+        left -= wide;
+        line.push((Role::KeyDoc, gap.to_owned()));
         line.push((Role::Key, key));
-        line.push((Role::KeyDoc, format!(" {said}   ")));
+        line.push((Role::KeyDoc, format!(" {said}")));
     }
     if !line.is_empty() {
         page.push(line);

@@ -196,7 +196,10 @@ fn due(d: &Drawing<'_>, view: &IncidentView) -> Said {
         }
         Some(at) => {
             let over = text::duration(at_least_a_second(now.since(at)));
-            let texts = vec![format!("UPDATE OVERDUE {over}"), "UPDATE OVERDUE".into(), "OVERDUE".into()];
+            let short = coarse(now.since(at));
+            let texts =
+                [format!("UPDATE OVERDUE {over}"), format!("UPDATE OVERDUE {short}"), format!("OVERDUE {short}")];
+            let texts = texts.into();
             Said { texts, role: Role::DueOver, loud: true }
         }
         None => Said { texts: vec!["NO UPDATE DUE".into()], role: Role::WallDim, loud: false },
