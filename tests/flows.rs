@@ -156,7 +156,9 @@ fn a_database_is_restored_cut_over_undone_and_dropped() {
     pty.wait_calm(Duration::from_millis(200));
     pty.send("live\r");
     pty.wait_gone("to go on:");
-    wait_until("the old data are live again", PATIENCE, || source() == "live");
+    // While they are exchanged nobody is let in.
+    let again = || server.try_psql("live", "select source from t where id = 1").is_ok_and(|s| s == "live");
+    wait_until("the old data are live again", PATIENCE, again);
 
     // What is left beside is dropped: its run is found by its mark.
     let databases = || server.psql("postgres", "select string_agg(datname, ' ' order by datname) from pg_database");
@@ -242,7 +244,7 @@ fn a_typed_title_survives_the_link() {
     pty.wait_for("the title is kept");
     assert!(pty.screen().contains("The shop is closed"), "{}", pty.screen());
     shop.start();
-    pty.wait_for("the link is back");
+    pty.wait_for("the link is back: enter declares");
     assert!(pty.screen().contains("The shop is closed"), "{}", pty.screen());
     pty.send("\r");
     pty.wait_for("declared INC-");
@@ -346,7 +348,7 @@ fn palette_filter_output_theme_and_time_zone() {
     pty.wait_for("DOWN     api");
     // The palette finds a command by its words and does it.
     pty.send(":");
-    pty.wait_for(" commands ");
+    pty.wait_for("┌─ commands ");
     pty.send("restart");
     pty.wait_for("Plan a restart");
     pty.send("\r");

@@ -296,11 +296,11 @@ fn inside_tmux() {
     shown(LIVE);
     run(&["send-keys", "Down", "Up"]);
     run(&["send-keys", ":"]);
-    shown(" commands ");
+    shown("┌─ commands ");
     run(&["send-keys", "Escape"]);
     wait_until("the palette is closed", PATIENCE, || {
         let screen = run(&["capture-pane", "-p"]);
-        screen.contains(LIVE) && screen.contains("4 Runs") && !screen.contains(" commands ")
+        screen.contains(LIVE) && screen.contains("4 Runs") && !screen.contains("┌─ commands ")
     });
     // A letter on the heels of Esc may be the rest of a torn sequence and counts for nothing, so it is pressed until heard.
     wait_until("it was left by q", PATIENCE, || {

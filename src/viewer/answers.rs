@@ -215,7 +215,7 @@ impl App {
                 "whether it was started is not known: look at the runs when the link is back, before trying again",
             ),
             Pending::Declare => {
-                let instead = "the title is kept; enter asks again when the link is back, and declares once";
+                let instead = "the title is kept; enter asks again, and declares once";
                 if !self.declare_failed(why, instead, true) {
                     self.refused(pending, why, "whether it took effect shows in the timeline when the link is back");
                 }

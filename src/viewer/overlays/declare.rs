@@ -110,8 +110,8 @@ impl Declare {
 
     /// The engine can be asked again.
     pub fn link_is_back(&mut self) {
-        if self.unsure {
-            self.sending = false;
+        // What is under way is still answered.
+        if self.unsure && !self.sending {
             self.fault = "the link is back: enter declares, once".into();
         }
     }

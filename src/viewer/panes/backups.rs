@@ -5,9 +5,9 @@ use std::time::Duration;
 use ratatui::layout::Rect;
 
 use crate::domain::backup::BackupState;
-use crate::text::{self, fit};
+use crate::text;
 use crate::viewer::app::App;
-use crate::viewer::canvas::Canvas;
+use crate::viewer::canvas::{Canvas, fit_name};
 use crate::viewer::header::{self, coarse};
 use crate::viewer::theme::Role;
 use crate::wire::BackupView;
@@ -38,7 +38,7 @@ pub fn row(app: &App, name: &str, area: Rect, names: u16, c: &mut Canvas<'_>) {
     x = end.max(x + 7).saturating_add(1);
     let name_room = usize::from(names.min(area.width * 2 / 5).max(8));
     let strong = if view.state == BackupState::Fresh { Role::Text } else { Role::Strong };
-    x = c.put(x, y, room(x), &fit(&text::clean(name), name_room), strong);
+    x = c.put(x, y, room(x), &fit_name(&text::clean(name), name_room), strong);
     if let Some(copy) = &view.newest {
         let age = app.watched.ago(copy.taken_at).as_secs() / 10 * 10;
         let age = text::ago(Duration::from_secs(age));

@@ -5,9 +5,9 @@ use std::time::Duration;
 use ratatui::layout::Rect;
 
 use crate::domain::health::Health;
-use crate::text::{self, fit};
+use crate::text;
 use crate::viewer::app::App;
-use crate::viewer::canvas::Canvas;
+use crate::viewer::canvas::{Canvas, fit_name};
 use crate::viewer::header::{self, coarse};
 use crate::viewer::theme::Role;
 use crate::wire::ServiceView;
@@ -98,7 +98,7 @@ pub fn row(app: &App, name: &str, area: Rect, names: u16, c: &mut Canvas<'_>) {
         x,
         y,
         room(x),
-        &fit(&text::clean(name), usize::from(name_room)),
+        &fit_name(&text::clean(name), usize::from(name_room)),
         if view.state == Health::Up { Role::Text } else { Role::Strong },
     );
     if area.width >= 44 {
