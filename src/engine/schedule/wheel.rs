@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::grid::{in_flight_limit, next_slot, phase, slots_between};
+use super::grid::{beat, in_flight_limit, next_slot, phase, slots_between};
 use super::{Observation, Shared, Stats, lock};
 use crate::config::Check;
 use crate::domain::health::machine::Machine;
@@ -61,6 +61,8 @@ pub(super) struct Wheel {
     pub(super) tx: mpsc::Sender<Observation>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) shared: Arc<Shared>,
+    /// What beats are counted from.
+    pub(super) origin: Instant,
     pub(super) next_tick: Instant,
     /// Boot clock less monotonic clock: grows by what the machine slept.
     pub(super) asleep_ms: u64,
@@ -86,6 +88,7 @@ impl Wheel {
             asleep_ms: clock.boot_ms().saturating_sub(clock.mono_ms()),
             clock,
             shared,
+            origin: Instant::now(),
             next_tick: Instant::now() + TICK,
             stats: Stats::default(),
         }
@@ -134,6 +137,7 @@ impl Wheel {
         }
     }
 
+    /// Plans the next start: regular slots at their [`beat`], what is wanted out of turn exactly then.
     pub(super) fn set_due(&mut self, i: usize, due: Instant, on_grid: bool) {
         let Some(slot) = self.slots.get_mut(i).and_then(Option::as_mut) else {
             return;
@@ -141,7 +145,8 @@ impl Wheel {
         slot.due = due;
         slot.on_grid = on_grid;
         slot.turn = slot.turn.wrapping_add(1);
-        self.heap.push(Reverse((due, i, slot.turn)));
+        let start = if on_grid { beat(self.origin, due, slot.config.timing.every) } else { due };
+        self.heap.push(Reverse((start, i, slot.turn)));
     }
 
     fn start_due(&mut self, now: Instant) {
@@ -176,7 +181,8 @@ impl Wheel {
         slot.discard = false;
         slot.started = Some(now);
         self.stats.started += 1;
-        let late = u64::try_from(now.saturating_duration_since(slot.due).as_millis()).unwrap_or(u64::MAX);
+        let planned = if slot.on_grid { beat(self.origin, slot.due, slot.config.timing.every) } else { slot.due };
+        let late = u64::try_from(now.saturating_duration_since(planned).as_millis()).unwrap_or(u64::MAX);
         self.stats.late_ms = self.stats.late_ms.max(late);
         let (probe, timeout) = (Arc::clone(&slot.probe), slot.config.timing.timeout);
         self.running.spawn(async move {
