@@ -331,7 +331,7 @@ impl<'a, F: Face> Loop<'a, F> {
                     }
                 }
             }
-            Effect::Copy(text) => self.also.extend_from_slice(&osc52(&text)),
+            Effect::Copy(text) => self.also.extend_from_slice(&super::clipboard::osc52(&text)),
             Effect::Repaint => self.whole = true,
             // Everybody of this terminal's job is to stop, so the shell takes over; our own handler leaves first.
             // SAFETY: plain system call to our own process group.
@@ -401,35 +401,5 @@ impl<'a, F: Face> Loop<'a, F> {
         let mark = self.face.mark();
         let also = std::mem::take(&mut self.also);
         self.painter.post(Frame { buffer, cursor, whole: std::mem::take(&mut self.whole), mark, also });
-    }
-}
-
-/// The clipboard sequence; long texts are cut where terminals cut them anyway.
-fn osc52(text: &str) -> Vec<u8> {
-    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut out = b"\x1b]52;c;".to_vec();
-    let bytes = text.as_bytes();
-    for chunk in bytes.get(..bytes.len().min(48 << 10)).unwrap_or_default().chunks(3) {
-        let n = chunk.iter().fold(0u32, |n, b| n << 8 | u32::from(*b)) << (8 * (3 - chunk.len()));
-        for i in 0..4 {
-            if i <= chunk.len() {
-                out.push(ALPHABET.get((n >> (18 - 6 * i) & 63) as usize).copied().unwrap_or(b'A'));
-            } else {
-                out.push(b'=');
-            }
-        }
-    }
-    out.extend_from_slice(b"\x1b\\");
-    out
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn clipboard_text_is_base64() {
-        for (text, wanted) in [("", ""), ("a", "YQ=="), ("ab", "YWI="), ("abc", "YWJj"), ("api down", "YXBpIGRvd24=")] {
-            let bytes = super::osc52(text);
-            assert_eq!(String::from_utf8_lossy(&bytes), format!("\x1b]52;c;{wanted}\x1b\\"));
-        }
     }
 }
