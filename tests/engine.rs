@@ -219,6 +219,47 @@ async fn the_clock_that_jumps_back_is_noted_and_the_incident_timer_does_not_run_
     }
 }
 
+/// How long api has been down, by what a screen is told.
+fn down_for(m: &Mirror) -> Option<i64> {
+    m.services.get("api").and_then(|s| s.down_since).map(|since| m.at.ms_since(since))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_clock_that_is_stepped_does_not_bend_how_long_a_service_is_down() {
+    let mut w = World::start(CONFIG).await;
+    let mut v = w.viewer(Access::Responder).await.follow().await;
+    v.until("down", |m| m.services.get("api").is_some_and(|s| s.state == Health::Down)).await;
+    w.clock.advance(120_000);
+    v.act(declare("down for two minutes")).await;
+    let about = |min: i64| move |m: &Mirror| down_for(m).is_some_and(|ms| (ms - min * 60_000).abs() < 10_000);
+    v.until("two minutes", about(2)).await;
+    // An hour back: at no moment is anything else told than two minutes and what passes.
+    w.clock.set_wall(T0 - 3_600_000);
+    v.until("the step", |m| m.at.ms() < T0 - 3_000_000).await;
+    assert!(about(2)(&v.mirror), "{:?}", down_for(&v.mirror));
+    // A day ahead, unseen by any engine.
+    w.stop_engine().await;
+    w.clock.set_wall(T0 + 86_400_000);
+    w.clock.advance(60_000);
+    w.start_engine().await;
+    let mut v = w.viewer(Access::Responder).await.follow().await;
+    assert!(about(3)(&v.mirror), "{:?}", down_for(&v.mirror));
+    let elapsed = v.mirror.incidents.values().next().unwrap().elapsed_ms;
+    assert!((60_000..70_000).contains(&elapsed), "{elapsed}");
+    // Nor does the first result by the new clock bend it.
+    let seen = v.mirror.services["api"].observed_at;
+    v.until("probed anew", |m| m.services["api"].observed_at > seen.max(Some(m.at.minus(Duration::from_secs(5)))))
+        .await;
+    assert!(about(3)(&v.mirror), "{:?}", down_for(&v.mirror));
+    // And after another boot the sum of the steps is known from the record.
+    w.stop_engine().await;
+    w.clock.reboot("boot-2", 60_000);
+    w.start_engine().await;
+    let v = w.viewer(Access::Responder).await.follow().await;
+    let elapsed = v.mirror.incidents.values().next().unwrap().elapsed_ms;
+    assert!((120_000..130_000).contains(&elapsed), "{elapsed}");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_service_down_because_of_another_and_back() {
     let w = World::start(CONFIG).await;

@@ -81,6 +81,8 @@ fn incident(severity: Severity, acked: bool) -> IncidentView {
             notes: 0,
             declared_boot_ms: 0,
             declared_boot: String::new(),
+            declared_stepped_ms: 0,
+            resolved_stepped_ms: 0,
             reopened: 0,
             last_seq: 7,
         },

@@ -253,15 +253,35 @@ impl Core {
         }
     }
 
+    /// Notes what happened to the clocks, before anything is written or shown by them.
+    pub(super) fn look_at_clocks(&mut self) {
+        for event in self.timekeeper.look(self.clock.as_ref()) {
+            self.note_clock(event);
+        }
+    }
+
+    pub(super) fn note_clock(&mut self, event: Event) {
+        let incident = self.state.open_incidents().first().map(|i| i.id.clone());
+        if let Event::ClockStepped(e) = &event {
+            self.board.step_clock(e.by_ms);
+        }
+        self.write(Actor::engine(), incident, event);
+    }
+
     /// Takes an event into the record and the state. It is on disk at the end of the turn.
     pub(super) fn record(&mut self, actor: Actor, incident: Option<String>, event: impl Into<Event>) -> u64 {
+        self.look_at_clocks();
+        self.write(actor, incident, event.into())
+    }
+
+    fn write(&mut self, actor: Actor, incident: Option<String>, event: Event) -> u64 {
         let draft = crate::journal::Draft {
             at: self.now(),
             boot_ms: self.clock.boot_ms(),
             boot: self.boot.clone(),
             actor,
             incident,
-            event: event.into(),
+            event,
         };
         let seq = self.recorder.next_seq();
         let entry = Entry {
@@ -310,7 +330,8 @@ impl Core {
             Event::BackupChanged(e) => {
                 dirty.backups.insert(e.backup.clone());
             }
-            Event::ConfigLoaded(_) => dirty.everything = true,
+            // Whatever is shown with a time is shown by the clock as it reads now.
+            Event::ConfigLoaded(_) | Event::ClockStepped(_) => dirty.everything = true,
             Event::ConfigRejected(_) => dirty.head = true,
             Event::RunRequested(RunRequested { plan: Plan { id: run, .. }, .. })
             | Event::RunFinished(RunFinished { run, .. })
@@ -346,6 +367,7 @@ impl Core {
     /// The end of a turn: disk, answers, effects, picture. Effects may lead to further entries, which go to disk too
     /// before anything comes of them.
     pub(super) async fn turn(&mut self) {
+        self.look_at_clocks();
         for _ in 0..8 {
             self.commit().await;
             self.reconcile();

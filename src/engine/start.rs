@@ -24,7 +24,7 @@ use super::timekeeper::Timekeeper;
 use crate::backup::Catalogue;
 use crate::config::{self, Config};
 use crate::domain::Time;
-use crate::domain::event::{EngineStarted, JournalHealed};
+use crate::domain::event::{ClockStepped, EngineStarted, JournalHealed};
 use crate::domain::state::State;
 use crate::journal::storage::Disk;
 use crate::journal::{Journal, JournalError, OpenOptions};
@@ -237,6 +237,14 @@ pub async fn start(options: Options) -> Result<Running, StartError> {
         stopping: None,
         spooled: Vec::new(),
     };
+    if core.state.seq > 0
+        && core.state.boot == core.boot
+        && let Some(by_ms) = core.timekeeper.stepped_since(core.state.at, core.state.boot_ms)
+    {
+        // While no engine watched. What the checks knew was saved by the clock as it read then.
+        core.saved.iter_mut().for_each(|saved| saved.seed.step_clock(by_ms));
+        core.note_clock(ClockStepped { by_ms }.into());
+    }
     core.set_up();
     for id in open_incidents {
         core.open_seal(&id, false);

@@ -487,6 +487,8 @@ fn incident() -> Incident {
         notes: 1,
         declared_boot_ms: 0,
         declared_boot: String::new(),
+        declared_stepped_ms: 0,
+        resolved_stepped_ms: 0,
         reopened: 0,
         last_seq: 9,
     }
