@@ -219,6 +219,43 @@ async fn the_clock_that_jumps_back_is_noted_and_the_incident_timer_does_not_run_
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_engine_that_dies_before_the_samples_are_sealed_leaves_it_to_the_next() {
+    let mut w = World::start(CONFIG).await;
+    std::fs::write(w.path("up"), "").unwrap();
+    let mut v = w.viewer(Access::Responder).await.follow().await;
+    v.until("up", |m| m.services.get("api").is_some_and(|s| s.state == Health::Up)).await;
+    let Answer::Done { incident: Some(id), .. } = v.act(declare("x")).await else { panic!() };
+    let samples = w.state().join("incidents").join(&id).join("samples.jsonl");
+    until("samples", || samples.exists()).await;
+    let resolve = Command::SetStatus { incident: None, status: Status::Resolved, reason: "x".into(), force: true };
+    // The answer comes with the sync of the entry; the samples are sealed a tick later, which this engine does not see.
+    let Answer::Done { .. } = v.act(resolve).await else { panic!("not resolved") };
+    w.stop_engine().await;
+    w.start_engine().await;
+    let journal = w.state().join("journal.jsonl");
+    let record = || std::fs::read_to_string(&journal).unwrap();
+    until("the samples are sealed", || record().contains("incident.sealed")).await;
+    let bytes = std::fs::read(&samples).unwrap();
+    assert!(record().contains(&hex::encode(<sha2::Sha256 as sha2::Digest>::digest(&bytes))), "of the file as it is");
+    let lines = bytes.iter().filter(|b| **b == b'\n').count();
+    assert!(lines > 0 && record().contains(&format!("\"samples\":{lines}")), "{lines} samples");
+    // Once is enough.
+    w.stop_engine().await;
+    w.start_engine().await;
+    let mut v = w.viewer(Access::Responder).await.follow().await;
+    v.act(note("after")).await;
+    assert_eq!(record().matches("incident.sealed").count(), 1);
+}
+
+async fn until(what: &str, holds: impl Fn() -> bool) {
+    let begun = Instant::now();
+    while !holds() {
+        assert!(begun.elapsed() < WAIT, "{what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
 /// How long api has been down, by what a screen is told.
 fn down_for(m: &Mirror) -> Option<i64> {
     m.services.get("api").and_then(|s| s.down_since).map(|since| m.at.ms_since(since))

@@ -83,6 +83,7 @@ fn incident(severity: Severity, acked: bool) -> IncidentView {
             declared_boot: String::new(),
             declared_stepped_ms: 0,
             resolved_stepped_ms: 0,
+            unsealed: false,
             reopened: 0,
             last_seq: 7,
         },

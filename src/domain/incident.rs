@@ -97,6 +97,9 @@ pub struct Incident {
     pub declared_stepped_ms: i64,
     #[serde(default, skip_serializing_if = "is_zero")]
     pub resolved_stepped_ms: i64,
+    /// It was resolved, and its samples are not sealed yet.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unsealed: bool,
     /// How often it was reopened.
     #[serde(default)]
     pub reopened: u32,

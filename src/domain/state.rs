@@ -108,6 +108,7 @@ impl State {
             | Event::IncidentServices(_)
             | Event::IncidentTitled(_)
             | Event::IncidentReopened(_)
+            | Event::IncidentSealed(_)
             | Event::NoteAdded(_) => self.apply_incident(entry),
             Event::RunRequested(_)
             | Event::RunClaimed(_)
@@ -254,6 +255,7 @@ impl State {
                 declared_boot: entry.boot.clone(),
                 declared_stepped_ms: self.stepped_ms,
                 resolved_stepped_ms: 0,
+                unsealed: false,
                 reopened: 0,
                 last_seq: entry.seq,
             };
@@ -278,6 +280,7 @@ impl State {
                     Status::Resolved => {
                         incident.resolved_at = Some(entry.at);
                         incident.resolved_stepped_ms = self.stepped_ms;
+                        incident.unsealed = true;
                     }
                     _ => {}
                 }
@@ -294,9 +297,11 @@ impl State {
                 incident.status = Status::Investigating;
                 incident.mitigated_at = None;
                 incident.resolved_at = None;
+                incident.unsealed = false;
                 incident.reopened += 1;
             }
             Event::NoteAdded(_) => incident.notes += 1,
+            Event::IncidentSealed(_) => incident.unsealed = false,
             _ => {}
         }
     }

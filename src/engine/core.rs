@@ -473,6 +473,8 @@ impl Core {
         self.record_own(None, crate::domain::event::EngineStopped { reason: reason.clone() });
         self.commit().await;
         self.answer();
+        // What was resolved a moment ago is sealed by the next engine.
+        self.tend_seals().await;
         if self.recorder.is_on() {
             self.checkpoint().await;
         }

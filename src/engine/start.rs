@@ -184,7 +184,7 @@ pub async fn start(options: Options) -> Result<Running, StartError> {
     let catalogue = Catalogue::start(&config.backups, reported, Arc::clone(&options.clock));
     let open_incidents: Vec<String> = state.open_incidents().iter().map(|i| i.id.clone()).collect();
     let mut timelines = TimelineFiles::new(&dir);
-    touched.extend(open_incidents.iter().cloned());
+    touched.extend(open_incidents);
     for id in &touched {
         if let Ok(page) = journal.incident_entries(id) {
             timelines.catch_up(id, &page.entries);
@@ -246,9 +246,7 @@ pub async fn start(options: Options) -> Result<Running, StartError> {
         core.note_clock(ClockStepped { by_ms }.into());
     }
     core.set_up();
-    for id in open_incidents {
-        core.open_seal(&id, false);
-    }
+    core.take_up_seals();
     core.record_own(None, EngineStarted { version: env!("CARGO_PKG_VERSION").into(), pid: std::process::id(), clean });
     if let Some(healed) = opened.healed {
         let moved_to = healed.moved_to.unwrap_or_default();

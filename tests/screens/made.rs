@@ -489,6 +489,7 @@ fn incident() -> Incident {
         declared_boot: String::new(),
         declared_stepped_ms: 0,
         resolved_stepped_ms: 0,
+        unsealed: false,
         reopened: 0,
         last_seq: 9,
     }
