@@ -35,8 +35,6 @@ use crate::wire::{Answer, Ask};
 
 /// Messages taken in one turn at the most.
 const TURN: usize = 512;
-/// Answers remembered by their key, so that a repeated request is not carried out twice.
-const REMEMBERED: usize = 1000;
 /// Between two times that the checks' machines are kept, in milliseconds.
 const SAVE_EVERY_MS: u64 = 60_000;
 /// Made plans that wait to be started.
@@ -120,8 +118,7 @@ pub struct Core {
     pub(super) runtime_dir: Option<PathBuf>,
     pub(super) exe: PathBuf,
     pub(super) inbox: mpsc::Sender<Message>,
-    pub(super) answered: HashMap<String, Answer>,
-    pub(super) answered_order: VecDeque<String>,
+    pub(super) answered: super::answered::Answered,
     pub(super) plans: VecDeque<Planned>,
     pub(super) runs: super::follow::Followed,
     pub(super) outbox: super::deliver::Outbox,
@@ -389,13 +386,7 @@ impl Core {
                 *told = recorded;
             }
             if !key.is_empty() {
-                if self.answered_order.len() >= REMEMBERED
-                    && let Some(oldest) = self.answered_order.pop_front()
-                {
-                    self.answered.remove(&oldest);
-                }
-                self.answered_order.push_back(key.clone());
-                self.answered.insert(key, answer.clone());
+                self.answered.keep(key, answer.clone());
             }
             let _ = reply.send(answer);
         }

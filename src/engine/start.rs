@@ -151,9 +151,16 @@ pub async fn start(options: Options) -> Result<Running, StartError> {
     let from = if state.seq == 0 { 1 } else { opened.fold_from() };
     // Incidents whose readable file may lack the last lines of an engine that was killed.
     let mut touched: std::collections::BTreeSet<String> = std::collections::BTreeSet::new();
-    for entry in journal.entries(from).map_err(&journal_error)?.flatten() {
-        state.apply(&entry);
-        touched.extend(entry.incident);
+    let mut answered = super::answered::Answered::default();
+    let tail = (journal.head().seq + 1).saturating_sub(super::answered::TAIL).max(1);
+    for entry in journal.entries(from.min(tail)).map_err(&journal_error)?.flatten() {
+        if entry.seq >= tail {
+            answered.take(&entry);
+        }
+        if entry.seq >= from {
+            state.apply(&entry);
+            touched.extend(entry.incident);
+        }
     }
     let clean = state.seq == 0 || !state.engine_running;
 
@@ -221,8 +228,7 @@ pub async fn start(options: Options) -> Result<Running, StartError> {
         runtime_dir: runtime_dir(),
         exe: options.exe,
         inbox,
-        answered: std::collections::HashMap::new(),
-        answered_order: std::collections::VecDeque::new(),
+        answered,
         plans: std::collections::VecDeque::new(),
         runs: Followed::default(),
         outbox: Outbox::default(),

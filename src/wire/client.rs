@@ -162,14 +162,25 @@ impl Client {
         }
     }
 
-    /// Sends a request and gives its id; the answer comes with [`Client::next`].
-    pub async fn send(&mut self, via: &str, ask: Ask) -> io::Result<u64> {
-        let id = self.next_id;
-        self.next_id += 1;
-        let key = match &ask {
+    /// A key for a request: the same with every repeat of it, so that it is carried out once. Empty for what may be asked
+    /// any number of times.
+    pub fn key_for(ask: &Ask) -> String {
+        match ask {
             Ask::Do(_) | Ask::Start { .. } => uuid::Uuid::now_v7().to_string(),
             _ => String::new(),
-        };
+        }
+    }
+
+    /// Sends a request and gives its id; the answer comes with [`Client::next`].
+    pub async fn send(&mut self, via: &str, ask: Ask) -> io::Result<u64> {
+        let key = Self::key_for(&ask);
+        self.send_keyed(via, key, ask).await
+    }
+
+    /// The same with the key of a request that may have been sent before.
+    pub async fn send_keyed(&mut self, via: &str, key: String, ask: Ask) -> io::Result<u64> {
+        let id = self.next_id;
+        self.next_id += 1;
         frame::write(&mut self.write, &Request { id, key, via: via.into(), ask }).await?;
         Ok(id)
     }
@@ -181,7 +192,13 @@ impl Client {
 
     /// Asks and waits for the answer, passing over changes.
     pub async fn ask(&mut self, via: &str, ask: Ask, timeout: Duration) -> io::Result<Answer> {
-        let id = self.send(via, ask).await?;
+        let key = Self::key_for(&ask);
+        self.ask_keyed(via, key, ask, timeout).await
+    }
+
+    /// The same with the key of a request that may have been sent before.
+    pub async fn ask_keyed(&mut self, via: &str, key: String, ask: Ask, timeout: Duration) -> io::Result<Answer> {
+        let id = self.send_keyed(via, key, ask).await?;
         let wait = async {
             loop {
                 match self.next().await? {
