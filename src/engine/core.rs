@@ -115,7 +115,7 @@ pub struct Core {
     pub(super) host: String,
     pub(super) boot: String,
     pub(super) state_dir: PathBuf,
-    pub(super) runtime_dir: Option<PathBuf>,
+    pub(super) other_places: Vec<PathBuf>,
     pub(super) exe: PathBuf,
     pub(super) inbox: mpsc::Sender<Message>,
     pub(super) answered: super::answered::Answered,

@@ -83,7 +83,7 @@ fn rows(dir: &Path, query: &TimelineQuery) -> Result<(Vec<timeline::Row>, u64), 
 
 /// A piece of a run's output. Blocks on the disk.
 pub fn output(dir: &Path, run: &str, offset: u64, limit: u64) -> Answer {
-    let Some(folder) = runner::find(dir, super::start::runtime_dir().as_deref(), run) else {
+    let Some(folder) = runner::find(dir, &super::start::other_places(), run) else {
         return Answer::Failed { reason: format!("there is no output of run {}", crate::text::clean(run)) };
     };
     let over =

@@ -88,9 +88,9 @@ impl Running {
     }
 }
 
-/// Where the socket and, when the disk is broken, runs may go.
-pub fn runtime_dir() -> Option<PathBuf> {
-    std::env::var_os("XDG_RUNTIME_DIR").filter(|v| !v.is_empty()).map(|d| PathBuf::from(d).join("mayday"))
+/// Where runs may go when the disk is broken, and where those of an engine that was started otherwise may be.
+pub fn other_places() -> Vec<PathBuf> {
+    crate::sys::runtime::candidates(crate::sys::peer::current_uid())
 }
 
 /// The configuration in force: the given one, else the last good one, else none at all (declaring and noting still
@@ -122,7 +122,7 @@ pub async fn start(options: Options) -> Result<Running, StartError> {
     let (config, rejected) = first_config(&options);
     // A broken file must not shut a group out of its engine, so this too is that of the last good one.
     let group = config.engine.group.clone();
-    let instance = Instance::acquire(&options.state_dir, group.as_deref())?;
+    let mut instance = Instance::acquire(&options.state_dir, group.as_deref())?;
     let dir = options.state_dir.clone();
     if group.is_some() {
         // Members may read what is written here; the folder keeps everybody else out.
@@ -225,7 +225,7 @@ pub async fn start(options: Options) -> Result<Running, StartError> {
         host,
         boot,
         state_dir: dir,
-        runtime_dir: runtime_dir(),
+        other_places: other_places(),
         exe: options.exe,
         inbox,
         answered,
