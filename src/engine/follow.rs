@@ -194,7 +194,8 @@ async fn begin(
     tokio::task::spawn_blocking(move || {
         let dir = runner::place(&place.state_dir, &place.other_places, &plan).map_err(|e| e.to_string())?;
         keep_refs(&dir, &refs, &place.config).map_err(|e| format!("write into {}: {e}", dir.display()))?;
-        runner::spawn(&place.exe, &dir, &values)
+        let output = place.config.engine.output_limit.unwrap_or(runner::OUTPUT_LIMIT);
+        runner::spawn_with(&place.exe, &dir, &values, runner::Limits { output })
             .map_err(|e| format!("start the runner {}: {e}", place.exe.display()))?;
         Ok(dir)
     })
