@@ -125,6 +125,33 @@ impl Reader {
         read::incident_page(&self.parts, None, incident, row, n).map_err(self.err())
     }
 
+    /// The incident's first row (from 0) whose entry comes after `seq`; the number of its rows when there is none. Found by
+    /// halving, so that the newest rows of a long history cost no more than the first.
+    pub fn incident_row_after(&self, incident: &str, seq: u64) -> Result<u64, JournalError> {
+        let rows = self.incident_rows(incident)?;
+        let (mut low, mut high) = (0, rows);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            // A row that cannot be read says nothing: the next one that can speaks for it.
+            let mut probe = middle;
+            let found = loop {
+                if probe >= high {
+                    break None;
+                }
+                let page = self.incident_page(incident, probe, 1)?;
+                match page.entries.first() {
+                    Some(entry) => break Some(entry.seq),
+                    None => probe += 1,
+                }
+            };
+            match found {
+                Some(found) if found <= seq => low = probe + 1,
+                _ => high = middle,
+            }
+        }
+        Ok(low)
+    }
+
     /// All rows of an incident.
     pub fn incident_entries(&self, incident: &str) -> Result<Page, JournalError> {
         self.incident_page(incident, 0, usize::MAX)
