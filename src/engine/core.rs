@@ -137,6 +137,8 @@ pub struct Core {
     pub(super) checkpoint_at: u64,
     /// When the checks' machines are kept next, on the boot clock.
     pub(super) save_at: u64,
+    /// They are being kept.
+    pub(super) saving: Option<tokio::task::JoinHandle<()>>,
     /// Reads of the configuration so far, and the newest that was taken in.
     pub(super) reads: u64,
     pub(super) read: u64,
@@ -435,8 +437,11 @@ impl Core {
 
     pub(super) async fn checkpoint(&mut self) {
         self.checkpoint_at = self.recorder.head().0 + 2_000;
-        if let Err(e) = self.recorder.checkpoint(self.state.clone()).await {
-            tracing::warn!("writing the checkpoint failed: {e}");
+        match self.recorder.checkpoint(self.state.clone()).await {
+            Ok(true) => {}
+            // The one before is still being written.
+            Ok(false) => self.checkpoint_at = self.recorder.head().0 + 200,
+            Err(e) => tracing::warn!("writing the checkpoint failed: {e}"),
         }
         self.save_checks().await;
     }
@@ -448,14 +453,27 @@ impl Core {
             // There are none yet; what the engine before knew stays.
             return;
         }
+        if self.saving.as_ref().is_some_and(|work| !work.is_finished()) {
+            return;
+        }
         let saved = self.schedule.save().await;
         let path = self.state_dir.join(super::start::STATE_FILE);
-        let work = tokio::task::spawn_blocking(move || {
-            let bytes = serde_json::to_vec(&saved).map_err(std::io::Error::other)?;
-            crate::sys::disk::write_atomic(&path, &bytes, 0o600)
-        });
-        if let Ok(Err(e)) = work.await {
-            tracing::warn!("writing {} failed: {e}", super::start::STATE_FILE);
+        // A disk that is slow holds up nothing.
+        self.saving = Some(tokio::task::spawn_blocking(move || {
+            let bytes = serde_json::to_vec(&saved).map_err(std::io::Error::other);
+            if let Err(e) = bytes.and_then(|bytes| crate::sys::disk::write_atomic(&path, &bytes, 0o600)) {
+                tracing::warn!("writing {} failed: {e}", super::start::STATE_FILE);
+            }
+        }));
+    }
+
+    /// Waits until what is kept for the next start is written.
+    async fn saved(&mut self) {
+        if let Err(e) = self.recorder.checkpointed().await {
+            tracing::warn!("writing the checkpoint failed: {e}");
+        }
+        if let Some(work) = self.saving.take() {
+            let _ = work.await;
         }
     }
 
@@ -466,8 +484,10 @@ impl Core {
         self.answer();
         // What was resolved a moment ago is sealed by the next engine.
         self.tend_seals().await;
+        self.saved().await;
         if self.recorder.is_on() {
             self.checkpoint().await;
+            self.saved().await;
         }
         self.schedule.shutdown().await;
         self.catalogue.shutdown().await;

@@ -64,6 +64,8 @@ pub struct Recorder {
     reserve_size: u64,
     /// The file system of the journal is full, as told by the last look.
     full: bool,
+    /// A checkpoint that is being written.
+    checkpointing: Option<tokio::task::JoinHandle<Result<bool, String>>>,
 }
 
 struct Off {
@@ -88,6 +90,7 @@ impl Recorder {
             reserve_left: 0,
             reserve_size: 0,
             full: false,
+            checkpointing: None,
         };
         recorder.look();
         recorder.base = recorder.head.0 + 1;
@@ -318,20 +321,31 @@ impl Recorder {
         Tended { gap: None, shifts, healed }
     }
 
-    /// Writes a checkpoint of `state` at the head.
-    pub async fn checkpoint<T: Serialize + Send + 'static>(&mut self, state: T) -> Result<(), String> {
-        let Some(mut journal) = self.journal.take() else { return Err("the journal's writer is gone".into()) };
+    /// Has a checkpoint of `state` at the head written, beside the recording. Not while another one still is: false then.
+    pub async fn checkpoint<T: Serialize + Send + 'static>(&mut self, state: T) -> Result<bool, String> {
+        if self.checkpointing.as_ref().is_some_and(|work| !work.is_finished()) {
+            return Ok(false);
+        }
+        let told = self.checkpointed().await;
+        let Some(journal) = self.journal.take() else { return Err("the journal's writer is gone".into()) };
         let seq = self.head.0;
-        let work = tokio::task::spawn_blocking(move || {
-            let result = journal.checkpoint(seq, &state).map_err(|e| e.to_string());
-            (journal, result)
+        let begun = tokio::task::spawn_blocking(move || {
+            let pending = journal.begin_checkpoint(seq).map_err(|e| e.to_string());
+            (journal, pending)
         });
-        match work.await {
-            Ok((journal, result)) => {
-                self.journal = Some(journal);
-                result
-            }
-            Err(e) => Err(e.to_string()),
+        let (journal, pending) = begun.await.map_err(|e| e.to_string())?;
+        self.journal = Some(journal);
+        let pending = pending?;
+        self.checkpointing =
+            Some(tokio::task::spawn_blocking(move || pending.write(&state).map_err(|e| e.to_string())));
+        told.map(|()| true)
+    }
+
+    /// Waits for the checkpoint that is being written, if one is.
+    pub async fn checkpointed(&mut self) -> Result<(), String> {
+        match self.checkpointing.take() {
+            None => Ok(()),
+            Some(work) => work.await.map_err(|e| e.to_string())?.map(|_| ()),
         }
     }
 

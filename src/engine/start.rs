@@ -205,6 +205,7 @@ pub async fn start(options: Options) -> Result<Running, StartError> {
         places: places(&config),
         percentiles: std::collections::HashMap::new(),
         save_at: 0,
+        saving: None,
         reads: 0,
         read: 0,
         anew: false,

@@ -303,7 +303,8 @@ fn the_newest_rows_of_a_long_history_are_found_without_reading_it() {
     let options = OpenOptions { rotate_bytes: 64 << 20, ..on(&disk) };
     let (mut journal, _) = Journal::open(&dir(), options).unwrap();
     for n in 0..60 {
-        journal.append(&notes(n * 300..(n + 1) * 300)).unwrap();
+        let long: Vec<_> = (n * 300..(n + 1) * 300).map(|n| note(n, &"x".repeat(1500))).collect();
+        journal.append(&long).unwrap();
     }
     journal.checkpoint(journal.head().seq, &"state").unwrap();
     let whole = disk.used() as u64;
