@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::line::Hash64;
 use super::lines::Damage;
 use super::parts::{self, LIVE, Part};
 use super::read::{self, Entries, Page};
@@ -113,6 +114,19 @@ impl Reader {
             }
         }
         Ok(0)
+    }
+
+    /// The hash of the entry `seq`: the head of the record when that was its last one. `None` when it cannot be read.
+    pub fn hash_of(&self, seq: u64) -> Result<Option<Hash64>, JournalError> {
+        let mut entries = self.entries(seq)?;
+        loop {
+            match entries.next_raw(|_, raw| raw.read().map(|line| (line.seq(), line.hash))) {
+                Ok(Some(Ok((found, hash)))) if found == seq => return Ok(Some(hash)),
+                Ok(Some(Ok((found, _)))) if found > seq => return Ok(None),
+                Ok(Some(_)) => {}
+                Ok(None) | Err(_) => return Ok(None),
+            }
+        }
     }
 
     /// Rows that an incident has in the record.
