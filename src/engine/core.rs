@@ -154,6 +154,8 @@ pub struct Core {
     pub(super) places: HashMap<String, usize>,
     /// Percentiles of each service's latency, and the ten seconds that they were taken in.
     pub(super) percentiles: HashMap<String, (i64, super::samples::Percentiles)>,
+    /// What the checks of each service look at, masked: looking for secrets in it costs more than a view.
+    pub(super) targets: HashMap<String, Vec<String>>,
 }
 
 /// What has to be drawn anew in the picture.

@@ -204,6 +204,7 @@ pub async fn start(options: Options) -> Result<Running, StartError> {
         state,
         places: places(&config),
         percentiles: std::collections::HashMap::new(),
+        targets: std::collections::HashMap::new(),
         save_at: 0,
         saving: None,
         reads: 0,

@@ -34,6 +34,11 @@ impl Core {
         } else {
             self.refresh_percentiles(dirty.services.iter(), now);
         }
+        if self.targets.is_empty() {
+            let masked = |c: &config::Check| self.mask.apply(&target(&c.kind)).into_owned();
+            let all = self.config.services.iter().map(|s| (s.name.clone(), s.checks.iter().map(masked).collect()));
+            self.targets = all.collect();
+        }
         let mut holders: HashMap<&str, &Run> = HashMap::new();
         for run in self.state.runs_in_order().filter(|r| !r.state.is_over()) {
             if let Some(service) = &run.plan.service {
@@ -182,12 +187,13 @@ impl Core {
         let statuses = self.board.checks(name);
         if let Some(config) = config {
             view.stale_after_ms = config.checks.iter().map(|c| ms(c.timing.stale_after())).min().unwrap_or(0);
-            for check in &config.checks {
+            let targets = self.targets.get(name).map(Vec::as_slice).unwrap_or_default();
+            for (i, check) in config.checks.iter().enumerate() {
                 let status = statuses.iter().find(|(n, _)| *n == check.name).map(|(_, s)| s);
                 view.checks.push(CheckView {
                     name: check.name.clone(),
                     kind: check.kind.word().into(),
-                    target: self.mask.apply(&target(&check.kind)).into_owned(),
+                    target: targets.get(i).cloned().unwrap_or_default(),
                     state: status.map(|s| s.state).unwrap_or_default(),
                     since: status.map(|s| s.since).unwrap_or_default(),
                     every_ms: ms(check.timing.every),

@@ -19,6 +19,7 @@
 pub mod archive;
 pub mod clock;
 pub mod disk;
+pub mod memory;
 pub mod notify_socket;
 pub mod peer;
 pub mod pg;

@@ -25,6 +25,8 @@ use crate::wire::{Answer, Change, Client};
 const GAP: Duration = Duration::from_millis(100);
 /// The first frame waits this long for the first picture, so that it is not an empty one.
 const FIRST: Duration = Duration::from_millis(300);
+/// After this long the code that only starting needs is not kept in memory any more.
+const SETTLED: Duration = Duration::from_secs(2);
 
 /// When it is, by this machine.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -237,6 +239,10 @@ impl<'a, F: Face> Loop<'a, F> {
         self.tell(Input::Resize(self.size.0, self.size.1));
         self.first_picture().await;
         self.paint();
+        tokio::spawn(async {
+            tokio::time::sleep(SETTLED).await;
+            let _ = crate::sys::memory::forget_start_up_code();
+        });
         let mut tick_from = Instant::now();
         while self.after.is_none() {
             let tick = tick_from + Duration::from_millis(self.face.next_tick().max(20));

@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::grid::{in_flight_limit, next_slot, phase, slots_between};
+use super::grid::{beat, in_flight_limit, next_slot, phase, slots_between};
 use super::{Observation, Shared, Stats, lock};
 use crate::config::Check;
 use crate::domain::event::Event;
@@ -63,6 +63,8 @@ pub(super) struct Wheel {
     pub(super) tx: mpsc::Sender<Observation>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) shared: Arc<Shared>,
+    /// What beats are counted from.
+    pub(super) origin: Instant,
     pub(super) next_tick: Instant,
     /// Boot clock less monotonic clock: grows by what the machine slept.
     pub(super) asleep_ms: u64,
@@ -91,6 +93,7 @@ impl Wheel {
             timekeeper: Timekeeper::new(clock.as_ref()),
             clock,
             shared,
+            origin: Instant::now(),
             next_tick: Instant::now() + TICK,
             stats: Stats::default(),
         }
@@ -139,6 +142,7 @@ impl Wheel {
         }
     }
 
+    /// Plans the next start: regular slots at their [`beat`], what is wanted out of turn exactly then.
     pub(super) fn set_due(&mut self, i: usize, due: Instant, on_grid: bool) {
         let Some(slot) = self.slots.get_mut(i).and_then(Option::as_mut) else {
             return;
@@ -146,7 +150,8 @@ impl Wheel {
         slot.due = due;
         slot.on_grid = on_grid;
         slot.turn = slot.turn.wrapping_add(1);
-        self.heap.push(Reverse((due, i, slot.turn)));
+        let start = if on_grid { beat(self.origin, due, slot.config.timing.every) } else { due };
+        self.heap.push(Reverse((start, i, slot.turn)));
     }
 
     fn start_due(&mut self, now: Instant) {
@@ -181,7 +186,8 @@ impl Wheel {
         slot.discard = false;
         slot.started = Some(now);
         self.stats.started += 1;
-        let late = u64::try_from(now.saturating_duration_since(slot.due).as_millis()).unwrap_or(u64::MAX);
+        let planned = if slot.on_grid { beat(self.origin, slot.due, slot.config.timing.every) } else { slot.due };
+        let late = u64::try_from(now.saturating_duration_since(planned).as_millis()).unwrap_or(u64::MAX);
         self.stats.late_ms = self.stats.late_ms.max(late);
         let (probe, timeout) = (Arc::clone(&slot.probe), slot.config.timing.timeout);
         self.running.spawn(async move {
