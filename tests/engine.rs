@@ -838,3 +838,17 @@ fn four_commands_at_once_on_a_fresh_machine_share_one_engine() {
     assert!(near.status.success(), "{}", String::from_utf8_lossy(&near.stderr));
     assert!(home.work().join("near/journal.jsonl").is_file());
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_mirror_that_does_not_get_on_is_told_until_it_does() {
+    let config = format!("{CONFIG}[journal]\nmirror = \"DIR/other/record.jsonl\"\n");
+    let w = World::start(&config).await;
+    let mut v = w.viewer(Access::Responder).await.follow().await;
+    let told = |m: &Mirror| m.head.warnings.iter().any(|w| w.contains("its mirror") && w.contains("record.jsonl"));
+    v.until("the missing folder is told", told).await;
+    let Answer::Done { recorded: true, .. } = v.act(note("goes on all the same")).await else { panic!() };
+    std::fs::create_dir(w.path("other")).unwrap();
+    v.until("it is mended", |m| !told(m)).await;
+    let has = |text: &str| std::fs::read_to_string(w.path("other/record.jsonl")).is_ok_and(|t| t.contains(text));
+    until("it has caught up", || has("goes on all the same")).await;
+}

@@ -100,6 +100,7 @@ impl Core {
         self.take_spool().await;
         self.tend_seals().await;
         self.tend_state_folder();
+        self.tend_mirror();
     }
 
     /// Notes that were written while no engine answered are taken in and marked as such. The file goes when its entry is
@@ -125,6 +126,18 @@ impl Core {
             let text = self.mask.apply(&text).into_owned();
             self.record(actor, incident, NoteAdded { text, happened_at });
             self.spooled.push(path);
+        }
+    }
+
+    /// A mirror that does not get on holds up nothing, and is told for as long as it does not.
+    fn tend_mirror(&mut self) {
+        let begins = format!("{LASTING}its mirror ");
+        let told = self.warnings.iter().find(|w| w.starts_with(&begins)).cloned();
+        let now = self.recorder.mirror_fault().map(|why| crate::text::clean(&format!("{LASTING}{why}")).into_owned());
+        if told != now {
+            self.warnings.retain(|w| !w.starts_with(&begins));
+            self.warnings.extend(now);
+            self.dirty.head = true;
         }
     }
 

@@ -19,6 +19,8 @@ use crate::wire::Recording;
 /// Entries kept in memory at the most while nothing can be written, and their bytes, about.
 const KEPT: usize = 100_000;
 const KEPT_BYTES: usize = 64 << 20;
+/// A mirror that lacks entries and has not moved for this long is told.
+const MIRROR_HANGS: Duration = Duration::from_secs(30);
 /// Between two tries to write again.
 const RETRY: Duration = Duration::from_secs(2);
 
@@ -64,6 +66,8 @@ pub struct Recorder {
     reserve_size: u64,
     /// The file system of the journal is full, as told by the last look.
     full: bool,
+    /// Where the mirror was last seen to move, and when.
+    mirrored: (u64, tokio::time::Instant),
     /// A checkpoint that is being written.
     checkpointing: Option<tokio::task::JoinHandle<Result<bool, String>>>,
 }
@@ -90,6 +94,7 @@ impl Recorder {
             reserve_left: 0,
             reserve_size: 0,
             full: false,
+            mirrored: (0, tokio::time::Instant::now()),
             checkpointing: None,
         };
         recorder.look();
@@ -319,6 +324,27 @@ impl Recorder {
             shifts.extend(self.go_off(back, why, now));
         }
         Tended { gap: None, shifts, healed }
+    }
+
+    /// What is the matter with the mirror, in words; `None` when there is none, or it gets on.
+    pub fn mirror_fault(&mut self) -> Option<String> {
+        let mirror = self.journal.as_ref()?.mirror()?;
+        let now = tokio::time::Instant::now();
+        if mirror.behind == 0 || mirror.seq != self.mirrored.0 {
+            self.mirrored = (mirror.seq, now);
+        }
+        let still = now.duration_since(self.mirrored.1);
+        let why = match mirror.error {
+            Some(why) => why,
+            None if mirror.behind > 0 && still >= MIRROR_HANGS => {
+                format!("{} does not get on for more than {} s", mirror.path.display(), MIRROR_HANGS.as_secs())
+            }
+            None => return None,
+        };
+        Some(match mirror.seq {
+            0 => format!("its mirror has none of the entries: {why}"),
+            seq => format!("its mirror lacks what came after entry {seq}: {why}"),
+        })
     }
 
     /// Has a checkpoint of `state` at the head written, beside the recording. Not while another one still is: false then.
