@@ -55,9 +55,7 @@ fn one_shot(global: Global, command: Cmd) -> Result<u8, Failure> {
             command => {
                 let place = connect::place(&global)?;
                 match command {
-                    Cmd::Export { incident, format, output } => {
-                        record::export(&place.state_dir, incident, format, output)
-                    }
+                    Cmd::Export { incident, format, output } => record::export(&place, incident, format, output).await,
                     Cmd::Journal(command) => record::journal(&place.state_dir, command, global.json).await,
                     Cmd::Engine(command) => manage_engine(&global, place, command).await,
                     Cmd::Note { text, incident, at, offline: true } => {

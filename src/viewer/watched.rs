@@ -72,13 +72,8 @@ impl Watched {
                 self.heard = Some(now.ms());
                 let change = std::mem::take(change.as_mut());
                 for view in &change.incidents {
-                    // A part is sent as it was when it last changed. In a whole picture that may be long ago: then the
-                    // engine's wall clock says more.
-                    let wall = change.at.ms_since(view.incident.declared_at);
-                    let old = change.whole || !self.clocks.contains_key(&view.incident.id);
-                    let wall = u64::try_from(wall).unwrap_or(0);
-                    let elapsed = if old { view.elapsed_ms.max(wall) } else { view.elapsed_ms };
-                    self.clocks.insert(view.incident.id.clone(), (now.ms(), elapsed));
+                    // The engine counts it up to the moment of sending, by the clock that is never stepped.
+                    self.clocks.insert(view.incident.id.clone(), (now.ms(), view.elapsed_ms));
                 }
                 heard.services = change.whole || !change.services.is_empty() || !change.services_gone.is_empty();
                 heard.picture = self.mirror.apply(change);

@@ -507,6 +507,9 @@ fn incident() -> Incident {
         notes: 1,
         declared_boot_ms: 0,
         declared_boot: String::new(),
+        declared_stepped_ms: 0,
+        resolved_stepped_ms: 0,
+        unsealed: false,
         reopened: 0,
         last_seq: 9,
     }
