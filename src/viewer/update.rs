@@ -55,6 +55,10 @@ impl Face for App {
         self.redraw
     }
 
+    fn is_calm(&self, input: &Input) -> bool {
+        matches!(input, Input::Change(change) if self.watched.is_calm(change))
+    }
+
     fn mark(&self) -> u64 {
         self.overlays.iter().filter_map(Overlay::waits_for).max().unwrap_or(0)
     }

@@ -252,6 +252,10 @@ impl Face for Wall {
         Vec::new()
     }
 
+    fn is_calm(&self, input: &Input) -> bool {
+        matches!(input, Input::Change(change) if self.watched.is_calm(change))
+    }
+
     fn draw(&self, area: Rect, buffer: &mut Buffer) -> Option<(u16, u16)> {
         let facts = Facts::of(&self.watched, &self.pulse);
         let deck = self.deck(&facts, area);
