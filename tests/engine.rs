@@ -852,3 +852,22 @@ async fn a_mirror_that_does_not_get_on_is_told_until_it_does() {
     let has = |text: &str| std::fs::read_to_string(w.path("other/record.jsonl")).is_ok_and(|t| t.contains(text));
     until("it has caught up", || has("goes on all the same")).await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_mirror_command_that_ends_is_told_with_what_it_lacks() {
+    let run = "test -e DIR/mounted || { echo no such disk >&2; exit 7; }; cat >> DIR/record.jsonl";
+    let config = format!("{CONFIG}[journal]\nmirror = {{ run = [\"sh\", \"-c\", \"{run}\"] }}\n");
+    let w = World::start(&config).await;
+    let mut v = w.viewer(Access::Responder).await.follow().await;
+    let told = |m: &Mirror, words: &str| m.head.warnings.iter().any(|w| w.contains("its mirror") && w.contains(words));
+    v.until("its last words are told", |m| told(m, "no such disk")).await;
+    let Answer::Done { seq, recorded: true, .. } = v.act(note("goes on all the same")).await else { panic!() };
+    v.until("what it lacks is told", |m| {
+        (seq..seq + 20).any(|last| told(m, &format!("lacks entries 1 to {last}: feed the journal to sh: it ended")))
+    })
+    .await;
+    std::fs::write(w.path("mounted"), "").unwrap();
+    v.until("it is mended", |m| !told(m, "")).await;
+    let has = |text: &str| std::fs::read_to_string(w.path("record.jsonl")).is_ok_and(|t| t.contains(text));
+    until("it has caught up", || has("goes on all the same")).await;
+}

@@ -72,10 +72,28 @@ pub struct EngineSettings {
     pub output_limit: Option<u64>,
 }
 
+/// Where every entry also goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MirrorTo {
+    File(PathBuf),
+    /// A program with its arguments that is given the entries' lines on standard input.
+    Command(Vec<String>),
+}
+
+impl MirrorTo {
+    /// The file, or the program without its arguments.
+    pub fn name(&self) -> String {
+        match self {
+            MirrorTo::File(path) => path.display().to_string(),
+            MirrorTo::Command(argv) => argv.first().cloned().unwrap_or_default(),
+        }
+    }
+}
+
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct JournalSettings {
-    /// A second file that every entry is also written to.
-    pub mirror: Option<PathBuf>,
+    /// A second place for every entry.
+    pub mirror: Option<MirrorTo>,
     /// Bytes after which a new part begins (default 64 MiB).
     pub rotate: Option<u64>,
 }

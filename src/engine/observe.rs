@@ -133,7 +133,9 @@ impl Core {
     fn tend_mirror(&mut self) {
         let begins = format!("{LASTING}its mirror ");
         let told = self.warnings.iter().find(|w| w.starts_with(&begins)).cloned();
-        let now = self.recorder.mirror_fault().map(|why| crate::text::clean(&format!("{LASTING}{why}")).into_owned());
+        // A command's last words may hold anything.
+        let fault = self.recorder.mirror_fault().map(|why| self.mask.apply(&why).into_owned());
+        let now = fault.map(|why| crate::text::clean(&format!("{LASTING}{why}")).into_owned());
         if told != now {
             self.warnings.retain(|w| !w.starts_with(&begins));
             self.warnings.extend(now);

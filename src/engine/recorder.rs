@@ -337,13 +337,15 @@ impl Recorder {
         let why = match mirror.error {
             Some(why) => why,
             None if mirror.behind > 0 && still >= MIRROR_HANGS => {
-                format!("{} does not get on for more than {} s", mirror.path.display(), MIRROR_HANGS.as_secs())
+                format!("{} does not get on for more than {} s", mirror.name, MIRROR_HANGS.as_secs())
             }
             None => return None,
         };
-        Some(match mirror.seq {
-            0 => format!("its mirror has none of the entries: {why}"),
-            seq => format!("its mirror lacks what came after entry {seq}: {why}"),
+        let (first, last) = (mirror.seq + 1, mirror.seq + mirror.behind);
+        Some(match mirror.behind {
+            0 => format!("its mirror lacks nothing yet, and does not go on: {why}"),
+            1 => format!("its mirror lacks entry {first}: {why}"),
+            _ => format!("its mirror lacks entries {first} to {last}: {why}"),
         })
     }
 

@@ -64,6 +64,7 @@ pub use recover::Tended;
 pub use redact::RedactError;
 pub use verify::{Anchor, Gap, PartReport, Redaction, Report, verify, verify_with};
 
+use crate::config::MirrorTo;
 use index::PartIndex;
 use lines::{Lines, Place};
 use mirror::{Mirror, OnRecord};
@@ -85,8 +86,8 @@ pub struct OpenOptions {
     pub rotate_bytes: u64,
     /// Space in bytes kept for the hours in which the disk is full.
     pub reserve_bytes: u64,
-    /// A file to which every entry's line goes as well, in the background.
-    pub mirror: Option<PathBuf>,
+    /// A file or a command to which every entry's line goes as well, in the background.
+    pub mirror: Option<MirrorTo>,
     /// The file system.
     pub storage: Arc<dyn Storage>,
 }
@@ -271,9 +272,14 @@ impl Journal {
         self.mirror.as_ref().map(Mirror::state)
     }
 
-    /// Ends the writing: waits for the mirror, at most `patience`. False when it does not have everything.
+    /// Ends the writing: waits for the mirror, at most `patience`, and some seconds more for the end of its command. False
+    /// when it does not have everything.
     pub fn close(self, patience: Duration) -> bool {
-        self.mirror.as_ref().is_none_or(|mirror| mirror.wait(patience))
+        self.mirror.as_ref().is_none_or(|mirror| {
+            let whole = mirror.wait(patience);
+            mirror.end();
+            whole
+        })
     }
 
     fn feed_mirror(&self) {

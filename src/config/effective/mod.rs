@@ -65,8 +65,15 @@ fn engine(config: &Config, out: &mut Out) {
     let j = &config.journal;
     if *j != JournalSettings::default() {
         out.table("[journal]");
-        out.put("mirror", j.mirror.as_deref().map(path));
+        out.put("mirror", j.mirror.as_ref().map(mirror));
         out.put("rotate", j.rotate.map(size));
+    }
+}
+
+fn mirror(to: &MirrorTo) -> String {
+    match to {
+        MirrorTo::File(file) => path(file),
+        MirrorTo::Command(argv) => format!("{{ run = {} }}", list(argv.iter().map(|t| string(t)))),
     }
 }
 
