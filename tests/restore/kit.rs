@@ -420,11 +420,11 @@ fn a_run_that_is_killed() {
 }
 
 pub fn restore_of(copy: &str) -> Work {
-    Work::Restore { backup: "full".into(), copy: Some(copy.to_owned()), test: false }
+    Work::Restore { backup: "full".into(), copy: Some(copy.to_owned()), test: false, to: None }
 }
 
 pub fn test_of(copy: &str) -> Work {
-    Work::Restore { backup: "full".into(), copy: Some(copy.to_owned()), test: true }
+    Work::Restore { backup: "full".into(), copy: Some(copy.to_owned()), test: true, to: None }
 }
 
 /// The precondition of this name.
