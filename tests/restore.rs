@@ -10,5 +10,13 @@ mod kit;
 mod pg_cutover;
 #[path = "restore/pg_faults.rs"]
 mod pg_faults;
+#[path = "restore/pitr.rs"]
+mod pitr;
+#[path = "restore/pitr_faults.rs"]
+mod pitr_faults;
+#[path = "restore/pitr_forms.rs"]
+mod pitr_forms;
+#[path = "restore/pitr_hand.rs"]
+mod pitr_hand;
 #[path = "restore/pg_restore.rs"]
 mod pg_restore;

@@ -210,7 +210,8 @@ async fn tables(
             load.leftovers = facts.leftovers.clone();
             database::server(draft, &facts, &load);
             let all = tools::find("pg_restore", ctx.tool_path.as_deref()).await;
-            let dumped_by = tools::major(&cluster.programs.display().to_string().replace('/', " ")).unwrap_or(0);
+            let version = std::fs::read_to_string(pitr::data(&job.side.path).join("PG_VERSION")).unwrap_or_default();
+            let dumped_by = tools::major(&version).unwrap_or(0);
             match tools::choose(&all, dumped_by, Some(facts.major)) {
                 Some(tool) => {
                     load.tool = tool.path.clone();
