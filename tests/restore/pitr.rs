@@ -230,7 +230,7 @@ fn a_folder_and_plain_log_to_moments_between_transactions() {
     assert_ne!(ended.side().name, side.name);
     assert_eq!(scene.notes(&ended.side().name), "1,2");
     let (result, said) = check(&ended.plan, "side cluster");
-    assert!(result == Checked::Warned && said.contains("cannot be replayed back"), "{said}");
+    assert!(result == Checked::Warned && said.contains("cannot be replayed to this target"), "{said}");
 
     // Both go without a trace.
     for run in [scene.desk.ctx.runs[1].plan.id.clone(), ended.id.clone()] {

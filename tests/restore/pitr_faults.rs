@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::kit::{check, killed_at};
 use crate::pitr::{Scene, cluster, refused, running, work};
-use crate::support::{PATIENCE, guard, in_small_disk, wait_until};
+use crate::support::{PATIENCE, guard, in_small_disk_as_self, wait_until};
 
 fn untouched(scene: &Scene, notes: &str) {
     assert_eq!(scene.server.psql("app", "select string_agg(id::text, ',' order by id) from notes"), notes);
@@ -65,7 +65,8 @@ fn a_hole_in_the_log_is_named_and_ends_the_window() {
 #[test]
 fn targets_outside_of_the_window() {
     let mut scene = Scene::start();
-    let before = scene.note(1);
+    let before = scene.now();
+    scene.note(1);
     scene.base("base", &[]);
     scene.note(2);
     scene.archived();
@@ -258,6 +259,9 @@ fn what_a_killed_runner_leaves_is_found_ended_and_removed() {
         let open = killed_at(&scene.desk, &planned, at).expect("something to take back is on disk");
         let side = scene.side_folders().pop().expect("it left its folder");
         assert_eq!(cluster(&side)["stage"], "incomplete");
+        if server {
+            wait_until("its server is up", PATIENCE, || running(&side).is_some());
+        }
         assert_eq!(running(&side).is_some(), server, "{at}");
         assert!(server || !side.join("data/global/pg_control").exists(), "half made it must not be startable");
         if at == "started server" {
@@ -287,13 +291,12 @@ fn what_a_killed_runner_leaves_is_found_ended_and_removed() {
 
 #[test]
 fn a_full_disk() {
-    in_small_disk(24 << 20, |dir, _| {
+    in_small_disk_as_self(24 << 20, |dir| {
         let mut scene = Scene::start();
         scene.note(1);
         scene.base("base", &[]);
         scene.note(2);
         scene.archived();
-        guard::give_away(dir);
         let small = dir.to_path_buf();
         scene.configure(|how| how.directory = small);
         let planned = scene.desk.plan(&work(None));

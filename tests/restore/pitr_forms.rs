@@ -124,8 +124,9 @@ fn timelines_are_followed_and_can_be_chosen() {
         ran(std::process::Command::new("chown").args(["-R", "postgres"]).arg(&data));
     }
     let recovery = format!(
-        "restore_command = 'cp {}/%f %p'\nrecovery_target_time = '{fork}'\nrecovery_target_action = 'promote'\n",
-        scene.wal().display()
+        "restore_command = 'cp {}/%f %p'\nrecovery_target_time = '{}'\nrecovery_target_action = 'promote'\n",
+        scene.wal().display(),
+        fork.replace('T', " ").replace('Z', "+00")
     );
     let auto = data.join("postgresql.auto.conf");
     std::fs::write(&auto, recovery).unwrap();
@@ -164,6 +165,7 @@ fn the_base_backup_that_lies_before_the_target_is_taken() {
     scene.note(1);
     scene.base("old", &[]);
     let second = scene.note(2);
+    scene.note(20);
     scene.archived();
     scene.base("new", &[]);
     let third = scene.note(3);

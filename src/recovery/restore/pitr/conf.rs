@@ -180,8 +180,9 @@ pub fn free_port(wanted: Option<u16>, not: &[u16]) -> Result<u16, String> {
             false => Err(format!("port {port} is in use, or that of the live server: choose another `port`")),
         };
     }
-    // Beside PostgreSQL's own; where it begins differs by process, so that two restores do not go for the same one.
-    let from = 54_330 + u16::try_from(std::process::id() % 500).unwrap_or(0);
+    // Beside PostgreSQL's own; where it begins differs, so that two restores do not go for the same one.
+    let seed = u64::from(std::process::id()) ^ crate::sys::clock::monotonic_ms();
+    let from = 54_330 + u16::try_from(seed % 2000).unwrap_or(0);
     (from..from + 1000)
         .find(|port| free(*port))
         .ok_or_else(|| format!("no port from {from} on is free on 127.0.0.1: set `port` of the restore"))

@@ -10,7 +10,7 @@ use super::super::child::{self, Stopped, Tool};
 use super::super::folder;
 use super::super::job::{self, SideArgs};
 use super::super::pg::server::{self as sql, failed};
-use super::state::{Cluster, Stage};
+use super::state::{Cluster, Server, Stage};
 use super::{Hand, recorded, server};
 use crate::domain::Time;
 use crate::domain::run::{Side, SideRole};
@@ -46,23 +46,25 @@ fn word(stage: Stage) -> &'static str {
 }
 
 /// Starts the server of a ready cluster that does not run any more: the host was started again.
-fn running(side: &Path, cluster: &mut Cluster, ctx: &OpContext) -> Result<(), String> {
-    if server::find(side).is_some() {
-        return Ok(());
+fn running(side: &Path, cluster: &mut Cluster, ctx: &OpContext) -> Result<Server, String> {
+    if let Some(server) = server::find(side) {
+        return Ok(server);
     }
-    cluster.server = Some(server::start(side, cluster)?);
+    let server = server::start(side, cluster)?;
+    cluster.server = Some(server.clone());
     ctx.sink.line("its server had ended and was started again");
-    cluster.write(side).map_err(|e| e.to_string())
+    cluster.write(side).map_err(|e| e.to_string())?;
+    Ok(server)
 }
 
-async fn session(side: &Path, cluster: &Cluster, what: &str) -> Result<sql::Session, OpError> {
+async fn session(side: &Path, cluster: &Cluster, server: &Server, what: &str) -> Result<sql::Session, OpError> {
     let target = PgTarget::parse(&cluster.dsn(side)).map_err(|e| OpError::Failed(format!("{what}: {e}")))?;
     let until = Instant::now() + Duration::from_secs(60);
     loop {
         match sql::beside(&target, &[], "mayday hand over").await {
             Ok(session) => return Ok(session),
-            Err(e) if Instant::now() > until || server::find(side).is_none() => {
-                let said = if server::find(side).is_none() { server::explain(side) } else { e.to_string() };
+            Err(e) if Instant::now() > until || !server.is_alive() => {
+                let said = if server.is_alive() { e.to_string() } else { server::explain(side) };
                 return Err(OpError::Failed(format!("{what}: {said}")));
             }
             Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
@@ -74,8 +76,8 @@ pub async fn promote(job: &Hand, ctx: &OpContext) -> Result<Done, OpError> {
     let side = &job.side.path;
     let what = format!("promote {}", side.display());
     let mut cluster = cluster(job, &what, &[Stage::Ready, Stage::HandedOver])?;
-    running(side, &mut cluster, ctx).map_err(|why| OpError::Failed(format!("{what}: {why}")))?;
-    let session = session(side, &cluster, &what).await?;
+    let server = running(side, &mut cluster, ctx).map_err(|why| OpError::Failed(format!("{what}: {why}")))?;
+    let session = session(side, &cluster, &server, &what).await?;
     let recovering = |text: Option<String>| text.as_deref() == Some("t");
     let ask = "select pg_is_in_recovery()";
     if recovering(session.text(ask).await.map_err(failed(&what))?) {
@@ -198,8 +200,8 @@ pub async fn tables(job: &Hand, ctx: &OpContext) -> Result<Done, OpError> {
     let side = &job.side.path;
     let what = format!("dump {} of {}", text::plural(job.tables.len(), "table"), side.display());
     let mut cluster = cluster(job, &what, &[Stage::Ready, Stage::HandedOver])?;
-    running(side, &mut cluster, ctx).map_err(|why| OpError::Failed(format!("{what}: {why}")))?;
-    session(side, &cluster, &what).await?;
+    let server = running(side, &mut cluster, ctx).map_err(|why| OpError::Failed(format!("{what}: {why}")))?;
+    session(side, &cluster, &server, &what).await?;
     let tool = Tool {
         program: job.dump.clone().unwrap_or_else(|| cluster.programs.join("pg_dump")),
         args: dump_args(side, &job.run, &job.database, &job.tables),

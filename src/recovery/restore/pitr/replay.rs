@@ -18,6 +18,8 @@ use crate::text;
 
 /// Between two looks.
 const LOOK: Duration = Duration::from_millis(100);
+/// Ports tried, one after the other.
+const PORTS: usize = 5;
 /// A server that answers nothing for this long although it lives.
 const SILENCE: Duration = Duration::from_secs(1800);
 
@@ -42,6 +44,32 @@ pub async fn run(job: &Job, ctx: &OpContext) -> Result<Done, OpError> {
     })
     .await?;
     ctx.sink.line(&format!("started server {} on {}", server.pid, job.side.display()));
+    settle(job, ctx, server).await
+}
+
+/// Waits; a port that somebody else took between looking and starting is no reason to give up.
+async fn settle(job: &Job, ctx: &OpContext, mut server: Server) -> Result<Done, OpError> {
+    for _ in 0..PORTS {
+        match wait(job, ctx, &server).await {
+            Err(OpError::Failed(_)) if !server.is_alive() && job.port.is_none() && server::port_was_taken(&job.side) => {}
+            other => return other,
+        }
+        let what = format!("start the side cluster {} on another port", job.side.display());
+        let own = job.clone();
+        let again = what.clone();
+        server = blocking(&what, ctx, move |ctx| {
+            let failed = |why: String| OpError::Failed(format!("{again}: {why}"));
+            let mut cluster = Cluster::read(&own.side).ok_or_else(|| failed("its cluster.json is gone".into()))?;
+            let not: Vec<u16> = own.not_ports.iter().copied().chain([cluster.port]).collect();
+            let port = conf::free_port(None, &not).map_err(failed)?;
+            ctx.sink.line(&format!("somebody took port {}: trying {port}", cluster.port));
+            let limits = limits(&own, &data(&own.side).join("global/pg_control")).map_err(failed)?;
+            conf::write(&own, port, &limits).map_err(|e| failed(super::super::folder::write_error(&own.side, &e)))?;
+            cluster.port = port;
+            begin(&own, cluster).map_err(failed)
+        })
+        .await?;
+    }
     wait(job, ctx, &server).await
 }
 
@@ -74,7 +102,7 @@ pub async fn further(job: &Job, ctx: &OpContext) -> Result<Done, OpError> {
         begin(&own, cluster).map_err(failed)
     })
     .await?;
-    wait(job, ctx, &server).await
+    settle(job, ctx, server).await
 }
 
 /// `pg_controldata` wants a data folder around the control file.

@@ -27,7 +27,9 @@ pub fn start(side: &Path, cluster: &Cluster) -> Result<Server, String> {
     let again = file.try_clone().map_err(|e| e.to_string())?;
     let mut command = Command::new(&program);
     command.arg("-D").arg(data(side)).arg("-c").arg(format!("config_file={}", side.join("postgresql.conf").display()));
-    command.env_clear().env("LC_ALL", "C").env("PATH", path()).current_dir(side);
+    command.env_clear().env("LC_ALL", "C").env("PATH", path());
+    // Where it works from its first moment on, which is how it is found again.
+    command.current_dir(data(side));
     command.stdin(Stdio::null()).stdout(Stdio::from(file)).stderr(Stdio::from(again));
     cluster.user.becomes(&mut command);
     // SAFETY: two plain system calls between fork and exec.
@@ -67,7 +69,11 @@ pub fn find(side: &Path) -> Option<Server> {
     let written = text.and_then(|t| t.lines().next()?.trim().parse::<i32>().ok());
     let noted = Cluster::read(side).and_then(|c| c.server).filter(Server::is_alive).map(|s| s.pid);
     let here = |pid: &i32| std::fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|cwd| cwd == data);
-    let pid = written.into_iter().chain(noted).find(|pid| *pid > 1 && here(pid))?;
+    let pid = written.into_iter().chain(noted).find(|pid| *pid > 1 && here(pid)).or_else(|| {
+        // Started a moment ago by somebody who was killed before it could be noted: the one whose parent works elsewhere.
+        let all = crate::recovery::exec::procs::list();
+        all.iter().find(|p| here(&p.pid) && !here(&p.parent)).map(|p| p.pid)
+    })?;
     Some(Server { pid, start: proc::pid_start_time(pid)?, boot: clock::boot_id() })
 }
 
@@ -174,6 +180,12 @@ pub fn explain(side: &Path) -> String {
     };
     let fetch = fetch.map(|f| format!(" ({})", text::clean(&f))).unwrap_or_default();
     format!("{}{fetch}{advice}", text::clean(&fatal))
+}
+
+/// Whether it ended because somebody else has its port.
+pub fn port_was_taken(side: &Path) -> bool {
+    let lines = said(side);
+    lines.iter().rev().take(6).any(|l| l.contains("could not create any TCP/IP sockets"))
 }
 
 /// The last segment that it fetched or read, from what it says.

@@ -61,6 +61,8 @@ impl Latest {
 const NAMED: usize = 8;
 /// Segments read backwards for the last end of a transaction.
 const BACK: u64 = 64;
+/// Segments read before a base backup.
+const AGO: u64 = 8;
 /// Segments read for the end of a base backup that does not say where it is.
 const AHEAD: u64 = 512;
 
@@ -154,8 +156,11 @@ pub fn find(log: &Log<'_>, base: &Base, timeline: Option<u32>, until: Instant) -
     // What was committed while the base backup was taken is in it, wanted or not.
     let back = end.last_segment(size).saturating_sub(3).max(first);
     let during = log.scan((&way, size), back, end.last_segment(size), Some(end), until)?;
-    let started = base.started.map(|s| s.saturating_mul(1_000_000));
-    let earliest = during.latest.max(started);
+    let earliest = match during.latest.or_else(|| before(log, (&way, size), first, until)) {
+        Some(time) => Some(time),
+        // A label tells the second in which it began.
+        None => base.started.map(|s| s.saturating_add(1).saturating_mul(1_000_000)),
+    };
     let tail = tail(log, (&way, size), (first, last), until)?;
     let modified = log.find(&way, last, size).map_or(0, |s| s.modified).saturating_mul(1_000_000);
     let latest = match tail.latest {
@@ -275,6 +280,23 @@ fn end_of_base(
          consistent; look for the log behind that, or choose another copy",
         wal::segment_name(base.timeline, last, window.1)
     ))
+}
+
+/// The last end of a transaction before a base backup was begun, where the archive still has that log: any moment from
+/// there on is one that the base backup does not lie behind.
+fn before(log: &Log<'_>, window: (&Way, u64), first: u64, until: Instant) -> Option<i64> {
+    let (way, size) = window;
+    let mut from = first;
+    while from > 0 && first - from < AGO && Instant::now() < until {
+        // On the way to here; where that begins later, it was another cluster's life.
+        log.find(way, from - 1, size)?;
+        from -= 1;
+        let seen = log.scan(window, from, first - 1, None, until).ok()?;
+        if seen.latest.is_some() {
+            return seen.latest;
+        }
+    }
+    None
 }
 
 /// The end of the log, read far enough back to meet the end of a transaction.

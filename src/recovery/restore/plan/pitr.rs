@@ -26,6 +26,8 @@ use crate::text;
 
 /// Log that lies in a data folder at a time: the server recycles what it has replayed.
 const LOG_KEPT: u64 = 3 << 30;
+/// Side clusters looked at for one that can go on.
+const PAUSED: usize = 3;
 /// Below this a target that is not reached promotes the server without a word.
 const OLDEST: u32 = 13;
 
@@ -48,7 +50,7 @@ pub async fn plan(
     };
     draft.pass("user", format!("the side server runs as {}", user.name));
 
-    let going_on = if test || asked_copy.is_some() { None } else { paused(ctx, set) };
+    let going_on = if test || asked_copy.is_some() { Vec::new() } else { paused(ctx, set) };
     let mut copies = vec![first.clone()];
     if asked_copy.is_none() {
         let all = ctx.copies.get(&set.name).map(Vec::as_slice).unwrap_or_default();
@@ -67,23 +69,24 @@ pub async fn plan(
     };
     // A cluster that is paused already goes on from where it is.
     let mut further = None;
-    if let Some((path, cluster)) = going_on {
+    let standing: Vec<String> = going_on.iter().map(|(path, c)| format!("{} is paused at {}", path.display(), at(c))).collect();
+    for (path, cluster) in going_on {
         let own: Vec<_> = wanted.copies.iter().filter(|c| c.id == cluster.copy).cloned().collect();
-        let again = look(how, &user, &tools, Wanted { copies: own, ..wanted }).await;
-        match again {
-            Ok(same) if is_later(&same, &cluster) => {
-                found = same;
-                further = Some((path, cluster));
-            }
-            _ => draft.warn(
-                "side cluster",
-                format!(
-                    "{} is paused at {} and cannot be replayed back: this starts over from a base backup, beside it",
-                    path.display(),
-                    at(&cluster)
-                ),
-            ),
+        if own.is_empty() {
+            continue;
         }
+        let again = look(how, &user, &tools, Wanted { copies: own, ..wanted.clone() }).await;
+        if let Ok(same) = again
+            && is_later(&same, &cluster)
+        {
+            found = same;
+            further = Some((path, cluster));
+            break;
+        }
+    }
+    if further.is_none() && !standing.is_empty() {
+        let said = format!("{} and cannot be replayed to this target: this starts over, beside it", standing.join("; "));
+        draft.warn("side cluster", said);
     }
     copy::judge(&mut draft, ctx, set, &found.copy, asked_copy.is_some() || found.copy.id != first.id);
     for (id, why) in &found.passed {
@@ -166,14 +169,15 @@ async fn look(how: &PitrRestore, user: &User, tools: &Tools, wanted: Wanted) -> 
     }
 }
 
-/// The newest side cluster of this backup that is paused and ready.
-fn paused(ctx: &PlanContext, set: &Backup) -> Option<(PathBuf, Cluster)> {
+/// The side clusters of this backup that are paused and ready, newest first.
+fn paused(ctx: &PlanContext, set: &Backup) -> Vec<(PathBuf, Cluster)> {
     let sides = ctx.runs.iter().rev().flat_map(|r| r.sides.iter());
     let mine = sides.filter(|s| s.kind == "cluster" && s.role == SideRole::Ready);
-    mine.map(|s| PathBuf::from(&s.name)).find_map(|path| {
+    let ready = mine.map(|s| PathBuf::from(&s.name)).filter_map(|path| {
         let cluster = Cluster::read(&path)?;
         (cluster.stage == Stage::Ready && cluster.backup == set.name).then_some((path, cluster))
-    })
+    });
+    ready.take(PAUSED).collect()
 }
 
 fn at(cluster: &Cluster) -> String {
