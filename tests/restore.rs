@@ -18,5 +18,7 @@ mod pitr_faults;
 mod pitr_forms;
 #[path = "restore/pitr_hand.rs"]
 mod pitr_hand;
+#[path = "restore/pitr_tools.rs"]
+mod pitr_tools;
 #[path = "restore/pg_restore.rs"]
 mod pg_restore;
