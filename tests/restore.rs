@@ -10,6 +10,8 @@ mod kit;
 mod pg_cutover;
 #[path = "restore/pg_faults.rs"]
 mod pg_faults;
+#[path = "restore/pg_restore.rs"]
+mod pg_restore;
 #[path = "restore/pitr.rs"]
 mod pitr;
 #[path = "restore/pitr_faults.rs"]
@@ -20,5 +22,3 @@ mod pitr_forms;
 mod pitr_hand;
 #[path = "restore/pitr_tools.rs"]
 mod pitr_tools;
-#[path = "restore/pg_restore.rs"]
-mod pg_restore;

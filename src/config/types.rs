@@ -495,7 +495,7 @@ pub struct PitrRestore {
     pub switch: Vec<String>,
     /// Taken back into a database beside the live one, instead of a promotion.
     pub tables: Vec<String>,
-    /// The live server, where it is known: tables go there, and its port is never used.
+    /// The live server that the tables go to.
     pub live: Option<PostgresRestore>,
     pub timeout: Option<Duration>,
 }

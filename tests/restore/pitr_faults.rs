@@ -110,7 +110,10 @@ fn a_damaged_base_backup() {
     let planned = scene.desk.plan(&work(None));
     assert_eq!(planned.plan.blockers().count(), 0);
     let why = scene.desk.execute(planned).error();
-    assert!(why.contains("checksum mismatch") && why.contains(&relation) && why.contains("choose another copy"), "{why}");
+    assert!(
+        why.contains("checksum mismatch") && why.contains(&relation) && why.contains("choose another copy"),
+        "{why}"
+    );
     assert!(scene.side_folders().is_empty());
     // Cut off: the plan sees that.
     std::fs::write(&file, &whole[..whole.len() - 8192]).unwrap();
@@ -184,7 +187,11 @@ fn what_the_plan_forbids_before_anything_is_made() {
     };
     let cases: [Case; 4] = [
         ("port", &["is in use"], Box::new(move |how| how.port = Some(port))),
-        ("directory", &["is below", "the data folder of a cluster"], Box::new(move |how| how.directory = live.join("base"))),
+        (
+            "directory",
+            &["is below", "the data folder of a cluster"],
+            Box::new(move |how| how.directory = live.join("base")),
+        ),
         ("directory", &["is no folder"], Box::new(|how| how.directory = "/nowhere/at/all".into())),
         ("directory", &["too long for a socket"], {
             let long = side.join("x".repeat(80));
@@ -214,7 +221,11 @@ fn what_the_plan_forbids_before_anything_is_made() {
         refused(&scene.desk.plan(&work(None)).plan, "archive readable", &["postgres may not read", "by a group"]);
     }
     scene.desk.ctx.tool_path = Some("/nowhere".into());
-    refused(&scene.desk.plan(&work(None)).plan, "server programs", &["this host has none at all", "install postgresql-"]);
+    refused(
+        &scene.desk.plan(&work(None)).plan,
+        "server programs",
+        &["this host has none at all", "install postgresql-"],
+    );
 }
 
 #[test]

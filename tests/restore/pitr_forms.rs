@@ -28,7 +28,11 @@ fn tar_archives_and_compressed_log() {
         let mut sh = std::process::Command::new("/bin/sh");
         sh.envs(pipe.get_envs().filter_map(|(k, v)| Some((k.to_owned(), v?.to_owned()))));
         let tool = crate::support::postgres::bin("pg_basebackup");
-        sh.arg("-c").arg(format!("{} -D - -Ft -X none --no-manifest -c fast | gzip -1 > {}", tool.display(), one.display()));
+        sh.arg("-c").arg(format!(
+            "{} -D - -Ft -X none --no-manifest -c fast | gzip -1 > {}",
+            tool.display(),
+            one.display()
+        ));
         sh
     };
     ran(&mut pipe);
@@ -61,7 +65,9 @@ fn tablespaces_are_put_below_the_side_folder() {
     std::fs::create_dir(&live).unwrap();
     guard::give_away(&live);
     scene.server.psql("app", &format!("create tablespace fast location '{}'", live.display()));
-    scene.server.psql("app", "create table big (n int) tablespace fast; insert into big select generate_series(1, 1000)");
+    scene
+        .server
+        .psql("app", "create table big (n int) tablespace fast; insert into big select generate_series(1, 1000)");
     scene.note(1);
     let mapped = scene.dir.path().join("bases/space");
     scene.base("plain", &[&format!("--tablespace-mapping={}={}", live.display(), mapped.display())]);
@@ -190,7 +196,9 @@ fn positions_transactions_and_restore_points() {
     scene.note(2);
     scene.server.psql("app", "select pg_create_restore_point('before the deploy')");
     scene.note(3);
-    let xid = scene.server.psql("app", "with x as (insert into notes values (4) returning 1) select pg_current_xact_id() from x");
+    let xid = scene
+        .server
+        .psql("app", "with x as (insert into notes values (4) returning 1) select pg_current_xact_id() from x");
     let lsn = scene.server.psql("app", "select pg_current_wal_insert_lsn()");
     scene.note(5);
     scene.archived();

@@ -42,7 +42,11 @@ fn promoted_and_the_clients_pointed_there() {
     assert_eq!(std::fs::read_to_string(&told).unwrap(), format!("127.0.0.1 {port} app\n"));
     scene.ask(&side, "insert into notes values (10)");
     assert_eq!(scene.notes(&side), "1,2,10");
-    assert_eq!(scene.server.psql("app", "select string_agg(id::text, ',') from notes"), "3", "the live server lives on");
+    assert_eq!(
+        scene.server.psql("app", "select string_agg(id::text, ',') from notes"),
+        "3",
+        "the live server lives on"
+    );
     let listed = handed.side();
     assert_eq!((listed.role, listed.name.as_str()), (SideRole::Serving, side.as_str()));
     assert!(!scene.wal().join("00000002.history").exists(), "it archives nothing");
@@ -102,7 +106,10 @@ fn chosen_tables_come_back_beside_the_live_database() {
     let refusal = scene.desk.try_plan(&Work::CutOver { of: taken.id.clone() }).unwrap_err();
     assert!(refusal.reason.contains("holds chosen tables only"), "{refusal}");
     scene.desk.run(&Work::Drop { of: taken.id.clone() }).verified();
-    assert_eq!(scene.server.psql("postgres", &format!("select count(*) from pg_database where datname = '{}'", beside.name)), "0");
+    assert_eq!(
+        scene.server.psql("postgres", &format!("select count(*) from pg_database where datname = '{}'", beside.name)),
+        "0"
+    );
     scene.desk.run(&Work::Drop { of: restored.id }).verified();
     assert!(scene.side_folders().is_empty());
 
@@ -136,7 +143,9 @@ fn a_test_proves_reports_and_leaves_nothing() {
 fn the_live_configuration_is_not_taken_over() {
     let (mut scene, second) = scene();
     // As ALTER SYSTEM leaves it in the data folder, and so in every base backup.
-    for (name, value) in [("archive_command", "'false # ALTER SYSTEM'"), ("shared_preload_libraries", "'no_such_library'")] {
+    for (name, value) in
+        [("archive_command", "'false # ALTER SYSTEM'"), ("shared_preload_libraries", "'no_such_library'")]
+    {
         scene.server.psql("postgres", &format!("alter system set {name} = {value}"));
     }
     scene.base("later", &[]);
@@ -151,7 +160,10 @@ fn the_live_configuration_is_not_taken_over() {
     ended.verified();
     let side = ended.side().name;
     let show = |what: &str| scene.ask(&side, &format!("show {what}"));
-    assert_eq!((show("shared_preload_libraries"), show("archive_mode"), show("work_mem")), (String::new(), "off".into(), "7MB".into()));
+    assert_eq!(
+        (show("shared_preload_libraries"), show("archive_mode"), show("work_mem")),
+        (String::new(), "off".into(), "7MB".into())
+    );
     let kept = std::fs::read_to_string(Path::new(&side).join("postgresql.auto.conf.base")).unwrap();
     assert!(kept.contains("no_such_library"));
     assert_eq!(check(&ended.plan, "window").0, Checked::Passed);

@@ -42,7 +42,10 @@ fn a_repository_of_pgbackrest() {
         &config,
         &format!(
             "[global]\nrepo1-path={}\nlog-path={}\nlock-path={}\nspool-path={}\nstart-fast=y\n[main]\npg1-path={}\npg1-port={}\npg1-socket-path={}\npg1-user=postgres\n",
-            shown("repo"), shown("log"), shown("lock"), shown("spool"),
+            shown("repo"),
+            shown("log"),
+            shown("lock"),
+            shown("spool"),
             scene.server.data_dir().display(),
             scene.server.port(),
             scene.server.socket_dir().display(),
@@ -58,7 +61,9 @@ fn a_repository_of_pgbackrest() {
     let live = dir.join("space");
     made(&live);
     scene.server.psql("app", &format!("create tablespace fast location '{}'", live.display()));
-    scene.server.psql("app", "create table big (n int) tablespace fast; insert into big select generate_series(1, 100)");
+    scene
+        .server
+        .psql("app", "create table big (n int) tablespace fast; insert into big select generate_series(1, 100)");
     pgbackrest(&["backup", "--type=full"]);
     let second = scene.note(2);
     scene.note(3);
@@ -96,7 +101,9 @@ fn a_repository_of_pgbackrest() {
 
     // `info` says ok and `verify` exits 0 with a hole in the log; here it is named.
     let segments = dir.join("repo/archive/main/15-1/0000000100000000");
-    let segments = if segments.is_dir() { segments } else {
+    let segments = if segments.is_dir() {
+        segments
+    } else {
         let archive = dir.join("repo/archive/main");
         archive.read_dir().unwrap().flatten().find(|e| e.path().is_dir()).unwrap().path().join("0000000100000000")
     };
@@ -141,7 +148,7 @@ fn the_folders_of_barman() {
     written(
         &config,
         &format!(
-            "[barman]\nbarman_user = {}\nbarman_home = {home}\nbarman_lock_directory = {home}\nlog_file = {log}/barman.log\nconfiguration_files_directory = {home}\n[main]\ndescription = test\nconninfo = {address}\nstreaming_conninfo = {address}\nbackup_method = postgres\narchiver = on\nstreaming_archiver = off\ncompression = gzip\nminimum_redundancy = 0\npath_prefix = {bin}\n",
+            "[barman]\nbarman_user = {}\nbarman_home = {home}\nbarman_lock_directory = {home}\nlog_file = {log}/barman.log\nconfiguration_files_directory = {home}\n[main]\ndescription = test\nconninfo = {address}\nstreaming_conninfo = {address}\nbackup_method = postgres\narchiver = on\nstreaming_archiver = off\ncompression = gzip\nminimum_redundancy = 0\nimmediate_checkpoint = true\npath_prefix = {bin}\n",
             mayday::sys::peer::user_name(user),
             home = dir.join("barman").display(),
             log = dir.join("log").display(),

@@ -42,6 +42,15 @@ pub fn backup(tab: &Tab, config: &Config, sink: &mut Sink) -> Backup {
         let message = format!("a restore would replace {}, which holds the copies", target.path.display());
         sink.fault(at, message, "keep the copies outside of what they restore");
     }
+    if let Some(Restore::PostgresPitr(target)) = &out.restore
+        && !target.directory.as_os_str().is_empty()
+        && target.directory.starts_with(&files.path)
+    {
+        let at =
+            tab.tab("restore").and_then(|t| t.tab("postgres_pitr")).map_or(tab.span.clone(), |t| t.at("directory"));
+        let message = format!("side clusters in {} would be listed as copies", target.directory.display());
+        sink.fault(at, message, "make them outside of the folder of the copies");
+    }
     out
 }
 
@@ -136,15 +145,14 @@ fn pitr(t: &Tab, backup: &Tab, config: &Config, sink: &mut Sink) -> PitrRestore 
         },
         None => PitrLog::Folder(t.path("wal_archive").unwrap_or_default()),
     };
-    let live = live(t, backup, config, sink);
     let tables = t.texts("tables");
+    let live = if tables.is_empty() { None } else { live(t, backup, config, sink) };
     if !tables.is_empty() && live.is_none() && unreachable(t, backup, config) {
         let hint = "set `dsn`, or name with `service` one that has a [[service.postgres]] check";
         sink.missing(t.span.clone(), "postgres_pitr does not say how to reach the server that `tables` go to", hint);
     }
     if tables.is_empty() {
-        // The address alone says which port is the live one.
-        for key in ["password", "extra_ca"].into_iter().filter(|k| t.has(k)) {
+        for key in ["dsn", "password", "extra_ca"].into_iter().filter(|k| t.has(k)) {
             let message = format!("`{key}` does nothing without `tables`");
             sink.fault(t.at_key(key), message, "leave it out, or say which tables are to come back");
         }

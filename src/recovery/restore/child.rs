@@ -268,7 +268,14 @@ mod tests {
 
     fn tool(script: &str, feed: Option<Feed>) -> Tool {
         let args = vec!["-c".into(), script.into()];
-        Tool { program: "/bin/sh".into(), args, env: vec![("GIVEN".into(), "yes".into())], password: None, feed, user: None }
+        Tool {
+            program: "/bin/sh".into(),
+            args,
+            env: vec![("GIVEN".into(), "yes".into())],
+            password: None,
+            feed,
+            user: None,
+        }
     }
 
     async fn go(tool: Tool, cancel: &CancellationToken) -> (Result<Ended, Stopped>, Vec<String>) {

@@ -73,7 +73,8 @@ impl Listing {
         } else if let Some(timeline) = bare.strip_suffix(".history").filter(|t| t.len() == 8) {
             let Ok(timeline) = u32::from_str_radix(timeline, 16) else { return false };
             self.histories.insert(timeline, stored);
-        } else if bare.ends_with(".backup") && wal::parse_segment(bare.get(..24).unwrap_or_default(), 1 << 24).is_some() {
+        } else if bare.ends_with(".backup") && wal::parse_segment(bare.get(..24).unwrap_or_default(), 1 << 24).is_some()
+        {
             self.marks.insert(bare.to_owned(), stored);
         } else if let Some(begun) = bare.strip_suffix(".partial") {
             self.partial.push(begun.to_owned());
@@ -149,7 +150,9 @@ pub fn folder(path: &Path) -> Result<Listing, String> {
         io::ErrorKind::PermissionDenied => {
             format!("{shown} may not be read by this user: give it the right, or run mayday as one who has it")
         }
-        io::ErrorKind::NotADirectory => format!("{shown} is a file and no folder: correct `wal_archive` of the restore"),
+        io::ErrorKind::NotADirectory => {
+            format!("{shown} is a file and no folder: correct `wal_archive` of the restore")
+        }
         _ => format!("{shown} cannot be listed: {e}"),
     };
     let mut listing = Listing::default();
@@ -310,7 +313,11 @@ mod tests {
             ("xlog.db", false),
             ("archive.info", false),
         ] {
-            assert_eq!(listing.take(name, Stored { place: name.into(), size: 1, modified: 0, within: Within::Disk }), known, "{name}");
+            assert_eq!(
+                listing.take(name, Stored { place: name.into(), size: 1, modified: 0, within: Within::Disk }),
+                known,
+                "{name}"
+            );
         }
         assert_eq!(listing.segments.len(), 3);
         assert_eq!(listing.endings.keys().map(String::as_str).collect::<Vec<_>>(), ["", "gz", "lz4"]);

@@ -126,9 +126,8 @@ fn plain(root: &Path, copy: &Path) -> Result<Base, String> {
             _ => format!("{shown}/{name} cannot be read: {e}"),
         })
     };
-    let label = label(&String::from_utf8_lossy(&need("backup_label")?)).ok_or_else(|| {
-        format!("{shown}/backup_label says nothing of where the log begins: {WHOLE}")
-    })?;
+    let label = label(&String::from_utf8_lossy(&need("backup_label")?))
+        .ok_or_else(|| format!("{shown}/backup_label says nothing of where the log begins: {WHOLE}"))?;
     let version = String::from_utf8_lossy(&need("PG_VERSION")?).trim().parse().ok();
     let control = need("global/pg_control")?;
     if root.join("postmaster.pid").exists() && !root.join("backup_manifest").exists() {
@@ -176,7 +175,8 @@ fn space(link: &Path, oid: u32, copy: &Path) -> Result<PathBuf, String> {
     if kept.is_dir() {
         return Ok(kept);
     }
-    let real = link.canonicalize().map_err(|e| format!("tablespace {oid} of the copy ({}): {e}; {WHOLE}", link.display()))?;
+    let real =
+        link.canonicalize().map_err(|e| format!("tablespace {oid} of the copy ({}): {e}; {WHOLE}", link.display()))?;
     let around = copy.parent().and_then(|p| p.canonicalize().ok()).unwrap_or_default();
     if !real.starts_with(&around) || around.parent().is_none() {
         return Err(format!(
@@ -289,7 +289,8 @@ pub fn label(content: &str) -> Option<Label> {
     let value = |key: &str| content.lines().find_map(|l| l.strip_prefix(key)?.strip_prefix(':')).map(str::trim);
     let place = value("START WAL LOCATION")?;
     let start = Lsn::parse(place.split_whitespace().next()?)?;
-    let named = place.split_once("(file ").and_then(|(_, f)| super::wal::parse_segment(f.trim_end_matches(')'), 1 << 24));
+    let named =
+        place.split_once("(file ").and_then(|(_, f)| super::wal::parse_segment(f.trim_end_matches(')'), 1 << 24));
     let timeline = value("START TIMELINE").and_then(|t| t.parse().ok()).or(named.map(|(t, _)| t))?;
     // The server writes its own zone, by an abbreviation: only one of them means the same everywhere.
     let started = value("START TIME").and_then(|t| t.strip_suffix(" UTC").or(t.strip_suffix(" GMT"))).and_then(|t| {

@@ -13,7 +13,8 @@ use crate::text;
 /// Arguments of `pg_verifybackup`. The control file waits aside; the map of tablespaces was followed and left out; the log
 /// is read by the server.
 pub fn args(job: &Job) -> Vec<OsString> {
-    let mut args: Vec<OsString> = ["--no-parse-wal", "--ignore=tablespace_map", "--ignore=global/pg_control"].map(Into::into).into();
+    let mut args: Vec<OsString> =
+        ["--no-parse-wal", "--ignore=tablespace_map", "--ignore=global/pg_control"].map(Into::into).into();
     args.extend(["--ignore=current_logfiles", "--ignore=backup_label.old"].map(OsString::from));
     args.push("--manifest-path".into());
     args.push(job.side.join(MANIFEST).into_os_string());
@@ -41,7 +42,8 @@ pub async fn run(job: &Job, ctx: &OpContext) -> Result<Done, OpError> {
             heard.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(text.to_owned());
         }
     });
-    let tool = Tool { program, args: args(job), env: Vec::new(), password: None, feed: None, user: Some(job.user.clone()) };
+    let tool =
+        Tool { program, args: args(job), env: Vec::new(), password: None, feed: None, user: Some(job.user.clone()) };
     let (sink, total) = (ctx.sink.clone(), job.base.size);
     let mut watch = move |pid: i32| {
         sink.progress(child::bytes_read(pid).min(total), total, "comparing the files with the manifest");
@@ -56,8 +58,11 @@ pub async fn run(job: &Job, ctx: &OpContext) -> Result<Done, OpError> {
         return Ok(Done { verified: Some("every file of the base backup is what its manifest says".into()) });
     }
     let faults = faults.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
-    let first: Vec<String> =
-        faults.iter().take(3).map(|f| text::clean(f.trim_start_matches("pg_verifybackup: error: ")).into_owned()).collect();
+    let first: Vec<String> = faults
+        .iter()
+        .take(3)
+        .map(|f| text::clean(f.trim_start_matches("pg_verifybackup: error: ")).into_owned())
+        .collect();
     let more = faults.len().saturating_sub(first.len());
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
     let said = if first.is_empty() { ended.word() } else { first.join("; ") };

@@ -153,7 +153,8 @@ pub fn write(job: &Job, port: u16, limits: &BTreeMap<String, String>) -> io::Res
     if let Source::Folder(archive) = &job.source {
         put(&job.side.join(FETCH), &fetch_script(archive))?;
     }
-    let mut text = String::from("# Written by mayday for a side cluster, which must not be mistaken for the live one.\n");
+    let mut text =
+        String::from("# Written by mayday for a side cluster, which must not be mistaken for the live one.\n");
     let mut line = |name: &str, value: &str| text.push_str(&format!("{name} = {}\n", quoted(value)));
     for (name, value) in limits.iter().chain(&job.settings) {
         line(name, value);

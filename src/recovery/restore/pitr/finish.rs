@@ -28,7 +28,8 @@ pub async fn clean(job: &Job, ctx: &OpContext) -> Result<Done, OpError> {
                 ctx.sink.line(&format!("{name} is no longer marked as incomplete: left alone"));
                 continue;
             }
-            stop_and_remove(left).map_err(|why| OpError::Failed(format!("remove {name}, left by an earlier run: {why}")))?;
+            stop_and_remove(left)
+                .map_err(|why| OpError::Failed(format!("remove {name}, left by an earlier run: {why}")))?;
             ctx.sink.gone(&name).map_err(recorded("what was removed"))?;
             ctx.sink.line(&format!("ended and removed {name}, left incomplete by an earlier run"));
         }
@@ -101,7 +102,8 @@ pub async fn verify(job: &Job, ctx: &OpContext) -> Result<Done, OpError> {
 }
 
 fn side(job: &Job, pinned: PinnedFolder, role: SideRole, size: u64, incomplete: bool) -> Side {
-    let args = SideArgs { backup: job.backup.clone(), copy: job.copy.clone(), oid: None, folder: Some(pinned), incomplete };
+    let args =
+        SideArgs { backup: job.backup.clone(), copy: job.copy.clone(), oid: None, folder: Some(pinned), incomplete };
     Side {
         kind: "cluster".into(),
         name: job.side.display().to_string(),
@@ -190,7 +192,9 @@ pub async fn drop(job: Drop, ctx: &OpContext) -> Result<Done, OpError> {
                     return Err(OpError::Cancelled);
                 }
                 if Cluster::read(&job.gone.path).is_none() {
-                    return Err(failed(format!("it has no {FILE}: it is no side cluster of mayday; remove it by hand")));
+                    return Err(failed(format!(
+                        "it has no {FILE}: it is no side cluster of mayday; remove it by hand"
+                    )));
                 }
                 stop_and_remove(&job.gone.path).map_err(failed)?;
                 ctx.sink.line(&format!("ended and removed {name}"));

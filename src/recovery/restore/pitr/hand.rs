@@ -92,7 +92,10 @@ pub async fn promote(job: &Hand, ctx: &OpContext) -> Result<Done, OpError> {
         let until = Instant::now() + PROMOTION;
         while recovering(session.text(ask).await.map_err(failed(&what))?) {
             if Instant::now() > until {
-                return Err(OpError::Failed(format!("{what}: it is still in recovery: look into {}/server.log", side.display())));
+                return Err(OpError::Failed(format!(
+                    "{what}: it is still in recovery: look into {}/server.log",
+                    side.display()
+                )));
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
@@ -117,18 +120,14 @@ pub async fn promote(job: &Hand, ctx: &OpContext) -> Result<Done, OpError> {
     ctx.sink.side(&listed).map_err(recorded(&what))?;
     let said = format!("promoted: it takes writes at {}", addresses(side, &cluster));
     ctx.sink.line(&said);
-    ctx.sink.line("it listens on this host only and archives nothing: set listen_addresses and archiving before it stays");
+    ctx.sink
+        .line("it listens on this host only and archives nothing: set listen_addresses and archiving before it stays");
     Ok(Done { verified: Some(said) })
 }
 
 /// By socket, and by the port with the passwords of its roles.
 fn addresses(side: &Path, cluster: &Cluster) -> String {
-    format!(
-        "{}, or host=127.0.0.1 port={} dbname={}",
-        cluster.dsn(side),
-        cluster.port,
-        text::clean(&cluster.database)
-    )
+    format!("{}, or host=127.0.0.1 port={} dbname={}", cluster.dsn(side), cluster.port, text::clean(&cluster.database))
 }
 
 /// An argument of the switch command with what it stands for.

@@ -51,7 +51,8 @@ pub async fn run(job: &Job, ctx: &OpContext) -> Result<Done, OpError> {
 async fn settle(job: &Job, ctx: &OpContext, mut server: Server) -> Result<Done, OpError> {
     for _ in 0..PORTS {
         match wait(job, ctx, &server).await {
-            Err(OpError::Failed(_)) if !server.is_alive() && job.port.is_none() && server::port_was_taken(&job.side) => {}
+            Err(OpError::Failed(_))
+                if !server.is_alive() && job.port.is_none() && server::port_was_taken(&job.side) => {}
             other => return other,
         }
         let what = format!("start the side cluster {} on another port", job.side.display());
@@ -84,7 +85,8 @@ pub async fn further(job: &Job, ctx: &OpContext) -> Result<Done, OpError> {
     let again = what.clone();
     let server = blocking(&what, ctx, move |ctx| {
         let failed = |why: String| OpError::Failed(format!("{again}: {why}"));
-        let mut cluster = Cluster::read(&own.side).ok_or_else(|| failed("its cluster.json is gone: restore anew".into()))?;
+        let mut cluster =
+            Cluster::read(&own.side).ok_or_else(|| failed("its cluster.json is gone: restore anew".into()))?;
         if cluster.stage != Stage::Ready {
             return Err(failed("it is no longer paused and ready: plan anew".into()));
         }
@@ -141,7 +143,8 @@ struct Standing {
 }
 
 async fn look(session: &Session) -> Result<Standing, PgError> {
-    let paused = if session.major >= 14 { "pg_get_wal_replay_pause_state() = 'paused'" } else { "pg_is_wal_replay_paused()" };
+    let paused =
+        if session.major >= 14 { "pg_get_wal_replay_pause_state() = 'paused'" } else { "pg_is_wal_replay_paused()" };
     let sql = format!(
         "select pg_is_in_recovery(), case when pg_is_in_recovery() then {paused} else false end,
                 (coalesce(pg_last_wal_replay_lsn(), '0/0') - '0/0'::pg_lsn)::bigint,
@@ -159,7 +162,8 @@ async fn look(session: &Session) -> Result<Standing, PgError> {
 
 async fn wait(job: &Job, ctx: &OpContext, server: &Server) -> Result<Done, OpError> {
     let what = format!("replay the log to {}", job.target);
-    let cluster = Cluster::read(&job.side).ok_or_else(|| OpError::Failed(format!("{what}: its cluster.json is gone")))?;
+    let cluster =
+        Cluster::read(&job.side).ok_or_else(|| OpError::Failed(format!("{what}: its cluster.json is gone")))?;
     let address = PgTarget::parse(&cluster.dsn(&job.side)).map_err(|e| OpError::Failed(format!("{what}: {e}")))?;
     let mut session: Option<Session> = None;
     let mut pace = Pace::new(job);
@@ -220,7 +224,10 @@ async fn wait(job: &Job, ctx: &OpContext, server: &Server) -> Result<Done, OpErr
 
 /// Does what was reached fit what was asked for?
 fn judge(job: &Job, at: Standing) -> Result<String, String> {
-    let last = at.last.map_or_else(|| "no transaction since the base backup".into(), |t| format!("last transaction {}", target::shown(t)));
+    let last = at.last.map_or_else(
+        || "no transaction since the base backup".into(),
+        |t| format!("last transaction {}", target::shown(t)),
+    );
     match &job.target {
         Target::Time(t) if at.last.is_some_and(|last| last > *t) => {
             return Err(format!("it went on beyond the target: {last}"));
@@ -258,7 +265,14 @@ impl Pace {
             _ => job.log_end.0,
         };
         let from = job.base.start.0;
-        Pace { from, to: to.max(from + 1), segment: job.segment_size.max(1), began: Instant::now(), first: None, last: 0 }
+        Pace {
+            from,
+            to: to.max(from + 1),
+            segment: job.segment_size.max(1),
+            began: Instant::now(),
+            first: None,
+            last: 0,
+        }
     }
 
     /// True when it moved since the last time.
@@ -268,7 +282,8 @@ impl Pace {
         let (first, since) = *self.first.get_or_insert((self.last, Instant::now()));
         let (done, total) = (self.last.saturating_sub(self.from).min(self.to - self.from), self.to - self.from);
         let segments = |bytes: u64| bytes.div_ceil(self.segment);
-        let mut said = format!("replaying {}, segment {} of {}", Lsn(self.last), segments(done).max(1), segments(total));
+        let mut said =
+            format!("replaying {}, segment {} of {}", Lsn(self.last), segments(done).max(1), segments(total));
         let (went, took) = (self.last - first, since.elapsed());
         if went > 0 && took > Duration::from_secs(2) && self.to > self.last {
             let left = took.as_secs_f64() * (self.to - self.last) as f64 / went as f64;

@@ -91,7 +91,11 @@ impl Repo {
     fn ask(&self, args: Vec<String>) -> Result<Vec<u8>, String> {
         let mut command = Command::new(&self.tool);
         command.args(&args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default()).env("LC_ALL", "C").current_dir("/");
+        command
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("LC_ALL", "C")
+            .current_dir("/");
         self.user.becomes(&mut command);
         let mut child = command.spawn().map_err(|e| format!("{} cannot be started: {e}", self.tool.display()))?;
         let out = drain(child.stdout.take());

@@ -165,7 +165,9 @@ pub fn explain(side: &Path) -> String {
         ": the log ends before the target: plan anew to see what can be reached now"
     } else if fatal.contains("before consistent recovery point") {
         ": the target is before the base backup is consistent: choose a later one, or an earlier copy"
-    } else if fatal.contains("No space left") || lines.iter().rev().take(40).any(|l| l.contains("No space left on device")) {
+    } else if fatal.contains("No space left")
+        || lines.iter().rev().take(40).any(|l| l.contains("No space left on device"))
+    {
         ": its disk is full: make room there, or set another `directory`"
     } else if fatal.contains("has invalid permissions") || fatal.contains("Permission denied") {
         ": look at the rights of the folder and its parents"

@@ -128,7 +128,9 @@ mod tests {
         ] {
             assert_eq!(parse(text), Ok(Asked { target, timeline }), "{text}");
         }
-        for wrong in ["yesterday", "lsn:0", "xid:-1", "name:", "02:14", "2026-13-20T02:14:07Z", "name:a\nb", "x@99999999999"] {
+        for wrong in
+            ["yesterday", "lsn:0", "xid:-1", "name:", "02:14", "2026-13-20T02:14:07Z", "name:a\nb", "x@99999999999"]
+        {
             assert!(parse(wrong).is_err_and(|why| why.contains("write a time")), "{wrong}");
         }
         assert_eq!(time(&shown(1_795_140_847_318_204)), Some(1_795_140_847_318_204));

@@ -91,7 +91,8 @@ pub async fn run(job: &Job, ctx: &OpContext) -> Result<Done, OpError> {
             Layout::Repo { .. } => settle_fetched(&own).map_err(failed)?,
         };
         spaces(&own).map_err(failed)?;
-        let missing = |name: &str| failed(format!("{name} is not in the base backup: it is not whole; choose another copy"));
+        let missing =
+            |name: &str| failed(format!("{name} is not in the base backup: it is not whole; choose another copy"));
         if !own.side.join(CONTROL).is_file() {
             return Err(missing(PLACE));
         }
@@ -219,7 +220,9 @@ impl<'a> Writing<'a> {
 pub fn read_error(e: &io::Error) -> String {
     match e.kind() {
         io::ErrorKind::UnexpectedEof => "it is cut off: choose another copy".into(),
-        io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput | io::ErrorKind::Other if e.raw_os_error().is_none() => {
+        io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput | io::ErrorKind::Other
+            if e.raw_os_error().is_none() =>
+        {
             format!("it is damaged ({e}): choose another copy")
         }
         _ => format!("it cannot be read: {e}"),
@@ -448,7 +451,11 @@ fn settle_fetched(job: &Job) -> Result<u64, String> {
     for entry in std::fs::read_dir(data.join("pg_tblspc")).into_iter().flatten().flatten() {
         let real = entry.path().canonicalize().map_err(|e| format!("{}: {e}", entry.path().display()))?;
         if !real.starts_with(&side) {
-            return Err(format!("tablespace {} leads to {}, out of the side folder", entry.path().display(), real.display()));
+            return Err(format!(
+                "tablespace {} leads to {}, out of the side folder",
+                entry.path().display(),
+                real.display()
+            ));
         }
     }
     Ok(super::super::format::folder_size(&job.side).unwrap_or(0))

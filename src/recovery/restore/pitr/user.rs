@@ -33,7 +33,9 @@ impl User {
         }
         let name = configured.unwrap_or("postgres");
         match peer::user_id(name) {
-            None => Err(format!("there is no user {name} on this host, and a server cannot run as root: set `user` of the restore")),
+            None => Err(format!(
+                "there is no user {name} on this host, and a server cannot run as root: set `user` of the restore"
+            )),
             Some(0) => Err(format!("{name} is root, and a server cannot run as root: set `user` of the restore")),
             Some(uid) => User::named(name, uid),
         }
@@ -48,9 +50,8 @@ impl User {
         let mut entry: libc::passwd = unsafe { std::mem::zeroed() };
         let mut found = std::ptr::null_mut();
         // SAFETY: the name is terminated, the buffer as long as said; both outlive what is read from them.
-        let code = unsafe {
-            libc::getpwnam_r(text.as_ptr(), &mut entry, buffer.as_mut_ptr(), buffer.len(), &mut found)
-        };
+        let code =
+            unsafe { libc::getpwnam_r(text.as_ptr(), &mut entry, buffer.as_mut_ptr(), buffer.len(), &mut found) };
         let gid = if code == 0 && !found.is_null() { entry.pw_gid } else { own };
         let mut groups: Vec<libc::gid_t> = vec![0; 256];
         let mut count = 256;

@@ -219,9 +219,8 @@ fn way(log: &Log<'_>, base: &Base, wanted: Option<u32>, remarks: &mut Vec<String
     }
     let way = match found {
         Some(way) => way,
-        None => to(base.timeline)?.unwrap_or(Way {
-            parts: vec![wal::Part { timeline: base.timeline, from: Lsn(0), until: None }],
-        }),
+        None => to(base.timeline)?
+            .unwrap_or(Way { parts: vec![wal::Part { timeline: base.timeline, from: Lsn(0), until: None }] }),
     };
     let strange = log.archive.segments.keys().filter_map(|n| wal::parse_segment(n, wal::SEGMENT)).map(|(t, _)| t).max();
     if let Some(strange) = strange.filter(|t| *t > way.timeline() && !log.archive.histories.contains_key(t)) {
@@ -393,9 +392,10 @@ impl Window {
                 unsure: matches!(self.latest, Latest::Estimated(_)),
                 ..sure(Target::Time(*t), Some(*t), target::shown(*t))
             }),
-            Target::Lsn(lsn) if *lsn < self.end => {
-                Err(format!("{lsn} is before this base backup is consistent: the nearest is lsn:{}", self.end.min(self.last_record)))
-            }
+            Target::Lsn(lsn) if *lsn < self.end => Err(format!(
+                "{lsn} is before this base backup is consistent: the nearest is lsn:{}",
+                self.end.min(self.last_record)
+            )),
             Target::Lsn(lsn) if *lsn > self.last_record => Err(format!(
                 "{lsn} is behind the last record in the log: the nearest is lsn:{}, and {}",
                 self.last_record,

@@ -40,7 +40,10 @@ pub async fn plan(ctx: &PlanContext, work: &Work) -> Result<Planned, Refusal> {
             let set = backup_of(ctx, backup)?;
             if let (Some(to), Some(Restore::PostgresDump(_) | Restore::Folder(_))) = (to, &set.restore) {
                 return Err(Refusal::usage(
-                    format!("backup {backup} cannot be restored to {}: its copies are of one moment each", text::clean(to)),
+                    format!(
+                        "backup {backup} cannot be restored to {}: its copies are of one moment each",
+                        text::clean(to)
+                    ),
                     "choose a copy with --copy, or configure `restore = { postgres_pitr = { … } }` for base backups",
                 ));
             }

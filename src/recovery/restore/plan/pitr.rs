@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::super::job;
 use super::super::pitr::archive::Source;
 use super::super::pitr::base::Layout;
 use super::super::pitr::state::{self, Cluster, Stage};
@@ -11,7 +12,6 @@ use super::super::pitr::user::User;
 use super::super::pitr::window::Latest;
 use super::super::pitr::{self, Job, conf};
 use super::super::tools;
-use super::super::job;
 use super::pitr_look::{self, Found, Wanted};
 use super::{Draft, Say, begin, copy, disk, timeout_ms};
 use crate::config::{Backup, PitrRestore};
@@ -69,7 +69,8 @@ pub async fn plan(
     };
     // A cluster that is paused already goes on from where it is.
     let mut further = None;
-    let standing: Vec<String> = going_on.iter().map(|(path, c)| format!("{} is paused at {}", path.display(), at(c))).collect();
+    let standing: Vec<String> =
+        going_on.iter().map(|(path, c)| format!("{} is paused at {}", path.display(), at(c))).collect();
     for (path, cluster) in going_on {
         let own: Vec<_> = wanted.copies.iter().filter(|c| c.id == cluster.copy).cloned().collect();
         if own.is_empty() {
@@ -85,7 +86,8 @@ pub async fn plan(
         }
     }
     if further.is_none() && !standing.is_empty() {
-        let said = format!("{} and cannot be replayed to this target: this starts over, beside it", standing.join("; "));
+        let said =
+            format!("{} and cannot be replayed to this target: this starts over, beside it", standing.join("; "));
         draft.warn("side cluster", said);
     }
     copy::judge(&mut draft, ctx, set, &found.copy, asked_copy.is_some() || found.copy.id != first.id);
@@ -221,18 +223,26 @@ fn window(draft: &mut Draft<'_>, found: &Found) {
             };
             let checked = match (&base.layout, base.manifest) {
                 (Layout::Repo { .. }, _) => "; checked file by file while it is restored",
-                (Layout::Plain { .. }, true) => "; every file of its manifest is there, and is compared after unpacking",
+                (Layout::Plain { .. }, true) => {
+                    "; every file of its manifest is there, and is compared after unpacking"
+                }
                 (_, true) => "; its files are compared with its manifest after unpacking",
                 (_, false) => "; it has no manifest to compare with",
             };
             let about = if base.compressed { " compressed" } else { "" };
             draft.pass(
                 "base backup",
-                format!("{kind}, {}{about}, begins at {} on timeline {}{checked}", text::size(base.size), base.start, base.timeline),
+                format!(
+                    "{kind}, {}{about}, begins at {} on timeline {}{checked}",
+                    text::size(base.size),
+                    base.start,
+                    base.timeline
+                ),
             );
         }
     }
-    let archive = format!("{}: {}, {}", found.source.shown(), text::plural(found.segments, "segment"), text::size(found.bytes));
+    let archive =
+        format!("{}: {}, {}", found.source.shown(), text::plural(found.segments, "segment"), text::size(found.bytes));
     let window = match &found.window {
         Err(why) => return draft.fail("wal archive", format!("{archive}; {why}")),
         Ok(window) => window,
@@ -265,7 +275,8 @@ async fn programs(draft: &mut Draft<'_>, ctx: &PlanContext, major: u32) -> PathB
         return PathBuf::new();
     }
     if major < OLDEST {
-        draft.fail(name, format!("PostgreSQL {major} promotes itself at a gap in the log: restore to a moment by hand"));
+        draft
+            .fail(name, format!("PostgreSQL {major} promotes itself at a gap in the log: restore to a moment by hand"));
         return PathBuf::new();
     }
     let Some(tool) = found.iter().find(|t| t.major == major) else {
@@ -279,7 +290,9 @@ async fn programs(draft: &mut Draft<'_>, ctx: &PlanContext, major: u32) -> PathB
     let lacking: Vec<&str> = ["pg_controldata"].into_iter().filter(|p| !folder.join(p).is_file()).collect();
     match lacking.is_empty() {
         true => draft.pass(name, tool.said.clone()),
-        false => draft.fail(name, format!("{} has no {}: install postgresql-{major}", folder.display(), lacking.join(", "))),
+        false => {
+            draft.fail(name, format!("{} has no {}: install postgresql-{major}", folder.display(), lacking.join(", ")))
+        }
     }
     folder
 }
@@ -342,13 +355,17 @@ async fn room(draft: &mut Draft<'_>, found: &Found, side: &Path, there: bool) {
     let place = side.parent().unwrap_or(Path::new("/"));
     match disk::space(place).await {
         Err(e) => draft.fail("disk", format!("{}: {e}", place.display())),
-        Ok(space) if space.read_only => draft.fail("disk", format!("the file system of {} is mounted read-only", place.display())),
+        Ok(space) if space.read_only => {
+            draft.fail("disk", format!("the file system of {} is mounted read-only", place.display()))
+        }
         Ok(space) => {
             let about = if base.compressed { "about " } else { "" };
             let said = format!("{about}{} needed for data and log, {} free", text::size(need), text::size(space.free));
             match (space.free >= need, base.compressed) {
                 (true, _) => draft.pass("disk", said),
-                (false, false) => draft.fail("disk", format!("{said}: make room at {}, or set another `directory`", place.display())),
+                (false, false) => {
+                    draft.fail("disk", format!("{said}: make room at {}, or set another `directory`", place.display()))
+                }
                 (false, true) => draft.warn("disk", format!("{said}; the size of the unpacked base is only guessed")),
             }
         }
@@ -386,7 +403,10 @@ fn leftovers(draft: &mut Draft<'_>, ctx: &PlanContext, side: &Path, how: &PitrRe
         .collect();
     if !found.is_empty() {
         let names: Vec<String> = found.iter().map(|p| p.display().to_string()).collect();
-        draft.warn("leftovers", format!("left incomplete by earlier runs, ended and removed at the start: {}", names.join(", ")));
+        draft.warn(
+            "leftovers",
+            format!("left incomplete by earlier runs, ended and removed at the start: {}", names.join(", ")),
+        );
     }
     found
 }
@@ -457,17 +477,27 @@ fn phases(draft: &mut Draft<'_>, job: &Job, further: bool) {
             }
             (Layout::Repo { label }, Source::PgBackRest(repo)) => {
                 let args = repo.restore_args(label, &job.side);
-                vec![format!("{} {}", word(&repo.tool), args.iter().map(|a| text::shell_word(a)).collect::<Vec<_>>().join(" "))]
+                vec![format!(
+                    "{} {}",
+                    word(&repo.tool),
+                    args.iter().map(|a| text::shell_word(a)).collect::<Vec<_>>().join(" ")
+                )]
             }
             (Layout::Repo { .. }, _) => Vec::new(),
         };
         draft.native("unpack the base backup", 40, pitr::UNPACK, &args, unpack);
         if job.base.manifest {
-            let shown = format!("{} -n -m {} {}", word(&job.programs.join("pg_verifybackup")), word(&job.side.join("backup_manifest")), word(&data));
+            let shown = format!(
+                "{} -n -m {} {}",
+                word(&job.programs.join("pg_verifybackup")),
+                word(&job.side.join("backup_manifest")),
+                word(&data)
+            );
             draft.native("check the base backup", 10, pitr::CHECK, &args, vec![shown]);
         }
     }
-    let mut shown: Vec<String> = conf::recovery(job).iter().map(|(n, v)| format!("{n} = {}", conf::quoted(v))).collect();
+    let mut shown: Vec<String> =
+        conf::recovery(job).iter().map(|(n, v)| format!("{n} = {}", conf::quoted(v))).collect();
     let off = ["archive_mode", "archive_command", "listen_addresses"];
     let off = conf::confined(job, 0).into_iter().filter(|(n, _)| off.contains(&n.as_str()));
     shown.extend(off.map(|(n, v)| format!("{n} = {}", conf::quoted(&v))));
@@ -476,6 +506,12 @@ fn phases(draft: &mut Draft<'_>, job: &Job, further: bool) {
     let verify = job.verify.iter().map(|q| text::clean(q).into_owned()).collect();
     draft.native("verify", 5, pitr::VERIFY, &args, verify);
     if job.test {
-        draft.native("remove the proof", 2, pitr::PROOF, &args, vec![format!("end its server; rm -r {}", word(&job.side))]);
+        draft.native(
+            "remove the proof",
+            2,
+            pitr::PROOF,
+            &args,
+            vec![format!("end its server; rm -r {}", word(&job.side))],
+        );
     }
 }

@@ -81,10 +81,13 @@ pub fn explore(source: &Source, wanted: &Wanted) -> Result<Found, String> {
                 let label = name.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
                 match known.iter().find(|b| b.label == label) {
                     None => Err(format!("pgbackrest knows no backup {label} in stanza {}", repo.stanza)),
-                    Some(b) if b.damaged => Err(format!("pgbackrest says that pages in {label} are damaged: choose another copy")),
+                    Some(b) if b.damaged => {
+                        Err(format!("pgbackrest says that pages in {label} are damaged: choose another copy"))
+                    }
                     Some(b) => {
                         repo.archive_id.clone_from(&b.archive_id);
-                        let timeline = super::super::pitr::wal::parse_segment(&b.first_segment, 1 << 24).map_or(1, |(t, _)| t);
+                        let timeline =
+                            super::super::pitr::wal::parse_segment(&b.first_segment, 1 << 24).map_or(1, |(t, _)| t);
                         Ok(base::of_repo(b, timeline))
                     }
                 }

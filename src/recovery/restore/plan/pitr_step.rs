@@ -45,7 +45,11 @@ pub async fn plan(ctx: &PlanContext, work: &Work, found: &Found<'_>, how: &PitrR
             draft.fail("side cluster", format!("{} has no cluster.json: remove it by hand", side.name));
         }
         let age = text::duration(ctx.now.since(side.created_at));
-        draft.effects(&format!("ends the server of {} and removes it, {age} old; frees {}", side.name, text::size(side.size)));
+        draft.effects(&format!(
+            "ends the server of {} and removes it, {age} old; frees {}",
+            side.name,
+            text::size(side.size)
+        ));
         if side.role == SideRole::Serving {
             draft.effect("it was promoted: whatever was written to it since is lost");
             clients(&mut draft, &pinned.path, cluster.as_ref()).await;
@@ -123,7 +127,8 @@ async fn clients(draft: &mut Draft<'_>, side: &Path, cluster: Option<&Cluster>) 
     let count = async {
         let target = crate::sys::pg::PgTarget::parse(&cluster.dsn(side)).ok()?;
         let session = pg::server::beside(&target, &[], "mayday plan").await.ok()?;
-        let sql = "select count(*) from pg_stat_activity where backend_type = 'client backend' and pid <> pg_backend_pid()";
+        let sql =
+            "select count(*) from pg_stat_activity where backend_type = 'client backend' and pid <> pg_backend_pid()";
         session.text(sql).await.ok()?
     };
     match tokio::time::timeout(std::time::Duration::from_secs(5), count).await {
@@ -133,7 +138,14 @@ async fn clients(draft: &mut Draft<'_>, side: &Path, cluster: Option<&Cluster>) 
     }
 }
 
-fn promotion(draft: &mut Draft<'_>, ctx: &PlanContext, found: &Found<'_>, how: &PitrRestore, job: &Hand, cluster: &Cluster) {
+fn promotion(
+    draft: &mut Draft<'_>,
+    ctx: &PlanContext,
+    found: &Found<'_>,
+    how: &PitrRestore,
+    job: &Hand,
+    cluster: &Cluster,
+) {
     let side = &found.side.name;
     draft.plan.title = format!("hand over {side}");
     draft.effects(&format!("promotes the side cluster {side}: it takes writes on port {} of this host", cluster.port));
@@ -141,14 +153,19 @@ fn promotion(draft: &mut Draft<'_>, ctx: &PlanContext, found: &Found<'_>, how: &
     draft.native("promote", 1, pitr::PROMOTE, &job::write(job), vec!["SELECT pg_promote()".into()]);
     let Some(program) = how.switch.first() else {
         draft.effect("its address is told; pointing the clients there is left to you");
-        draft.plan.undo = "the live server stays as it is: point the clients back to it, then drop the side cluster".into();
+        draft.plan.undo =
+            "the live server stays as it is: point the clients back to it, then drop the side cluster".into();
         return;
     };
     draft.effect("the switch command points the clients to it: writes since the target are not in it");
-    draft.plan.undo = "the live server stays as it is: point the clients back to it by hand, then drop the side cluster".into();
+    draft.plan.undo =
+        "the live server stays as it is: point the clients back to it by hand, then drop the side cluster".into();
     match Tools::of(ctx).which(program) {
         Some(path) => draft.pass(&format!("tool {program}"), path.display().to_string()),
-        None => draft.fail(&format!("tool {program}"), "the switch command is not on this host: install it, or correct `switch`"),
+        None => draft.fail(
+            &format!("tool {program}"),
+            "the switch command is not on this host: install it, or correct `switch`",
+        ),
     }
     draft.after_checks(found.set);
     let shown = how.switch.iter().map(|a| text::shell_word(a)).collect::<Vec<_>>().join(" ");
@@ -182,7 +199,12 @@ async fn tables(
         run: ctx.run_id.clone(),
         live: how.database.clone(),
         side: side.clone(),
-        copy: Copy { id: format!("tables of {}", found.side.name), place: dump.display().to_string(), size: 0, ..found.args.copy.clone() },
+        copy: Copy {
+            id: format!("tables of {}", found.side.name),
+            place: dump.display().to_string(),
+            size: 0,
+            ..found.args.copy.clone()
+        },
         kind: Kind::PgCustom,
         wrap: Wrap::Plain,
         tool: PathBuf::from("pg_restore"),
@@ -217,7 +239,9 @@ async fn tables(
                     load.tool = tool.path.clone();
                     draft.pass("tool pg_restore", tool.said.clone());
                 }
-                None => draft.fail("tool pg_restore", "there is none on this host that fits: install postgresql-client"),
+                None => {
+                    draft.fail("tool pg_restore", "there is none on this host that fits: install postgresql-client")
+                }
             }
         }
     }
@@ -225,7 +249,10 @@ async fn tables(
     draft.plan.title = format!("take {names} of {} back beside {}", found.side.name, how.database);
     draft.plan.holds.push(format!("database {place}/{}", how.database));
     draft.effects(&format!("creates database {side} on {place} with {} as of the target", text::clean(&names)));
-    draft.effect(format!("{} is not touched: what is to come back from {side} is moved by hand, row by row or whole", how.database));
+    draft.effect(format!(
+        "{} is not touched: what is to come back from {side} is moved by hand, row by row or whole",
+        how.database
+    ));
     draft.effect("the side cluster stays paused, and can be dropped or replayed further");
     draft.plan.undo = format!("dropping {side} undoes it");
     let args = job::write(&load);
@@ -238,7 +265,13 @@ async fn tables(
         std::iter::once(text::shell_word(&program.display().to_string())).chain(words).collect::<Vec<_>>().join(" ")
     };
     let dumped = hand::dump_args(&job.side.path, &ctx.run_id, &how.database, &job.tables);
-    draft.native("dump the tables", 20, pitr::TABLES, &job::write(&job), vec![line(&cluster.programs.join("pg_dump"), &dumped)]);
+    draft.native(
+        "dump the tables",
+        20,
+        pitr::TABLES,
+        &job::write(&job),
+        vec![line(&cluster.programs.join("pg_dump"), &dumped)],
+    );
     draft.native("read the dump to its end", 10, pg::CHECK, &args, vec![line(&load.tool, &pg::archive_args(&load))]);
     draft.native("create the side database", 2, pg::CREATE, &args, vec![format!("create database {side}")]);
     draft.native("load", 50, pg::LOAD, &args, vec![line(&load.tool, &pg::load_args(&load))]);
