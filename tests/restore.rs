@@ -22,3 +22,5 @@ mod pitr_forms;
 mod pitr_hand;
 #[path = "restore/pitr_tools.rs"]
 mod pitr_tools;
+#[path = "restore/pitr_whole.rs"]
+mod pitr_whole;

@@ -135,7 +135,7 @@ fn the_folders_of_barman() {
     for name in ["barman", "log"] {
         made(&dir.join(name));
     }
-    let user = guard::unprivileged().map_or_else(|| mayday::sys::peer::current_uid(), |(uid, _)| uid);
+    let user = guard::unprivileged().map_or_else(mayday::sys::peer::current_uid, |(uid, _)| uid);
     let address = format!(
         "host={} port={} user=postgres dbname=postgres",
         scene.server.socket_dir().display(),

@@ -214,6 +214,11 @@ async fn wait(job: &Job, ctx: &OpContext, server: &Server) -> Result<Done, OpErr
         }
         tokio::time::sleep(LOOK).await;
     };
+    // A server that stops at a position does not count the time of the very record that it stops at.
+    let standing = match &job.target {
+        Target::Lsn(lsn) if standing.replayed > *lsn => Standing { last: standing.last.max(job.moment), ..standing },
+        _ => standing,
+    };
     let said = judge(job, standing).map_err(|why| OpError::Failed(format!("{what}: {why}")))?;
     let mut cluster = cluster;
     (cluster.replayed, cluster.moment) = (Some(standing.replayed), standing.last);

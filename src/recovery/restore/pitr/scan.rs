@@ -171,7 +171,7 @@ impl Scanner {
 
     /// `None` where the log ends.
     fn page_inner(&mut self, page: &[u8], at: u64) -> Option<()> {
-        if self.switched && at % self.segment != 0 {
+        if self.switched && !at.is_multiple_of(self.segment) {
             return Some(());
         }
         self.switched = false;
@@ -315,7 +315,7 @@ mod tests {
 
         fn header(&mut self, rest: u32) {
             let at = self.from + self.bytes.len() as u64;
-            let long = at % SIZE == 0;
+            let long = at.is_multiple_of(SIZE);
             let info = u16::from(rest > 0) | if long { LONG } else { 0 };
             self.bytes.extend_from_slice(&0xD110u16.to_le_bytes());
             self.bytes.extend_from_slice(&info.to_le_bytes());
@@ -331,7 +331,7 @@ mod tests {
         }
 
         fn put(&mut self, rmgr: u8, info: u8, main: &[u8]) -> u64 {
-            if self.bytes.len() % PAGE == 0 {
+            if self.bytes.len().is_multiple_of(PAGE) {
                 self.header(0);
             }
             let at = self.from + self.bytes.len() as u64;
@@ -347,7 +347,7 @@ mod tests {
             record.extend_from_slice(main);
             let mut rest = record.as_slice();
             while !rest.is_empty() {
-                if self.bytes.len() % PAGE == 0 {
+                if self.bytes.len().is_multiple_of(PAGE) {
                     self.header(rest.len() as u32);
                 }
                 let room = PAGE - self.bytes.len() % PAGE;
@@ -355,7 +355,7 @@ mod tests {
                 self.bytes.extend_from_slice(now);
                 rest = later;
             }
-            while self.bytes.len() % 8 != 0 {
+            while !self.bytes.len().is_multiple_of(8) {
                 self.bytes.push(0);
             }
             self.previous = at;
@@ -425,7 +425,7 @@ mod tests {
         log.commit(1_700_000_000_000_000);
         log.put(0, 0x40, &[]);
         // What the server leaves behind a switch: pages with headers, or zeros.
-        while log.bytes.len() % PAGE != 0 {
+        while !log.bytes.len().is_multiple_of(PAGE) {
             log.bytes.push(0);
         }
         while log.bytes.len() < SIZE as usize {

@@ -161,20 +161,22 @@ pub fn find(log: &Log<'_>, base: &Base, timeline: Option<u32>, until: Instant) -
         // A label tells the second in which it began.
         None => base.started.map(|s| s.saturating_add(1).saturating_mul(1_000_000)),
     };
-    let tail = tail(log, (&way, size), (first, last), until)?;
+    let (tail, whole) = tail(log, (&way, size), (first, last), until)?;
     let modified = log.find(&way, last, size).map_or(0, |s| s.modified).saturating_mul(1_000_000);
-    let latest = match tail.latest {
-        Some(time) => Latest::Read(time),
-        None => Latest::Estimated(modified),
-    };
     let earliest = earliest.or(tail.first.map(|e| e.time)).unwrap_or(modified);
+    let latest = match tail.latest {
+        Some(time) => Latest::Read(time.max(earliest)),
+        // Nothing ended since the base backup: it is the newest there is.
+        None if whole => Latest::Read(earliest),
+        None => Latest::Estimated(modified.max(earliest)),
+    };
     Ok(Window {
         segment_size: size,
         head,
         first,
         last,
         end,
-        earliest: earliest.min(latest.micros()),
+        earliest,
         latest,
         // Before the end of the base backup nothing can be stopped at.
         last_ended: tail.last.map(|e| e.at).filter(|at| *at >= end),
@@ -298,14 +300,14 @@ fn before(log: &Log<'_>, window: (&Way, u64), first: u64, until: Instant) -> Opt
     None
 }
 
-/// The end of the log, read far enough back to meet the end of a transaction.
-fn tail(log: &Log<'_>, window: (&Way, u64), (first, last): (u64, u64), until: Instant) -> Result<Seen, String> {
+/// The end of the log, read far enough back to meet the end of a transaction; and whether that was all there is.
+fn tail(log: &Log<'_>, window: (&Way, u64), (first, last): (u64, u64), until: Instant) -> Result<(Seen, bool), String> {
     let mut back = 1;
     loop {
         let from = last.saturating_sub(back).max(first);
         let seen = log.scan(window, from, last, None, until)?;
         if seen.last.is_some() || from == first || back >= BACK || Instant::now() > until {
-            return Ok(seen);
+            return Ok((seen, from == first && Instant::now() <= until));
         }
         back *= 4;
     }
@@ -357,7 +359,8 @@ impl Window {
     pub fn choose(&self, asked: &Asked, now: i64) -> Result<Chosen, String> {
         let newest = || match (self.last_ended, self.latest) {
             (Some(at), Latest::Read(time)) => (Target::Lsn(at), Some(time)),
-            (_, latest) => (Target::Lsn(self.last_record), Some(latest.micros())),
+            (_, Latest::Read(time)) => (Target::Lsn(self.last_record), Some(time)),
+            (_, Latest::Estimated(_)) => (Target::Lsn(self.last_record), None),
         };
         let why_end = || match self.gap() {
             Some(gap) => format!("the log ends at a gap ({gap})"),

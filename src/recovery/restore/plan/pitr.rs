@@ -192,7 +192,8 @@ fn is_later(found: &Found, cluster: &Cluster) -> bool {
     let (Ok(window), Ok(chosen)) = (&found.window, &found.chosen) else { return false };
     let later = match &chosen.target {
         Target::Time(t) => cluster.moment.is_some_and(|m| *t > m),
-        Target::Lsn(lsn) => cluster.replayed.is_some_and(|r| *lsn > r),
+        // It stands behind the last record replayed, and the next one may begin right there.
+        Target::Lsn(lsn) => cluster.replayed.is_some_and(|r| *lsn >= r),
         _ => false,
     };
     later && window.way.timeline() == cluster.timeline
@@ -318,10 +319,11 @@ fn place(draft: &mut Draft<'_>, ctx: &PlanContext, side: &Path, user: &User, the
         Some(format!("{} is too long for a socket: set a shorter `directory`", side.display()))
     } else if !there && !writable() {
         Some(format!("this user may not write in {shown}: give it the right, or set another `directory`"))
-    } else if let Some(stopped) = user.stopped_at(&side.join("data")) {
-        Some(format!("{} may not enter {}: chmod o+x it, or set another `directory`", user.name, stopped.display()))
     } else {
-        None
+        let may_not = |at: PathBuf| {
+            format!("{} may not enter {}: chmod o+x it, or set another `directory`", user.name, at.display())
+        };
+        user.stopped_at(&side.join("data")).map(may_not)
     };
     match why {
         Some(why) => draft.fail(name, why),
