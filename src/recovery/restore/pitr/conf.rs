@@ -53,7 +53,6 @@ pub fn confined(job: &Job, port: u16) -> Vec<(String, String)> {
         own("unix_socket_permissions", "0700"),
         own("hba_file", &format!("{side}/pg_hba.conf")),
         own("ident_file", &format!("{side}/pg_ident.conf")),
-        own("external_pid_file", ""),
         own("ssl", "off"),
         own("archive_mode", "off"),
         own("archive_command", ""),
@@ -155,8 +154,10 @@ pub fn write(job: &Job, port: u16, limits: &BTreeMap<String, String>) -> io::Res
     }
     let mut text =
         String::from("# Written by mayday for a side cluster, which must not be mistaken for the live one.\n");
+    // Everything was brought to the disk when it was unpacked: one call looks after the rest.
+    let quick = (job.major >= 14).then(|| ("recovery_init_sync_method".to_owned(), "syncfs".to_owned()));
     let mut line = |name: &str, value: &str| text.push_str(&format!("{name} = {}\n", quoted(value)));
-    for (name, value) in limits.iter().chain(&job.settings) {
+    for (name, value) in quick.iter().map(|(n, v)| (n, v)).chain(limits).chain(&job.settings) {
         line(name, value);
     }
     // The last one counts: nothing before may loosen these.
