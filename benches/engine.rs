@@ -15,134 +15,18 @@
 //! The ratio of `notes` says something only where a bare fdatasync takes at least 200 µs; that time is printed. State
 //! lies in `MAYDAY_BENCH_DIR`, else the target folder. Ends with 1 when a figure is missed.
 
+mod kit;
+
 use std::io::Write;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitCode, Stdio};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::process::ExitCode;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use mayday::domain::Access;
+use kit::{Engine, PATIENCE, config, verdict, web};
 use mayday::domain::command::Command as Do;
 use mayday::domain::health::Outcome;
 use mayday::wire::{Answer, Ask, Client, FromEngine, Mirror};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
-
-const PATIENCE: Duration = Duration::from_secs(30);
-
-/// A running engine, ended with its guard.
-struct Engine {
-    child: Child,
-    dir: PathBuf,
-}
-
-impl Engine {
-    fn start(name: &str, config: &str, one_core: bool) -> Engine {
-        let base = std::env::var_os("MAYDAY_BENCH_DIR")
-            .map_or_else(|| Path::new(env!("CARGO_TARGET_TMPDIR")).to_owned(), Into::into);
-        let dir = base.join(format!("engine-bench-{}-{name}", std::process::id()));
-        std::fs::create_dir_all(&dir).expect("make the bench folder");
-        let file = dir.join("mayday.toml");
-        std::fs::write(&file, config).expect("write the configuration");
-        let mut command = if one_core { Command::new("taskset") } else { Command::new(env!("CARGO_BIN_EXE_mayday")) };
-        if one_core {
-            command.args(["-c", "0", env!("CARGO_BIN_EXE_mayday")]);
-        }
-        let child = command
-            .args(["engine", "run", "--config"])
-            .arg(&file)
-            .arg("--state-dir")
-            .arg(dir.join("state"))
-            .env("XDG_RUNTIME_DIR", &dir)
-            .env("MAYDAY_LOG", "warn")
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .spawn()
-            .expect("start the engine");
-        Engine { child, dir }
-    }
-
-    async fn client(&self) -> Client {
-        let begun = Instant::now();
-        loop {
-            match Client::connect(&self.dir.join("state"), "viewer", Access::Responder, PATIENCE).await {
-                Ok(client) => return client,
-                Err(e) if begun.elapsed() > PATIENCE => panic!("the engine does not listen: {e}"),
-                Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
-            }
-        }
-    }
-
-    /// Processor time so far, in seconds (proc(5), fields utime and stime).
-    fn cpu(&self) -> f64 {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).expect("read its stat");
-        let rest = stat.rsplit_once(')').expect("a name in parentheses").1;
-        let field = |n: usize| rest.split_whitespace().nth(n).and_then(|f| f.parse::<f64>().ok()).unwrap_or(0.0);
-        // SAFETY: a plain system call.
-        let ticks = unsafe { libc::sysconf(libc::_SC_CLK_TCK) } as f64;
-        (field(11) + field(12)) / ticks
-    }
-
-    /// Resident memory in MiB.
-    fn rss(&self) -> f64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("read its status");
-        let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:")).unwrap_or("0");
-        line.split_whitespace().next().and_then(|n| n.parse::<f64>().ok()).unwrap_or(0.0) / 1024.0
-    }
-}
-
-impl Drop for Engine {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-        let _ = std::fs::remove_dir_all(&self.dir);
-    }
-}
-
-/// Plain web servers that count what they are asked.
-async fn web(ports: usize) -> (Vec<u16>, Arc<AtomicU64>) {
-    let served = Arc::new(AtomicU64::new(0));
-    let mut all = Vec::new();
-    for _ in 0..ports {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        all.push(listener.local_addr().expect("its address").port());
-        let served = Arc::clone(&served);
-        tokio::spawn(async move {
-            while let Ok((mut stream, _)) = listener.accept().await {
-                let served = Arc::clone(&served);
-                tokio::spawn(async move {
-                    let mut buffer = [0; 2048];
-                    while matches!(stream.read(&mut buffer).await, Ok(n) if n > 0) {
-                        served.fetch_add(1, Ordering::Relaxed);
-                        let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\nok\n";
-                        if stream.write_all(answer).await.is_err() {
-                            return;
-                        }
-                    }
-                });
-            }
-        });
-    }
-    (all, served)
-}
-
-fn config(services: usize, checks: usize, every: &str, ports: &[u16]) -> String {
-    let mut out = format!("[system]\nname = \"bench\"\n[defaults]\nevery = \"{every}\"\ntimeout = \"900ms\"\n");
-    for s in 0..services {
-        out.push_str(&format!("[[service]]\nname = \"s{s}\"\ntier = 2\n"));
-        for c in 0..checks {
-            let port = ports[(s * checks + c) % ports.len()];
-            out.push_str(&format!("[[service.http]]\nname = \"c{c}\"\nurl = \"http://127.0.0.1:{port}/health\"\n"));
-        }
-    }
-    out
-}
-
-fn verdict(name: &str, good: bool, words: String) -> bool {
-    println!("{} {name:<8} {words}", if good { "ok    " } else { "MISSED" });
-    good
-}
 
 async fn cost_of_checks() -> bool {
     let (ports, served) = web(8).await;

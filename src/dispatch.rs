@@ -55,9 +55,7 @@ fn one_shot(global: Global, command: Cmd) -> Result<u8, Failure> {
             command => {
                 let place = connect::place(&global)?;
                 match command {
-                    Cmd::Export { incident, format, output } => {
-                        record::export(&place.state_dir, incident, format, output)
-                    }
+                    Cmd::Export { incident, format, output } => record::export(&place, incident, format, output).await,
                     Cmd::Journal(command) => record::journal(&place.state_dir, command, global.json).await,
                     Cmd::Engine(command) => manage_engine(&global, place, command).await,
                     Cmd::Note { text, incident, at, offline: true } => {
@@ -182,8 +180,9 @@ fn run_engine(global: &Global, detached: bool) -> Result<u8, Failure> {
         let _ = rustix::process::setsid();
     }
     log_to(&place.state_dir, detached)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    runtime.block_on(async {
+    // One thread: handing thousands of short tasks from one to another costs more than it gains. What blocks or computes
+    // for long has threads of its own.
+    runtime()?.block_on(async {
         let exe = std::env::current_exe().map_err(|e| Failure::failed(format!("find mayday's own program: {e}")))?;
         let config = place.config.map(|c| std::fs::canonicalize(&c).unwrap_or(c));
         let options = engine::Options {

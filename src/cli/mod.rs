@@ -26,6 +26,15 @@ use crate::wire::{Answer, Ask, Client, Mirror};
 /// Longest wait for an answer. A plan looks at copies and servers, so it may take a while.
 const ANSWER: Duration = Duration::from_secs(120);
 
+/// How often a change is asked for when engines die over it.
+const TRIES: u32 = 3;
+
+/// The other side is gone; whether it had done what it was asked is not known.
+fn is_broken(e: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+    matches!(e.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof)
+}
+
 /// A connection for one command.
 #[derive(Debug)]
 pub struct Session {
@@ -37,10 +46,26 @@ pub struct Session {
 impl Session {
     /// Asks, and turns a refusal or a failure into an error with its exit code.
     pub async fn ask(&mut self, ask: Ask) -> Result<Answer, Failure> {
-        match self.client.ask("command", ask, ANSWER).await? {
+        match self.answer(ask).await? {
             Answer::Refused(refusal) => Err(refusal.into()),
             Answer::Failed { reason } => Err(Failure::failed(reason)),
             answer => Ok(answer),
+        }
+    }
+
+    /// The engine's answer. When it died before it gave one, a change is asked for again of the next engine with the same
+    /// key: that one knows by the record whether it is done.
+    async fn answer(&mut self, ask: Ask) -> Result<Answer, Failure> {
+        let key = Client::key_for(&ask);
+        let mut tries = if key.is_empty() { 1 } else { TRIES };
+        loop {
+            tries -= 1;
+            match self.client.ask_keyed("command", key.clone(), ask.clone(), ANSWER).await {
+                Err(e) if tries > 0 && is_broken(&e) => {
+                    self.client = connect::attach(&self.place, "command", self.client.access).await?;
+                }
+                answer => return Ok(answer?),
+            }
         }
     }
 

@@ -51,7 +51,7 @@ pub fn keepable(config: &Config) -> String {
             *secret = SecretRef::Env(NOT_KEPT.to_owned());
         }
     });
-    super::effective(&out)
+    super::effective::whole(&out)
 }
 
 type See<'a> = &'a mut dyn FnMut(String, &mut SecretRef);

@@ -35,7 +35,7 @@ pub fn watch(path: PathBuf, core: mpsc::Sender<Message>, stop: CancellationToken
         let _watcher = watcher;
         // What was saved between the engine's first reading and now sent no event that anybody saw. Reading the same
         // again changes nothing.
-        let mut last = stamp(&path);
+        let mut last = stamp(path.clone()).await;
         let _ = core.send(Message::Saved).await;
         loop {
             let event = tokio::select! {
@@ -47,7 +47,7 @@ pub fn watch(path: PathBuf, core: mpsc::Sender<Message>, stop: CancellationToken
                 () = tokio::time::sleep(ANYWAY) => false,
             };
             // Two saves within one tick of the file system's clock have one stamp: an event counts by itself.
-            let now = stamp(&path);
+            let now = stamp(path.clone()).await;
             if event || now != last {
                 last = now;
                 let _ = core.send(Message::Saved).await;
@@ -56,9 +56,13 @@ pub fn watch(path: PathBuf, core: mpsc::Sender<Message>, stop: CancellationToken
     });
 }
 
-fn stamp(path: &Path) -> Option<(std::time::SystemTime, u64)> {
-    let meta = std::fs::metadata(path).ok()?;
-    Some((meta.modified().ok()?, meta.len()))
+/// On a thread of its own: a folder on a file system that hangs must not hold up the engine.
+async fn stamp(path: PathBuf) -> Option<(std::time::SystemTime, u64)> {
+    let look = move || {
+        let meta = std::fs::metadata(path).ok()?;
+        Some((meta.modified().ok()?, meta.len()))
+    };
+    tokio::task::spawn_blocking(look).await.ok().flatten()
 }
 
 /// Reads it now and tells the core, with the number of this read.

@@ -93,6 +93,7 @@ pub async fn run(stream: UnixStream, shared: &Arc<Shared>, stop: CancellationTok
             .as_deref()
             .and_then(|c| c.split_whitespace().next())
             .map(|a| text::clean(a).into_owned()),
+        key: String::new(),
     };
     let (replies, outbox) = mpsc::channel::<Written>(AT_ONCE);
     let (follows, following) = watch::channel(false);

@@ -166,6 +166,7 @@ impl Core {
         let checks = self.planned(setup.probes);
         self.schedule.replace(checks);
         self.mask = setup.mask;
+        self.targets.clear();
         self.runs.masked = Arc::new(setup.masked);
         self.outbox.senders = setup.senders;
         self.warnings.retain(|w| w.starts_with(super::observe::LASTING));
@@ -274,6 +275,7 @@ impl Core {
         }
         self.places = places(&config);
         self.percentiles.clear();
+        self.targets.clear();
         self.config = Arc::new(config);
         self.record_config();
         let catalog = self.state.catalog.clone();

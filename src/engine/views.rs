@@ -26,13 +26,18 @@ impl Core {
     /// Brings the picture up to date and wakes the viewers.
     pub(super) fn publish(&mut self) {
         let dirty = std::mem::take(&mut self.dirty);
-        let now = self.now();
+        let (now, boot_ms) = (self.now(), self.clock.boot_ms());
         let everything = dirty.everything;
         if everything {
             let all: Vec<String> = self.state.catalog.services.keys().cloned().collect();
             self.refresh_percentiles(all.iter(), now);
         } else {
             self.refresh_percentiles(dirty.services.iter(), now);
+        }
+        if self.targets.is_empty() {
+            let masked = |c: &config::Check| self.mask.apply(&target(&c.kind)).into_owned();
+            let all = self.config.services.iter().map(|s| (s.name.clone(), s.checks.iter().map(masked).collect()));
+            self.targets = all.collect();
         }
         let mut holders: HashMap<&str, &Run> = HashMap::new();
         for run in self.state.runs_in_order().filter(|r| !r.state.is_over()) {
@@ -99,7 +104,7 @@ impl Core {
         picture.keep_messages(|id| state.messages.contains_key(id));
         // Rows are told only once they are on disk, because they are read from there.
         picture.put_seq(self.recorder.head().0);
-        picture.set_at(now);
+        picture.set_at(now, boot_ms);
         picture.publish();
         self.dirty = Dirty::default();
     }
@@ -182,12 +187,13 @@ impl Core {
         let statuses = self.board.checks(name);
         if let Some(config) = config {
             view.stale_after_ms = config.checks.iter().map(|c| ms(c.timing.stale_after())).min().unwrap_or(0);
-            for check in &config.checks {
+            let targets = self.targets.get(name).map(Vec::as_slice).unwrap_or_default();
+            for (i, check) in config.checks.iter().enumerate() {
                 let status = statuses.iter().find(|(n, _)| *n == check.name).map(|(_, s)| s);
                 view.checks.push(CheckView {
                     name: check.name.clone(),
                     kind: check.kind.word().into(),
-                    target: self.mask.apply(&target(&check.kind)).into_owned(),
+                    target: targets.get(i).cloned().unwrap_or_default(),
                     state: status.map(|s| s.state).unwrap_or_default(),
                     since: status.map(|s| s.since).unwrap_or_default(),
                     every_ms: ms(check.timing.every),
@@ -239,11 +245,10 @@ impl Core {
     fn incident_view(&self, incident: &Incident, now: Time) -> IncidentView {
         // By the clock that is never stepped, as long as the host has not been restarted since.
         let same_boot = incident.declared_boot == self.boot;
-        let end = incident.resolved_at.filter(|_| !incident.status.is_open());
-        let elapsed_ms = match end {
-            Some(end) => ms(end.since(incident.declared_at)),
-            None if same_boot => self.clock.boot_ms().saturating_sub(incident.declared_boot_ms),
-            None => ms(now.since(incident.declared_at)),
+        let elapsed_ms = if same_boot && incident.status.is_open() {
+            self.clock.boot_ms().saturating_sub(incident.declared_boot_ms)
+        } else {
+            ms(self.state.elapsed(incident, now))
         };
         IncidentView {
             incident: incident.clone(),

@@ -21,11 +21,14 @@ impl App {
     fn answered(&mut self, pending: Pending, answer: Answer) {
         match (pending, answer) {
             (Pending::Done(said), Answer::Done { recorded, .. }) => self.done(&said, recorded),
+            (Pending::Prompted(said, _), Answer::Done { recorded, .. }) => self.done(&said, recorded),
             (Pending::Note(key), Answer::Done { recorded, .. }) => {
                 self.notes.retain(|n| n.key != key);
                 self.done("noted", recorded);
             }
             (Pending::Declare, Answer::Done { incident, recorded, .. }) => {
+                self.overlays.retain(|o| !matches!(o, Overlay::Declare(_)));
+                self.declare_draft.clear();
                 if let Some(id) = &incident {
                     self.list_mut(Pane::Incident).go_to(id);
                 }
@@ -156,14 +159,34 @@ impl App {
                 self.refuse("not sent", reason, instead);
             }
             Pending::Declare => {
-                for overlay in &mut self.overlays {
-                    if let Overlay::Declare(declare) = overlay {
-                        declare.sending = false;
-                    }
+                if !self.declare_failed(reason, instead, false) {
+                    self.refuse("not declared", reason, instead);
                 }
-                self.refuse("not declared", reason, instead);
             }
+            Pending::Prompted(..) => self.prompt_again(pending, reason, instead),
             other => self.refuse(format!("not done: {}", other.title()), reason, instead),
+        }
+    }
+
+    /// Tells the open declaration. False when there is none.
+    fn declare_failed(&mut self, reason: &str, instead: &str, unsure: bool) -> bool {
+        let mut told = false;
+        for overlay in &mut self.overlays {
+            if let Overlay::Declare(declare) = overlay {
+                let instead = if instead.is_empty() { String::new() } else { format!(": {instead}") };
+                declare.failed(&format!("{reason}{instead}"), unsure);
+                told = true;
+            }
+        }
+        told
+    }
+
+    /// What was written comes back with the reason, to be changed or left.
+    fn prompt_again(&mut self, pending: Pending, reason: &str, instead: &str) {
+        if let Pending::Prompted(_, mut prompt) = pending {
+            let instead = if instead.is_empty() { String::new() } else { format!(": {instead}") };
+            prompt.failed(&format!("{reason}{instead}"));
+            self.open_overlay(Overlay::Prompt(*prompt));
         }
     }
 
@@ -191,7 +214,13 @@ impl App {
                 why,
                 "whether it was started is not known: look at the runs when the link is back, before trying again",
             ),
-            Pending::Declare | Pending::Done(_) | Pending::Send => {
+            Pending::Declare => {
+                let instead = "the title is kept; enter asks again, and declares once";
+                if !self.declare_failed(why, instead, true) {
+                    self.refused(pending, why, "whether it took effect shows in the timeline when the link is back");
+                }
+            }
+            Pending::Done(_) | Pending::Send | Pending::Prompted(..) => {
                 self.refused(pending, why, "whether it took effect shows in the timeline when the link is back");
             }
             _ => self.refused(pending, why, ""),
@@ -203,7 +232,7 @@ impl Pending {
     /// What was asked, in words.
     pub fn title(&self) -> String {
         match self {
-            Pending::Done(said) => said.clone(),
+            Pending::Done(said) | Pending::Prompted(said, _) => said.clone(),
             Pending::Note(_) => "note".into(),
             Pending::Declare => "declare".into(),
             Pending::Plan(work) => format!("plan {} {}", work.verb(), work.object()),

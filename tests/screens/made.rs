@@ -131,6 +131,26 @@ impl Stage {
         self.change(Change { head: Some(head), ..Change::default() });
     }
 
+    pub fn warnings(&mut self, warnings: &[&str], faults: &[&str]) {
+        let owned = |texts: &[&str]| texts.iter().map(|t| (*t).to_owned()).collect();
+        let head =
+            Head { warnings: owned(warnings), config_faults: owned(faults), ..self.app.watched.mirror.head.clone() };
+        self.change(Change { head: Some(head), ..Change::default() });
+    }
+
+    /// One more incident, less severe.
+    pub fn second_incident(&mut self) {
+        let mut view = self.app.watched.mirror.incidents.values().next().unwrap().clone();
+        view.incident.id = "INC-2026-005".into();
+        view.incident.title = "Mails are late".into();
+        view.incident.severity = Severity::P2;
+        view.incident.acknowledged_at = None;
+        view.incident.roles.clear();
+        view.update_due = None;
+        view.against_resolving.clear();
+        self.change(Change { incidents: vec![view], ..Change::default() });
+    }
+
     fn set(&mut self, name: &str, state: Health) {
         let mut view = self.app.watched.mirror.services.get(name).unwrap().clone();
         view.state = state;
@@ -487,6 +507,9 @@ fn incident() -> Incident {
         notes: 1,
         declared_boot_ms: 0,
         declared_boot: String::new(),
+        declared_stepped_ms: 0,
+        resolved_stepped_ms: 0,
+        unsealed: false,
         reopened: 0,
         last_seq: 9,
     }

@@ -1,4 +1,4 @@
-//! The configuration as it is in force: every default filled in, secrets as `***`, in the form of the file.
+//! The configuration as it is in force: every default filled in, secrets hidden, in the form of the file.
 //!
 //! What is printed reads back to the same configuration, but for secrets that stood in the file itself.
 
@@ -7,12 +7,21 @@ mod out;
 use super::types::*;
 use super::value;
 use crate::domain::run::Risk;
-use out::{Out, address, float, inline, list, maybe, pair, path, scalar, secret, size};
+use out::{Out, address, float, hook, inline, list, maybe, pair, path, scalar, secret, size};
 
 pub(super) use out::string;
 
-/// TOML of everything that is in force.
+/// TOML of everything that is in force, fit to be shown.
 pub fn effective(config: &Config) -> String {
+    render(config, true)
+}
+
+/// The same to be kept: addresses that are no secrets are whole, whatever they give away.
+pub(super) fn whole(config: &Config) -> String {
+    render(config, false)
+}
+
+fn render(config: &Config, shown: bool) -> String {
     let mut out = Out::default();
     out.table("[system]");
     out.text("name", &config.system.name);
@@ -40,7 +49,7 @@ pub fn effective(config: &Config) -> String {
         action(a, &mut out);
     }
     for c in &config.channels {
-        channel(c, &mut out);
+        channel(c, shown, &mut out);
     }
     out.0
 }
@@ -327,7 +336,7 @@ fn action(a: &Action, out: &mut Out) {
     }
 }
 
-fn channel(c: &Channel, out: &mut Out) {
+fn channel(c: &Channel, shown: bool, out: &mut Out) {
     out.table("[[channel]]");
     out.text("name", &c.name);
     out.texts("auto", &c.auto);
@@ -339,7 +348,7 @@ fn channel(c: &Channel, out: &mut Out) {
         }
         ChannelKind::Webhook { url, secret: key, headers } => {
             out.table("[channel.webhook]");
-            out.put("url", Some(address(url)));
+            out.put("url", Some(hook(url, shown)));
             out.put("secret", key.as_ref().map(secret));
             out.map("headers", headers, maybe);
         }

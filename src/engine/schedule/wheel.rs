@@ -11,12 +11,14 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::grid::{in_flight_limit, next_slot, phase, slots_between};
+use super::grid::{beat, in_flight_limit, next_slot, phase, slots_between};
 use super::{Observation, Shared, Stats, lock};
 use crate::config::Check;
+use crate::domain::event::Event;
 use crate::domain::health::machine::Machine;
 use crate::domain::health::{Outcome, ProbeResult};
 use crate::domain::time::Time;
+use crate::engine::timekeeper::Timekeeper;
 use crate::probe::Probe;
 use crate::sys::clock::Clock;
 
@@ -61,9 +63,13 @@ pub(super) struct Wheel {
     pub(super) tx: mpsc::Sender<Observation>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) shared: Arc<Shared>,
+    /// What beats are counted from.
+    pub(super) origin: Instant,
     pub(super) next_tick: Instant,
     /// Boot clock less monotonic clock: grows by what the machine slept.
     pub(super) asleep_ms: u64,
+    /// Notices that the wall clock was stepped.
+    pub(super) timekeeper: Timekeeper,
     pub(super) stats: Stats,
 }
 
@@ -84,8 +90,10 @@ impl Wheel {
             incident: BTreeSet::new(),
             tx,
             asleep_ms: clock.boot_ms().saturating_sub(clock.mono_ms()),
+            timekeeper: Timekeeper::new(clock.as_ref()),
             clock,
             shared,
+            origin: Instant::now(),
             next_tick: Instant::now() + TICK,
             stats: Stats::default(),
         }
@@ -134,6 +142,7 @@ impl Wheel {
         }
     }
 
+    /// Plans the next start: regular slots at their [`beat`], what is wanted out of turn exactly then.
     pub(super) fn set_due(&mut self, i: usize, due: Instant, on_grid: bool) {
         let Some(slot) = self.slots.get_mut(i).and_then(Option::as_mut) else {
             return;
@@ -141,7 +150,8 @@ impl Wheel {
         slot.due = due;
         slot.on_grid = on_grid;
         slot.turn = slot.turn.wrapping_add(1);
-        self.heap.push(Reverse((due, i, slot.turn)));
+        let start = if on_grid { beat(self.origin, due, slot.config.timing.every) } else { due };
+        self.heap.push(Reverse((start, i, slot.turn)));
     }
 
     fn start_due(&mut self, now: Instant) {
@@ -176,7 +186,8 @@ impl Wheel {
         slot.discard = false;
         slot.started = Some(now);
         self.stats.started += 1;
-        let late = u64::try_from(now.saturating_duration_since(slot.due).as_millis()).unwrap_or(u64::MAX);
+        let planned = if slot.on_grid { beat(self.origin, slot.due, slot.config.timing.every) } else { slot.due };
+        let late = u64::try_from(now.saturating_duration_since(planned).as_millis()).unwrap_or(u64::MAX);
         self.stats.late_ms = self.stats.late_ms.max(late);
         let (probe, timeout) = (Arc::clone(&slot.probe), slot.config.timing.timeout);
         self.running.spawn(async move {
@@ -190,7 +201,17 @@ impl Wheel {
         });
     }
 
+    /// A wall clock that was stepped must not bend what the machines measure.
+    fn look_at_clocks(&mut self) {
+        for event in self.timekeeper.look(self.clock.as_ref()) {
+            if let Event::ClockStepped(e) = event {
+                self.slots.iter_mut().flatten().for_each(|slot| slot.machine.step_clock(e.by_ms));
+            }
+        }
+    }
+
     fn finish(&mut self, done: Finished) {
+        self.look_at_clocks();
         let now = Instant::now();
         let Some(slot) = self.slots.get_mut(done.slot).and_then(Option::as_mut) else {
             return;
@@ -247,6 +268,7 @@ impl Wheel {
     }
 
     fn tick(&mut self, now: Instant) {
+        self.look_at_clocks();
         let (at, boot_ms) = (Time::from_ms(self.clock.wall_ms()), self.clock.boot_ms());
         for slot in self.slots.iter_mut().flatten() {
             if let Some(change) = slot.machine.tick(boot_ms) {

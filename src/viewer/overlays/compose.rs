@@ -36,6 +36,8 @@ pub struct Compose {
     top: usize,
     environment: String,
     pub sending: bool,
+    /// Makes a repeat after a lost answer harmless.
+    key: String,
     /// A preview's keys count once its first frame was drawn.
     mark: u64,
     armed: Option<u64>,
@@ -53,6 +55,7 @@ impl Compose {
         let kind = |name: &str| facts.iter().find(|c| c.name == name).map(|c| c.kind.clone()).unwrap_or_default();
         let mut text = editor(&crate::text::clean_lines(body.trim_end(), 4000));
         text.move_cursor(ratatui_textarea::CursorMove::Top);
+        text.move_cursor(ratatui_textarea::CursorMove::Head);
         Compose {
             template,
             incident: match template {
@@ -68,6 +71,7 @@ impl Compose {
             top: 0,
             environment: app.environment(),
             sending: false,
+            key: uuid::Uuid::now_v7().to_string(),
             mark: 0,
             armed: None,
         }
@@ -173,7 +177,7 @@ impl Compose {
             body: self.text(),
             channels,
         };
-        app.ask(Pending::Send, Ask::Do(command));
+        app.ask_keyed(Pending::Send, Ask::Do(command), self.key.clone());
     }
 
     pub(super) fn draw(&self, _app: &App, area: Rect, c: &mut Canvas<'_>) -> Option<(u16, u16)> {
