@@ -10,16 +10,18 @@
 //! | file | does |
 //! | --- | --- |
 //! | `wal` `scan` `archive` `repo` | positions, names, contents and places of the log |
-//! | `base` `window` `target` | what there is, and which moments can be reached |
+//! | `base` `window` `target` `pick` | what there is, and which moments can be reached |
 //! | `user` `state` `conf` `server` | the side cluster: whose it is, what it is, how it is set, whether it runs |
-//! | `unpack` `check` `replay` `finish` `hand` | the phases |
+//! | `unpack` `fetch` `check` `replay` `finish` `hand` | the phases |
 
 pub mod archive;
 pub mod base;
 mod check;
 pub mod conf;
+mod fetch;
 mod finish;
 pub mod hand;
+pub mod pick;
 mod replay;
 pub mod repo;
 pub mod scan;

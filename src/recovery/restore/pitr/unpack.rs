@@ -11,10 +11,9 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use super::super::child::{self, Stopped, Tool};
 use super::super::folder::entry;
 use super::super::folder::tree::{Fault, Meta, Tree};
-use super::archive::{self, Source};
+use super::archive;
 use super::base::Layout;
 use super::state::{self, Cluster, Stage, own};
 use super::{Job, blocking, data, recorded, removal};
@@ -25,10 +24,10 @@ use crate::text;
 /// Where the control file waits, in the side folder.
 pub const CONTROL: &str = "pg_control.held";
 pub const MANIFEST: &str = "backup_manifest";
-const PLACE: &str = "global/pg_control";
+pub const PLACE: &str = "global/pg_control";
 
 /// What is not taken over: signs of the server that wrote it, and orders for one that recovers.
-const LEFT: [&str; 8] = [
+pub const LEFT: [&str; 8] = [
     "postmaster.pid",
     "postmaster.opts",
     "recovery.signal",
@@ -80,7 +79,7 @@ pub async fn run(job: &Job, ctx: &OpContext) -> Result<Done, OpError> {
     let failed = |why: String| OpError::Failed(format!("{what}: {why}"));
     state::create(&job.side, &cluster).map_err(failed)?;
     if let Layout::Repo { label } = &job.base.layout {
-        fetch(job, label, ctx, &what).await?;
+        super::fetch::run(job, label, ctx, &what).await?;
     }
     let (own, again) = (job.clone(), what.clone());
     blocking(&what, ctx, move |ctx| {
@@ -88,7 +87,7 @@ pub async fn run(job: &Job, ctx: &OpContext) -> Result<Done, OpError> {
         let bytes = match &own.base.layout {
             Layout::Plain { root } => plain(&own, root, ctx).map_err(|e| e.into_op(&again))?,
             Layout::Tars { .. } => tars(&own, ctx).map_err(|e| e.into_op(&again))?,
-            Layout::Repo { .. } => settle_fetched(&own).map_err(failed)?,
+            Layout::Repo { .. } => super::fetch::settle(&own).map_err(failed)?,
         };
         spaces(&own).map_err(failed)?;
         let missing =
@@ -245,7 +244,7 @@ fn plain(job: &Job, root: &Path, ctx: &OpContext) -> Result<u64, Fault> {
     Ok(done)
 }
 
-fn make_folder(path: &Path, job: &Job) -> Result<(), String> {
+pub fn make_folder(path: &Path, job: &Job) -> Result<(), String> {
     use std::os::unix::fs::DirBuilderExt;
     std::fs::DirBuilder::new().mode(0o700).create(path).map_err(io_error(path))?;
     own(path, &job.user).map_err(io_error(path))
@@ -384,81 +383,6 @@ fn extract(writing: &mut Writing<'_>, path: &Path, below: &Path, before: u64) ->
         }
     }
     Ok(before + size)
-}
-
-/// Runs `pgbackrest restore`, which puts the control file in place last and checks every file by its checksum.
-async fn fetch(job: &Job, label: &str, ctx: &OpContext, what: &str) -> Result<(), OpError> {
-    let Source::PgBackRest(repo) = &job.source else {
-        return Err(OpError::Failed(format!("{what}: a backup of pgBackRest without its repository: plan anew")));
-    };
-    for name in ["data", "tablespaces", "lock"] {
-        make_folder(&job.side.join(name), job).map_err(|why| OpError::Failed(format!("{what}: {why}")))?;
-    }
-    let tool = Tool {
-        program: repo.tool.clone(),
-        args: repo.restore_args(label, &job.side).into_iter().map(Into::into).collect(),
-        env: Vec::new(),
-        password: None,
-        feed: None,
-        user: Some(job.user.clone()),
-    };
-    let said = std::sync::Arc::new(std::sync::Mutex::new(Vec::<String>::new()));
-    let (sink, heard) = (ctx.sink.clone(), said.clone());
-    let line = std::sync::Arc::new(move |text: &str| {
-        sink.line(text);
-        if text.contains("ERROR") {
-            heard.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(text.to_owned());
-        }
-    });
-    let (sink, folder, total) = (ctx.sink.clone(), job.side.clone(), job.base.size);
-    let mut watch = move |_: i32| {
-        let done = super::super::format::folder_size(&folder).unwrap_or(0);
-        sink.progress(done.min(total), total, "pgbackrest restores the base backup");
-        Ok(())
-    };
-    let ended = match child::run(tool, ctx, line, &mut watch).await {
-        Ok(ended) => ended,
-        Err(Stopped::Cancelled) => return Err(OpError::Cancelled),
-        Err(Stopped::Halted(why) | Stopped::NotStarted(why)) => return Err(OpError::Failed(format!("{what}: {why}"))),
-    };
-    if !ended.status.success() {
-        let errors = said.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
-        let why = errors.first().or(ended.said.last()).cloned().unwrap_or_default();
-        return Err(OpError::Failed(format!("{what}: pgbackrest: {}: {}", ended.word(), text::clean(&why))));
-    }
-    Ok(())
-}
-
-/// Takes back what pgBackRest decided for a server that is to run in the live one's place.
-fn settle_fetched(job: &Job) -> Result<u64, String> {
-    let data = data(&job.side);
-    let gone = |name: &str| match std::fs::remove_file(data.join(name)) {
-        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(format!("{}/{name}: {e}", data.display())),
-        _ => Ok(()),
-    };
-    for name in LEFT {
-        gone(name)?;
-    }
-    let moves = [(PLACE, CONTROL), ("postgresql.auto.conf", "postgresql.auto.conf.base")];
-    for (from, to) in moves {
-        match std::fs::rename(data.join(from), job.side.join(to)) {
-            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(format!("{}/{from}: {e}", data.display())),
-            _ => {}
-        }
-    }
-    // Links of tablespaces lead below the side folder, or to the live ones.
-    let side = job.side.canonicalize().map_err(|e| e.to_string())?;
-    for entry in std::fs::read_dir(data.join("pg_tblspc")).into_iter().flatten().flatten() {
-        let real = entry.path().canonicalize().map_err(|e| format!("{}: {e}", entry.path().display()))?;
-        if !real.starts_with(&side) {
-            return Err(format!(
-                "tablespace {} leads to {}, out of the side folder",
-                entry.path().display(),
-                real.display()
-            ));
-        }
-    }
-    Ok(super::super::format::folder_size(&job.side).unwrap_or(0))
 }
 
 /// Links for the tablespaces, and folders that the server needs.

@@ -12,6 +12,7 @@ mod facts;
 mod folder;
 mod folder_step;
 mod pitr;
+mod pitr_host;
 mod pitr_look;
 mod pitr_step;
 mod source;
