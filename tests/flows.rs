@@ -2,6 +2,9 @@
 
 mod support;
 
+#[path = "flows/again.rs"]
+mod again;
+
 use std::time::{Duration, Instant};
 
 use support::{Answer, Cockpit, HttpScript, PATIENCE, Postgres, Pty, wait_for_some, wait_until};

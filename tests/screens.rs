@@ -138,7 +138,10 @@ fn a_typed_title_is_not_lost() {
     let first = asked(stage.key(KeyCode::Enter)).unwrap();
     // While it is under way a second Enter asks for nothing.
     assert!(asked(stage.key(KeyCode::Enter)).is_none());
-    stage.tell(Input::Answer(first.tag, Err("the link was lost before an answer came".into())));
+    stage.tell(Input::Answer(
+        first.tag,
+        Err("lost before an answer came: look at the timeline whether it was done".into()),
+    ));
     stage.tell(Input::LinkDown("the engine hung up".into()));
     snapshot("declare-lost", &mut stage, &[(80, 24)]);
     assert!(shown::text(&stage.app, 80, 24).contains("the shop is closed"));

@@ -21,10 +21,16 @@ pub use connect::Place;
 pub use exit::Failure;
 
 use crate::domain::command::Command;
-use crate::wire::{Answer, Ask, Client, Mirror};
+use crate::wire::{Answer, Ask, Client, ConnectError, Mirror};
 
 /// Longest wait for an answer. A plan looks at copies and servers, so it may take a while.
 const ANSWER: Duration = Duration::from_secs(120);
+
+/// How long whoever looks after the engine may take to start it again.
+const COME_BACK: Duration = Duration::from_secs(3);
+
+/// The same for one that was stopped in order, as for an upgrade.
+const STOPPED: Duration = Duration::from_secs(15);
 
 /// How often a change is asked for when engines die over it.
 const TRIES: u32 = 3;
@@ -62,10 +68,57 @@ impl Session {
             tries -= 1;
             match self.client.ask_keyed("command", key.clone(), ask.clone(), ANSWER).await {
                 Err(e) if tries > 0 && is_broken(&e) => {
-                    self.client = connect::attach(&self.place, "command", self.client.access).await?;
+                    let client = connect::attach(&self.place, "command", self.client.access).await?;
+                    if client.state != self.client.state {
+                        return Err(Failure::failed(
+                            "lost before an answer came, and the engine that answers now keeps another record: \
+                             look at the timeline whether it was done",
+                        ));
+                    }
+                    self.client = client;
                 }
                 answer => return Ok(answer?),
             }
+        }
+    }
+
+    /// Asks for something that changes nothing, for as long as it takes: an engine that dies meanwhile is waited for,
+    /// and started again where nobody else does. One that was stopped on purpose is not: `meanwhile` says what goes on
+    /// without it.
+    pub async fn look(&mut self, ask: &Ask, meanwhile: &str) -> Result<Answer, Failure> {
+        loop {
+            match self.client.ask_keyed("command", String::new(), ask.clone(), ANSWER).await {
+                Ok(Answer::Refused(refusal)) => return Err(refusal.into()),
+                Ok(Answer::Failed { reason }) => return Err(Failure::failed(reason)),
+                Ok(answer) => return Ok(answer),
+                Err(e) if is_broken(&e) => self.client = self.come_back(meanwhile).await?,
+                Err(e) => return Err(e.into()),
+            }
+        }
+    }
+
+    async fn come_back(&self, meanwhile: &str) -> Result<Client, Failure> {
+        let begun = tokio::time::Instant::now();
+        loop {
+            let access = self.client.access;
+            let gone = match Client::connect(&self.place.state_dir, "command", access, connect::CONNECT).await {
+                Ok(client) if client.state == self.client.state => return Ok(client),
+                Ok(_) => {
+                    let why = format!("the engine that answers now keeps another record; {meanwhile}");
+                    return Err(Failure::failed(why));
+                }
+                Err(e @ (ConnectError::NotRunning(_) | ConnectError::Stale { .. })) => e,
+                Err(e) => return Err(e.into()),
+            };
+            let (stopped, waited) = (matches!(gone, ConnectError::NotRunning(_)), begun.elapsed());
+            if stopped && waited > STOPPED {
+                let why = format!("the engine was stopped and did not come back; {meanwhile}");
+                return Err(Failure::failed(why));
+            }
+            if !stopped && waited > COME_BACK {
+                return connect::attach(&self.place, "command", access).await;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }
 
@@ -76,7 +129,18 @@ impl Session {
 
     /// The whole picture now.
     pub async fn picture(&mut self) -> Result<Mirror, Failure> {
-        match self.ask(Ask::Picture).await? {
+        let answer = self.ask(Ask::Picture).await?;
+        Self::mirror(answer)
+    }
+
+    /// The same for whoever waits for something: an engine that dies meanwhile is waited for too.
+    pub async fn picture_in_time(&mut self, meanwhile: &str) -> Result<Mirror, Failure> {
+        let answer = self.look(&Ask::Picture, meanwhile).await?;
+        Self::mirror(answer)
+    }
+
+    fn mirror(answer: Answer) -> Result<Mirror, Failure> {
+        match answer {
             Answer::Picture(change) => {
                 let mut mirror = Mirror::default();
                 mirror.apply(*change);

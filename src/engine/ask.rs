@@ -280,10 +280,8 @@ impl Core {
     ) {
         let now = self.now();
         let Some(at) = self.plans.iter().position(|p| p.plan.id == id) else {
-            let refusal = Refusal::new(
-                "this engine does not know that plan",
-                "it was restarted, or other plans were made since: make the plan again",
-            );
+            let refusal =
+                Refusal::new("this engine does not know that plan, so nothing was started", "make the plan again");
             let _ = reply.send(Answer::Refused(refusal));
             return;
         };

@@ -176,6 +176,7 @@ pub async fn start(options: Options) -> Result<Running, StartError> {
         core: inbox.clone(),
         state_dir: dir.clone(),
         epoch,
+        state: which(&dir),
         sessions: AtomicUsize::new(0),
         answering: AtomicUsize::new(0),
         viewers: AtomicUsize::new(0),
@@ -280,6 +281,14 @@ pub async fn start(options: Options) -> Result<Running, StartError> {
     let inlets = Inlets { inbox: inbox_rx, observed: observed_rx, reported: reported_rx, stop: stop.clone() };
     let core = tokio::spawn(core.run(inlets));
     Ok(Running { stop, socket, inbox, core, instance, server, shared })
+}
+
+/// Says which folder this is: its path, and the folder itself, because another one may be put in its place.
+fn which(dir: &Path) -> String {
+    use std::os::unix::fs::MetadataExt;
+    let path = std::fs::canonicalize(dir).unwrap_or_else(|_| dir.to_owned());
+    let id = std::fs::metadata(dir).map(|meta| format!("{:x}-{:x}", meta.dev(), meta.ino())).unwrap_or_default();
+    format!("{} {id}", path.display())
 }
 
 /// Opening reads only what follows the checkpoint; the whole chain is walked once beside the work.

@@ -1,6 +1,7 @@
 //! What the engine's answers mean for the cockpit.
 
 use super::app::{App, Pane, Pending};
+use super::link::LOST;
 use super::overlays::{Compose, Confirm, Note, Overlay, Picker};
 use super::theme::Role;
 use crate::domain::run::Risk;
@@ -209,26 +210,68 @@ impl App {
                 }
                 self.tell(Role::BannerWarn, "no link: the note is kept and handed over when the engine is back");
             }
-            Pending::Start(_) => self.refused(
-                pending,
-                why,
-                "whether it was started is not known: look at the runs when the link is back, before trying again",
-            ),
             Pending::Declare => {
                 let instead = "the title is kept; enter asks again, and declares once";
                 if !self.declare_failed(why, instead, true) {
-                    self.refused(pending, why, "whether it took effect shows in the timeline when the link is back");
+                    self.undecided(pending, why);
                 }
             }
-            Pending::Done(_) | Pending::Send | Pending::Prompted(..) => {
-                self.refused(pending, why, "whether it took effect shows in the timeline when the link is back");
-            }
-            _ => self.refused(pending, why, ""),
+            _ => self.undecided(pending, why),
         }
+    }
+
+    /// Not done, or not known whether it was: never told as the one when it is the other.
+    fn undecided(&mut self, pending: Pending, why: &str) {
+        if !why.starts_with(LOST) {
+            self.refused(pending, why, "");
+            return;
+        }
+        match &pending {
+            Pending::Start(_) => {
+                for overlay in &mut self.overlays {
+                    if let Overlay::Confirm(confirm) = overlay {
+                        confirm.lost(why);
+                        return;
+                    }
+                }
+            }
+            Pending::Send => {
+                for overlay in &mut self.overlays {
+                    if let Overlay::Compose(compose) = overlay {
+                        compose.sending = false;
+                    }
+                }
+            }
+            // Asking again with the same words is the same request.
+            Pending::Prompted(..) => {
+                self.prompt_again(pending, why, "enter asks again, and it is done once");
+                return;
+            }
+            _ => {}
+        }
+        self.refuse(format!("no answer: {}", pending.title()), why, "");
     }
 }
 
 impl Pending {
+    /// It is kept when the link breaks, and somebody waits for it.
+    pub fn is_change(&self) -> bool {
+        match self {
+            Pending::Done(_)
+            | Pending::Prompted(..)
+            | Pending::Note(_)
+            | Pending::Declare
+            | Pending::Start(_)
+            | Pending::Send => true,
+            Pending::Step
+            | Pending::Plan(_)
+            | Pending::Copies { .. }
+            | Pending::Draft(_)
+            | Pending::Timeline { .. }
+            | Pending::Output(_) => false,
+        }
+    }
+
     /// What was asked, in words.
     pub fn title(&self) -> String {
         match self {

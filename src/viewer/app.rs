@@ -77,6 +77,8 @@ pub struct HeldNote {
     pub at: Time,
     /// The question it is under way with.
     pub tag: Option<u64>,
+    /// Which state directory it was written for: see [`super::link::Peer`].
+    pub state: String,
 }
 
 /// What an answer is for.

@@ -24,6 +24,11 @@ pub fn draw(app: &App, area: Rect, c: &mut Canvas<'_>) {
         return;
     }
     let mut x = area.x + 1;
+    if let Some(waits) = waits(app) {
+        c.style(area, Role::BannerWarn);
+        c.cut(area.x + 1, area.y, area.width.saturating_sub(2), &waits, Role::BannerWarn);
+        return;
+    }
     if let Some(overlay) = app.overlays.last() {
         let keys = overlay.keys();
         let wide = |(key, doc): &(&str, &str)| u16::try_from(text::width(key) + text::width(doc) + 3).unwrap_or(99);
@@ -67,6 +72,20 @@ pub fn draw(app: &App, area: Rect, c: &mut Canvas<'_>) {
     }
     let at = area.right().saturating_sub(help_wide + 1).max(area.x);
     c.line(at, area.y, area.right().saturating_sub(at), &pieces);
+}
+
+/// What was asked for and cannot be answered at present: it is asked for again when the engine is back.
+fn waits(app: &App) -> Option<String> {
+    if !app.watched.is_stale() {
+        return None;
+    }
+    let mut changes = app.pending.values().filter(|p| p.is_change());
+    let first = changes.next()?.title();
+    let more = match changes.count() {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    Some(text::clean(&format!("waiting for the engine: {first}{more}")).into_owned())
 }
 
 /// Keys, commands, and whether they can be used: those of what is looked at first.

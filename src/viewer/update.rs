@@ -132,7 +132,7 @@ impl App {
     }
 
     fn link_up(&mut self) {
-        // What was under way is answered as lost by the link; rows are read anew, another engine may have taken over.
+        // Changes under way are asked for again by the link; rows are read anew, another engine may have taken over.
         self.timeline.forget();
         if let Some(output) = &mut self.output {
             output.asking = false;
@@ -147,8 +147,9 @@ impl App {
 
     /// Hands over the notes that are not known to be on disk, each with its own key.
     fn resend_notes(&mut self) {
-        let waiting: Vec<usize> =
-            self.notes.iter().enumerate().filter(|(_, n)| n.tag.is_none()).map(|(i, _)| i).collect();
+        // Another record's engine is not told what was written for this one's.
+        let wanted = |n: &super::app::HeldNote| n.tag.is_none() && n.state == self.watched.peer.state;
+        let waiting: Vec<usize> = self.notes.iter().enumerate().filter(|(_, n)| wanted(n)).map(|(i, _)| i).collect();
         for i in waiting {
             let Some(note) = self.notes.get(i).cloned() else { continue };
             // It keeps the time at which it was written.
@@ -169,7 +170,8 @@ impl App {
     pub fn send_note(&mut self, text: String, incident: Option<String>) {
         let key = uuid::Uuid::now_v7().to_string();
         let at = self.watched.engine_now();
-        self.notes.push(super::app::HeldNote { key, text, incident, at, tag: None });
+        let state = self.watched.peer.state.clone();
+        self.notes.push(super::app::HeldNote { key, text, incident, at, tag: None, state });
         if matches!(self.watched.link(), LinkState::Lost(..)) {
             self.tell(Role::BannerWarn, "no link: the note is kept and handed over when the engine is back");
         } else {

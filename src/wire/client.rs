@@ -119,6 +119,8 @@ pub struct Client {
     pub version: String,
     pub user: String,
     pub access: Access,
+    /// Which state directory it keeps, to be compared with what another engine says; empty when it does not say.
+    pub state: String,
 }
 
 impl Client {
@@ -171,8 +173,8 @@ impl Client {
         };
         frame::write(&mut write, &hello).await.map_err(gone)?;
         match frame::read::<Welcome, _>(&mut read, MAX_REPLY).await.map_err(gone)? {
-            Some(Welcome::Welcome { version, pid, epoch, access, user, .. }) => {
-                Ok(Client { read, write, next_id: 1, epoch, pid, version, user, access })
+            Some(Welcome::Welcome { version, pid, epoch, access, user, state, .. }) => {
+                Ok(Client { read, write, next_id: 1, epoch, pid, version, user, access, state })
             }
             Some(Welcome::No { reason, instead }) => Err(ConnectError::Refused { reason, instead }),
             None => Err(ConnectError::Stale { dir: dir.to_owned(), socket: socket.clone() }),

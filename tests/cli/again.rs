@@ -69,3 +69,43 @@ fn what_an_engine_did_before_it_died_is_not_done_twice() {
     shop.run(&["note", "said once"]).ok();
     assert_eq!(count(&shop, "note.added"), 2);
 }
+
+#[test]
+fn waiting_for_a_verdict_survives_the_engine() {
+    let shop = Cockpit::new(
+        "[system]\nname = \"shop\"\n[[action]]\nname = \"long\"\nrisk = \"disruptive\"\n\
+         run = [\"sh\", \"-c\", \"echo x >> HOME/begun; while ! test -e HOME/go; do sleep 0.05; done\"]\n\
+         verify = { exec = { run = [\"true\"] } }\n",
+    );
+    shop.start();
+    std::thread::scope(|scope| {
+        let waits = scope.spawn(|| shop.run(&["act", "long", "--yes", "--wait", "--json"]));
+        wait_until("it runs", PATIENCE, || shop.path("begun").exists());
+        // Once one that nobody starts again, and once one that is looked after.
+        shop.kill_engine();
+        wait_until("the waiting one starts another", PATIENCE, || count(&shop, "engine.started") == 2);
+        wait_until("it says where it is", PATIENCE, || EngineFile::read(&shop.state()).is_ok_and(|f| f.is_some()));
+        shop.kill_engine();
+        shop.start();
+        assert!(!waits.is_finished());
+        std::fs::write(shop.path("go"), "").unwrap();
+        let ran = waits.join().unwrap().ok();
+        assert_eq!(ran.json()["verdict"], "verified", "{ran:?}");
+    });
+    assert_eq!(count(&shop, "engine.started"), 3);
+    assert_eq!(count(&shop, "run.requested"), 1);
+    assert_eq!(std::fs::read_to_string(shop.path("begun")).unwrap().lines().count(), 1);
+}
+
+#[test]
+fn an_engine_stopped_on_purpose_stays_stopped_though_somebody_waits() {
+    let shop = super::shop();
+    shop.start();
+    std::thread::scope(|scope| {
+        let waits = scope.spawn(|| shop.run(&["act", "slow", "--yes", "--wait"]));
+        wait_until("it runs", PATIENCE, || shop.entries().iter().any(|e| e["kind"] == "run.started"));
+        shop.run(&["engine", "stop"]).ok();
+        waits.join().unwrap().expect(1).says(&["the engine was stopped", "the run goes on", "mayday runs show"]);
+    });
+    assert_eq!(count(&shop, "engine.started"), 1);
+}

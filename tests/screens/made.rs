@@ -96,8 +96,14 @@ impl Stage {
     }
 
     pub fn link_up(&mut self) -> Vec<Effect> {
-        let peer =
-            Peer { epoch: "e".into(), pid: 4242, version: "0.1.0".into(), user: "oncall1".into(), read_only: false };
+        let peer = Peer {
+            epoch: "e".into(),
+            pid: 4242,
+            version: "0.1.0".into(),
+            user: "oncall1".into(),
+            state: "/state 1".into(),
+            ..Peer::default()
+        };
         self.tell(Input::LinkUp(peer))
     }
 

@@ -55,6 +55,8 @@ pub struct Confirm {
     writing: bool,
     top: usize,
     fault: String,
+    /// It was asked for, and no answer came.
+    unsure: bool,
     mark: u64,
     /// Since when its first frame is on the terminal, microseconds.
     armed: Option<u64>,
@@ -83,6 +85,7 @@ impl Confirm {
             writing: false,
             top: 0,
             fault: String::new(),
+            unsure: false,
             mark: app.overlay_count + 1,
             armed: None,
         }
@@ -108,6 +111,7 @@ impl Confirm {
             writing: false,
             top: 0,
             fault: String::new(),
+            unsure: false,
             mark: app.overlay_count + 1,
             armed: None,
         }
@@ -130,9 +134,16 @@ impl Confirm {
         self.fault = text::clean(&format!("{reason}{instead}")).into_owned();
     }
 
+    /// Nobody knows whether it was started: told in the dialog.
+    pub fn lost(&mut self, why: &str) {
+        self.refused(why, "");
+        self.unsure = true;
+    }
+
     pub(super) fn left(&mut self, app: &mut App) {
         if let Send::Plan { .. } = self.send
             && self.stage != Stage::Sending
+            && !self.unsure
         {
             app.record_step(format!("left without starting: {}", self.title), None);
         }
@@ -246,7 +257,7 @@ impl Confirm {
         app.ask(Pending::Start(self.title.clone()), ask);
     }
 
-    pub(super) fn draw(&self, _app: &App, area: Rect, c: &mut Canvas<'_>) -> Option<(u16, u16)> {
+    pub(super) fn draw(&self, app: &App, area: Rect, c: &mut Canvas<'_>) -> Option<(u16, u16)> {
         let width = area.width.min(100);
         let text = usize::from(width.saturating_sub(4));
         let mut lines: Vec<(Role, String)> = Vec::new();
@@ -280,10 +291,10 @@ impl Confirm {
             let said = format!("{}–{} of {}  ↑↓", top + 1, (top + n).min(lines.len()), lines.len());
             c.put_right(inside.x, inside.right(), inside.y, &said, Role::Dim);
         }
-        self.draw_question(inside, c)
+        self.draw_question(app, inside, c)
     }
 
-    fn draw_question(&self, inside: Rect, c: &mut Canvas<'_>) -> Option<(u16, u16)> {
+    fn draw_question(&self, app: &App, inside: Rect, c: &mut Canvas<'_>) -> Option<(u16, u16)> {
         let bottom = inside.bottom().saturating_sub(1);
         let ask = bottom.saturating_sub(1);
         if !self.fault.is_empty() && !self.writing {
@@ -328,11 +339,13 @@ impl Confirm {
                 self.typed.draw(Rect::new(x, ask, room, 1).intersection(inside), true, c)
             }
             Stage::Sending => {
-                c.put(inside.x, ask, inside.width, "asked for; waiting for it to be on record", Role::Dim);
+                c.put(inside.x, ask, inside.width, super::waiting(app), Role::Dim);
                 None
             }
             Stage::Blocked => {
-                let said = if self.fault.is_empty() {
+                let said = if self.unsure {
+                    "Whether it was started is not known:"
+                } else if self.fault.is_empty() {
                     "It cannot be started: see what fails above."
                 } else {
                     "It was not started:"

@@ -95,6 +95,12 @@ impl Declare {
     /// It goes away without having been declared: a typed title is kept for the next time.
     pub(super) fn left(&mut self, app: &mut App) {
         let title = self.title.text().trim();
+        if self.sending {
+            // Its answer is still told, and clears this.
+            app.declare_draft = title.to_owned();
+            app.tell(Role::BannerInfo, "asked for already: what came of it is told here");
+            return;
+        }
         if title != self.filled_in && !title.is_empty() {
             app.declare_draft = title.to_owned();
             app.tell(Role::BannerInfo, "not declared; the title is kept: d opens it again");
@@ -237,7 +243,7 @@ impl Declare {
         }
         let bottom = inside.bottom().saturating_sub(1);
         if self.sending {
-            c.put(inside.x, bottom, inside.width, "asked for; waiting for it to be on record", Role::Dim);
+            c.put(inside.x, bottom, inside.width, super::waiting(app), Role::Dim);
         } else if self.fault.is_empty() {
             let keys = [
                 (Role::Key, "enter"),

@@ -146,6 +146,15 @@ impl Overlay {
     }
 }
 
+/// What is said while an answer is awaited.
+fn waiting(app: &App) -> &'static str {
+    if app.watched.is_stale() {
+        "asked for; waiting for the engine"
+    } else {
+        "asked for; waiting for it to be on record"
+    }
+}
+
 /// The width that a window of `wanted` columns gets: all of it where only slivers would be left beside it.
 pub fn width_in(area: Rect, wanted: u16) -> u16 {
     if area.width.saturating_sub(wanted) <= 8 { area.width } else { wanted }

@@ -52,11 +52,20 @@ pub struct Prompt {
     pub line: Line,
     /// Why the answer was not taken.
     fault: String,
+    /// What was asked for before, and the key it had: the same words again are the same request.
+    asked_before: Option<(String, String)>,
 }
 
 impl Prompt {
     pub fn new(asked: Asked, title: impl Into<String>, help: impl Into<String>, text: &str) -> Prompt {
-        Prompt { asked, title: title.into(), help: help.into(), line: Line::new(text), fault: String::new() }
+        Prompt {
+            asked,
+            title: title.into(),
+            help: help.into(),
+            line: Line::new(text),
+            fault: String::new(),
+            asked_before: None,
+        }
     }
 
     pub(super) fn key(&mut self, app: &mut App, key: &KeyEvent) -> Stay {
@@ -97,10 +106,12 @@ impl Prompt {
         if text.is_empty() && !matches!(self.asked, Asked::Severity { .. } | Asked::Status { .. }) {
             return Err("nothing is written".into());
         }
-        let (said, command) = self.command(app, text)?;
+        let (said, command) = self.command(app, text.clone())?;
+        let before = self.asked_before.clone().filter(|(words, _)| *words == text);
+        let key = before.map_or_else(|| uuid::Uuid::now_v7().to_string(), |(_, key)| key);
         // Without the fault of an earlier try.
-        let again = Prompt { fault: String::new(), ..self.clone() };
-        app.ask(Pending::Prompted(said, Box::new(again)), Ask::Do(command));
+        let again = Prompt { fault: String::new(), asked_before: Some((text, key.clone())), ..self.clone() };
+        app.ask_keyed(Pending::Prompted(said, Box::new(again)), Ask::Do(command), key);
         Ok(())
     }
 
