@@ -11,6 +11,10 @@ mod expect;
 mod facts;
 mod folder;
 mod folder_step;
+mod pitr;
+mod pitr_host;
+mod pitr_look;
+mod pitr_step;
 mod source;
 mod step;
 
@@ -33,9 +37,21 @@ const RESTORE_TIMEOUT: Duration = Duration::from_secs(12 * 3600);
 
 pub async fn plan(ctx: &PlanContext, work: &Work) -> Result<Planned, Refusal> {
     match work {
-        Work::Restore { backup, copy, test } => {
+        Work::Restore { backup, copy, test, to } => {
             let set = backup_of(ctx, backup)?;
+            if let (Some(to), Some(Restore::PostgresDump(_) | Restore::Folder(_))) = (to, &set.restore) {
+                return Err(Refusal::usage(
+                    format!(
+                        "backup {backup} cannot be restored to {}: its copies are of one moment each",
+                        text::clean(to)
+                    ),
+                    "choose a copy with --copy, or configure `restore = { postgres_pitr = { … } }` for base backups",
+                ));
+            }
             match &set.restore {
+                Some(Restore::PostgresPitr(how)) => {
+                    pitr::plan(ctx, set, how, copy.as_deref(), *test, to.as_deref()).await
+                }
                 Some(Restore::PostgresDump(how)) => database::plan(ctx, set, how, copy.as_deref(), *test).await,
                 Some(Restore::Folder(how)) => folder::plan(ctx, set, how, copy.as_deref(), *test).await,
                 None => Err(Refusal::usage(
@@ -53,6 +69,9 @@ pub async fn plan(ctx: &PlanContext, work: &Work) -> Result<Planned, Refusal> {
             match &set.restore {
                 Some(Restore::PostgresDump(how)) if left.side.kind == "database" => {
                     step::plan(ctx, work, &found, how).await
+                }
+                Some(Restore::PostgresPitr(how)) if matches!(left.side.kind.as_str(), "cluster" | "database") => {
+                    pitr_step::plan(ctx, work, &found, how).await
                 }
                 Some(Restore::Folder(how)) if left.side.kind == "folder" => {
                     folder_step::plan(ctx, work, &found, how).await
