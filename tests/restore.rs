@@ -6,6 +6,8 @@ mod support;
 mod folders;
 #[path = "restore/kit.rs"]
 mod kit;
+#[path = "restore/pg_amcheck.rs"]
+mod pg_amcheck;
 #[path = "restore/pg_cutover.rs"]
 mod pg_cutover;
 #[path = "restore/pg_faults.rs"]

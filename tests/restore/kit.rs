@@ -138,6 +138,7 @@ impl Desk {
             dsn: MaybeSecret::Plain(format!("postgres://postgres@127.0.0.1:{}/postgres", server.port())),
             password: Some(SecretRef::Literal(PASSWORD.into())),
             verify: verify.iter().map(|v| (*v).to_owned()).collect(),
+            amcheck: None,
             jobs: Some(2),
             grace: None,
             timeout: None,

@@ -73,6 +73,11 @@ static POSTGRES_DUMP: Table = Table::new(
             Ty::List(&Ty::Text(&v::SQL)),
             "Statements whose first value must be true in the restored copy.",
         ),
+        Key::new(
+            "amcheck",
+            Ty::Bool,
+            "Check every page and B-tree index of the restored copy with pg_amcheck. Default: where program and extension are there.",
+        ),
         Key::new("jobs", Ty::Int(1, 256), "Parallel jobs. Default: the number of cores."),
         Key::new(
             "grace",

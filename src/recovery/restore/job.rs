@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::format::{Kind, Wrap};
+use super::pg::amcheck::Amcheck;
 use super::secrets::Reach;
 use crate::domain::backup::Copy;
 use crate::recovery::op::OpError;
@@ -29,6 +30,9 @@ pub struct PgRestore {
     pub jobs: u32,
     pub verify: Vec<String>,
     pub test: bool,
+    /// Whether `pg_amcheck` looks at it.
+    #[serde(default)]
+    pub amcheck: Amcheck,
     /// Side databases of runs that ended without removing them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub leftovers: Vec<Pinned>,

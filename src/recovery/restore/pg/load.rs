@@ -65,7 +65,7 @@ pub fn conninfo(database: &str) -> String {
 }
 
 /// The environment of a tool that is to reach the side database.
-fn environment(target: &PgTarget, dir: &Path, extra_ca: &[PathBuf], settings: &str) -> Vec<(String, String)> {
+pub fn environment(target: &PgTarget, dir: &Path, extra_ca: &[PathBuf], settings: &str) -> Vec<(String, String)> {
     let mut env = env_for_tools(target);
     match env.iter_mut().find(|(name, _)| name == "PGOPTIONS") {
         Some((_, value)) => value.push_str(&format!(" {settings}")),

@@ -4,6 +4,7 @@
 //! valid is written last: its comment says `INCOMPLETE` until everything was verified, and a run that ends before that
 //! removes it, or leaves the removal open for whoever comes next.
 
+pub mod amcheck;
 pub mod carry;
 mod check;
 mod drop;
@@ -33,6 +34,7 @@ pub const CHECK: &str = "pg.check";
 pub const CREATE: &str = "pg.create";
 pub const LOAD: &str = "pg.load";
 pub const SETTLE: &str = "pg.settle";
+pub const AMCHECK: &str = "pg.amcheck";
 pub const VERIFY: &str = "pg.verify";
 pub const PROOF: &str = "pg.drop-proof";
 pub const SWAP: &str = "pg.swap";
@@ -63,12 +65,13 @@ async fn restore(op: &str, job: &PgRestore, ctx: &OpContext) -> Result<Done, OpE
         CREATE => make::create(job, ctx).await,
         LOAD => load::run(job, ctx).await,
         SETTLE => make::settle(job, ctx).await,
+        AMCHECK => amcheck::run(job, ctx).await,
         VERIFY => verify::run(job, ctx).await,
         PROOF => make::drop_proof(job, ctx).await,
         _ => Err(super::unknown(op)),
     };
     match result {
-        Err(error) if matches!(op, CREATE | LOAD | SETTLE | VERIFY | PROOF) => {
+        Err(error) if matches!(op, CREATE | LOAD | SETTLE | AMCHECK | VERIFY | PROOF) => {
             Err(make::give_up(job, ctx, error).await)
         }
         other => other,

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use super::super::job::PgRestore;
+use super::amcheck::Amcheck;
 use super::server::{self, failed};
 use super::{Facts, make, tables};
 use crate::recovery::op::{Done, OpContext, OpError};
@@ -33,6 +34,9 @@ pub async fn run(job: &PgRestore, ctx: &OpContext) -> Result<Done, OpError> {
             text::plural(live.rows as usize, "row")
         )),
         Err(e) => ctx.sink.line(&format!("{} cannot be compared with: {e}", job.live)),
+    }
+    if let Amcheck::Without(why) = &job.amcheck {
+        said.push_str(&format!("; pages and indexes were not checked: {why}"));
     }
     ctx.sink.line(&said);
     if job.test {

@@ -8,6 +8,7 @@ use super::super::format::{self, Kind, Shape, Wrap};
 use super::super::job::{self, PgRestore};
 use super::super::names::{self, Beside};
 use super::super::pg;
+use super::super::pg::amcheck::Amcheck;
 use super::super::secrets;
 use super::super::tools;
 use super::facts::{self, Facts};
@@ -56,6 +57,7 @@ pub async fn plan(
         jobs: jobs(how),
         verify: how.verify.clone(),
         test,
+        amcheck: Amcheck::default(),
         leftovers: Vec::new(),
         entries: None,
         tables: None,
@@ -103,6 +105,7 @@ pub async fn plan(
         job.leftovers = facts.leftovers.clone();
     }
 
+    job.amcheck = amcheck(&mut draft, ctx, how, session.as_ref(), facts.as_ref()).await;
     describe(&mut draft, set, &job, target.as_ref(), facts.as_ref());
     let (ms, from) = expect_runs(&ctx.runs, &work, Some(job.copy.size));
     (draft.plan.expected_ms, draft.plan.expected_from) = (ms, from);
@@ -216,6 +219,43 @@ async fn lacking(draft: &mut Draft<'_>, session: &pg::server::Session, shape: &S
     }
 }
 
+/// Whether `pg_amcheck` can look at the side copy: program, extension and role. Without being asked for it is done where
+/// it can be; that it cannot is said all the same.
+async fn amcheck(
+    draft: &mut Draft<'_>,
+    ctx: &PlanContext,
+    how: &PostgresRestore,
+    session: Option<&pg::server::Session>,
+    facts: Option<&Facts>,
+) -> Amcheck {
+    let name = "tool pg_amcheck";
+    if how.amcheck == Some(false) {
+        return Amcheck::Without("`amcheck = false`".into());
+    }
+    let (Some(session), Some(facts)) = (session, facts) else { return Amcheck::Unasked };
+    let found = tools::find("pg_amcheck", ctx.tool_path.as_deref()).await;
+    let there = session.rows("select from pg_available_extensions where name = 'amcheck'", &[]).await;
+    let why = match (tools::choose(&found, pg::amcheck::SINCE, Some(facts.major)), there) {
+        _ if facts.major < pg::amcheck::SINCE => {
+            format!("PostgreSQL {} cannot look into tables, {} can", facts.version, pg::amcheck::SINCE)
+        }
+        _ if !facts.superuser => format!("{} is not a superuser, and only one may", facts.role),
+        (None, _) => "there is no pg_amcheck on this host (package postgresql-client or postgresql)".into(),
+        (_, Err(e)) => format!("the server's extensions cannot be listed: {e}"),
+        (_, Ok(rows)) if rows.is_empty() => "the server has no extension amcheck (package postgresql-contrib)".into(),
+        (Some(tool), Ok(_)) => {
+            draft.pass(name, format!("{}; checks every page and B-tree index of the side copy", tool.said));
+            return Amcheck::With(tool.path.clone());
+        }
+    };
+    if how.amcheck == Some(true) {
+        draft.fail(name, format!("{why}, and `amcheck = true` asks for it: see to it, or take that away"));
+    } else {
+        draft.warn(name, format!("{why}: pages and indexes of the side copy are not checked"));
+    }
+    Amcheck::Without(why)
+}
+
 fn describe(draft: &mut Draft<'_>, set: &Backup, job: &PgRestore, target: Option<&PgTarget>, facts: Option<&Facts>) {
     let place = target.map_or_else(|| "its server".to_owned(), facts::place);
     let title = if job.test { "test" } else { "restore" };
@@ -288,6 +328,13 @@ fn phases(draft: &mut Draft<'_>, job: &PgRestore, target: Option<&PgTarget>, fac
     draft.native("load", 60, pg::LOAD, &args, vec![load]);
     let carry = format!("owner, privileges, connection limit and settings of {} are given to {}", job.live, job.side);
     draft.native("carry over and analyze", 10, pg::SETTLE, &args, vec![carry, "ANALYZE every table".into()]);
+    if let Amcheck::With(program) = &job.amcheck {
+        let words = pg::amcheck::args(job).into_iter().map(|a| text::shell_word(&a.to_string_lossy()).to_string());
+        let program = text::shell_word(&program.display().to_string()).to_string();
+        let run = std::iter::once(program).chain(words).collect::<Vec<_>>().join(" ");
+        let make = "CREATE EXTENSION amcheck, for the time of the check".to_owned();
+        draft.native("check pages and indexes", 5, pg::AMCHECK, &args, vec![make, format!("{env}{run}")]);
+    }
     let mut verify = vec!["count the rows of every table".to_owned()];
     verify.extend(job.verify.iter().map(|q| text::clean(q).into_owned()));
     draft.native("verify", 10, pg::VERIFY, &args, verify);
