@@ -14,3 +14,5 @@ mod pg_cutover;
 mod pg_faults;
 #[path = "restore/pg_restore.rs"]
 mod pg_restore;
+#[path = "restore/pg_tables.rs"]
+mod pg_tables;

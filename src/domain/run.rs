@@ -59,6 +59,9 @@ pub enum Work {
         copy: Option<String>,
         #[serde(default)]
         test: bool,
+        /// Single tables (`schema.table`) or schemas (`schema.*`) instead of the whole copy, where the kind of copy allows.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        only: Vec<String>,
     },
     /// Puts the side copy of run `of` in the place of the live data.
     CutOver {
@@ -325,6 +328,8 @@ pub enum SideRole {
     Before,
     /// Was live between a cut-over and its undo.
     Abandoned,
+    /// Restored tables put beside the live ones, under names of their own.
+    Beside,
 }
 
 /// A requested plan and what has become of it.

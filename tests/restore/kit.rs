@@ -138,6 +138,7 @@ impl Desk {
             dsn: MaybeSecret::Plain(format!("postgres://postgres@127.0.0.1:{}/postgres", server.port())),
             password: Some(SecretRef::Literal(PASSWORD.into())),
             verify: verify.iter().map(|v| (*v).to_owned()).collect(),
+            only: Vec::new(),
             amcheck: None,
             jobs: Some(2),
             grace: None,
@@ -421,11 +422,11 @@ fn a_run_that_is_killed() {
 }
 
 pub fn restore_of(copy: &str) -> Work {
-    Work::Restore { backup: "full".into(), copy: Some(copy.to_owned()), test: false }
+    Work::Restore { backup: "full".into(), copy: Some(copy.to_owned()), test: false, only: Vec::new() }
 }
 
 pub fn test_of(copy: &str) -> Work {
-    Work::Restore { backup: "full".into(), copy: Some(copy.to_owned()), test: true }
+    Work::Restore { backup: "full".into(), copy: Some(copy.to_owned()), test: true, only: Vec::new() }
 }
 
 /// The precondition of this name.

@@ -103,6 +103,7 @@ fn restore(tab: &Tab, backup: &Tab, config: &Config, sink: &mut Sink) -> Option<
         dsn,
         password,
         verify: t.texts("verify"),
+        only: t.texts("only"),
         amcheck: t.has("amcheck").then(|| t.flag("amcheck")),
         jobs: t.int("jobs"),
         grace: t.duration("grace"),

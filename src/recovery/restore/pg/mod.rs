@@ -11,6 +11,7 @@ mod drop;
 mod explain;
 mod load;
 mod make;
+mod put;
 pub mod server;
 mod standing;
 mod swap;
@@ -21,11 +22,12 @@ use serde::{Deserialize, Serialize};
 
 pub use check::{archive_args, lacking, scan_file, tar_file};
 pub use explain::tool as explain;
-pub use load::{args as load_args, floor};
+pub use load::{USE_LIST, args as load_args, floor};
 pub use make::{MARK as SIDE_MARK, is_incomplete};
+pub use put::name as put_name;
 pub use swap::GRACE_MAX;
 
-use super::job::{self, PgDrop, PgRestore, PgSwap};
+use super::job::{self, PgDrop, PgRestore, PgSwap, PgTables, PgTablesDrop};
 use crate::recovery::op::{Compensation, Done, OpContext, OpError};
 
 /// Phases that work on a side database, which is removed when one of them fails.
@@ -38,6 +40,10 @@ pub const AMCHECK: &str = "pg.amcheck";
 pub const VERIFY: &str = "pg.verify";
 pub const PROOF: &str = "pg.drop-proof";
 pub const SWAP: &str = "pg.swap";
+/// Puts restored tables beside the live ones.
+pub const PUT: &str = "pg.put-tables";
+/// Takes them away; also the compensation of putting them there.
+pub const DROP_TABLES: &str = "pg.drop-tables";
 pub const DROP: &str = "pg.drop";
 /// Compensation: whatever became of a cut-over, the live database takes connections again.
 pub const ALLOW: &str = "pg.allow-connections";
@@ -48,6 +54,8 @@ pub async fn execute(op: &str, args: &serde_json::Value, ctx: &OpContext) -> Res
     match op {
         SWAP => swap::run(&job::read::<PgSwap>(op, args)?, ctx).await,
         ALLOW => standing::compensate(&job::read::<PgSwap>(op, args)?, ctx).await,
+        PUT => put::run(&job::read::<PgTables>(op, args)?, ctx).await,
+        DROP_TABLES => put::remove(&job::read::<PgTablesDrop>(op, args)?, ctx).await,
         DROP => drop::run(&job::read::<PgDrop>(op, args)?, ctx).await,
         REMOVE => {
             let job = job::read::<PgRestore>(op, args)?;

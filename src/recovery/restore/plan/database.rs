@@ -28,8 +28,9 @@ pub async fn plan(
     how: &PostgresRestore,
     asked: Option<&str>,
     test: bool,
+    only: &[String],
 ) -> Result<Planned, Refusal> {
-    let work = Work::Restore { backup: set.name.clone(), copy: asked.map(str::to_owned), test };
+    let work = Work::Restore { backup: set.name.clone(), copy: asked.map(str::to_owned), test, only: only.to_vec() };
     let chosen = copy::choose(ctx, set, asked)?;
     let mut draft = begin(ctx, &work, set, Risk::Disruptive);
     let side = names::database(&how.database, Beside::Restore, &ctx.run_id);
@@ -39,7 +40,7 @@ pub async fn plan(
 
     let path = format::path_of(chosen);
     let looking = tokio::task::spawn_blocking(move || format::look(&path));
-    let shape = match tokio::time::timeout(Duration::from_secs(15), looking).await {
+    let mut shape = match tokio::time::timeout(Duration::from_secs(15), looking).await {
         Ok(Ok(shape)) => shape,
         Ok(Err(e)) => Err(e.to_string()),
         Err(_) => Err(format!("{} does not answer: look at its file system, or choose another copy", chosen.place)),
@@ -57,6 +58,8 @@ pub async fn plan(
         jobs: jobs(how),
         verify: how.verify.clone(),
         test,
+        only: if only.is_empty() { how.only.clone() } else { only.to_vec() },
+        chosen: Vec::new(),
         amcheck: Amcheck::default(),
         leftovers: Vec::new(),
         entries: None,
@@ -94,6 +97,7 @@ pub async fn plan(
 
     source::tool(ctx, &mut draft, &mut job, &shape, facts.as_ref()).await;
     source::readable(&mut draft, &mut job, &shape).await;
+    source::choose(&mut draft, &mut job, &mut shape).await?;
     if let Some(facts) = &facts {
         server(&mut draft, facts, &job);
         if let (Some(session), Ok(shape)) = (&session, &shape) {
@@ -275,7 +279,12 @@ fn describe(draft: &mut Draft<'_>, set: &Backup, job: &PgRestore, target: Option
         draft.effect(format!("a test: {} is dropped after the proof", job.side));
         draft.plan.undo = "nothing is left to undo".into();
     } else {
-        draft.effect("stops at ready to cut over; the cut-over is a step of its own");
+        match job.only.is_empty() {
+            true => draft.effect("stops at ready to cut over; the cut-over is a step of its own"),
+            false => draft.effect(
+                "the tables are then put beside the live ones by a step of its own (cut over), never over them",
+            ),
+        }
         draft.plan.undo = format!("dropping {} undoes it", job.side);
     }
 }
@@ -319,7 +328,10 @@ fn phases(draft: &mut Draft<'_>, job: &PgRestore, target: Option<&PgTarget>, fac
             env.push_str("PGPASSWORD=*** ");
         }
     }
-    let load = format!("{env}{}", line(pg::load_args(job)));
+    let load = format!(
+        "{env}{}",
+        line(pg::load_args(job, (!job.only.is_empty()).then(|| std::path::Path::new(pg::USE_LIST))))
+    );
     let load = match (&decode, job.kind) {
         (Some(decode), _) => format!("{decode} | {load}"),
         (None, Kind::Sql) => format!("{load} < {}", text::shell_word(&job.copy.place)),

@@ -13,6 +13,7 @@ mod folder;
 mod folder_step;
 mod source;
 mod step;
+mod tables_step;
 
 use std::time::Duration;
 
@@ -33,10 +34,14 @@ const RESTORE_TIMEOUT: Duration = Duration::from_secs(12 * 3600);
 
 pub async fn plan(ctx: &PlanContext, work: &Work) -> Result<Planned, Refusal> {
     match work {
-        Work::Restore { backup, copy, test } => {
+        Work::Restore { backup, copy, test, only } => {
             let set = backup_of(ctx, backup)?;
             match &set.restore {
-                Some(Restore::PostgresDump(how)) => database::plan(ctx, set, how, copy.as_deref(), *test).await,
+                Some(Restore::PostgresDump(how)) => database::plan(ctx, set, how, copy.as_deref(), *test, only).await,
+                Some(Restore::Folder(_)) if !only.is_empty() => Err(Refusal::usage(
+                    format!("backup {backup} is restored as a folder, and --only is for tables of a database"),
+                    "leave --only away; what is restored lies beside and can be copied from",
+                )),
                 Some(Restore::Folder(how)) => folder::plan(ctx, set, how, copy.as_deref(), *test).await,
                 None => Err(Refusal::usage(
                     format!("backup {backup} has no way to be restored"),
@@ -51,6 +56,9 @@ pub async fn plan(ctx: &PlanContext, work: &Work) -> Result<Planned, Refusal> {
             let set = backup_of(ctx, &args.backup)?;
             let found = Found { run: left.run, side: left.side, args, set };
             match &set.restore {
+                Some(Restore::PostgresDump(how)) if tables_step::is_about(work, left.side) => {
+                    tables_step::plan(ctx, work, &found, how).await
+                }
                 Some(Restore::PostgresDump(how)) if left.side.kind == "database" => {
                     step::plan(ctx, work, &found, how).await
                 }
