@@ -16,3 +16,15 @@ mod pg_faults;
 mod pg_restore;
 #[path = "restore/pg_tables.rs"]
 mod pg_tables;
+#[path = "restore/pitr.rs"]
+mod pitr;
+#[path = "restore/pitr_faults.rs"]
+mod pitr_faults;
+#[path = "restore/pitr_forms.rs"]
+mod pitr_forms;
+#[path = "restore/pitr_hand.rs"]
+mod pitr_hand;
+#[path = "restore/pitr_tools.rs"]
+mod pitr_tools;
+#[path = "restore/pitr_whole.rs"]
+mod pitr_whole;

@@ -74,6 +74,13 @@ fn visit(config: &mut Config, see: See<'_>) {
                 maybe(format!("{at} dsn"), &mut p.dsn, see);
                 whole(format!("{at} password"), &mut p.password, see);
             }
+            Some(Restore::PostgresPitr(p)) => {
+                if let Some(live) = &mut p.live {
+                    let at = format!("backup {} restore", backup.name);
+                    maybe(format!("{at} dsn"), &mut live.dsn, see);
+                    whole(format!("{at} password"), &mut live.password, see);
+                }
+            }
             Some(Restore::Folder(_)) | None => {}
         }
     }

@@ -154,7 +154,7 @@ impl Desk {
         Desk::new(Restore::Folder(FolderRestore { path: live.to_path_buf(), strip, verify, timeout: None }))
     }
 
-    fn new(restore: Restore) -> Desk {
+    pub fn new(restore: Restore) -> Desk {
         mayday::sys::tls::install_provider();
         let dir = scratch();
         let copies = dir.path().join("copies");
@@ -190,7 +190,7 @@ impl Desk {
     pub fn configure_pg(&mut self, change: impl FnOnce(&mut PostgresRestore)) {
         self.configure(|r| match r {
             Restore::PostgresDump(r) => change(r),
-            Restore::Folder(_) => panic!("a folder"),
+            _ => panic!("no dump"),
         });
     }
 
@@ -296,7 +296,7 @@ impl Desk {
     pub fn note(&mut self, plan: &Plan, result: &Result<Vec<String>, OpError>, sink: &TestSink, started: Time) {
         let told = sink.told.lock().unwrap();
         for run in &mut self.ctx.runs {
-            run.sides.retain(|s| !told.gone.contains(&s.name));
+            run.sides.retain(|s| !told.gone.contains(&s.name) && told.sides.iter().all(|n| n.name != s.name));
         }
         let state = match result {
             Ok(_) | Err(OpError::Contradicted(_)) => RunState::Succeeded,
@@ -422,11 +422,11 @@ fn a_run_that_is_killed() {
 }
 
 pub fn restore_of(copy: &str) -> Work {
-    Work::Restore { backup: "full".into(), copy: Some(copy.to_owned()), test: false, only: Vec::new() }
+    Work::Restore { backup: "full".into(), copy: Some(copy.to_owned()), test: false, to: None, only: Vec::new() }
 }
 
 pub fn test_of(copy: &str) -> Work {
-    Work::Restore { backup: "full".into(), copy: Some(copy.to_owned()), test: true, only: Vec::new() }
+    Work::Restore { backup: "full".into(), copy: Some(copy.to_owned()), test: true, to: None, only: Vec::new() }
 }
 
 /// The precondition of this name.

@@ -54,7 +54,7 @@ fn content(server: &Postgres, users: &str, orders: &str) -> String {
 
 fn only(copy: &str, tables: &[&str]) -> Work {
     let only = tables.iter().map(|t| (*t).to_owned()).collect();
-    Work::Restore { backup: "full".into(), copy: Some(copy.to_owned()), test: false, only }
+    Work::Restore { backup: "full".into(), copy: Some(copy.to_owned()), test: false, to: None, only }
 }
 
 fn relations(server: &Postgres, database: &str) -> Vec<String> {

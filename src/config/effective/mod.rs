@@ -277,6 +277,36 @@ fn backup(b: &Backup, out: &mut Out) {
             out.duration("timeout", p.timeout);
             out.paths("extra_ca", &p.extra_ca);
         }
+        Some(Restore::PostgresPitr(p)) => {
+            out.table("[backup.restore.postgres_pitr]");
+            out.text("database", &p.database);
+            out.put("directory", Some(path(&p.directory)));
+            match &p.log {
+                PitrLog::Folder(folder) => out.put("wal_archive", Some(path(folder))),
+                PitrLog::PgBackRest { stanza, config, repo } => {
+                    let opt = |key: &str, value: Option<String>| value.map(|v| pair(key, v));
+                    let parts = [
+                        Some(pair("stanza", string(stanza))),
+                        opt("config", config.as_deref().map(path)),
+                        opt("repo", repo.map(|n| n.to_string())),
+                    ];
+                    out.put("pgbackrest", Some(inline(parts.into_iter().flatten())));
+                }
+            }
+            out.put("user", p.user.as_deref().map(string));
+            out.text("role", &p.role);
+            out.put("port", p.port.map(|n| n.to_string()));
+            out.map("settings", &p.settings, |v| string(v));
+            out.texts("verify", &p.verify);
+            out.texts("switch", &p.switch);
+            out.texts("tables", &p.tables);
+            if let Some(live) = &p.live {
+                out.put("dsn", Some(address(&live.dsn)));
+                out.put("password", live.password.as_ref().map(secret));
+                out.paths("extra_ca", &live.extra_ca);
+            }
+            out.duration("timeout", p.timeout);
+        }
         Some(Restore::Folder(f)) => {
             out.table("[backup.restore.folder]");
             out.put("path", Some(path(&f.path)));

@@ -12,6 +12,7 @@ mod job;
 mod names;
 mod only;
 mod pg;
+mod pitr;
 mod plan;
 mod secrets;
 mod sql;
@@ -25,6 +26,7 @@ pub use plan::plan;
 /// Executes one phase of a plan made by [`plan`], or a compensation.
 pub async fn execute(op: &str, args: &serde_json::Value, ctx: &OpContext) -> Result<Done, OpError> {
     match op.split_once('.') {
+        Some(("pitr", _)) => pitr::execute(op, args, ctx).await,
         Some(("pg", _)) => pg::execute(op, args, ctx).await,
         Some(("folder", _)) => folder::execute(op, args, ctx).await,
         _ => Err(unknown(op)),

@@ -118,7 +118,8 @@ async fn examine(
     // The live database's limits were carried over, and are not for this.
     let settings = "-c statement_timeout=0 -c lock_timeout=0 -c default_transaction_read_only=off";
     let env = environment(&target, &ctx.dir, &job.reach.extra_ca, settings);
-    let tool = Tool { program, args: args(job), env, password: target.password().cloned(), feed: None };
+    let password = target.password().cloned();
+    let tool = Tool { program, args: args(job), env, password, feed: None, user: None };
     let heard = Arc::new(Mutex::new(Findings::default()));
     let line: Arc<dyn Fn(&str) + Send + Sync> = {
         let (heard, sink) = (heard.clone(), ctx.sink.clone());

@@ -26,6 +26,8 @@ pub use load::{USE_LIST, args as load_args, floor};
 pub use make::{MARK as SIDE_MARK, is_incomplete};
 pub use put::name as put_name;
 pub use swap::GRACE_MAX;
+pub use tables::estimate;
+pub use verify::queries;
 
 use super::job::{self, PgDrop, PgRestore, PgSwap, PgTables, PgTablesDrop};
 use crate::recovery::op::{Compensation, Done, OpContext, OpError};

@@ -11,6 +11,10 @@ mod expect;
 mod facts;
 mod folder;
 mod folder_step;
+mod pitr;
+mod pitr_host;
+mod pitr_look;
+mod pitr_step;
 mod source;
 mod step;
 mod tables_step;
@@ -34,14 +38,26 @@ const RESTORE_TIMEOUT: Duration = Duration::from_secs(12 * 3600);
 
 pub async fn plan(ctx: &PlanContext, work: &Work) -> Result<Planned, Refusal> {
     match work {
-        Work::Restore { backup, copy, test, only } => {
+        Work::Restore { backup, copy, test, to, only } => {
             let set = backup_of(ctx, backup)?;
+            if let (Some(to), Some(Restore::PostgresDump(_) | Restore::Folder(_))) = (to, &set.restore) {
+                return Err(Refusal::usage(
+                    format!(
+                        "backup {backup} cannot be restored to {}: its copies are of one moment each",
+                        text::clean(to)
+                    ),
+                    "choose a copy with --copy, or configure `restore = { postgres_pitr = { … } }` for base backups",
+                ));
+            }
             match &set.restore {
-                Some(Restore::PostgresDump(how)) => database::plan(ctx, set, how, copy.as_deref(), *test, only).await,
-                Some(Restore::Folder(_)) if !only.is_empty() => Err(Refusal::usage(
-                    format!("backup {backup} is restored as a folder, and --only is for tables of a database"),
-                    "leave --only away; what is restored lies beside and can be copied from",
+                Some(Restore::PostgresPitr(_) | Restore::Folder(_)) if !only.is_empty() => Err(Refusal::usage(
+                    format!("backup {backup} is not a dump of a database, and --only takes tables out of a dump"),
+                    "leave --only away; of base backups `tables` says what comes back",
                 )),
+                Some(Restore::PostgresPitr(how)) => {
+                    pitr::plan(ctx, set, how, copy.as_deref(), *test, to.as_deref()).await
+                }
+                Some(Restore::PostgresDump(how)) => database::plan(ctx, set, how, copy.as_deref(), *test, only).await,
                 Some(Restore::Folder(how)) => folder::plan(ctx, set, how, copy.as_deref(), *test).await,
                 None => Err(Refusal::usage(
                     format!("backup {backup} has no way to be restored"),
@@ -61,6 +77,9 @@ pub async fn plan(ctx: &PlanContext, work: &Work) -> Result<Planned, Refusal> {
                 }
                 Some(Restore::PostgresDump(how)) if left.side.kind == "database" => {
                     step::plan(ctx, work, &found, how).await
+                }
+                Some(Restore::PostgresPitr(how)) if matches!(left.side.kind.as_str(), "cluster" | "database") => {
+                    pitr_step::plan(ctx, work, &found, how).await
                 }
                 Some(Restore::Folder(how)) if left.side.kind == "folder" => {
                     folder_step::plan(ctx, work, &found, how).await
