@@ -484,6 +484,10 @@ pub struct PostgresRestore {
     pub password: Option<SecretRef>,
     /// Statements whose first column must be true on the side copy.
     pub verify: Vec<String>,
+    /// `schema.table` or `schema.*`: what is restored; all when empty.
+    pub only: Vec<String>,
+    /// Check the side copy with `pg_amcheck`; `None` where that is possible.
+    pub amcheck: Option<bool>,
     /// Parallel jobs; default the number of cores.
     pub jobs: Option<u32>,
     /// How long existing connections may finish before they are ended at the cut-over (default 5 s).

@@ -138,6 +138,8 @@ impl Desk {
             dsn: MaybeSecret::Plain(format!("postgres://postgres@127.0.0.1:{}/postgres", server.port())),
             password: Some(SecretRef::Literal(PASSWORD.into())),
             verify: verify.iter().map(|v| (*v).to_owned()).collect(),
+            only: Vec::new(),
+            amcheck: None,
             jobs: Some(2),
             grace: None,
             timeout: None,
@@ -420,11 +422,11 @@ fn a_run_that_is_killed() {
 }
 
 pub fn restore_of(copy: &str) -> Work {
-    Work::Restore { backup: "full".into(), copy: Some(copy.to_owned()), test: false, to: None }
+    Work::Restore { backup: "full".into(), copy: Some(copy.to_owned()), test: false, to: None, only: Vec::new() }
 }
 
 pub fn test_of(copy: &str) -> Work {
-    Work::Restore { backup: "full".into(), copy: Some(copy.to_owned()), test: true, to: None }
+    Work::Restore { backup: "full".into(), copy: Some(copy.to_owned()), test: true, to: None, only: Vec::new() }
 }
 
 /// The precondition of this name.

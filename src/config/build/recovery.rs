@@ -99,6 +99,8 @@ fn restore(tab: &Tab, backup: &Tab, config: &Config, sink: &mut Sink) -> Option<
         return None;
     };
     live.verify = t.texts("verify");
+    live.only = t.texts("only");
+    live.amcheck = t.has("amcheck").then(|| t.flag("amcheck"));
     live.jobs = t.int("jobs");
     live.grace = t.duration("grace");
     live.timeout = t.duration("timeout");
@@ -122,6 +124,8 @@ fn live(t: &Tab, backup: &Tab, config: &Config, sink: &mut Sink) -> Option<Postg
         dsn,
         password,
         verify: Vec::new(),
+        only: Vec::new(),
+        amcheck: None,
         jobs: None,
         grace: None,
         timeout: None,

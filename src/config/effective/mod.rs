@@ -277,6 +277,8 @@ fn backup(b: &Backup, out: &mut Out) {
             out.put("dsn", Some(address(&p.dsn)));
             out.put("password", p.password.as_ref().map(secret));
             out.texts("verify", &p.verify);
+            out.texts("only", &p.only);
+            out.put("amcheck", p.amcheck.map(|b| b.to_string()));
             out.put("jobs", p.jobs.map(|n| n.to_string()));
             out.duration("grace", p.grace);
             out.duration("timeout", p.timeout);

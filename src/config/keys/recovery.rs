@@ -82,6 +82,16 @@ static POSTGRES_DUMP: Table = Table::new(
             Ty::List(&Ty::Text(&v::SQL)),
             "Statements whose first value must be true in the restored copy.",
         ),
+        Key::new(
+            "only",
+            Ty::List(&Ty::Text(&v::TEXT)),
+            "Tables (`schema.table`) or schemas (`schema.*`) taken out of the copy instead of all of it; not of a plain dump.",
+        ),
+        Key::new(
+            "amcheck",
+            Ty::Bool,
+            "Check every page and B-tree index of the restored copy with pg_amcheck. Default: where program and extension are there.",
+        ),
         Key::new("jobs", Ty::Int(1, 256), "Parallel jobs. Default: the number of cores."),
         Key::new(
             "grace",

@@ -10,6 +10,7 @@ mod folder;
 mod format;
 mod job;
 mod names;
+mod only;
 mod pg;
 mod pitr;
 mod plan;

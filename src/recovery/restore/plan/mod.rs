@@ -17,6 +17,7 @@ mod pitr_look;
 mod pitr_step;
 mod source;
 mod step;
+mod tables_step;
 
 use std::time::Duration;
 
@@ -37,7 +38,7 @@ const RESTORE_TIMEOUT: Duration = Duration::from_secs(12 * 3600);
 
 pub async fn plan(ctx: &PlanContext, work: &Work) -> Result<Planned, Refusal> {
     match work {
-        Work::Restore { backup, copy, test, to } => {
+        Work::Restore { backup, copy, test, to, only } => {
             let set = backup_of(ctx, backup)?;
             if let (Some(to), Some(Restore::PostgresDump(_) | Restore::Folder(_))) = (to, &set.restore) {
                 return Err(Refusal::usage(
@@ -49,10 +50,14 @@ pub async fn plan(ctx: &PlanContext, work: &Work) -> Result<Planned, Refusal> {
                 ));
             }
             match &set.restore {
+                Some(Restore::PostgresPitr(_) | Restore::Folder(_)) if !only.is_empty() => Err(Refusal::usage(
+                    format!("backup {backup} is not a dump of a database, and --only takes tables out of a dump"),
+                    "leave --only away; of base backups `tables` says what comes back",
+                )),
                 Some(Restore::PostgresPitr(how)) => {
                     pitr::plan(ctx, set, how, copy.as_deref(), *test, to.as_deref()).await
                 }
-                Some(Restore::PostgresDump(how)) => database::plan(ctx, set, how, copy.as_deref(), *test).await,
+                Some(Restore::PostgresDump(how)) => database::plan(ctx, set, how, copy.as_deref(), *test, only).await,
                 Some(Restore::Folder(how)) => folder::plan(ctx, set, how, copy.as_deref(), *test).await,
                 None => Err(Refusal::usage(
                     format!("backup {backup} has no way to be restored"),
@@ -67,6 +72,9 @@ pub async fn plan(ctx: &PlanContext, work: &Work) -> Result<Planned, Refusal> {
             let set = backup_of(ctx, &args.backup)?;
             let found = Found { run: left.run, side: left.side, args, set };
             match &set.restore {
+                Some(Restore::PostgresDump(how)) if tables_step::is_about(work, left.side) => {
+                    tables_step::plan(ctx, work, &found, how).await
+                }
                 Some(Restore::PostgresDump(how)) if left.side.kind == "database" => {
                     step::plan(ctx, work, &found, how).await
                 }
