@@ -12,3 +12,11 @@ mod pg_cutover;
 mod pg_faults;
 #[path = "restore/pg_restore.rs"]
 mod pg_restore;
+#[path = "restore/redis.rs"]
+mod redis;
+#[path = "restore/redis_faults.rs"]
+mod redis_faults;
+#[path = "restore/redis_file.rs"]
+mod redis_file;
+#[path = "restore/redis_keys.rs"]
+mod redis_keys;

@@ -152,7 +152,7 @@ impl Desk {
         Desk::new(Restore::Folder(FolderRestore { path: live.to_path_buf(), strip, verify, timeout: None }))
     }
 
-    fn new(restore: Restore) -> Desk {
+    pub fn new(restore: Restore) -> Desk {
         mayday::sys::tls::install_provider();
         let dir = scratch();
         let copies = dir.path().join("copies");
@@ -188,7 +188,7 @@ impl Desk {
     pub fn configure_pg(&mut self, change: impl FnOnce(&mut PostgresRestore)) {
         self.configure(|r| match r {
             Restore::PostgresDump(r) => change(r),
-            Restore::Folder(_) => panic!("a folder"),
+            _ => panic!("no dump"),
         });
     }
 
@@ -394,7 +394,9 @@ impl Sink for Dying {
         use std::io::Write;
         let mut file = std::fs::OpenOptions::new().create(true).append(true).open(&self.journal)?;
         writeln!(file, "{}", serde_json::to_string(&what).unwrap())?;
-        file.sync_all()
+        file.sync_all()?;
+        self.hear(if what.is_some() { "compensation opened" } else { "compensation closed" });
+        Ok(())
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::super::shape::{Choice, Exposed, Key, Table, Ty};
 use super::super::value as v;
-use super::{ENV, HEADERS, VERIFY};
+use super::{ENV, HEADERS, VERIFY, stores};
 
 pub static BACKUP: Table = Table::new(
     "[[backup]]",
@@ -53,9 +53,20 @@ static RESTORE: Table = Table::new(
     &[&[
         Key::new("postgres_dump", Ty::Table(&POSTGRES_DUMP), "A dump of PostgreSQL, into a new database."),
         Key::new("folder", Ty::Table(&FOLDER), "An archive of files (tar, .gz, .zst), into a new folder."),
+        Key::new("redis", Ty::Table(&stores::REDIS), "An RDB or append-only file of Redis, into a scratch server."),
+        Key::new(
+            "rabbitmq_definitions",
+            Ty::Table(&stores::RABBITMQ),
+            "Definitions of RabbitMQ, compared with the live ones and imported.",
+        ),
     ]],
 )
-.choosing(&[Choice { by: &["postgres_dump"], with: &[] }, Choice { by: &["folder"], with: &[] }]);
+.choosing(&[
+    Choice { by: &["postgres_dump"], with: &[] },
+    Choice { by: &["folder"], with: &[] },
+    Choice { by: &["redis"], with: &[] },
+    Choice { by: &["rabbitmq_definitions"], with: &[] },
+]);
 
 static POSTGRES_DUMP: Table = Table::new(
     "postgres_dump",

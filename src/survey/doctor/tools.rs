@@ -48,6 +48,8 @@ fn needs(config: &Config) -> Needs {
                 need("pg_restore", by.clone());
                 need("psql", by);
             }
+            Some(Restore::Redis(_)) => need("redis-server", by),
+            Some(Restore::RabbitMq(_)) => {}
             Some(Restore::Folder(f)) => {
                 for argv in &f.verify {
                     need(argv.first().map_or("", String::as_str), by.clone());
@@ -154,6 +156,7 @@ fn package(program: &str) -> Option<&'static str> {
         "railway" => "the Railway CLI",
         "systemctl" => "systemd",
         "redis-cli" => "redis-tools",
+        "redis-server" => "redis-server",
         "curl" => "curl",
         _ => return None,
     })

@@ -11,6 +11,9 @@ mod expect;
 mod facts;
 mod folder;
 mod folder_step;
+mod redis;
+mod redis_look;
+mod redis_step;
 mod source;
 mod step;
 
@@ -38,6 +41,8 @@ pub async fn plan(ctx: &PlanContext, work: &Work) -> Result<Planned, Refusal> {
             match &set.restore {
                 Some(Restore::PostgresDump(how)) => database::plan(ctx, set, how, copy.as_deref(), *test).await,
                 Some(Restore::Folder(how)) => folder::plan(ctx, set, how, copy.as_deref(), *test).await,
+                Some(Restore::Redis(how)) => redis::plan(ctx, work, set, how, copy.as_deref(), *test).await,
+                Some(Restore::RabbitMq(_)) => Err(Refusal::usage("not yet", "")),
                 None => Err(Refusal::usage(
                     format!("backup {backup} has no way to be restored"),
                     "add `restore = { postgres_dump = { … } }` or `restore = { folder = { … } }` to it in the configuration",
@@ -56,6 +61,9 @@ pub async fn plan(ctx: &PlanContext, work: &Work) -> Result<Planned, Refusal> {
                 }
                 Some(Restore::Folder(how)) if left.side.kind == "folder" => {
                     folder_step::plan(ctx, work, &found, how).await
+                }
+                Some(Restore::Redis(how)) if left.side.kind == super::redis::SIDE_KIND => {
+                    redis_step::plan(ctx, work, &found, how).await
                 }
                 _ => Err(Refusal::new(
                     format!(
