@@ -12,6 +12,8 @@ mod pg_cutover;
 mod pg_faults;
 #[path = "restore/pg_restore.rs"]
 mod pg_restore;
+#[path = "restore/rabbitmq.rs"]
+mod rabbitmq;
 #[path = "restore/redis.rs"]
 mod redis;
 #[path = "restore/redis_faults.rs"]

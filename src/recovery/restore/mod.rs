@@ -12,6 +12,7 @@ mod job;
 mod names;
 mod pg;
 mod plan;
+mod rabbit;
 mod redis;
 mod secrets;
 mod sql;
@@ -27,6 +28,7 @@ pub async fn execute(op: &str, args: &serde_json::Value, ctx: &OpContext) -> Res
     match op.split_once('.') {
         Some(("pg", _)) => pg::execute(op, args, ctx).await,
         Some(("folder", _)) => folder::execute(op, args, ctx).await,
+        Some(("rabbit", _)) => rabbit::execute(op, args, ctx).await,
         Some(("redis", _)) => redis::execute(op, args, ctx).await,
         _ => Err(unknown(op)),
     }

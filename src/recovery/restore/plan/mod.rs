@@ -11,6 +11,7 @@ mod expect;
 mod facts;
 mod folder;
 mod folder_step;
+mod rabbit;
 mod redis;
 mod redis_look;
 mod redis_step;
@@ -42,10 +43,10 @@ pub async fn plan(ctx: &PlanContext, work: &Work) -> Result<Planned, Refusal> {
                 Some(Restore::PostgresDump(how)) => database::plan(ctx, set, how, copy.as_deref(), *test).await,
                 Some(Restore::Folder(how)) => folder::plan(ctx, set, how, copy.as_deref(), *test).await,
                 Some(Restore::Redis(how)) => redis::plan(ctx, work, set, how, copy.as_deref(), *test).await,
-                Some(Restore::RabbitMq(_)) => Err(Refusal::usage("not yet", "")),
+                Some(Restore::RabbitMq(how)) => rabbit::plan(ctx, work, set, how, copy.as_deref(), *test).await,
                 None => Err(Refusal::usage(
                     format!("backup {backup} has no way to be restored"),
-                    "add `restore = { postgres_dump = { … } }` or `restore = { folder = { … } }` to it in the configuration",
+                    "add `restore = { … = { … } }` to it in the configuration: postgres_dump, folder, redis or rabbitmq_definitions",
                 )),
             }
         }
@@ -64,6 +65,9 @@ pub async fn plan(ctx: &PlanContext, work: &Work) -> Result<Planned, Refusal> {
                 }
                 Some(Restore::Redis(how)) if left.side.kind == super::redis::SIDE_KIND => {
                     redis_step::plan(ctx, work, &found, how).await
+                }
+                Some(Restore::RabbitMq(how)) if left.side.kind == super::rabbit::SIDE_KIND => {
+                    rabbit::step(ctx, work, &found, how).await
                 }
                 _ => Err(Refusal::new(
                     format!(
