@@ -12,6 +12,18 @@ mod pg_cutover;
 mod pg_faults;
 #[path = "restore/pg_restore.rs"]
 mod pg_restore;
+#[path = "restore/pitr.rs"]
+mod pitr;
+#[path = "restore/pitr_faults.rs"]
+mod pitr_faults;
+#[path = "restore/pitr_forms.rs"]
+mod pitr_forms;
+#[path = "restore/pitr_hand.rs"]
+mod pitr_hand;
+#[path = "restore/pitr_tools.rs"]
+mod pitr_tools;
+#[path = "restore/pitr_whole.rs"]
+mod pitr_whole;
 #[path = "restore/rabbitmq.rs"]
 mod rabbitmq;
 #[path = "restore/redis.rs"]

@@ -119,6 +119,10 @@ pub enum Cmd {
         /// The copy's id; the newest good one by default.
         #[arg(long, value_name = "ID")]
         copy: Option<String>,
+        /// The moment to restore to, for backups that reach any: RFC 3339, HH:MM[:SS] of today (UTC), lsn:0/16B3748,
+        /// xid:1234 or name:POINT, with @2 behind it for another timeline; the newest that can be reached by default.
+        #[arg(long, value_name = "TIME", conflicts_with_all = ["cut_over", "undo", "drop"])]
+        to: Option<String>,
         /// Restore, verify, report, drop.
         #[arg(long, conflicts_with_all = ["cut_over", "undo", "drop"])]
         test: bool,

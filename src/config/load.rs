@@ -88,6 +88,7 @@ fn unreadable_roots(config: &Config, path: &Path) -> Vec<String> {
         Some(Restore::PostgresDump(p)) => p.extra_ca.clone(),
         Some(Restore::Redis(r)) => r.extra_ca.clone(),
         Some(Restore::RabbitMq(r)) => r.extra_ca.clone(),
+        Some(Restore::PostgresPitr(p)) => p.live.as_ref().map(|l| l.extra_ca.clone()).unwrap_or_default(),
         _ => Vec::new(),
     });
     let mail = config.channels.iter().flat_map(|c| match &c.kind {

@@ -453,6 +453,7 @@ pub struct FilesSource {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Restore {
     PostgresDump(PostgresRestore),
+    PostgresPitr(Box<PitrRestore>),
     Folder(FolderRestore),
     Redis(Box<RedisRestore>),
     RabbitMq(Box<RabbitRestore>),
@@ -473,6 +474,39 @@ pub struct PostgresRestore {
     pub grace: Option<Duration>,
     pub timeout: Option<Duration>,
     pub extra_ca: Vec<PathBuf>,
+}
+
+/// A cluster as of a moment, out of a base backup and the archived log.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PitrRestore {
+    /// The database that is verified and named.
+    pub database: String,
+    /// Where side clusters are made.
+    pub directory: PathBuf,
+    pub log: PitrLog,
+    /// Who the side server runs as when this is root.
+    pub user: Option<String>,
+    /// The superuser that connects.
+    pub role: String,
+    pub port: Option<u16>,
+    /// Settings of the side server.
+    pub settings: BTreeMap<String, String>,
+    /// Statements whose first column must be true on the side cluster.
+    pub verify: Vec<String>,
+    /// Points the clients to the promoted cluster.
+    pub switch: Vec<String>,
+    /// Taken back into a database beside the live one, instead of a promotion.
+    pub tables: Vec<String>,
+    /// The live server that the tables go to.
+    pub live: Option<PostgresRestore>,
+    pub timeout: Option<Duration>,
+}
+
+/// Where the archived log is.
+#[derive(Clone, Debug, PartialEq)]
+pub enum PitrLog {
+    Folder(PathBuf),
+    PgBackRest { stanza: String, config: Option<PathBuf>, repo: Option<u32> },
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -144,6 +144,7 @@ fn open(dir: &Path, options: OpenOptions) -> io::Result<(Journal, Opened)> {
         rotate_at,
         redactions,
         mirror,
+        gate: Arc::default(),
     };
     // A redaction that cannot be finished now is tried again by `tend`: recording must not wait for it.
     opened.redacted = journal.carry_out_redactions().unwrap_or_default();

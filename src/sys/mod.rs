@@ -13,6 +13,7 @@
 //! | [`archive`] | reading compressed backups to the end |
 //! | [`disk`] | free space, durable writes, exchanging two names |
 //! | [`peer`] | who is at the other end of a Unix socket |
+//! | [`runtime`] | a user's private folders beside the state folder |
 //! | [`notify_socket`] | telling systemd how the engine is |
 
 pub mod archive;
@@ -23,6 +24,7 @@ pub mod notify_socket;
 pub mod peer;
 pub mod pg;
 pub mod proc;
+pub mod runtime;
 pub mod tls;
 
 /// Makes text of a server or an operating system fit for one line of an error: control characters become spaces and

@@ -46,18 +46,8 @@ fn the_examples_warn_of_what_does_not_fit_together_and_of_nothing_else() {
                 "postgres-wal cannot keep its rpo of 5m with every of 15m",
             ],
         ),
-        (
-            "agent-orchestrator",
-            vec![
-                "postgres-wal has no restore: its copies cannot be used from here",
-            ],
-        ),
-        (
-            "aigentable",
-            vec![
-                "database-incremental cannot keep its rpo of 1h with every of 4h",
-            ],
-        ),
+        ("agent-orchestrator", vec!["postgres-wal has no restore: its copies cannot be used from here"]),
+        ("aigentable", vec!["database-incremental cannot keep its rpo of 1h with every of 4h"]),
         (
             "sutazai",
             vec![

@@ -294,7 +294,7 @@ impl Desk {
     pub fn note(&mut self, plan: &Plan, result: &Result<Vec<String>, OpError>, sink: &TestSink, started: Time) {
         let told = sink.told.lock().unwrap();
         for run in &mut self.ctx.runs {
-            run.sides.retain(|s| !told.gone.contains(&s.name));
+            run.sides.retain(|s| !told.gone.contains(&s.name) && told.sides.iter().all(|n| n.name != s.name));
         }
         let state = match result {
             Ok(_) | Err(OpError::Contradicted(_)) => RunState::Succeeded,
@@ -422,11 +422,11 @@ fn a_run_that_is_killed() {
 }
 
 pub fn restore_of(copy: &str) -> Work {
-    Work::Restore { backup: "full".into(), copy: Some(copy.to_owned()), test: false }
+    Work::Restore { backup: "full".into(), copy: Some(copy.to_owned()), test: false, to: None }
 }
 
 pub fn test_of(copy: &str) -> Work {
-    Work::Restore { backup: "full".into(), copy: Some(copy.to_owned()), test: true }
+    Work::Restore { backup: "full".into(), copy: Some(copy.to_owned()), test: true, to: None }
 }
 
 /// The precondition of this name.

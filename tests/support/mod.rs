@@ -40,7 +40,7 @@ pub use http::{Answer, HttpScript, Request};
 pub use postgres::{PgOptions, Postgres};
 pub use pty::{Exit, Pty};
 pub use redis::Redis;
-pub use small_disk::{DiskLimit, in_small_disk};
+pub use small_disk::{DiskLimit, in_small_disk, in_small_disk_as_self};
 pub use smtp::{Mail, Smtp, SmtpOptions};
 pub use sshd::Sshd;
 

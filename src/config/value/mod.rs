@@ -51,6 +51,7 @@ formats! {
     HEADER: "a header name", "\"X-Api-Version\"", r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$", header_name;
     HEADER_VALUE: "a header value", "\"application/json\"", r"^[^\u0000-\u0008\u000a-\u001f]*$", header_value;
     ENV_NAME: "the name of an environment variable", "\"PGPASSWORD\"", r"^[A-Za-z_][A-Za-z0-9_]*$", env_name;
+    SETTING: "the name of a setting of PostgreSQL", "\"work_mem\"", r"^[A-Za-z_][A-Za-z0-9_.]*$", setting_name;
     FOLDER_KEY: "an absolute path", "\"/var\"", r"^/", absolute;
     UNIT: "the name of a systemd unit", "\"api.service\"", r"^[A-Za-z0-9:_.\\@][A-Za-z0-9:_.\\@-]*$", unit;
     CONTAINER: "the name of a container", "\"app-db-1\"", r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", container;

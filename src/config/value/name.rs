@@ -78,6 +78,14 @@ pub(super) fn glob(t: &str) -> Result<(), String> {
     built.map(drop).map_err(|e| format!("is not a pattern: {}", text::clean(&e.kind().to_string())))
 }
 
+pub(super) fn setting_name(text: &str) -> Result<(), String> {
+    let word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.');
+    match text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') && text.chars().all(word) {
+        true => Ok(()),
+        false => Err(format!("is {}, which is no name of a setting", super::quoted(text))),
+    }
+}
+
 pub(super) fn env_name(t: &str) -> Result<(), String> {
     let mut chars = t.chars();
     let first = chars.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_');

@@ -11,6 +11,7 @@ mod format;
 mod job;
 mod names;
 mod pg;
+mod pitr;
 mod plan;
 mod rabbit;
 mod redis;
@@ -26,6 +27,7 @@ pub use plan::plan;
 /// Executes one phase of a plan made by [`plan`], or a compensation.
 pub async fn execute(op: &str, args: &serde_json::Value, ctx: &OpContext) -> Result<Done, OpError> {
     match op.split_once('.') {
+        Some(("pitr", _)) => pitr::execute(op, args, ctx).await,
         Some(("pg", _)) => pg::execute(op, args, ctx).await,
         Some(("folder", _)) => folder::execute(op, args, ctx).await,
         Some(("rabbit", _)) => rabbit::execute(op, args, ctx).await,

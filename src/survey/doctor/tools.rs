@@ -50,6 +50,13 @@ fn needs(config: &Config) -> Needs {
             }
             Some(Restore::Redis(_)) => need("redis-server", by),
             Some(Restore::RabbitMq(_)) => {}
+            // The server's own programs are no commands: the plan looks where they lie.
+            Some(Restore::PostgresPitr(p)) => {
+                if matches!(p.log, config::PitrLog::PgBackRest { .. }) {
+                    need("pgbackrest", by.clone());
+                }
+                need(p.switch.first().map_or("", String::as_str), by);
+            }
             Some(Restore::Folder(f)) => {
                 for argv in &f.verify {
                     need(argv.first().map_or("", String::as_str), by.clone());

@@ -8,14 +8,15 @@
 mod check;
 mod compare;
 mod copy;
-mod entry;
+pub mod entry;
 mod extract;
 mod swap;
-mod tree;
+pub mod tree;
 
 use std::path::{Path, PathBuf};
 
 pub use check::{Contents, archive as check_archive, folder as check_folder};
+pub use extract::write_error;
 pub use swap::pin;
 
 use super::format::{self, Kind};

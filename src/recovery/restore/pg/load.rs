@@ -150,7 +150,8 @@ pub fn args(job: &PgRestore) -> Vec<OsString> {
 fn archive(job: &PgRestore, target: &PgTarget, dir: &Path, settings: &str) -> Result<Ready, String> {
     let (feed, position) = check::source(job, false)?;
     let env = environment(target, dir, &job.reach.extra_ca, settings);
-    Ok((Tool { program: job.tool.clone(), args: args(job), env, password: target.password().cloned(), feed }, position))
+    let password = target.password().cloned();
+    Ok((Tool { program: job.tool.clone(), args: args(job), env, password, feed, user: None }, position))
 }
 
 fn plain(job: &PgRestore, ctx: &OpContext, target: &PgTarget, major: u32, settings: &str) -> Result<Ready, String> {
@@ -195,6 +196,7 @@ fn plain(job: &PgRestore, ctx: &OpContext, target: &PgTarget, major: u32, settin
             env,
             password: target.password().cloned(),
             feed: Some(feed),
+            user: None,
         },
         Some(position),
     ))

@@ -23,6 +23,8 @@ pub use explain::tool as explain;
 pub use load::{args as load_args, floor};
 pub use make::{MARK as SIDE_MARK, is_incomplete};
 pub use swap::GRACE_MAX;
+pub use tables::estimate;
+pub use verify::queries;
 
 use super::job::{self, PgDrop, PgRestore, PgSwap};
 use crate::recovery::op::{Compensation, Done, OpContext, OpError};

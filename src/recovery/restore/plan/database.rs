@@ -28,7 +28,7 @@ pub async fn plan(
     asked: Option<&str>,
     test: bool,
 ) -> Result<Planned, Refusal> {
-    let work = Work::Restore { backup: set.name.clone(), copy: asked.map(str::to_owned), test };
+    let work = Work::Restore { backup: set.name.clone(), copy: asked.map(str::to_owned), test, to: None };
     let chosen = copy::choose(ctx, set, asked)?;
     let mut draft = begin(ctx, &work, set, Risk::Disruptive);
     let side = names::database(&how.database, Beside::Restore, &ctx.run_id);
@@ -110,13 +110,13 @@ pub async fn plan(
     Ok(draft.done(timeout_ms(how.timeout)))
 }
 
-fn jobs(how: &PostgresRestore) -> u32 {
+pub(super) fn jobs(how: &PostgresRestore) -> u32 {
     let cores = std::thread::available_parallelism().map_or(2, usize::from);
     how.jobs.unwrap_or_else(|| u32::try_from(cores).unwrap_or(2)).clamp(1, 64)
 }
 
 /// Server, role, names and connections.
-fn server(draft: &mut Draft<'_>, facts: &Facts, job: &PgRestore) {
+pub(super) fn server(draft: &mut Draft<'_>, facts: &Facts, job: &PgRestore) {
     if facts.in_recovery {
         draft.fail(
             "server",

@@ -46,6 +46,7 @@ pub async fn plan(ctx: &PlanContext, work: &Work, found: &Found<'_>, how: &Folde
             SideRole::Ready => "the side folder",
             SideRole::Before => "what was live before the cut-over: it can no longer be undone",
             SideRole::Abandoned if found.args.incomplete => "what an unfinished restore left",
+            SideRole::Serving => "what was handed over",
             SideRole::Abandoned => "what was live between cut-over and undo, with the changes of that time",
         };
         draft.effects(&format!("removes {}, {what}, {age} old, and frees {}", side.name, text::size(side.size)));

@@ -11,6 +11,10 @@ mod expect;
 mod facts;
 mod folder;
 mod folder_step;
+mod pitr;
+mod pitr_host;
+mod pitr_look;
+mod pitr_step;
 mod rabbit;
 mod redis;
 mod redis_look;
@@ -37,16 +41,30 @@ const RESTORE_TIMEOUT: Duration = Duration::from_secs(12 * 3600);
 
 pub async fn plan(ctx: &PlanContext, work: &Work) -> Result<Planned, Refusal> {
     match work {
-        Work::Restore { backup, copy, test } => {
+        Work::Restore { backup, copy, test, to } => {
             let set = backup_of(ctx, backup)?;
+            if let (Some(to), Some(of)) = (to, &set.restore)
+                && !matches!(of, Restore::PostgresPitr(_))
+            {
+                return Err(Refusal::usage(
+                    format!(
+                        "backup {backup} cannot be restored to {}: its copies are of one moment each",
+                        text::clean(to)
+                    ),
+                    "choose a copy with --copy, or configure `restore = { postgres_pitr = { … } }` for base backups",
+                ));
+            }
             match &set.restore {
+                Some(Restore::PostgresPitr(how)) => {
+                    pitr::plan(ctx, set, how, copy.as_deref(), *test, to.as_deref()).await
+                }
                 Some(Restore::PostgresDump(how)) => database::plan(ctx, set, how, copy.as_deref(), *test).await,
                 Some(Restore::Folder(how)) => folder::plan(ctx, set, how, copy.as_deref(), *test).await,
                 Some(Restore::Redis(how)) => redis::plan(ctx, work, set, how, copy.as_deref(), *test).await,
                 Some(Restore::RabbitMq(how)) => rabbit::plan(ctx, work, set, how, copy.as_deref(), *test).await,
                 None => Err(Refusal::usage(
                     format!("backup {backup} has no way to be restored"),
-                    "add `restore = { … = { … } }` to it in the configuration: postgres_dump, folder, redis or rabbitmq_definitions",
+                    "add `restore = { … = { … } }` to it in the configuration: postgres_dump, postgres_pitr, folder, redis or rabbitmq_definitions",
                 )),
             }
         }
@@ -59,6 +77,9 @@ pub async fn plan(ctx: &PlanContext, work: &Work) -> Result<Planned, Refusal> {
             match &set.restore {
                 Some(Restore::PostgresDump(how)) if left.side.kind == "database" => {
                     step::plan(ctx, work, &found, how).await
+                }
+                Some(Restore::PostgresPitr(how)) if matches!(left.side.kind.as_str(), "cluster" | "database") => {
+                    pitr_step::plan(ctx, work, &found, how).await
                 }
                 Some(Restore::Folder(how)) if left.side.kind == "folder" => {
                     folder_step::plan(ctx, work, &found, how).await

@@ -237,6 +237,7 @@ fn describe_drop(draft: &mut Draft<'_>, ctx: &PlanContext, found: &Found<'_>, pl
     let what = match side.role {
         SideRole::Ready => format!("the side copy of {}, restored {age} ago", side.live),
         SideRole::Before => format!("what was {} before the cut-over {age} ago: it can no longer be undone", side.live),
+        SideRole::Serving => "what was handed over".to_owned(),
         SideRole::Abandoned if found.args.incomplete => {
             format!("what an unfinished restore of {} left {age} ago", side.live)
         }
