@@ -28,3 +28,13 @@ mod pitr_hand;
 mod pitr_tools;
 #[path = "restore/pitr_whole.rs"]
 mod pitr_whole;
+#[path = "restore/rabbitmq.rs"]
+mod rabbitmq;
+#[path = "restore/redis.rs"]
+mod redis;
+#[path = "restore/redis_faults.rs"]
+mod redis_faults;
+#[path = "restore/redis_file.rs"]
+mod redis_file;
+#[path = "restore/redis_keys.rs"]
+mod redis_keys;

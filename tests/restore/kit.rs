@@ -396,7 +396,9 @@ impl Sink for Dying {
         use std::io::Write;
         let mut file = std::fs::OpenOptions::new().create(true).append(true).open(&self.journal)?;
         writeln!(file, "{}", serde_json::to_string(&what).unwrap())?;
-        file.sync_all()
+        file.sync_all()?;
+        self.hear(if what.is_some() { "compensation opened" } else { "compensation closed" });
+        Ok(())
     }
 }
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::checks::{self, Defaults, password};
-use super::{argv, extra_ca, secrets};
+use super::{argv, extra_ca, secrets, stores};
 use crate::config::keys;
 use crate::config::read::{Item, Sink, Tab};
 use crate::config::secret::{MaybeSecret, SecretRef};
@@ -86,6 +86,12 @@ fn restore(tab: &Tab, backup: &Tab, config: &Config, sink: &mut Sink) -> Option<
             verify: t.list("verify").iter().filter_map(Item::argv).collect(),
             timeout: t.duration("timeout"),
         }));
+    }
+    if let Some(t) = tab.tab("redis") {
+        return stores::redis(t, backup, config, sink).map(|r| Restore::Redis(Box::new(r)));
+    }
+    if let Some(t) = tab.tab("rabbitmq_definitions") {
+        return Some(Restore::RabbitMq(Box::new(stores::rabbitmq(t))));
     }
     if let Some(t) = tab.tab("postgres_pitr") {
         return Some(Restore::PostgresPitr(Box::new(pitr(t, backup, config, sink))));

@@ -3,6 +3,7 @@
 //! What is printed reads back to the same configuration, but for secrets that stood in the file itself.
 
 mod out;
+mod stores;
 
 use super::types::*;
 use super::value;
@@ -323,6 +324,8 @@ fn backup(b: &Backup, out: &mut Out) {
             }
             out.duration("timeout", f.timeout);
         }
+        Some(Restore::Redis(r)) => stores::redis(r, out),
+        Some(Restore::RabbitMq(r)) => stores::rabbitmq(r, out),
         None => {}
     }
 }

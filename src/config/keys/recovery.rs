@@ -2,7 +2,7 @@
 
 use super::super::shape::{Choice, Exposed, Key, Table, Ty};
 use super::super::value as v;
-use super::{ENV, HEADERS, VERIFY};
+use super::{ENV, HEADERS, VERIFY, stores};
 
 pub static BACKUP: Table = Table::new(
     "[[backup]]",
@@ -58,12 +58,20 @@ static RESTORE: Table = Table::new(
             "A base backup and the archived log of PostgreSQL, into a new cluster, as of any moment.",
         ),
         Key::new("folder", Ty::Table(&FOLDER), "An archive of files (tar, .gz, .zst), into a new folder."),
+        Key::new("redis", Ty::Table(&stores::REDIS), "An RDB or append-only file of Redis, into a scratch server."),
+        Key::new(
+            "rabbitmq_definitions",
+            Ty::Table(&stores::RABBITMQ),
+            "Definitions of RabbitMQ, compared with the live ones and imported.",
+        ),
     ]],
 )
 .choosing(&[
     Choice { by: &["postgres_dump"], with: &[] },
     Choice { by: &["postgres_pitr"], with: &[] },
     Choice { by: &["folder"], with: &[] },
+    Choice { by: &["redis"], with: &[] },
+    Choice { by: &["rabbitmq_definitions"], with: &[] },
 ]);
 
 static POSTGRES_DUMP: Table = Table::new(
