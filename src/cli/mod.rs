@@ -116,7 +116,12 @@ impl Session {
                 return Err(Failure::failed(why));
             }
             if !stopped && waited > COME_BACK {
-                return connect::attach(&self.place, "command", access).await;
+                match connect::attach(&self.place, "command", access).await {
+                    Ok(client) => return Ok(client),
+                    // The one that was started may have been killed as well.
+                    Err(_) if waited < STOPPED => {}
+                    Err(e) => return Err(e),
+                }
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }

@@ -293,7 +293,6 @@ fn cancelled_at_any_point_nothing_is_left() {
         (copy.as_str(), "loaded in"),
         (copy.as_str(), "analyzing"),
         (copy.as_str(), "counting"),
-        (copy.as_str(), "verification queries"),
     ] {
         let planned = desk.plan(&restore_of(copy));
         let ended = desk.execute_with(planned, CancellationToken::new(), move |said, cancel| {
