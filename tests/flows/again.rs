@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use mayday::wire::client::EngineFile;
 
-use super::support::{Cockpit, PATIENCE, Pty, wait_until};
+use super::support::{Cockpit, PATIENCE, Pty};
 use super::{leave, open, press_until_gone, shop};
 
 fn signal(shop: &Cockpit, signal: i32) {
