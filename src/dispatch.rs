@@ -93,7 +93,7 @@ async fn connected(session: &mut Session, command: Cmd) -> Result<u8, Failure> {
         Cmd::Stop(run) => runs::start(session, Work::Stop { service: run.service }, run.how).await,
         Cmd::Start(run) => runs::start(session, Work::Start { service: run.service }, run.how).await,
         Cmd::Act { action, how } => runs::start(session, Work::Act { action }, how).await,
-        Cmd::Restore { backup, copy, to, test, cut_over, undo, drop, run, how } => {
+        Cmd::Restore { backup, copy, to, test, only, cut_over, undo, drop, run, how } => {
             let work = if cut_over {
                 Work::CutOver { of: runs::restore_run(session, &backup, run, Some(SideRole::Ready)).await? }
             } else if undo {
@@ -101,7 +101,7 @@ async fn connected(session: &mut Session, command: Cmd) -> Result<u8, Failure> {
             } else if drop {
                 Work::Drop { of: runs::restore_run(session, &backup, run, None).await? }
             } else {
-                Work::Restore { backup, copy, test, to: to.map(moment) }
+                Work::Restore { backup, copy, test, to: to.map(moment), only }
             };
             runs::start(session, work, how).await
         }

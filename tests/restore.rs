@@ -6,12 +6,16 @@ mod support;
 mod folders;
 #[path = "restore/kit.rs"]
 mod kit;
+#[path = "restore/pg_amcheck.rs"]
+mod pg_amcheck;
 #[path = "restore/pg_cutover.rs"]
 mod pg_cutover;
 #[path = "restore/pg_faults.rs"]
 mod pg_faults;
 #[path = "restore/pg_restore.rs"]
 mod pg_restore;
+#[path = "restore/pg_tables.rs"]
+mod pg_tables;
 #[path = "restore/pitr.rs"]
 mod pitr;
 #[path = "restore/pitr_faults.rs"]
@@ -24,3 +28,13 @@ mod pitr_hand;
 mod pitr_tools;
 #[path = "restore/pitr_whole.rs"]
 mod pitr_whole;
+#[path = "restore/rabbitmq.rs"]
+mod rabbitmq;
+#[path = "restore/redis.rs"]
+mod redis;
+#[path = "restore/redis_faults.rs"]
+mod redis_faults;
+#[path = "restore/redis_file.rs"]
+mod redis_file;
+#[path = "restore/redis_keys.rs"]
+mod redis_keys;

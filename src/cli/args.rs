@@ -126,6 +126,9 @@ pub enum Cmd {
         /// Restore, verify, report, drop.
         #[arg(long, conflicts_with_all = ["cut_over", "undo", "drop"])]
         test: bool,
+        /// Restore a single table (schema.table) or schema (schema.*) instead of the whole copy; repeatable.
+        #[arg(long, value_name = "TABLE", conflicts_with_all = ["cut_over", "undo", "drop"])]
+        only: Vec<String>,
         /// Put the side copy that is ready in the live place.
         #[arg(long)]
         cut_over: bool,

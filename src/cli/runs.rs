@@ -214,6 +214,7 @@ pub fn side_word(role: SideRole) -> &'static str {
         SideRole::Ready => "ready to cut over",
         SideRole::Before => "kept from before the cut-over",
         SideRole::Abandoned => "kept, undone",
+        SideRole::Beside => "put beside the live tables",
         SideRole::Serving => "promoted and handed over",
     }
 }

@@ -74,6 +74,16 @@ fn visit(config: &mut Config, see: See<'_>) {
                 maybe(format!("{at} dsn"), &mut p.dsn, see);
                 whole(format!("{at} password"), &mut p.password, see);
             }
+            Some(Restore::Redis(r)) => {
+                let at = format!("backup {} restore", backup.name);
+                maybe(format!("{at} url"), &mut r.url, see);
+                whole(format!("{at} password"), &mut r.password, see);
+            }
+            Some(Restore::RabbitMq(r)) => {
+                let at = format!("backup {} restore", backup.name);
+                maybe(format!("{at} url"), &mut r.url, see);
+                whole(format!("{at} password"), &mut r.password, see);
+            }
             Some(Restore::PostgresPitr(p)) => {
                 if let Some(live) = &mut p.live {
                     let at = format!("backup {} restore", backup.name);

@@ -59,6 +59,9 @@ pub enum Work {
         copy: Option<String>,
         #[serde(default)]
         test: bool,
+        /// Single tables (`schema.table`) or schemas (`schema.*`) instead of the whole copy, where the kind of copy allows.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        only: Vec<String>,
         /// The moment to restore to, where the backup set can (point in time): a time, `lsn:…`, `xid:…`, `name:…`. `None`
         /// is the newest that can be reached.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -329,6 +332,8 @@ pub enum SideRole {
     Before,
     /// Was live between a cut-over and its undo.
     Abandoned,
+    /// Restored tables put beside the live ones, under names of their own.
+    Beside,
     /// A side cluster that was promoted and handed over: clients may use it.
     Serving,
 }

@@ -163,6 +163,7 @@ pub(super) fn left_behind(page: &mut Page<'_, '_>) {
             SideRole::Ready => "restored beside",
             SideRole::Before => "kept from before the cut-over of",
             SideRole::Abandoned => "undone, beside",
+            SideRole::Beside => "put beside the live ones of",
             SideRole::Serving => "promoted for",
         };
         let line = format!("- {} {} ({role} {}) e{seq}", page.say(&side.kind), page.say(name), page.say(&side.live));

@@ -246,6 +246,20 @@ fn other_cases() -> Vec<Case> {
             "new databases are made from it",
         ),
         in_backup("restore = { postgres_dump = { database = \"d\" } }", "does not say how to reach the server"),
+        in_backup("restore = { redis = {} }", "redis does not say how to reach the server"),
+        in_backup(
+            "restore = { redis = { url = \"redis://h\", conflicts = \"skip\" } }",
+            "`conflicts` does nothing without `keys`",
+        ),
+        in_backup("restore = { redis = { url = \"redis://h\", by = \"file\" } }", "nothing says how"),
+        in_backup(
+            "restore = { redis = { url = \"redis://h\", reachable_as = \"this-host\" } }",
+            "must be an IP address",
+        ),
+        in_backup(
+            "restore = { rabbitmq_definitions = { url = \"http://h\", user = \"u\" } }",
+            "rabbitmq_definitions needs `password`",
+        ),
         in_backup(
             "restore = { postgres_pitr = { database = \"d\", directory = \"/s\" } }",
             "needs one of: `wal_archive`, `pgbackrest`",

@@ -138,6 +138,8 @@ impl Desk {
             dsn: MaybeSecret::Plain(format!("postgres://postgres@127.0.0.1:{}/postgres", server.port())),
             password: Some(SecretRef::Literal(PASSWORD.into())),
             verify: verify.iter().map(|v| (*v).to_owned()).collect(),
+            only: Vec::new(),
+            amcheck: None,
             jobs: Some(2),
             grace: None,
             timeout: None,
@@ -394,7 +396,9 @@ impl Sink for Dying {
         use std::io::Write;
         let mut file = std::fs::OpenOptions::new().create(true).append(true).open(&self.journal)?;
         writeln!(file, "{}", serde_json::to_string(&what).unwrap())?;
-        file.sync_all()
+        file.sync_all()?;
+        self.hear(if what.is_some() { "compensation opened" } else { "compensation closed" });
+        Ok(())
     }
 }
 
@@ -420,11 +424,11 @@ fn a_run_that_is_killed() {
 }
 
 pub fn restore_of(copy: &str) -> Work {
-    Work::Restore { backup: "full".into(), copy: Some(copy.to_owned()), test: false, to: None }
+    Work::Restore { backup: "full".into(), copy: Some(copy.to_owned()), test: false, to: None, only: Vec::new() }
 }
 
 pub fn test_of(copy: &str) -> Work {
-    Work::Restore { backup: "full".into(), copy: Some(copy.to_owned()), test: true, to: None }
+    Work::Restore { backup: "full".into(), copy: Some(copy.to_owned()), test: true, to: None, only: Vec::new() }
 }
 
 /// The precondition of this name.

@@ -158,7 +158,7 @@ pub fn ran(command: &mut Command) -> String {
 }
 
 pub fn work(to: Option<&str>) -> Work {
-    Work::Restore { backup: "full".into(), copy: None, test: false, to: to.map(str::to_owned) }
+    Work::Restore { backup: "full".into(), copy: None, test: false, to: to.map(str::to_owned), only: Vec::new() }
 }
 
 pub fn cluster(side: &Path) -> serde_json::Value {

@@ -86,6 +86,8 @@ fn chosen_tables_come_back_beside_the_live_database() {
             dsn: MaybeSecret::Plain(format!("postgres://postgres@127.0.0.1:{port}/postgres")),
             password: Some(SecretRef::Literal(PASSWORD.into())),
             verify: Vec::new(),
+            only: Vec::new(),
+            amcheck: None,
             jobs: None,
             grace: None,
             timeout: None,
@@ -125,7 +127,7 @@ fn chosen_tables_come_back_beside_the_live_database() {
 #[test]
 fn a_test_proves_reports_and_leaves_nothing() {
     let (mut scene, second) = scene();
-    let proof = Work::Restore { backup: "full".into(), copy: None, test: true, to: Some(second) };
+    let proof = Work::Restore { backup: "full".into(), copy: None, test: true, to: Some(second), only: Vec::new() };
     let ended = scene.desk.run(&proof);
     let said = ended.verified();
     assert!(said.contains("proven: base and its log give the cluster as of 20"), "{said}");

@@ -6,6 +6,7 @@
 mod checks;
 mod recovery;
 mod service;
+mod stores;
 
 use std::collections::BTreeMap;
 use std::time::Duration;

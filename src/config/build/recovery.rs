@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::checks::{self, Defaults, password};
-use super::{argv, extra_ca, secrets};
+use super::{argv, extra_ca, secrets, stores};
 use crate::config::keys;
 use crate::config::read::{Item, Sink, Tab};
 use crate::config::secret::{MaybeSecret, SecretRef};
@@ -87,6 +87,12 @@ fn restore(tab: &Tab, backup: &Tab, config: &Config, sink: &mut Sink) -> Option<
             timeout: t.duration("timeout"),
         }));
     }
+    if let Some(t) = tab.tab("redis") {
+        return stores::redis(t, backup, config, sink).map(|r| Restore::Redis(Box::new(r)));
+    }
+    if let Some(t) = tab.tab("rabbitmq_definitions") {
+        return Some(Restore::RabbitMq(Box::new(stores::rabbitmq(t))));
+    }
     if let Some(t) = tab.tab("postgres_pitr") {
         return Some(Restore::PostgresPitr(Box::new(pitr(t, backup, config, sink))));
     }
@@ -99,6 +105,8 @@ fn restore(tab: &Tab, backup: &Tab, config: &Config, sink: &mut Sink) -> Option<
         return None;
     };
     live.verify = t.texts("verify");
+    live.only = t.texts("only");
+    live.amcheck = t.has("amcheck").then(|| t.flag("amcheck"));
     live.jobs = t.int("jobs");
     live.grace = t.duration("grace");
     live.timeout = t.duration("timeout");
@@ -122,6 +130,8 @@ fn live(t: &Tab, backup: &Tab, config: &Config, sink: &mut Sink) -> Option<Postg
         dsn,
         password,
         verify: Vec::new(),
+        only: Vec::new(),
+        amcheck: None,
         jobs: None,
         grace: None,
         timeout: None,

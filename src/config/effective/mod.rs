@@ -3,6 +3,7 @@
 //! What is printed reads back to the same configuration, but for secrets that stood in the file itself.
 
 mod out;
+mod stores;
 
 use super::types::*;
 use super::value;
@@ -277,6 +278,8 @@ fn backup(b: &Backup, out: &mut Out) {
             out.put("dsn", Some(address(&p.dsn)));
             out.put("password", p.password.as_ref().map(secret));
             out.texts("verify", &p.verify);
+            out.texts("only", &p.only);
+            out.put("amcheck", p.amcheck.map(|b| b.to_string()));
             out.put("jobs", p.jobs.map(|n| n.to_string()));
             out.duration("grace", p.grace);
             out.duration("timeout", p.timeout);
@@ -321,6 +324,8 @@ fn backup(b: &Backup, out: &mut Out) {
             }
             out.duration("timeout", f.timeout);
         }
+        Some(Restore::Redis(r)) => stores::redis(r, out),
+        Some(Restore::RabbitMq(r)) => stores::rabbitmq(r, out),
         None => {}
     }
 }

@@ -4,6 +4,7 @@
 
 mod checks;
 mod recovery;
+mod stores;
 
 pub use checks::{CHECKS, VERIFY};
 pub use recovery::{ACTION, BACKUP, CHANNEL};

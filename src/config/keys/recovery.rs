@@ -2,7 +2,7 @@
 
 use super::super::shape::{Choice, Exposed, Key, Table, Ty};
 use super::super::value as v;
-use super::{ENV, HEADERS, VERIFY};
+use super::{ENV, HEADERS, VERIFY, stores};
 
 pub static BACKUP: Table = Table::new(
     "[[backup]]",
@@ -58,12 +58,20 @@ static RESTORE: Table = Table::new(
             "A base backup and the archived log of PostgreSQL, into a new cluster, as of any moment.",
         ),
         Key::new("folder", Ty::Table(&FOLDER), "An archive of files (tar, .gz, .zst), into a new folder."),
+        Key::new("redis", Ty::Table(&stores::REDIS), "An RDB or append-only file of Redis, into a scratch server."),
+        Key::new(
+            "rabbitmq_definitions",
+            Ty::Table(&stores::RABBITMQ),
+            "Definitions of RabbitMQ, compared with the live ones and imported.",
+        ),
     ]],
 )
 .choosing(&[
     Choice { by: &["postgres_dump"], with: &[] },
     Choice { by: &["postgres_pitr"], with: &[] },
     Choice { by: &["folder"], with: &[] },
+    Choice { by: &["redis"], with: &[] },
+    Choice { by: &["rabbitmq_definitions"], with: &[] },
 ]);
 
 static POSTGRES_DUMP: Table = Table::new(
@@ -81,6 +89,16 @@ static POSTGRES_DUMP: Table = Table::new(
             "verify",
             Ty::List(&Ty::Text(&v::SQL)),
             "Statements whose first value must be true in the restored copy.",
+        ),
+        Key::new(
+            "only",
+            Ty::List(&Ty::Text(&v::TEXT)),
+            "Tables (`schema.table`) or schemas (`schema.*`) taken out of the copy instead of all of it; not of a plain dump.",
+        ),
+        Key::new(
+            "amcheck",
+            Ty::Bool,
+            "Check every page and B-tree index of the restored copy with pg_amcheck. Default: where program and extension are there.",
         ),
         Key::new("jobs", Ty::Int(1, 256), "Parallel jobs. Default: the number of cores."),
         Key::new(

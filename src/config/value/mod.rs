@@ -42,6 +42,7 @@ formats! {
     GLOB: "a pattern for names", "\"*.dump\"", r"", glob;
     HOST_PORT: "an address with a port", "\"db.example.org:5432\"", r"^\S+:[0-9]{1,5}$", |t| host_port(t).map(drop);
     HOST_MAYBE_PORT: "a host, with or without a port", "\"9.9.9.9\" or \"9.9.9.9:53\"", r"^\S+$", host_maybe_port;
+    IP: "an IP address", "\"10.0.4.7\"", r"^[0-9a-fA-F:.]+$", ip;
     HOST: "a host name", "\"mail.example.org\"", r"^[^\s/:@]+$|^[0-9a-fA-F:.]+$", host;
     HTTP_URL: "an http or https address", "\"https://api.example.org/health\"", r"^https?://", http_url;
     REDIS_URL: "a Redis address", "\"redis://127.0.0.1:6379\", \"rediss://…\" or \"unix:/run/redis.sock\"", r"^(rediss?://|redis\+unix://|unix:)", redis_url;

@@ -48,6 +48,8 @@ fn needs(config: &Config) -> Needs {
                 need("pg_restore", by.clone());
                 need("psql", by);
             }
+            Some(Restore::Redis(_)) => need("redis-server", by),
+            Some(Restore::RabbitMq(_)) => {}
             // The server's own programs are no commands: the plan looks where they lie.
             Some(Restore::PostgresPitr(p)) => {
                 if matches!(p.log, config::PitrLog::PgBackRest { .. }) {
@@ -161,6 +163,7 @@ fn package(program: &str) -> Option<&'static str> {
         "railway" => "the Railway CLI",
         "systemctl" => "systemd",
         "redis-cli" => "redis-tools",
+        "redis-server" => "redis-server",
         "curl" => "curl",
         _ => return None,
     })

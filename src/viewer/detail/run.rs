@@ -91,6 +91,7 @@ pub fn lines(app: &App, run: &RunView, columns: usize) -> Lines {
                 SideRole::Ready => ("restored and verified, waits for the cut-over", "C cuts over   D drops it"),
                 SideRole::Before => ("was live before the cut-over", "U puts it back   D drops it"),
                 SideRole::Abandoned => ("was live between a cut-over and its undo", "D drops it"),
+                SideRole::Beside => ("restored, put beside the live tables", "D drops it"),
                 SideRole::Serving => ("promoted and handed over: clients may use it", "D ends and drops it"),
             };
             let size = if side.size > 0 { format!(", {}", text::size(side.size)) } else { String::new() };

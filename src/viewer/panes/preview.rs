@@ -160,6 +160,7 @@ fn run(app: &App, run: &RunView, page: &mut Page) {
             SideRole::Ready => "restored and verified, waits for the cut-over",
             SideRole::Before => "was live before the cut-over, kept",
             SideRole::Abandoned => "was live between a cut-over and its undo, kept",
+            SideRole::Beside => "restored, put beside the live tables",
             SideRole::Serving => "promoted and handed over: clients may use it",
         };
         page.field(&side.kind, Role::Text, &format!("{}: {said}", side.name));

@@ -74,7 +74,7 @@ pub async fn verify(job: &Job, ctx: &OpContext) -> Result<Done, OpError> {
     let failed = |why: String| OpError::Failed(format!("{what}: {why}"));
     let mut cluster = Cluster::read(&job.side).ok_or_else(|| failed("its cluster.json is gone".into()))?;
     let target = PgTarget::parse(&cluster.dsn(&job.side)).map_err(|e| failed(e.to_string()))?;
-    let asked = pg::queries(&target, &job.database, &job.verify, ctx).await?;
+    let asked = pg::queries(&target, &job.database, &job.verify, false, ctx).await?;
     let held = pg::estimate(&target, &job.database).await.map_err(pg::server::failed(&what))?;
     let mut said = format!(
         "{}: {}, about {}{asked}",

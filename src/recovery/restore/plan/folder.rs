@@ -60,7 +60,8 @@ pub async fn plan(
     asked: Option<&str>,
     test: bool,
 ) -> Result<Planned, Refusal> {
-    let work = Work::Restore { backup: set.name.clone(), copy: asked.map(str::to_owned), test, to: None };
+    let work =
+        Work::Restore { backup: set.name.clone(), copy: asked.map(str::to_owned), test, to: None, only: Vec::new() };
     let chosen = copy::choose(ctx, set, asked)?;
     let mut draft = begin(ctx, &work, set, Risk::Disruptive);
     copy::judge(&mut draft, ctx, set, chosen, asked.is_some());

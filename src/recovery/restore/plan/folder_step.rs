@@ -48,6 +48,7 @@ pub async fn plan(ctx: &PlanContext, work: &Work, found: &Found<'_>, how: &Folde
             SideRole::Abandoned if found.args.incomplete => "what an unfinished restore left",
             SideRole::Serving => "what was handed over",
             SideRole::Abandoned => "what was live between cut-over and undo, with the changes of that time",
+            SideRole::Beside => "what a restore put beside",
         };
         draft.effects(&format!("removes {}, {what}, {age} old, and frees {}", side.name, text::size(side.size)));
         draft.native(

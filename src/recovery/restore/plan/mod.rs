@@ -15,8 +15,13 @@ mod pitr;
 mod pitr_host;
 mod pitr_look;
 mod pitr_step;
+mod rabbit;
+mod redis;
+mod redis_look;
+mod redis_step;
 mod source;
 mod step;
+mod tables_step;
 
 use std::time::Duration;
 
@@ -37,9 +42,11 @@ const RESTORE_TIMEOUT: Duration = Duration::from_secs(12 * 3600);
 
 pub async fn plan(ctx: &PlanContext, work: &Work) -> Result<Planned, Refusal> {
     match work {
-        Work::Restore { backup, copy, test, to } => {
+        Work::Restore { backup, copy, test, to, only } => {
             let set = backup_of(ctx, backup)?;
-            if let (Some(to), Some(Restore::PostgresDump(_) | Restore::Folder(_))) = (to, &set.restore) {
+            if let (Some(to), Some(of)) = (to, &set.restore)
+                && !matches!(of, Restore::PostgresPitr(_))
+            {
                 return Err(Refusal::usage(
                     format!(
                         "backup {backup} cannot be restored to {}: its copies are of one moment each",
@@ -49,14 +56,20 @@ pub async fn plan(ctx: &PlanContext, work: &Work) -> Result<Planned, Refusal> {
                 ));
             }
             match &set.restore {
+                Some(Restore::PostgresPitr(_) | Restore::Folder(_)) if !only.is_empty() => Err(Refusal::usage(
+                    format!("backup {backup} is not a dump of a database, and --only takes tables out of a dump"),
+                    "leave --only away; of base backups `tables` says what comes back",
+                )),
                 Some(Restore::PostgresPitr(how)) => {
                     pitr::plan(ctx, set, how, copy.as_deref(), *test, to.as_deref()).await
                 }
-                Some(Restore::PostgresDump(how)) => database::plan(ctx, set, how, copy.as_deref(), *test).await,
+                Some(Restore::PostgresDump(how)) => database::plan(ctx, set, how, copy.as_deref(), *test, only).await,
                 Some(Restore::Folder(how)) => folder::plan(ctx, set, how, copy.as_deref(), *test).await,
+                Some(Restore::Redis(how)) => redis::plan(ctx, work, set, how, copy.as_deref(), *test).await,
+                Some(Restore::RabbitMq(how)) => rabbit::plan(ctx, work, set, how, copy.as_deref(), *test).await,
                 None => Err(Refusal::usage(
                     format!("backup {backup} has no way to be restored"),
-                    "add `restore = { postgres_dump = { … } }` or `restore = { folder = { … } }` to it in the configuration",
+                    "add `restore = { … = { … } }` to it in the configuration: postgres_dump, postgres_pitr, folder, redis or rabbitmq_definitions",
                 )),
             }
         }
@@ -67,6 +80,9 @@ pub async fn plan(ctx: &PlanContext, work: &Work) -> Result<Planned, Refusal> {
             let set = backup_of(ctx, &args.backup)?;
             let found = Found { run: left.run, side: left.side, args, set };
             match &set.restore {
+                Some(Restore::PostgresDump(how)) if tables_step::is_about(work, left.side) => {
+                    tables_step::plan(ctx, work, &found, how).await
+                }
                 Some(Restore::PostgresDump(how)) if left.side.kind == "database" => {
                     step::plan(ctx, work, &found, how).await
                 }
@@ -75,6 +91,12 @@ pub async fn plan(ctx: &PlanContext, work: &Work) -> Result<Planned, Refusal> {
                 }
                 Some(Restore::Folder(how)) if left.side.kind == "folder" => {
                     folder_step::plan(ctx, work, &found, how).await
+                }
+                Some(Restore::Redis(how)) if left.side.kind == super::redis::SIDE_KIND => {
+                    redis_step::plan(ctx, work, &found, how).await
+                }
+                Some(Restore::RabbitMq(how)) if left.side.kind == super::rabbit::SIDE_KIND => {
+                    rabbit::step(ctx, work, &found, how).await
                 }
                 _ => Err(Refusal::new(
                     format!(

@@ -36,7 +36,7 @@ pub async fn plan(
 ) -> Result<Planned, Refusal> {
     let asked = target::parse(to.unwrap_or("newest")).map_err(|why| Refusal::usage(why, ""))?;
     let (backup, to) = (set.name.clone(), to.map(str::to_owned));
-    let work = Work::Restore { backup, copy: asked_copy.map(str::to_owned), test, to };
+    let work = Work::Restore { backup, copy: asked_copy.map(str::to_owned), test, to, only: Vec::new() };
     let first = copy::choose(ctx, set, asked_copy)?.clone();
     let mut draft = begin(ctx, &work, set, Risk::Disruptive);
     let user = match User::choose(how.user.as_deref()) {

@@ -7,6 +7,7 @@ use super::super::format::{Kind, Wrap};
 use super::super::job::{self, PgRestore, PinnedFolder};
 use super::super::names::{self, Beside};
 use super::super::pg;
+use super::super::pg::amcheck::Amcheck;
 use super::super::pitr::state::{Cluster, Stage};
 use super::super::pitr::{self, Hand, hand, server, target};
 use super::super::secrets;
@@ -211,6 +212,9 @@ async fn tables(
         jobs: database::jobs(live),
         verify: Vec::new(),
         test: false,
+        only: Vec::new(),
+        chosen: Vec::new(),
+        amcheck: Amcheck::default(),
         leftovers: Vec::new(),
         entries: None,
         tables: None,
@@ -274,7 +278,7 @@ async fn tables(
     );
     draft.native("read the dump to its end", 10, pg::CHECK, &args, vec![line(&load.tool, &pg::archive_args(&load))]);
     draft.native("create the side database", 2, pg::CREATE, &args, vec![format!("create database {side}")]);
-    draft.native("load", 50, pg::LOAD, &args, vec![line(&load.tool, &pg::load_args(&load))]);
+    draft.native("load", 50, pg::LOAD, &args, vec![line(&load.tool, &pg::load_args(&load, None))]);
     draft.native("carry over and analyze", 10, pg::SETTLE, &args, vec!["ANALYZE every table".into()]);
     draft.native("verify", 8, pg::VERIFY, &args, vec!["count the rows of every table".into()]);
     Ok(())

@@ -106,7 +106,7 @@ pub async fn plan(
 }
 
 /// The side database is the one that the run left.
-fn pinned(draft: &mut Draft<'_>, found: &Found<'_>, facts: Option<&Facts>) -> u32 {
+pub fn pinned(draft: &mut Draft<'_>, found: &Found<'_>, facts: Option<&Facts>) -> u32 {
     let name = &found.side.name;
     let Some(facts) = facts else { return found.args.oid.unwrap_or(0) };
     let there = facts.others.iter().find(|d| d.name == *name);
@@ -244,6 +244,7 @@ fn describe_drop(draft: &mut Draft<'_>, ctx: &PlanContext, found: &Found<'_>, pl
         SideRole::Abandoned => {
             format!("what was {} between cut-over and undo, with the writes of that time", side.live)
         }
+        SideRole::Beside => format!("what a restore of {} put beside {age} ago", side.live),
     };
     let size = if side.size > 0 { format!("; frees {}", text::size(side.size)) } else { String::new() };
     draft.effects(&format!("drops {} on {place}", side.name));
