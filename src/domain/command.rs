@@ -8,6 +8,7 @@ use super::actor::Actor;
 use super::catalog::Severity;
 use super::incident::Status;
 use super::message::Template;
+use super::recovery::RecoveryPlan;
 use super::run::Plan;
 use super::time::Time;
 
@@ -115,6 +116,56 @@ pub enum Command {
         #[serde(default)]
         reason: String,
     },
+    /// Starts a recovery whose plan the engine made before; confirmed as a run is.
+    Recover {
+        plan: Box<RecoveryPlan>,
+        confirm: String,
+        #[serde(default)]
+        reason: String,
+    },
+    /// Answers a recovery. `recovery: None` means the one that is open.
+    Answer {
+        #[serde(default)]
+        recovery: Option<String>,
+        #[serde(flatten)]
+        answer: RecoveryAnswer,
+        #[serde(default)]
+        reason: String,
+    },
+}
+
+/// What a person says to a recovery.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "answer")]
+pub enum RecoveryAnswer {
+    /// Try the step again, or wait on. `digest` and `confirm` are given for a step whose plan has changed: of what was
+    /// shown, and what was typed.
+    Resume {
+        #[serde(default)]
+        digest: String,
+        #[serde(default)]
+        confirm: String,
+    },
+    /// Pass the step over; needs a reason.
+    Skip,
+    /// End the recovery; what is under way goes on.
+    Stop,
+    /// The step that a person does is done, or the effect was seen.
+    Done,
+    /// It is not.
+    Failed,
+}
+
+impl RecoveryAnswer {
+    pub const fn word(&self) -> &'static str {
+        match self {
+            RecoveryAnswer::Resume { .. } => "resume",
+            RecoveryAnswer::Skip => "skip",
+            RecoveryAnswer::Stop => "stop",
+            RecoveryAnswer::Done => "done",
+            RecoveryAnswer::Failed => "failed",
+        }
+    }
 }
 
 impl Command {
@@ -137,6 +188,8 @@ impl Command {
             Command::Send { template, .. } => format!("send {}", template.word()),
             Command::Pause { service, .. } => format!("pause {service}"),
             Command::Resume { service, .. } => format!("resume {service}"),
+            Command::Recover { plan, .. } => format!("recover {}", plan.name),
+            Command::Answer { answer, .. } => format!("recovery: {}", answer.word()),
         }
     }
 
@@ -150,7 +203,9 @@ impl Command {
             | Command::Run { reason, .. }
             | Command::Cancel { reason, .. }
             | Command::Pause { reason, .. }
-            | Command::Resume { reason, .. } => vec![reason],
+            | Command::Resume { reason, .. }
+            | Command::Recover { reason, .. }
+            | Command::Answer { reason, .. } => vec![reason],
             Command::Note { text, .. } => vec![text],
             Command::Step { what, .. } => vec![what],
             Command::Send { subject, body, .. } => vec![subject, body],

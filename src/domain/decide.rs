@@ -24,9 +24,9 @@ pub struct Decided {
     pub event: Event,
 }
 
-type Outcome = Result<Vec<Decided>, Refusal>;
+pub(super) type Outcome = Result<Vec<Decided>, Refusal>;
 
-fn one(incident: Option<String>, event: impl Into<Event>) -> Outcome {
+pub(super) fn one(incident: Option<String>, event: impl Into<Event>) -> Outcome {
     Ok(vec![Decided { incident, event: event.into() }])
 }
 
@@ -188,6 +188,7 @@ pub fn decide(state: &State, command: Command, ctx: &Context) -> Outcome {
             }
             one(first_open(state), ServiceResumed { service, reason: checked_reason(&reason)? })
         }
+        Command::Recover { .. } | Command::Answer { .. } => super::recovery::decide(state, command, ctx),
     }
 }
 
@@ -247,6 +248,11 @@ pub fn against_resolving(state: &State, incident: &Incident) -> Vec<String> {
             against.push(format!("run {} ({}) is still {}", run.id(), run.plan.title, run.state.word()));
         }
     }
+    for recovery in state.recoveries_in_order().filter(|r| r.state.is_open()) {
+        if recovery.incident.as_deref() == Some(&incident.id) {
+            against.push(format!("recovery {} {} at {}", recovery.plan.name, recovery.state.word(), recovery.place()));
+        }
+    }
     for (name, record) in &state.services {
         let tier1 = state.catalog.services.get(name).is_some_and(|f| f.tier == 1);
         let blocked = record.state == Health::Down || (record.state == Health::Unknown && record.down_since.is_some());
@@ -265,23 +271,7 @@ fn decide_run(state: &State, plan: super::run::Plan, confirm: &str, reason: Stri
     if let Some(blocker) = plan.blockers().next() {
         return Err(Refusal::new(format!("{}: {}", blocker.name, blocker.detail), "mend that and plan again"));
     }
-    match plan.risk {
-        Risk::Observe => {}
-        Risk::Disruptive if matches!(confirm, "y" | "Y" | "yes") || confirm == plan.target => {}
-        Risk::Disruptive => {
-            return Err(Refusal::new(
-                format!("{} is disruptive and was not confirmed", plan.title),
-                "answer y, or give --yes",
-            ));
-        }
-        Risk::Destructive if confirm == plan.target => {}
-        Risk::Destructive => {
-            return Err(Refusal::new(
-                format!("{} is destructive and was not confirmed", plan.title),
-                format!("type {}, or give --confirm {}", plan.target, crate::text::shell_word(&plan.target)),
-            ));
-        }
-    }
+    confirmed(plan.risk, &plan.title, &plan.target, confirm)?;
     if let Some(holder) = state.holder(&plan.holds) {
         return Err(Refusal::new(
             format!(
@@ -313,14 +303,30 @@ fn decide_run(state: &State, plan: super::run::Plan, confirm: &str, reason: Stri
         .and_then(|s| state.open_incidents().into_iter().find(|i| i.services.contains(s)))
         .map(|i| i.id.clone())
         .or_else(|| first_open(state));
-    one(incident, RunRequested { plan, reason: checked_reason(&reason)?, unlogged })
+    one(incident, RunRequested { plan, reason: checked_reason(&reason)?, unlogged, recovery: None })
+}
+
+/// What was typed is what the risk asks for.
+pub(super) fn confirmed(risk: Risk, title: &str, target: &str, typed: &str) -> Result<(), Refusal> {
+    match risk {
+        Risk::Observe => Ok(()),
+        Risk::Disruptive if matches!(typed, "y" | "Y" | "yes") || typed == target => Ok(()),
+        Risk::Disruptive => {
+            Err(Refusal::new(format!("{title} is disruptive and was not confirmed"), "answer y, or give --yes"))
+        }
+        Risk::Destructive if typed == target => Ok(()),
+        Risk::Destructive => Err(Refusal::new(
+            format!("{title} is destructive and was not confirmed"),
+            format!("type {target}, or give --confirm {}", crate::text::shell_word(target)),
+        )),
+    }
 }
 
 fn unknown_run(id: &str) -> Refusal {
     Refusal::usage(format!("there is no run \"{id}\""), "mayday runs lists them")
 }
 
-fn first_open(state: &State) -> Option<String> {
+pub(super) fn first_open(state: &State) -> Option<String> {
     state.open_incidents().first().map(|i| i.id.clone())
 }
 
@@ -386,11 +392,11 @@ fn checked_text(what: &str, text: &str, limit: usize) -> Result<String, Refusal>
     Ok(crate::text::clean_lines(text, limit))
 }
 
-fn checked_reason(reason: &str) -> Result<String, Refusal> {
+pub(super) fn checked_reason(reason: &str) -> Result<String, Refusal> {
     if reason.trim().is_empty() { Ok(String::new()) } else { checked_text("reason", reason, 4000) }
 }
 
-fn required_reason(what: &str, reason: &str) -> Result<String, Refusal> {
+pub(super) fn required_reason(what: &str, reason: &str) -> Result<String, Refusal> {
     if reason.trim().is_empty() {
         return Err(Refusal::usage(format!("{what} needs a reason"), "say why in a few words"));
     }

@@ -14,6 +14,7 @@ use super::catalog::{Catalog, Severity};
 use super::health::Health;
 use super::incident::Status;
 use super::message::{Delivery, Template};
+use super::recovery::{OfStep, RecoveryPlan, Shown, StepState, Why};
 use super::run::{Plan, RunState, Side, Verdict};
 use super::time::Time;
 
@@ -134,7 +135,9 @@ events! {
 
     "run.requested" => RunRequested { plan: Plan,
         #[serde(default, skip_serializing_if = "String::is_empty")] reason: String,
-        #[serde(default)] unlogged: bool }
+        #[serde(default)] unlogged: bool,
+        /// The step of a recovery that it carries out.
+        #[serde(default, skip_serializing_if = "Option::is_none")] recovery: Option<OfStep> }
     "run.claimed" => RunClaimed { run: String, pid: u32 }
     "run.started" => RunStarted { run: String }
     "run.phase" => RunPhase { run: String, phase: usize, name: String }
@@ -151,6 +154,33 @@ events! {
         #[serde(default, skip_serializing_if = "String::is_empty")] output_digest: String,
         /// The last lines of the output, cleaned and masked.
         #[serde(default, skip_serializing_if = "String::is_empty")] excerpt: String }
+
+    /// A recovery was confirmed as a whole; its steps follow.
+    "recovery.started" => RecoveryStarted { plan: RecoveryPlan,
+        #[serde(default, skip_serializing_if = "String::is_empty")] reason: String }
+    /// A step was begun, or is good: by what was seen, or by a person's word.
+    "recovery.step" => RecoveryStep { recovery: String, step: usize, title: String, state: StepState,
+        #[serde(default, skip_serializing_if = "String::is_empty")] detail: String }
+    /// It stopped at a step and asks: resume, skip or stop.
+    "recovery.stopped" => RecoveryStopped { recovery: String, step: usize, title: String, why: Why, detail: String,
+        /// What would be executed now, where that is not what was confirmed.
+        #[serde(default, skip_serializing_if = "Option::is_none")] now: Option<Shown> }
+    "recovery.resumed" => RecoveryResumed { recovery: String, step: usize, title: String,
+        /// The step is tried once more, from its beginning or from what `run` left.
+        #[serde(default)] again: bool,
+        /// The run that counts on: one under way, one that has ended well since.
+        #[serde(default, skip_serializing_if = "Option::is_none")] run: Option<String>,
+        /// Which of its runs `accepts` is about.
+        #[serde(default)] part: usize,
+        /// A person vouches for the effect of `run`.
+        #[serde(default)] vouched: bool,
+        /// What was confirmed in place of what had been.
+        #[serde(default, skip_serializing_if = "Option::is_none")] accepts: Option<Shown>,
+        #[serde(default, skip_serializing_if = "String::is_empty")] reason: String }
+    "recovery.skipped" => RecoverySkipped { recovery: String, step: usize, title: String, reason: String }
+    /// Every step is good or was skipped (`complete`), or a person ended it before.
+    "recovery.finished" => RecoveryFinished { recovery: String, complete: bool, skipped: usize,
+        #[serde(default, skip_serializing_if = "String::is_empty")] reason: String }
 
     "message.queued" => MessageQueued {
         /// The key by which far ends recognise a repeat.

@@ -14,6 +14,7 @@ pub mod event;
 pub mod health;
 pub mod incident;
 pub mod message;
+pub mod recovery;
 pub mod run;
 pub mod state;
 pub mod time;

@@ -374,6 +374,9 @@ pub struct Run {
     /// It ran although nothing was being recorded.
     #[serde(default)]
     pub unlogged: bool,
+    /// The step of a recovery that it carries out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub of_step: Option<super::recovery::OfStep>,
 }
 
 impl Run {

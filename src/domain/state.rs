@@ -14,6 +14,7 @@ use super::event::{Entry, Event};
 use super::health::{Health, ServiceRecord};
 use super::incident::{Incident, Status};
 use super::message::{ChannelDelivery, Delivery, Message, Template};
+use super::recovery::{self, Recovery};
 use super::run::{Run, RunState, Verdict};
 use super::time::Time;
 
@@ -37,6 +38,9 @@ pub struct State {
     pub runs: BTreeMap<String, Run>,
     /// Run ids in the order they were requested.
     pub run_order: Vec<String>,
+    pub recoveries: BTreeMap<String, Recovery>,
+    /// Recovery ids in the order they were started.
+    pub recovery_order: Vec<String>,
     pub messages: BTreeMap<String, Message>,
     pub message_order: Vec<String>,
     /// Highest incident number per year.
@@ -116,7 +120,16 @@ impl State {
             | Event::RunPhase(_)
             | Event::RunCancelRequested(_)
             | Event::RunSide(_)
-            | Event::RunFinished(_) => self.apply_run(entry),
+            | Event::RunFinished(_) => {
+                self.apply_run(entry);
+                recovery::apply(self, entry);
+            }
+            Event::RecoveryStarted(_)
+            | Event::RecoveryStep(_)
+            | Event::RecoveryStopped(_)
+            | Event::RecoveryResumed(_)
+            | Event::RecoverySkipped(_)
+            | Event::RecoveryFinished(_) => recovery::apply(self, entry),
             Event::MessageQueued(_) | Event::MessageAttempted(_) => self.apply_message(entry),
             Event::ClockStepped(e) => self.apply_step(e.by_ms),
             Event::Unknown { .. } => self.unknown_kinds += 1,
@@ -139,6 +152,9 @@ impl State {
         for run in self.runs.values_mut() {
             real(&mut run.requested_seq);
         }
+        for recovery in self.recoveries.values_mut() {
+            real(&mut recovery.started_seq);
+        }
     }
 
     /// Folds the entry that tells of a gap in, which stands before entries that were folded in already.
@@ -160,6 +176,12 @@ impl State {
         }
         for incident in self.incidents.values_mut().filter(|i| i.status.is_open()) {
             incident.last_update_at = incident.last_update_at.map(|at| at.stepped(by_ms));
+        }
+        // Time boxes keep what is left of them.
+        for recovery in self.recoveries.values_mut().filter(|r| r.state.is_open()) {
+            if let Some(step) = recovery.steps.get_mut(recovery.step) {
+                step.box_from = step.box_from.map(|at| at.stepped(by_ms));
+            }
         }
     }
 
@@ -326,6 +348,7 @@ impl State {
                 superseded: false,
                 sides: Vec::new(),
                 unlogged: e.unlogged,
+                of_step: e.recovery.clone(),
             };
             let id = e.plan.id.clone();
             if self.runs.insert(id.clone(), run).is_none() {
@@ -481,6 +504,16 @@ impl State {
     /// Runs in the order they were requested.
     pub fn runs_in_order(&self) -> impl DoubleEndedIterator<Item = &Run> {
         self.run_order.iter().filter_map(|id| self.runs.get(id))
+    }
+
+    /// Recoveries in the order they were started.
+    pub fn recoveries_in_order(&self) -> impl DoubleEndedIterator<Item = &Recovery> {
+        self.recovery_order.iter().filter_map(|id| self.recoveries.get(id))
+    }
+
+    /// The one that is under way or asks; there is never more than one.
+    pub fn open_recovery(&self) -> Option<&Recovery> {
+        self.recoveries_in_order().find(|r| r.state.is_open())
     }
 
     /// Messages in the order they were queued.

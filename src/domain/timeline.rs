@@ -242,6 +242,73 @@ fn sentence(event: &Event) -> (Level, String) {
             };
             (level, format!("run {} {}{exit}, {verdict}{}", e.run, e.state.word(), because(&e.detail)))
         }
+        Event::RecoveryStarted(e) => (
+            Info,
+            format!(
+                "started recovery {} ({}) of {} (recovery {}){}",
+                e.plan.name,
+                e.plan.title,
+                text::plural(e.plan.steps.len(), "step"),
+                e.plan.id,
+                because(&e.reason)
+            ),
+        ),
+        Event::RecoveryStep(e) => {
+            let level = if e.state == super::recovery::StepState::Good { Good } else { Info };
+            (
+                level,
+                format!(
+                    "recovery {} step {} ({}) {}{}",
+                    e.recovery,
+                    e.step + 1,
+                    e.title,
+                    e.state.word(),
+                    because(&e.detail)
+                ),
+            )
+        }
+        Event::RecoveryStopped(e) => (
+            Bad,
+            format!(
+                "RECOVERY STOPPED at step {} ({}), {}{}; resume, skip or stop (recovery {})",
+                e.step + 1,
+                e.title,
+                e.why.word(),
+                because(&e.detail),
+                e.recovery
+            ),
+        ),
+        Event::RecoveryResumed(e) => {
+            let how = match (&e.run, e.vouched) {
+                (Some(run), true) => format!("vouched for run {run}, and went on with"),
+                _ if e.again => "tried again".to_owned(),
+                _ => "resumed".to_owned(),
+            };
+            let accepts = e.accepts.as_ref().map(|a| format!(", now {}", a.title)).unwrap_or_default();
+            (
+                Info,
+                format!(
+                    "{how} step {} ({}){accepts} of recovery {}{}",
+                    e.step + 1,
+                    e.title,
+                    e.recovery,
+                    because(&e.reason)
+                ),
+            )
+        }
+        Event::RecoverySkipped(e) => (
+            Warn,
+            format!("skipped step {} ({}) of recovery {}{}", e.step + 1, e.title, e.recovery, because(&e.reason)),
+        ),
+        Event::RecoveryFinished(e) => {
+            let skipped =
+                if e.skipped == 0 { String::new() } else { format!(", {} skipped", text::plural(e.skipped, "step")) };
+            match e.complete {
+                true if e.skipped == 0 => (Good, format!("recovery {} complete: every step is good", e.recovery)),
+                true => (Warn, format!("recovery {} complete{skipped}", e.recovery)),
+                false => (Warn, format!("recovery {} ended before its end{skipped}{}", e.recovery, because(&e.reason))),
+            }
+        }
         Event::MessageQueued(e) => {
             let auto = if e.automatic { ", by configuration" } else { "" };
             (Info, format!("{} message to {}{auto}: {}", e.template.word(), e.channels.join(", "), e.subject))

@@ -143,25 +143,29 @@ impl Told {
         let id = plan.id.clone();
         let ok = state == RunState::Succeeded;
         let (started, finished_at) = (requested, Some(self.at(finished)));
-        self.own(requested, "oncall1", event::RunRequested { plan, reason: String::new(), unlogged: false })
-            .named(&format!("{id} requested"))
-            .own(started, "engine", event::RunClaimed { run: id.clone(), pid: 4711 })
-            .own(started, "engine", event::RunStarted { run: id.clone() })
-            .own(
-                finished,
-                "engine",
-                event::RunFinished {
-                    run: id.clone(),
-                    state,
-                    exit: Some(if ok { 0 } else { 1 }),
-                    verdict,
-                    detail: if ok { "GET /health answers 200".into() } else { "pg_restore: out of memory".into() },
-                    finished_at,
-                    output_digest: "5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef".into(),
-                    excerpt: "restarting\ndone\n".into(),
-                },
-            )
-            .named(&format!("{id} finished"))
+        self.own(
+            requested,
+            "oncall1",
+            event::RunRequested { plan, reason: String::new(), unlogged: false, recovery: None },
+        )
+        .named(&format!("{id} requested"))
+        .own(started, "engine", event::RunClaimed { run: id.clone(), pid: 4711 })
+        .own(started, "engine", event::RunStarted { run: id.clone() })
+        .own(
+            finished,
+            "engine",
+            event::RunFinished {
+                run: id.clone(),
+                state,
+                exit: Some(if ok { 0 } else { 1 }),
+                verdict,
+                detail: if ok { "GET /health answers 200".into() } else { "pg_restore: out of memory".into() },
+                finished_at,
+                output_digest: "5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef".into(),
+                excerpt: "restarting\ndone\n".into(),
+            },
+        )
+        .named(&format!("{id} finished"))
     }
 }
 

@@ -321,6 +321,7 @@ impl Desk {
             superseded: false,
             sides: told.sides.clone(),
             unlogged: false,
+            of_step: None,
         });
     }
 

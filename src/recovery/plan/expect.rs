@@ -64,6 +64,7 @@ mod tests {
             superseded: false,
             sides: Vec::new(),
             unlogged: false,
+            of_step: None,
         }
     }
 

@@ -1,0 +1,217 @@
+//! What people ask of recoveries, and what stands against it.
+
+use super::{Recovery, RecoveryState, Why, place};
+use crate::domain::command::{Command, Context, RecoveryAnswer, Refusal};
+use crate::domain::decide::{Outcome, checked_reason, confirmed, first_open, one, required_reason};
+use crate::domain::event::{
+    RecoveryFinished, RecoveryResumed, RecoverySkipped, RecoveryStarted, RecoveryStep, RecoveryStopped,
+};
+use crate::domain::recovery::{RecoveryPlan, StepState};
+use crate::domain::run::{Run, RunState, SideRole, Verdict};
+use crate::domain::state::State;
+
+/// Decides a command about recoveries. Errors: the refusal, nothing having happened.
+pub fn decide(state: &State, command: Command, ctx: &Context) -> Outcome {
+    match command {
+        Command::Recover { plan, confirm, reason } => start(state, *plan, &confirm, &reason),
+        Command::Answer { recovery, answer, reason } => {
+            let recovery = find(state, recovery)?;
+            match answer {
+                RecoveryAnswer::Resume { digest, confirm } => resume(state, recovery, &digest, &confirm, &reason),
+                RecoveryAnswer::Skip => skip(state, recovery, &reason),
+                RecoveryAnswer::Stop => {
+                    let event = RecoveryFinished {
+                        recovery: recovery.id().to_owned(),
+                        complete: false,
+                        skipped: recovery.skipped(),
+                        reason: checked_reason(&reason)?,
+                    };
+                    one(recovery.incident.clone(), event)
+                }
+                RecoveryAnswer::Done => done(state, recovery, &reason, &ctx.actor.user),
+                RecoveryAnswer::Failed => failed(recovery, &reason),
+            }
+        }
+        _ => Err(Refusal::usage("this is not about a recovery", "")),
+    }
+}
+
+fn start(state: &State, plan: RecoveryPlan, confirm: &str, reason: &str) -> Outcome {
+    if let Some(open) = state.open_recovery() {
+        return Err(Refusal::new(
+            format!("recovery {} {} at {}", open.plan.name, open.state.word(), open.place()),
+            "one at a time: see mayday recover status, or end it: mayday recover stop",
+        ));
+    }
+    if state.recoveries.contains_key(&plan.id) {
+        return Err(Refusal::new(format!("recovery {} was started before", plan.id), "make a new plan"));
+    }
+    if plan.steps.is_empty() {
+        return Err(Refusal::usage(format!("recovery {} has no step", plan.name), "add a [[recovery.step]]"));
+    }
+    if let Some(why) = plan.blocked.first() {
+        return Err(Refusal::new(why.clone(), "mend that and plan again"));
+    }
+    confirmed(plan.risk, &format!("recover {}", plan.name), &plan.target, confirm)?;
+    let reason = checked_reason(reason)?;
+    one(first_open(state), RecoveryStarted { plan, reason })
+}
+
+fn find(state: &State, id: Option<String>) -> Result<&Recovery, Refusal> {
+    let recovery = match &id {
+        Some(id) => state.recoveries.get(id).ok_or_else(|| {
+            Refusal::usage(format!("there is no recovery \"{id}\""), "mayday recover status shows it")
+        })?,
+        None => state
+            .open_recovery()
+            .ok_or_else(|| Refusal::new("no recovery is under way", "start one: mayday recover NAME"))?,
+    };
+    if !recovery.state.is_open() {
+        return Err(Refusal::new(format!("recovery {} is over: {}", recovery.id(), recovery.state.word()), ""));
+    }
+    Ok(recovery)
+}
+
+fn title(recovery: &Recovery) -> String {
+    recovery.current().map(|(step, _)| step.spec.does.title()).unwrap_or_default()
+}
+
+fn resume(state: &State, recovery: &Recovery, digest: &str, confirm: &str, reason: &str) -> Outcome {
+    let (Some(halt), Some((_, record))) = (&recovery.halt, recovery.current()) else {
+        return Err(Refusal::new(
+            format!("recovery {} is under way at {}: there is nothing to resume", recovery.plan.name, recovery.place()),
+            "",
+        ));
+    };
+    let mut event = RecoveryResumed {
+        recovery: recovery.id().to_owned(),
+        step: recovery.step,
+        title: title(recovery),
+        again: false,
+        run: None,
+        part: record.part,
+        vouched: false,
+        accepts: None,
+        reason: checked_reason(reason)?,
+    };
+    if let (Why::Changed, Some(now)) = (halt.why, &halt.now) {
+        if digest.is_empty() || digest != now.digest {
+            return Err(Refusal::new(
+                format!("{} is not what was confirmed: {}", place(&recovery.plan, recovery.step), halt.detail),
+                "look at what would be done now (mayday recover resume --plan), and confirm that",
+            ));
+        }
+        confirmed(now.risk, &now.title, &now.target, confirm)?;
+        // The cut-over of a restore keeps the restore that it belongs to.
+        let kept = record.run.as_ref().and_then(|id| state.runs.get(id)).filter(|run| is_ready(run));
+        event.run = kept.map(|run| run.id().to_owned());
+        event.part = usize::from(kept.is_some());
+        event.accepts = Some(now.clone());
+        return one(recovery.incident.clone(), event);
+    }
+    let run = record.run.as_ref().and_then(|id| state.runs.get(id));
+    match run {
+        // Under way, or ended well since: it counts on, and nothing is executed twice.
+        Some(run) if !run.state.is_over() || (run.state == RunState::Succeeded && is_good(run.verdict, halt.why)) => {
+            event.run = Some(run.id().to_owned());
+        }
+        _ => {
+            event.again = true;
+            // A cut-over that failed is tried again with the copy that was restored, while it is there.
+            let restored = record.runs.iter().rev().filter_map(|id| state.runs.get(id)).find(|run| is_ready(run));
+            event.run = restored.filter(|_| record.part == 1).map(|run| run.id().to_owned());
+        }
+    }
+    one(recovery.incident.clone(), event)
+}
+
+/// It restored a copy that can be cut over to.
+fn is_ready(run: &Run) -> bool {
+    run.state == RunState::Succeeded && run.sides.iter().any(|s| s.role == SideRole::Ready)
+}
+
+/// Whether what ended well counts on: it was seen to be good, or what is missing may be seen yet.
+fn is_good(verdict: Option<Verdict>, why: Why) -> bool {
+    match verdict {
+        Some(Verdict::Verified) => true,
+        Some(Verdict::Unverified) => why == Why::Overdue,
+        _ => false,
+    }
+}
+
+fn skip(state: &State, recovery: &Recovery, reason: &str) -> Outcome {
+    let reason = required_reason("skipping a step", reason)?;
+    if let Some(run) = under_way(state, recovery) {
+        return Err(Refusal::new(
+            format!("run {run} of {} is still under way", recovery.place()),
+            format!("wait for it, or cancel it: mayday runs cancel {run}"),
+        ));
+    }
+    let event =
+        RecoverySkipped { recovery: recovery.id().to_owned(), step: recovery.step, title: title(recovery), reason };
+    one(recovery.incident.clone(), event)
+}
+
+fn under_way(state: &State, recovery: &Recovery) -> Option<String> {
+    let (_, record) = recovery.current()?;
+    let run = state.runs.get(record.run.as_ref()?)?;
+    (!run.state.is_over()).then(|| run.id().to_owned())
+}
+
+fn no_word(recovery: &Recovery) -> Refusal {
+    let instead = match recovery.state {
+        RecoveryState::Asks => "resume, skip or stop it",
+        _ => "mayday sees by itself how it goes",
+    };
+    Refusal::new(format!("{} is not a person's to answer for", recovery.place()), instead)
+}
+
+fn done(state: &State, recovery: &Recovery, note: &str, by: &str) -> Outcome {
+    if !recovery.wants_word() {
+        return Err(no_word(recovery));
+    }
+    let note = checked_reason(note)?;
+    let restored = recovery.current().and_then(|(_, record)| {
+        let run = state.runs.get(record.run.as_ref()?)?;
+        is_ready(run).then(|| run.id().to_owned())
+    });
+    if let Some(run) = restored {
+        // The copy is vouched for; it is still to be put in the live place.
+        let event = RecoveryResumed {
+            recovery: recovery.id().to_owned(),
+            step: recovery.step,
+            title: title(recovery),
+            again: false,
+            run: Some(run),
+            part: 0,
+            vouched: true,
+            accepts: None,
+            reason: note,
+        };
+        return one(recovery.incident.clone(), event);
+    }
+    let detail = if note.is_empty() { format!("{by} says it is done") } else { format!("{by}: {note}") };
+    let event = RecoveryStep {
+        recovery: recovery.id().to_owned(),
+        step: recovery.step,
+        title: title(recovery),
+        state: StepState::Good,
+        detail,
+    };
+    one(recovery.incident.clone(), event)
+}
+
+fn failed(recovery: &Recovery, reason: &str) -> Outcome {
+    if !recovery.wants_word() {
+        return Err(no_word(recovery));
+    }
+    let event = RecoveryStopped {
+        recovery: recovery.id().to_owned(),
+        step: recovery.step,
+        title: title(recovery),
+        why: Why::Failed,
+        detail: required_reason("a step that failed", reason)?,
+        now: None,
+    };
+    one(recovery.incident.clone(), event)
+}

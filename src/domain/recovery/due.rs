@@ -1,0 +1,139 @@
+//! What a recovery needs next, from the state alone.
+
+use super::{Does, Recovery, RecoveryState, StepRecord, StepState, Why};
+use crate::domain::run::{Risk, Run, RunState, SideRole, Verdict, Work};
+use crate::domain::state::State;
+use crate::domain::time::Time;
+
+/// The next thing to be done for a recovery.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Due {
+    /// Something is under way, or a person is asked.
+    Nothing,
+    /// The step it is at is begun: its time box runs from then on.
+    Begin,
+    /// A run of it is to be planned and started.
+    Plan { part: usize, work: Work },
+    /// The step is good: this showed it.
+    Good { detail: String },
+    /// It stops and asks.
+    Stop { why: Why, detail: String },
+    /// There is no further step.
+    Finish,
+}
+
+/// What is due for `recovery`. `unhealthy` says of a service what is still missing until it counts as up since a moment,
+/// `None` when it does.
+pub fn due(state: &State, recovery: &Recovery, now: Time, unhealthy: &dyn Fn(&str, Time) -> Option<String>) -> Due {
+    if recovery.state != RecoveryState::UnderWay {
+        return Due::Nothing;
+    }
+    let Some((step, record)) = recovery.current() else { return Due::Finish };
+    if record.state != StepState::UnderWay {
+        return Due::Begin;
+    }
+    let over = recovery.box_ends().is_some_and(|end| now >= end);
+    let overdue = |detail: String| {
+        if over { Due::Stop { why: Why::Overdue, detail } } else { Due::Nothing }
+    };
+    let since = record.begun_at.unwrap_or(recovery.started_at);
+    match &step.spec.does {
+        Does::Look { .. } => overdue("nobody has answered done or failed".into()),
+        Does::Healthy { services } => {
+            let missing: Vec<String> = services.iter().filter_map(|s| unhealthy(s, since)).collect();
+            if missing.is_empty() {
+                return Due::Good { detail: seen_up(services) };
+            }
+            overdue(missing.join("; "))
+        }
+        Does::Restore { .. } | Does::Restart { .. } | Does::Act { .. } => {
+            let Some(id) = &record.run else {
+                return match step.spec.does.work() {
+                    Some(_) if over => overdue("it could not be planned in time".into()),
+                    Some(work) => Due::Plan { part: 0, work },
+                    None => Due::Nothing,
+                };
+            };
+            let Some(run) = state.runs.get(id) else {
+                return Due::Stop { why: Why::Failed, detail: format!("run {id} is not known any more") };
+            };
+            of_run(recovery, record, run, over, unhealthy)
+        }
+    }
+}
+
+fn seen_up(services: &[String]) -> String {
+    format!("{} seen up", services.join(", "))
+}
+
+fn of_run(
+    recovery: &Recovery,
+    record: &StepRecord,
+    run: &Run,
+    over: bool,
+    unhealthy: &dyn Fn(&str, Time) -> Option<String>,
+) -> Due {
+    let id = run.id();
+    if !run.state.is_over() {
+        if over {
+            let detail = format!("run {id} is still {} and goes on", run.state.word());
+            return Due::Stop { why: Why::Overdue, detail };
+        }
+        return Due::Nothing;
+    }
+    match (run.state, run.verdict) {
+        (RunState::Succeeded, Some(Verdict::Verified)) => {}
+        // What changes nothing has no effect to be seen: its answer is its exit code. And what a person vouches for.
+        (RunState::Succeeded, Some(Verdict::Unverified)) if run.plan.risk == Risk::Observe || record.vouched => {}
+        // Exit 0 is not enough: the service's own checks have to say so, and where there are none, a person.
+        (RunState::Succeeded, Some(Verdict::Unverified)) => {
+            let ended = run.finished_at.unwrap_or(run.requested_at);
+            let restores = matches!(run.plan.work, Work::Restore { .. });
+            match run.plan.service.as_deref().filter(|_| !restores) {
+                Some(service) => match unhealthy(service, ended) {
+                    None => {}
+                    Some(missing) if missing.is_empty() => return unproven(run),
+                    Some(missing) if over => {
+                        let detail = format!("run {id} ended unverified, and {missing}");
+                        return Due::Stop { why: Why::Overdue, detail };
+                    }
+                    Some(_) => return Due::Nothing,
+                },
+                None => return unproven(run),
+            }
+        }
+        (state, verdict) => {
+            let verdict = match verdict {
+                Some(Verdict::Contradicted) => ", CONTRADICTED",
+                _ => "",
+            };
+            let exit = run.exit.filter(|x| *x != 0).map(|x| format!(", exit {x}")).unwrap_or_default();
+            let why = if run.detail.is_empty() { String::new() } else { format!(": {}", run.detail) };
+            let detail = format!("run {id} {}{exit}{verdict}{why}", state.word());
+            return Due::Stop { why: Why::Failed, detail };
+        }
+    }
+    if let (Some(ended), Some(end)) = (run.finished_at, recovery.box_ends())
+        && ended > end
+    {
+        let late = crate::text::duration(ended.since(end));
+        let detail = format!("run {id} ended well, {late} after the time box");
+        return Due::Stop { why: Why::Overdue, detail };
+    }
+    if record.part == 0 && run.sides.iter().any(|s| s.role == SideRole::Ready) {
+        return Due::Plan { part: 1, work: Work::CutOver { of: id.to_owned() } };
+    }
+    let shown = match run.verdict {
+        Some(Verdict::Verified) if run.detail.is_empty() => "verified".to_owned(),
+        Some(Verdict::Verified) => format!("verified: {}", run.detail),
+        _ if run.plan.risk == Risk::Observe => "succeeded; it changes nothing".to_owned(),
+        _ => seen_up(run.plan.service.as_slice()),
+    };
+    Due::Good { detail: format!("run {id} {shown}") }
+}
+
+fn unproven(run: &Run) -> Due {
+    let exit = run.exit.map(|x| format!(" with exit {x}")).unwrap_or_default();
+    let detail = format!("run {} ended{exit}, and no check shows its effect: look yourself", run.id());
+    Due::Stop { why: Why::Unproven, detail }
+}
