@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::cli::args::{BackupsCmd, Cli, Cmd, ConfigCmd, EngineCmd, Global, RunsCmd};
-use crate::cli::{Failure, Session, connect, exit, help, incident, record, runs, say, status};
+use crate::cli::{Failure, Session, connect, exit, help, incident, record, recover, runs, say, status};
 use crate::domain::Access;
 use crate::domain::Time;
 use crate::domain::command::Command;
@@ -105,6 +105,7 @@ async fn connected(session: &mut Session, command: Cmd) -> Result<u8, Failure> {
             };
             runs::start(session, work, how).await
         }
+        Cmd::Recover { name, how, command } => recover::run(session, name, how, command).await,
         Cmd::Runs { command } => runs::runs(session, command.unwrap_or(RunsCmd::List)).await,
         Cmd::Backups { command } => match command.unwrap_or(BackupsCmd::List) {
             BackupsCmd::Verify { name, copy } => verify_backup(session, &name, copy).await,

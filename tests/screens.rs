@@ -153,7 +153,14 @@ fn a_typed_title_is_not_lost() {
     stage.tell(Input::Answer(again.tag, Ok(Answer::Refused(refusal))));
     assert!(shown::text(&stage.app, 80, 24).contains("the title is too long: say it shorter"));
     let third = asked(stage.key(KeyCode::Enter)).unwrap();
-    let done = Answer::Done { seq: 9, incident: Some("INC-2026-005".into()), run: None, message: None, recorded: true };
+    let done = Answer::Done {
+        seq: 9,
+        incident: Some("INC-2026-005".into()),
+        run: None,
+        message: None,
+        recovery: None,
+        recorded: true,
+    };
     stage.tell(Input::Answer(third.tag, Ok(done)));
     assert!(stage.app.overlays.is_empty() && stage.app.declare_draft.is_empty());
     // Left with Esc it is kept as well; what was only filled in is not.
@@ -331,7 +338,7 @@ fn a_note_is_never_lost() {
     });
     let again = again.unwrap();
     assert_eq!(again.key, key);
-    let done = Answer::Done { seq: 9, incident: None, run: None, message: None, recorded: true };
+    let done = Answer::Done { seq: 9, incident: None, run: None, message: None, recovery: None, recorded: true };
     stage.tell(Input::Answer(again.tag, Ok(done)));
     assert!(stage.app.notes.is_empty());
     // And one that could not be handed over is kept for the next engine when the screen is left.

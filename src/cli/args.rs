@@ -150,6 +150,16 @@ pub enum Cmd {
         #[command(flatten)]
         how: How,
     },
+    /// Bring a whole system back by a configured recovery; without a name: list them.
+    #[command(args_conflicts_with_subcommands = true)]
+    Recover {
+        /// The recovery.
+        name: Option<String>,
+        #[command(flatten)]
+        how: RecoverHow,
+        #[command(subcommand)]
+        command: Option<RecoverCmd>,
+    },
     /// Runs: list, show, cancel.
     Runs {
         #[command(subcommand)]
@@ -356,6 +366,63 @@ pub struct How {
     /// Act although nothing can be recorded; the value must be the word `unlogged`.
     #[arg(long, value_name = "WORD")]
     pub unlogged: Option<String>,
+}
+
+/// How a recovery is started.
+#[derive(Clone, Debug, Default, Args)]
+pub struct RecoverHow {
+    /// Print only the plan of every step: nothing happens.
+    #[arg(long)]
+    pub plan: bool,
+    /// Confirm a recovery that is disruptive.
+    #[arg(long)]
+    pub yes: bool,
+    /// Confirm a recovery with a destructive step: the name that its plan asks for.
+    #[arg(long, value_name = "TARGET")]
+    pub confirm: Option<String>,
+    /// Wait until it is complete, ended, or stops and asks; the exit code tells which.
+    #[arg(long)]
+    pub wait: bool,
+    #[arg(long, default_value = "", value_name = "TEXT")]
+    pub reason: String,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum RecoverCmd {
+    /// Where the newest recovery is, step by step.
+    Status {
+        /// Another one, by its id.
+        id: Option<String>,
+    },
+    /// After it stopped: try the step again, or go on waiting for what is under way.
+    Resume {
+        #[command(flatten)]
+        how: RecoverHow,
+    },
+    /// Pass over the step it is at.
+    Skip {
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+        #[arg(long)]
+        wait: bool,
+    },
+    /// End it; a run that is under way goes on.
+    Stop {
+        #[arg(long, default_value = "", value_name = "TEXT")]
+        reason: String,
+    },
+    /// The step that a person does is done, or its effect was seen.
+    Done {
+        #[arg(long, default_value = "", value_name = "TEXT")]
+        reason: String,
+        #[arg(long)]
+        wait: bool,
+    },
+    /// The step that a person does failed.
+    Failed {
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+    },
 }
 
 #[derive(Debug, Subcommand)]

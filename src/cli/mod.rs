@@ -9,6 +9,7 @@ pub mod exit;
 pub mod help;
 pub mod incident;
 pub mod record;
+pub mod recover;
 pub mod runs;
 pub mod status;
 

@@ -91,7 +91,7 @@ pub fn confirm_yes(what: &str) -> Result<(), Failure> {
     }
 }
 
-fn ask_line(prompt: &str) -> Result<String, Failure> {
+pub(super) fn ask_line(prompt: &str) -> Result<String, Failure> {
     eprint!("{prompt}");
     std::io::stderr().flush()?;
     let mut line = String::new();

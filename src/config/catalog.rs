@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use super::types::{Config, Control};
-use crate::domain::catalog::{ActionFacts, BackupFacts, Catalog, ChannelFacts, ServiceFacts, SeverityFacts};
+use crate::domain::catalog::{
+    ActionFacts, BackupFacts, Catalog, ChannelFacts, RecoveryFacts, ServiceFacts, SeverityFacts,
+};
 
 fn ms(d: Duration) -> u64 {
     u64::try_from(d.as_millis()).unwrap_or(u64::MAX)
@@ -79,6 +81,15 @@ impl Config {
                 .map(|a| {
                     let facts = ActionFacts { service: a.service.clone(), risk: a.risk, doc: a.doc.clone() };
                     (a.name.clone(), facts)
+                })
+                .collect(),
+            recoveries: self
+                .recoveries
+                .iter()
+                .map(|r| {
+                    let kind = r.kind.clone().unwrap_or_default();
+                    let facts = RecoveryFacts { title: r.title.clone(), kind, steps: r.steps.len() };
+                    (r.name.clone(), facts)
                 })
                 .collect(),
             channels: self

@@ -10,7 +10,7 @@ use super::value::quoted;
 /// All faults between tables. `source` is for naming lines in messages.
 pub fn check(root: &Tab, config: &Config, source: &str, sink: &mut Sink) {
     let lines = Lines::new(source);
-    for kind in ["service", "backup", "action", "channel"] {
+    for kind in ["service", "backup", "action", "recovery", "channel"] {
         unique(root, kind, &lines, sink);
     }
     let services: BTreeSet<&str> = config.services.iter().map(|s| s.name.as_str()).collect();
@@ -35,7 +35,92 @@ pub fn check(root: &Tab, config: &Config, source: &str, sink: &mut Sink) {
             }
         }
     }
+    recoveries(root, config, sink);
     cycles(root, sink);
+}
+
+/// Words of `mayday recover`, which no recovery can be named.
+const RESERVED: &[&str] = &["status", "resume", "skip", "stop", "done", "failed", "help"];
+
+/// What the steps of recoveries name must be there, and able to do what is asked of it.
+fn recoveries(root: &Tab, config: &Config, sink: &mut Sink) {
+    let services: BTreeSet<&str> = config.services.iter().map(|s| s.name.as_str()).collect();
+    let backups: BTreeSet<&str> = config.backups.iter().map(|b| b.name.as_str()).collect();
+    let actions: BTreeSet<&str> = config.actions.iter().map(|a| a.name.as_str()).collect();
+    let of = |name: &str| config.services.iter().find(|s| s.name == name);
+    for tab in root.tabs("recovery") {
+        if let Some(name) = tab.text("name").filter(|n| RESERVED.contains(n)) {
+            let message = format!("{} is a word of `mayday recover` itself", quoted(name));
+            sink.fault(tab.at("name"), message, "give it another name");
+        }
+        let mut seen = BTreeSet::new();
+        for item in tab.list("services") {
+            match item.text() {
+                Some(name) if !seen.insert(name) => {
+                    sink.fault(item.span.clone(), format!("{} is named twice", quoted(name)), "remove one");
+                }
+                Some(name) => exists(name, &services, item.span.clone(), sink),
+                None => {}
+            }
+        }
+        if tab.has("step") && tab.list("step").is_empty() {
+            sink.fault(tab.at_key("step"), "this recovery has no step", "add a [[recovery.step]]");
+        }
+        for step in tab.tabs("step") {
+            if let Some(name) = step.text("restore") {
+                let at = step.at("restore");
+                match config.backups.iter().find(|b| b.name == name) {
+                    None => known("backup", name, &backups, at, sink),
+                    Some(b) if b.restore.is_none() => {
+                        let message = format!("backup {} has no way to be restored", quoted(name));
+                        sink.missing(at, message, "add `restore = { … = { … } }` to it");
+                    }
+                    Some(_) => {}
+                }
+            }
+            if let Some(name) = step.text("action") {
+                known("action", name, &actions, step.at("action"), sink);
+            }
+            if let Some(name) = step.text("restart") {
+                let at = step.at("restart");
+                match of(name) {
+                    None => exists(name, &services, at, sink),
+                    Some(s) if !s.control.as_ref().is_some_and(|c| c.verbs().contains(&"restart")) => {
+                        let message = format!("{} has no control that can restart it", quoted(name));
+                        sink.missing(at, message, "add `control` to it, or name an action");
+                    }
+                    Some(_) => {}
+                }
+            }
+            if step.item("healthy").is_some() && step.list("healthy").is_empty() {
+                sink.fault(step.at("healthy"), "`healthy` names no service", "name what is waited for");
+            }
+            for item in step.list("healthy") {
+                let Some(name) = item.text() else { continue };
+                match of(name) {
+                    None => exists(name, &services, item.span.clone(), sink),
+                    Some(s) if s.checks.is_empty() => {
+                        let message = format!("{} has no check: it would never be seen up", quoted(name));
+                        sink.missing(item.span.clone(), message, "add a check to it");
+                    }
+                    Some(_) => {}
+                }
+            }
+        }
+    }
+}
+
+fn known(kind: &str, name: &str, there: &BTreeSet<&str>, at: Span, sink: &mut Sink) {
+    if there.contains(name) {
+        return;
+    }
+    let near = if sink.len() < 100 { nearest(name, there.iter().copied()) } else { None };
+    let hint = match near {
+        Some(near) => format!("did you mean {}?", quoted(near)),
+        None if there.is_empty() => format!("there is no [[{kind}]] yet"),
+        None => format!("add a [[{kind}]] with name = {}", quoted(name)),
+    };
+    sink.missing(at, format!("there is no {kind} {}", quoted(name)), hint);
 }
 
 fn exists(name: &str, services: &BTreeSet<&str>, at: Span, sink: &mut Sink) {

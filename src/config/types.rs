@@ -42,6 +42,7 @@ pub struct Config {
     pub services: Vec<Service>,
     pub backups: Vec<Backup>,
     pub actions: Vec<Action>,
+    pub recoveries: Vec<Recovery>,
     pub channels: Vec<Channel>,
     pub severities: BTreeMap<Severity, SeverityPolicy>,
     /// The file it came from, for messages.
@@ -603,6 +604,18 @@ pub struct Action {
     pub verify: Option<CheckKind>,
     /// How long the after-check may take to hold (default 60 s).
     pub verify_within: Option<Duration>,
+}
+
+/// Steps that bring a whole system back.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Recovery {
+    pub name: String,
+    pub title: String,
+    pub kind: Option<String>,
+    /// Services whose dependency order gave the steps theirs; empty for the order of the file.
+    pub services: Vec<String>,
+    /// In the order in which they are carried out.
+    pub steps: Vec<crate::domain::recovery::Spec>,
 }
 
 #[derive(Clone, Debug, PartialEq)]

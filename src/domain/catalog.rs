@@ -59,6 +59,9 @@ pub struct Catalog {
     pub backups: BTreeMap<String, BackupFacts>,
     /// Names of the free actions.
     pub actions: BTreeMap<String, ActionFacts>,
+    /// Recoveries of whole systems.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub recoveries: BTreeMap<String, RecoveryFacts>,
     /// Names of the channels, in configured order.
     pub channels: Vec<ChannelFacts>,
     pub severities: BTreeMap<Severity, SeverityFacts>,
@@ -116,6 +119,16 @@ pub struct ActionFacts {
     pub risk: crate::domain::run::Risk,
     #[serde(skip_serializing_if = "String::is_empty")]
     pub doc: String,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RecoveryFacts {
+    pub title: String,
+    /// Kind of incident that it is for.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub kind: String,
+    pub steps: usize,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

@@ -7,7 +7,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::run::{Plan, Risk, Work};
+use super::run::{Checked, Plan, Risk, Work};
 use super::time::Time;
 
 mod asked;
@@ -15,7 +15,7 @@ mod due;
 mod fold;
 
 pub use asked::decide;
-pub use due::{Due, due};
+pub use due::{Due, Seen, due};
 pub use fold::apply;
 
 /// Part of a recovery that a step belongs to, for people.
@@ -127,7 +127,15 @@ pub struct Shown {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub data_lost_ms: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub rpo_ms: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub expected_ms: Option<u64>,
+    /// What is executed, as shown.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub commands: Vec<String>,
+    /// Checks that failed or warned: `FAIL disk: …`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub checks: Vec<String>,
 }
 
 impl Shown {
@@ -140,7 +148,18 @@ impl Shown {
             digest,
             copy: plan.copy.as_ref().map(|c| c.id.clone()),
             data_lost_ms: plan.data_lost_ms,
+            rpo_ms: plan.rpo_ms,
             expected_ms: plan.expected_ms,
+            commands: plan.phases.iter().flat_map(|p| p.step.shown()).collect(),
+            checks: plan
+                .preconditions
+                .iter()
+                .filter_map(|p| match p.result {
+                    Checked::Passed => None,
+                    Checked::Warned => Some(format!("WARN {}: {}", p.name, p.detail)),
+                    Checked::Failed => Some(format!("FAIL {}: {}", p.name, p.detail)),
+                })
+                .collect(),
         }
     }
 
@@ -180,7 +199,8 @@ pub struct RecoveryPlan {
     /// What has to be typed when a step is destructive: the one target of all such steps, else the system.
     pub target: String,
     pub steps: Vec<PlannedStep>,
-    /// Why it cannot start now: failed checks of its steps, each with the step's number.
+    /// Why it cannot start now: what fails of its first run. What fails of later ones is shown, and looked at again when
+    /// their turn comes, because the steps before may mend it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub blocked: Vec<String>,
 }

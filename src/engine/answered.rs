@@ -57,9 +57,11 @@ impl Answered {
             return;
         }
         let key = whose(&entry.actor, &entry.actor.key);
-        let (mut incident, mut run, mut message) = match self.by_key.get(&key) {
-            Some(Answer::Done { incident, run, message, .. }) => (incident.clone(), run.clone(), message.clone()),
-            _ => (None, None, None),
+        let (mut incident, mut run, mut message, mut recovery) = match self.by_key.get(&key) {
+            Some(Answer::Done { incident, run, message, recovery, .. }) => {
+                (incident.clone(), run.clone(), message.clone(), recovery.clone())
+            }
+            _ => (None, None, None, None),
         };
         incident = entry.incident.clone().or(incident);
         match &entry.event {
@@ -67,6 +69,7 @@ impl Answered {
             Event::MessageQueued(e) => message = Some(e.id.clone()),
             _ => {}
         }
-        self.keep(key, Answer::Done { seq: entry.seq, incident, run, message, recorded: true });
+        recovery = super::recover::about(&entry.event).or(recovery);
+        self.keep(key, Answer::Done { seq: entry.seq, incident, run, message, recovery, recorded: true });
     }
 }

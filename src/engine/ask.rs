@@ -20,7 +20,7 @@ use crate::text;
 use crate::wire::{Answer, Ask, EngineStatus};
 
 /// A plan looks at the world; after this long it would have to look again.
-const PLAN_LIVES: Duration = Duration::from_secs(600);
+pub(super) const PLAN_LIVES: Duration = Duration::from_secs(600);
 /// Longest time for making a plan.
 const PLANNING: Duration = Duration::from_secs(90);
 
@@ -51,6 +51,8 @@ impl Core {
                 self.start_plan(actor, key, &plan, confirm, reason, unlogged, reply);
             }
             Ask::Plan(work) => self.plan(work, reply),
+            Ask::PlanRecovery { name } => self.plan_recovery(&name, reply),
+            Ask::Recover { plan, confirm, reason } => self.start_recovery(actor, key, &plan, confirm, reason, reply),
             Ask::Copies { backup } => {
                 let _ = reply.send(match self.reports.get(&backup) {
                     Some(report) => Answer::Copies { copies: report.judged.copies.clone() },
@@ -96,12 +98,12 @@ impl Core {
         }
     }
 
-    fn context(&self, actor: Actor) -> Context {
+    pub(super) fn context(&self, actor: Actor) -> Context {
         Context { now: self.now(), boot_ms: self.clock.boot_ms(), boot: self.boot.clone(), actor, fresh: short_id() }
     }
 
     /// Known secrets are masked before anything is made of what a person wrote.
-    fn masked(&self, mut command: Command) -> Command {
+    pub(super) fn masked(&self, mut command: Command) -> Command {
         for words in command.words_mut() {
             if let std::borrow::Cow::Owned(masked) = self.mask.apply(words) {
                 *words = masked;
@@ -111,8 +113,8 @@ impl Core {
     }
 
     fn command(&mut self, actor: Actor, key: String, command: Command, reply: oneshot::Sender<Answer>) {
-        if matches!(command, Command::Run { .. }) {
-            let refusal = Refusal::usage("a run is started by its plan's id", "make a plan first");
+        if matches!(command, Command::Run { .. } | Command::Recover { .. }) {
+            let refusal = Refusal::usage("a run or a recovery is started by its plan's id", "make a plan first");
             let _ = reply.send(Answer::Refused(refusal));
             return;
         }
@@ -127,8 +129,10 @@ impl Core {
         match decide(&self.state, command, &self.context(actor.clone())) {
             Ok(decided) => {
                 let (mut seq, mut incident, mut message) = (self.state.seq, None, None);
+                let mut recovery = None;
                 for one in decided {
                     incident = one.incident.clone().or(incident);
+                    recovery = super::recover::about(&one.event).or(recovery);
                     if let Event::MessageQueued(e) = &one.event {
                         message = Some(e.id.clone());
                     }
@@ -139,13 +143,17 @@ impl Core {
                         self.after_declaring(&id);
                     }
                 }
-                self.waiting.push((reply, key, Answer::Done { seq, incident, run: None, message, recorded: true }));
+                self.waiting.push((
+                    reply,
+                    key,
+                    Answer::Done { seq, incident, run: None, message, recovery, recorded: true },
+                ));
             }
             Err(refusal) => self.refuse(actor, title, refusal, reply),
         }
     }
 
-    fn refuse(&mut self, actor: Actor, asked: String, refusal: Refusal, reply: oneshot::Sender<Answer>) {
+    pub(super) fn refuse(&mut self, actor: Actor, asked: String, refusal: Refusal, reply: oneshot::Sender<Answer>) {
         if !refusal.usage {
             let incident = self.state.open_incidents().first().map(|i| i.id.clone());
             self.record(actor, incident, CommandRefused { asked, reason: refusal.reason.clone() });
@@ -210,9 +218,10 @@ impl Core {
         }
     }
 
-    fn plan(&mut self, work: Work, reply: oneshot::Sender<Answer>) {
+    /// What planning may know, for one plan.
+    pub(super) fn plan_context(&self) -> PlanContext {
         let now = self.now();
-        let ctx = PlanContext {
+        PlanContext {
             config: self.config.clone(),
             now,
             run_id: short_id(),
@@ -226,16 +235,14 @@ impl Core {
                 .collect(),
             state_dir: self.state_dir.clone(),
             tool_path: None,
-        };
+        }
+    }
+
+    fn plan(&mut self, work: Work, reply: oneshot::Sender<Answer>) {
+        let ctx = self.plan_context();
         let inbox = self.inbox.clone();
         tokio::spawn(async move {
-            let made = match tokio::time::timeout(PLANNING, make(&ctx, &work)).await {
-                Ok(made) => made,
-                Err(_) => Err(Refusal::new(
-                    format!("making the plan took more than {} s", PLANNING.as_secs()),
-                    "something it looks at does not answer: see the service's checks",
-                )),
-            };
+            let made = make_in_time(&ctx, &work).await;
             let _ = inbox.send(Message::Planned { made: Box::new(made), reply }).await;
         });
     }
@@ -258,7 +265,7 @@ impl Core {
     }
 
     /// What is shown of a plan never shows a known secret, whatever a tool's error text carried.
-    fn mask_plan(&self, plan: &mut Plan) {
+    pub(super) fn mask_plan(&self, plan: &mut Plan) {
         for p in &mut plan.preconditions {
             p.detail = self.mask.apply(&p.detail).into_owned();
         }
@@ -315,7 +322,14 @@ impl Core {
                     incident = one.incident.clone();
                     seq = self.record(actor.clone(), one.incident, one.event);
                 }
-                let done = Answer::Done { seq, incident, run: Some(id.to_owned()), message: None, recorded: true };
+                let done = Answer::Done {
+                    seq,
+                    incident,
+                    run: Some(id.to_owned()),
+                    message: None,
+                    recovery: None,
+                    recorded: true,
+                };
                 self.waiting.push((reply, key, done));
             }
             Err(refusal) => self.refuse(actor, title, refusal, reply),
@@ -349,6 +363,16 @@ impl Core {
             recording: self.recorder.recording(),
         }
     }
+}
+
+/// A plan, or why there is none within the time that anybody waits for it.
+pub(super) async fn make_in_time(ctx: &PlanContext, work: &Work) -> Result<Planned, Refusal> {
+    tokio::time::timeout(PLANNING, make(ctx, work)).await.unwrap_or_else(|_| {
+        Err(Refusal::new(
+            format!("making the plan took more than {} s", PLANNING.as_secs()),
+            "something it looks at does not answer: see the service's checks",
+        ))
+    })
 }
 
 /// Ten lower-case characters, unique enough for one host: time first, so that they sort.

@@ -24,6 +24,7 @@ use crate::config::Config;
 use crate::domain::command::Refusal;
 use crate::domain::event::{Entry, Event, RunFinished, RunRequested, RunSide};
 use crate::domain::health::board::Board;
+use crate::domain::recovery::{OfStep, RecoveryPlan};
 use crate::domain::run::Plan;
 use crate::domain::state::State;
 use crate::domain::{Actor, Time};
@@ -52,6 +53,17 @@ pub enum Message {
     Planned {
         made: Box<Result<Planned, Refusal>>,
         reply: oneshot::Sender<Answer>,
+    },
+    /// A recovery's plan is made, or cannot be.
+    RecoveryPlanned {
+        made: Box<Result<RecoveryPlan, Refusal>>,
+        reply: oneshot::Sender<Answer>,
+    },
+    /// The plan of a recovery's step, for this try of it.
+    StepPlanned {
+        of: OfStep,
+        attempt: u32,
+        made: Box<Result<Planned, Refusal>>,
     },
     /// What a run's folder says.
     Run(super::follow::News),
@@ -120,6 +132,7 @@ pub struct Core {
     pub(super) inbox: mpsc::Sender<Message>,
     pub(super) answered: super::answered::Answered,
     pub(super) plans: VecDeque<Planned>,
+    pub(super) recovering: super::recover::Recovering,
     pub(super) runs: super::follow::Followed,
     pub(super) outbox: super::deliver::Outbox,
     pub(super) sealing: super::seal::Sealing,
@@ -168,6 +181,7 @@ pub struct Dirty {
     pub incidents: bool,
     pub incident_ids: std::collections::BTreeSet<String>,
     pub messages: std::collections::BTreeSet<String>,
+    pub recoveries: bool,
     pub head: bool,
     pub everything: bool,
 }
@@ -238,6 +252,8 @@ impl Core {
         match message {
             Message::Ask { actor, key, ask, reply } => self.ask(actor, key, ask, reply),
             Message::Planned { made, reply } => self.take_plan(*made, reply),
+            Message::RecoveryPlanned { made, reply } => self.take_recovery_plan(*made, reply),
+            Message::StepPlanned { of, attempt, made } => self.take_step_plan(of, attempt, *made),
             Message::Run(news) => self.take_run_news(news),
             Message::Delivered { message, channel, number, attempt } => {
                 self.take_delivery(&message, &channel, number, &attempt);
@@ -342,6 +358,15 @@ impl Core {
                 dirty.services.extend(self.state.runs.get(run).and_then(|r| r.plan.service.clone()));
                 dirty.incidents = true;
                 dirty.head = true;
+            }
+            Event::RecoveryStarted(_)
+            | Event::RecoveryStep(_)
+            | Event::RecoveryStopped(_)
+            | Event::RecoveryResumed(_)
+            | Event::RecoverySkipped(_)
+            | Event::RecoveryFinished(_) => {
+                dirty.recoveries = true;
+                dirty.incidents = true;
             }
             Event::RunClaimed(e) => {
                 dirty.runs.insert(e.run.clone());

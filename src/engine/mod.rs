@@ -27,6 +27,7 @@ pub mod picture;
 mod reconcile;
 mod recorder;
 mod records;
+mod recover;
 mod reload;
 pub mod samples;
 pub mod schedule;

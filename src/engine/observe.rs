@@ -16,6 +16,7 @@ impl Core {
     pub(super) fn observe(&mut self, seen: &Observation) {
         self.samples.take(seen);
         self.sealing.take(seen);
+        self.recovering.take(seen);
         let service: &str = &seen.service;
         let mut status = seen.status.clone();
         // On its way while the clock was stepped.

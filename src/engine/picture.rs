@@ -8,7 +8,7 @@ use tokio::sync::watch;
 
 use crate::domain::Time;
 use crate::domain::message::Message;
-use crate::wire::view::{BackupView, Change, Head, IncidentView, RunView, ServiceView};
+use crate::wire::view::{BackupView, Change, Head, IncidentView, RecoveryView, RunView, ServiceView};
 
 /// Removals remembered for viewers that lag; one further behind is sent the whole picture again.
 const REMEMBERED: usize = 512;
@@ -26,6 +26,7 @@ enum Kind {
     Backup,
     Incident,
     Run,
+    Recovery,
     Message,
 }
 
@@ -40,6 +41,7 @@ pub struct Picture {
     backups: BTreeMap<String, Part<BackupView>>,
     incidents: BTreeMap<String, Part<IncidentView>>,
     runs: BTreeMap<String, Part<RunView>>,
+    recoveries: BTreeMap<String, Part<RecoveryView>>,
     messages: BTreeMap<String, Part<Message>>,
     gone: std::collections::VecDeque<(u64, Kind, String)>,
     /// Removals up to this revision are forgotten.
@@ -92,6 +94,7 @@ impl Picture {
             backups: BTreeMap::new(),
             incidents: BTreeMap::new(),
             runs: BTreeMap::new(),
+            recoveries: BTreeMap::new(),
             messages: BTreeMap::new(),
             gone: std::collections::VecDeque::new(),
             forgotten: 0,
@@ -107,11 +110,13 @@ impl Picture {
     put!(put_backup, backups, BackupView, |v: &BackupView| v.name.clone());
     put!(put_incident, incidents, IncidentView, |v: &IncidentView| v.incident.id.clone());
     put!(put_run, runs, RunView, |v: &RunView| v.id.clone());
+    put!(put_recovery, recoveries, RecoveryView, |v: &RecoveryView| v.recovery.plan.id.clone());
     put!(put_message, messages, Message, |v: &Message| v.id.clone());
     keep_only!(keep_services, services, Kind::Service);
     keep_only!(keep_backups, backups, Kind::Backup);
     keep_only!(keep_incidents, incidents, Kind::Incident);
     keep_only!(keep_runs, runs, Kind::Run);
+    keep_only!(keep_recoveries, recoveries, Kind::Recovery);
     keep_only!(keep_messages, messages, Kind::Message);
 
     fn forget(&mut self, kind: Kind, name: String) {
@@ -203,6 +208,8 @@ impl Picture {
             incidents_gone: gone(Kind::Incident),
             runs: newer(&self.runs, since),
             runs_gone: gone(Kind::Run),
+            recoveries: newer(&self.recoveries, since),
+            recoveries_gone: gone(Kind::Recovery),
             messages: newer(&self.messages, since),
             messages_gone: gone(Kind::Message),
             seq: (self.seq.rev > since).then_some(self.seq.value),

@@ -233,6 +233,7 @@ pub async fn start(options: Options) -> Result<Running, StartError> {
         inbox,
         answered,
         plans: std::collections::VecDeque::new(),
+        recovering: super::recover::Recovering::default(),
         runs: Followed::default(),
         outbox: Outbox::default(),
         sealing: super::seal::Sealing::default(),

@@ -13,7 +13,7 @@ use crate::domain::incident::Incident;
 use crate::domain::run::{Run, RunState};
 use crate::runner;
 use crate::text;
-use crate::wire::{BackupView, CheckView, Head, IncidentView, RunView, ServiceView};
+use crate::wire::{BackupView, CheckView, Head, IncidentView, RecoveryView, RunView, ServiceView};
 
 /// Buckets of ten seconds in a sparkline.
 const SPARK: usize = 30;
@@ -72,7 +72,14 @@ impl Core {
             self.state.incidents.values().filter(wanted).map(|i| self.incident_view(i, now)).collect();
         let messages: Vec<_> =
             self.state.messages.values().filter(|m| everything || dirty.messages.contains(&m.id)).cloned().collect();
-        let head = (everything || dirty.head).then(|| self.head_view());
+        let recoveries: Vec<RecoveryView> = self
+            .state
+            .recoveries
+            .values()
+            .filter(|r| everything || dirty.recoveries || r.state.is_open())
+            .map(|r| self.recovery_view(r, now))
+            .collect();
+        let head = (everything || dirty.head || dirty.recoveries).then(|| self.head_view());
         let Ok(mut picture) = self.picture.write() else { return };
         if everything {
             let catalog = &self.state.catalog;
@@ -92,6 +99,9 @@ impl Core {
         for view in incidents {
             picture.put_incident(view);
         }
+        for view in recoveries {
+            picture.put_recovery(view);
+        }
         for message in messages {
             picture.put_message(message);
         }
@@ -101,6 +111,7 @@ impl Core {
         let state = &self.state;
         picture.keep_runs(|id| state.runs.contains_key(id));
         picture.keep_incidents(|id| state.incidents.contains_key(id));
+        picture.keep_recoveries(|id| state.recoveries.contains_key(id));
         picture.keep_messages(|id| state.messages.contains_key(id));
         // Rows are told only once they are on disk, because they are read from there.
         picture.put_seq(self.recorder.head().0);
@@ -142,6 +153,7 @@ impl Core {
             config_faults: self.state.config_faults.clone(),
             config_source: self.config_path.as_ref().map(|p| p.display().to_string()).unwrap_or_default(),
             actions: self.state.catalog.actions.clone(),
+            recoveries: self.state.catalog.recoveries.clone(),
             channels: self.state.catalog.channels.clone(),
             severities: self.state.catalog.severities.clone(),
             cost: self.state.catalog.cost.clone(),

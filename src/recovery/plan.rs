@@ -70,6 +70,30 @@ pub async fn make(ctx: &PlanContext, work: &Work) -> Result<Planned, Refusal> {
     })
 }
 
+/// The same of what a person is shown of a plan: what is executed, on what, from which copy. Two plans that show the same
+/// have the same one, whenever they were made and whatever their ids.
+pub fn essence(plan: &Plan) -> String {
+    use sha2::{Digest, Sha256};
+    let copy = plan.copy.as_ref().map(|c| (&c.id, &c.place, c.taken_at, c.size));
+    let phases: Vec<(&str, Vec<String>)> = plan.phases.iter().map(|p| (p.name.as_str(), p.step.shown())).collect();
+    let after = plan.after.as_ref().map(|a| &a.shown);
+    let all = serde_json::json!([
+        plan.work,
+        plan.title,
+        plan.target,
+        plan.service,
+        plan.holds,
+        plan.risk,
+        copy,
+        phases,
+        after
+    ]);
+    // Names of what is made carry the id of the run.
+    let mut hex = hex::encode(Sha256::digest(all.to_string().replace(&plan.id, "RUN")));
+    hex.truncate(16);
+    hex
+}
+
 /// The first 16 hex digits of the SHA-256 of the plan's JSON: what a confirmation is bound to.
 pub fn digest(plan: &Plan) -> String {
     use sha2::{Digest, Sha256};

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::view::{BackupView, Change, Head, IncidentView, RunView, ServiceView};
+use super::view::{BackupView, Change, Head, IncidentView, RecoveryView, RunView, ServiceView};
 use crate::domain::Time;
 use crate::domain::message::Message;
 
@@ -18,6 +18,7 @@ pub struct Mirror {
     pub backups: BTreeMap<String, BackupView>,
     pub incidents: BTreeMap<String, IncidentView>,
     pub runs: BTreeMap<String, RunView>,
+    pub recoveries: BTreeMap<String, RecoveryView>,
     pub messages: BTreeMap<String, Message>,
     pub seq: u64,
 }
@@ -42,6 +43,8 @@ impl Mirror {
                 && change.incidents_gone.is_empty()
                 && change.runs.is_empty()
                 && change.runs_gone.is_empty()
+                && change.recoveries.is_empty()
+                && change.recoveries_gone.is_empty()
                 && change.messages.is_empty()
                 && change.messages_gone.is_empty());
         self.rev = change.rev;
@@ -61,6 +64,9 @@ impl Mirror {
         for id in &change.runs_gone {
             self.runs.remove(id);
         }
+        for id in &change.recoveries_gone {
+            self.recoveries.remove(id);
+        }
         for id in &change.messages_gone {
             self.messages.remove(id);
         }
@@ -68,6 +74,7 @@ impl Mirror {
         self.backups.extend(change.backups.into_iter().map(|v| (v.name.clone(), v)));
         self.incidents.extend(change.incidents.into_iter().map(|v| (v.incident.id.clone(), v)));
         self.runs.extend(change.runs.into_iter().map(|v| (v.id.clone(), v)));
+        self.recoveries.extend(change.recoveries.into_iter().map(|v| (v.recovery.plan.id.clone(), v)));
         self.messages.extend(change.messages.into_iter().map(|v| (v.id.clone(), v)));
         if let Some(seq) = change.seq {
             self.seq = seq;
@@ -80,6 +87,18 @@ impl Mirror {
         let mut open: Vec<_> = self.incidents.values().filter(|i| i.incident.status.is_open()).collect();
         open.sort_by_key(|i| (i.incident.severity, i.incident.declared_seq));
         open
+    }
+
+    /// The recovery that is under way or asks.
+    pub fn open_recovery(&self) -> Option<&RecoveryView> {
+        self.recoveries.values().find(|r| r.recovery.state.is_open())
+    }
+
+    /// Recoveries, newest first.
+    pub fn recoveries_newest_first(&self) -> Vec<&RecoveryView> {
+        let mut all: Vec<_> = self.recoveries.values().collect();
+        all.sort_by_key(|r| std::cmp::Reverse(r.recovery.started_seq));
+        all
     }
 
     /// Runs, newest first.

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::view::Change;
 use crate::domain::command::{Command, Refusal};
 use crate::domain::message::Template;
+use crate::domain::recovery::RecoveryPlan;
 use crate::domain::run::{Plan, Work};
 use crate::domain::timeline::Row;
 use crate::domain::{Access, Time};
@@ -77,6 +78,15 @@ pub enum Ask {
     },
     /// Make a plan: nothing happens.
     Plan(Work),
+    /// Make the plan of a recovery, with those of all its steps: nothing happens.
+    PlanRecovery { name: String },
+    /// Start a recovery whose plan was made by [`Ask::PlanRecovery`] on this engine.
+    Recover {
+        plan: String,
+        confirm: String,
+        #[serde(default)]
+        reason: String,
+    },
     /// From now on send changes.
     Follow,
     /// The whole picture once.
@@ -145,6 +155,8 @@ pub enum Answer {
         run: Option<String>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         message: Option<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        recovery: Option<String>,
         /// False while nothing can be recorded: it took effect, but only in memory.
         recorded: bool,
     },
@@ -158,6 +170,8 @@ pub enum Answer {
         plan: Box<Plan>,
         digest: String,
     },
+    /// The plan of a recovery.
+    Recovery(Box<RecoveryPlan>),
     Picture(Box<Change>),
     Timeline {
         rows: Vec<Row>,

@@ -6,10 +6,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::Time;
 use crate::domain::backup::{BackupState, Copy};
-use crate::domain::catalog::{ActionFacts, ChannelFacts, Cost, SeverityFacts};
+use crate::domain::catalog::{ActionFacts, ChannelFacts, Cost, RecoveryFacts, SeverityFacts};
 use crate::domain::health::{Health, ProbeResult};
 use crate::domain::incident::Incident;
 use crate::domain::message::Message;
+use crate::domain::recovery::Recovery;
 use crate::domain::run::{Risk, RunState, Side, Verdict, Work};
 
 /// What changed since the picture that the viewer has. The first one after following holds everything.
@@ -43,6 +44,10 @@ pub struct Change {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub runs_gone: Vec<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub recoveries: Vec<RecoveryView>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub recoveries_gone: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub messages: Vec<Message>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub messages_gone: Vec<String>,
@@ -65,6 +70,9 @@ pub struct Head {
     pub config_faults: Vec<String>,
     pub config_source: String,
     pub actions: BTreeMap<String, ActionFacts>,
+    /// Recoveries that can be started.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub recoveries: BTreeMap<String, RecoveryFacts>,
     pub channels: Vec<ChannelFacts>,
     pub severities: BTreeMap<crate::domain::catalog::Severity, SeverityFacts>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -214,6 +222,16 @@ pub struct IncidentView {
     /// Path of its timeline.md on the engine's host.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub timeline_file: String,
+}
+
+/// A recovery, as shown.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RecoveryView {
+    #[serde(flatten)]
+    pub recovery: Recovery,
+    /// What it waits for, in words; empty when it is over.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub waits: String,
 }
 
 /// A run, as shown: the plan's outline and how far it is.

@@ -7,6 +7,7 @@ mod checks;
 mod recovery;
 mod service;
 mod stores;
+mod whole;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -36,6 +37,7 @@ pub fn config(root: &Tab, sink: &mut Sink) -> Config {
     out.services = root.tabs("service").map(|tab| service::service(tab, &defaults, sink)).collect();
     out.backups = root.tabs("backup").map(|tab| recovery::backup(tab, &out, sink)).collect();
     out.actions = root.tabs("action").map(|tab| recovery::action(tab, &defaults, sink)).collect();
+    out.recoveries = root.tabs("recovery").map(|tab| whole::recovery(tab, &out, sink)).collect();
     out.channels = root.tabs("channel").map(|tab| recovery::channel(tab, &out.system.extra_ca, sink)).collect();
     out.severities = severities(root);
     out

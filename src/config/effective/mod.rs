@@ -7,6 +7,7 @@ mod stores;
 
 use super::types::*;
 use super::value;
+use crate::domain::recovery::Does;
 use crate::domain::run::Risk;
 use out::{Out, address, float, hook, inline, list, maybe, pair, path, scalar, secret, size};
 
@@ -48,6 +49,9 @@ fn render(config: &Config, shown: bool) -> String {
     }
     for a in &config.actions {
         action(a, &mut out);
+    }
+    for r in &config.recoveries {
+        recovery(r, &mut out);
     }
     for c in &config.channels {
         channel(c, shown, &mut out);
@@ -345,6 +349,26 @@ fn action(a: &Action, out: &mut Out) {
     if let Some(check) = &a.verify {
         out.table(&format!("[action.verify.{}]", check.word()));
         kind(check, out);
+    }
+}
+
+fn recovery(r: &Recovery, out: &mut Out) {
+    out.table("[[recovery]]");
+    out.text("name", &r.name);
+    out.text("title", &r.title);
+    out.put("kind", r.kind.as_deref().map(string));
+    out.texts("services", &r.services);
+    for step in &r.steps {
+        out.table("[[recovery.step]]");
+        out.text("phase", step.phase.word());
+        out.duration("within", Some(std::time::Duration::from_millis(step.within_ms)));
+        match &step.does {
+            Does::Restore { backup } => out.text("restore", backup),
+            Does::Restart { service } => out.text("restart", service),
+            Does::Act { action } => out.text("action", action),
+            Does::Healthy { services } => out.texts("healthy", services),
+            Does::Look { text } => out.text("look", text),
+        }
     }
 }
 

@@ -5,9 +5,11 @@
 mod checks;
 mod recovery;
 mod stores;
+mod whole;
 
 pub use checks::{CHECKS, VERIFY};
 pub use recovery::{ACTION, BACKUP, CHANNEL};
+pub use whole::RECOVERY;
 
 use super::shape::{Choice, Exposed, Key, Table, Ty};
 use super::value as v;
@@ -25,6 +27,7 @@ pub static ROOT: Table = Table::new(
         Key::new("service", many(&SERVICE), "Something that can be up or down."),
         Key::new("backup", many(&BACKUP), "A set of copies, and how to restore one."),
         Key::new("action", many(&ACTION), "A command that can be started from the cockpit."),
+        Key::new("recovery", many(&RECOVERY), "Steps that bring a whole system back, one after another."),
         Key::new("channel", many(&CHANNEL), "Where messages are sent."),
     ]],
 );

@@ -22,9 +22,19 @@ pub enum Due {
     Finish,
 }
 
-/// What is due for `recovery`. `unhealthy` says of a service what is still missing until it counts as up since a moment,
-/// `None` when it does.
-pub fn due(state: &State, recovery: &Recovery, now: Time, unhealthy: &dyn Fn(&str, Time) -> Option<String>) -> Due {
+/// What the checks of a service have seen since a moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Seen {
+    /// Up, by as many successes as it usually takes.
+    Up,
+    /// Not yet: what is missing.
+    Not(String),
+    /// It has no checks.
+    Unwatched,
+}
+
+/// What is due for `recovery`; `seen` says what the checks of a service have seen since a moment.
+pub fn due(state: &State, recovery: &Recovery, now: Time, seen: &dyn Fn(&str, Time) -> Seen) -> Due {
     if recovery.state != RecoveryState::UnderWay {
         return Due::Nothing;
     }
@@ -36,11 +46,18 @@ pub fn due(state: &State, recovery: &Recovery, now: Time, unhealthy: &dyn Fn(&st
     let overdue = |detail: String| {
         if over { Due::Stop { why: Why::Overdue, detail } } else { Due::Nothing }
     };
-    let since = record.begun_at.unwrap_or(recovery.started_at);
+    let since = record.box_from.unwrap_or(recovery.started_at);
     match &step.spec.does {
         Does::Look { .. } => overdue("nobody has answered done or failed".into()),
         Does::Healthy { services } => {
-            let missing: Vec<String> = services.iter().filter_map(|s| unhealthy(s, since)).collect();
+            let missing: Vec<String> = services
+                .iter()
+                .filter_map(|service| match seen(service, since) {
+                    Seen::Up => None,
+                    Seen::Not(missing) => Some(missing),
+                    Seen::Unwatched => Some(format!("{service} has no check")),
+                })
+                .collect();
             if missing.is_empty() {
                 return Due::Good { detail: seen_up(services) };
             }
@@ -57,7 +74,7 @@ pub fn due(state: &State, recovery: &Recovery, now: Time, unhealthy: &dyn Fn(&st
             let Some(run) = state.runs.get(id) else {
                 return Due::Stop { why: Why::Failed, detail: format!("run {id} is not known any more") };
             };
-            of_run(recovery, record, run, over, unhealthy)
+            of_run(recovery, record, run, now, seen)
         }
     }
 }
@@ -66,14 +83,9 @@ fn seen_up(services: &[String]) -> String {
     format!("{} seen up", services.join(", "))
 }
 
-fn of_run(
-    recovery: &Recovery,
-    record: &StepRecord,
-    run: &Run,
-    over: bool,
-    unhealthy: &dyn Fn(&str, Time) -> Option<String>,
-) -> Due {
+fn of_run(recovery: &Recovery, record: &StepRecord, run: &Run, now: Time, seen: &dyn Fn(&str, Time) -> Seen) -> Due {
     let id = run.id();
+    let over = recovery.box_ends().is_some_and(|end| now >= end);
     if !run.state.is_over() {
         if over {
             let detail = format!("run {id} is still {} and goes on", run.state.word());
@@ -87,19 +99,17 @@ fn of_run(
         (RunState::Succeeded, Some(Verdict::Unverified)) if run.plan.risk == Risk::Observe || record.vouched => {}
         // Exit 0 is not enough: the service's own checks have to say so, and where there are none, a person.
         (RunState::Succeeded, Some(Verdict::Unverified)) => {
-            let ended = run.finished_at.unwrap_or(run.requested_at);
-            let restores = matches!(run.plan.work, Work::Restore { .. });
-            match run.plan.service.as_deref().filter(|_| !restores) {
-                Some(service) => match unhealthy(service, ended) {
-                    None => {}
-                    Some(missing) if missing.is_empty() => return unproven(run),
-                    Some(missing) if over => {
-                        let detail = format!("run {id} ended unverified, and {missing}");
-                        return Due::Stop { why: Why::Overdue, detail };
-                    }
-                    Some(_) => return Due::Nothing,
-                },
-                None => return unproven(run),
+            let ended = run.finished_at.filter(|at| *at <= now).or(record.box_from).unwrap_or(run.requested_at);
+            // The checks speak of the live side, and a copy beside it is none of that.
+            let beside = matches!(run.plan.work, Work::Restore { .. });
+            match run.plan.service.as_deref().filter(|_| !beside).map(|service| seen(service, ended)) {
+                Some(Seen::Up) => {}
+                Some(Seen::Not(missing)) if over => {
+                    let detail = format!("run {id} ended unverified, and {missing}");
+                    return Due::Stop { why: Why::Overdue, detail };
+                }
+                Some(Seen::Not(_)) => return Due::Nothing,
+                Some(Seen::Unwatched) | None => return unproven(run),
             }
         }
         (state, verdict) => {
@@ -126,6 +136,7 @@ fn of_run(
     let shown = match run.verdict {
         Some(Verdict::Verified) if run.detail.is_empty() => "verified".to_owned(),
         Some(Verdict::Verified) => format!("verified: {}", run.detail),
+        _ if record.vouched => "vouched for".to_owned(),
         _ if run.plan.risk == Risk::Observe => "succeeded; it changes nothing".to_owned(),
         _ => seen_up(run.plan.service.as_slice()),
     };
