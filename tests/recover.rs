@@ -93,9 +93,7 @@ fn shop(recovery: &str) -> Cockpit {
     lose(&shop);
     shop.start();
     shop.until_code(&["status"], 2);
-    wait_until("the copy is listed", PATIENCE, || {
-        shop.run(&["backups", "copies", "docs"]).out.contains("docs.tar")
-    });
+    wait_until("the copy is listed", PATIENCE, || shop.run(&["backups", "copies", "docs"]).out.contains("docs.tar"));
     shop
 }
 
@@ -112,7 +110,8 @@ fn copy(shop: &Cockpit, name: &str, state: &str) {
     let made = shop.path("made");
     std::fs::create_dir_all(&made).unwrap();
     std::fs::write(made.join("state"), state).unwrap();
-    let tar = Command::new("tar").arg("-C").arg(&made).arg("-cf").arg(shop.path("backups").join(name)).arg(".").status();
+    let tar =
+        Command::new("tar").arg("-C").arg(&made).arg("-cf").arg(shop.path("backups").join(name)).arg(".").status();
     assert!(tar.unwrap().success());
 }
 
@@ -167,7 +166,9 @@ fn a_whole_system_comes_back_in_order() {
 
     // The plan says everything before anything happens.
     let plan = shop.run(&["recover", "full", "--plan"]).ok();
-    for said in ["data-loss", "destructive", "DATA LOST", "docs.tar", "restart >>", "time box 1m", "in the place of docs"] {
+    for said in
+        ["data-loss", "destructive", "DATA LOST", "docs.tar", "restart >>", "time box 1m", "in the place of docs"]
+    {
         assert!(plan.out.contains(said), "{said:?} is not in {}", plan.out);
     }
     assert!(did(&shop).is_empty() && kinds(&shop).is_empty());
@@ -184,7 +185,8 @@ fn a_whole_system_comes_back_in_order() {
     assert_eq!(did(&shop), ["look", "restart", "warm"]);
     assert_eq!(std::fs::read_to_string(shop.path("srv/docs/state")).unwrap(), "good");
     // Restore and cut-over are two runs of one step.
-    let runs: Vec<usize> = done["steps"].as_array().unwrap().iter().map(|s| s["runs"].as_array().map_or(0, Vec::len)).collect();
+    let runs: Vec<usize> =
+        done["steps"].as_array().unwrap().iter().map(|s| s["runs"].as_array().map_or(0, Vec::len)).collect();
     assert_eq!(runs, [1, 2, 1, 0, 1], "{done:#}");
     shop.run(&["status"]).expect(0);
 
@@ -236,7 +238,8 @@ fn a_step_that_fails_stops_it_until_a_person_answers() {
 
 #[test]
 fn a_step_is_skipped_with_a_reason_and_a_recovery_ended() {
-    let shop = shop(&one(&[("action = \"warm\"", "1m"), ("action = \"look-around\"", "1m"), ("look = \"call Ann\"", "1m")]));
+    let shop =
+        shop(&one(&[("action = \"warm\"", "1m"), ("action = \"look-around\"", "1m"), ("look = \"call Ann\"", "1m")]));
     shop.run(&["incident", "declare", "slow"]).ok();
     std::fs::write(shop.path("warm-broken"), "").unwrap();
     shop.run(&["recover", "one", "--yes", "--wait"]).expect(1);
@@ -369,7 +372,8 @@ action = "look-around"
 "#;
     let shop = shop(config);
     let plan = shop.run(&["recover", "one", "--plan", "--json"]).ok().json();
-    let does: Vec<&str> = plan["plan"]["steps"].as_array().unwrap().iter().map(|s| s["does"].as_str().unwrap()).collect();
+    let does: Vec<&str> =
+        plan["plan"]["steps"].as_array().unwrap().iter().map(|s| s["does"].as_str().unwrap()).collect();
     assert_eq!(does, ["act", "restore", "healthy", "restart", "healthy", "look"], "{plan:#}");
 }
 

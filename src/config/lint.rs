@@ -7,6 +7,8 @@ use std::time::Duration;
 use super::fault::Lines;
 use super::read::{Span, Tab};
 use super::types::*;
+use crate::domain::recovery::Does;
+use crate::domain::run::Risk;
 use crate::text::{Mask, clean, duration, shell_word};
 
 /// Warnings as `file:line: text`, in the order of the file.
@@ -21,6 +23,9 @@ pub fn lint(root: &Tab, config: &Config, source: &str) -> Vec<String> {
     }
     for (tab, action) in root.tabs("action").zip(&config.actions) {
         open_secret(&action.run, tab.at("run"), &mut found);
+    }
+    for (tab, recovery) in root.tabs("recovery").zip(&config.recoveries) {
+        of_recovery(tab, recovery, config, &mut found);
     }
     for (tab, channel) in root.tabs("channel").zip(&config.channels) {
         if let ChannelKind::Email(mail) = &channel.kind
@@ -141,6 +146,23 @@ fn of_backup(tab: &Tab, b: &Backup, found: &mut Vec<(Span, String)>) {
     }
     if b.restore.is_none() {
         found.push((tab.at("name"), format!("{name} has no restore: its copies cannot be used from here")));
+    }
+}
+
+/// A step whose effect nothing shows makes the recovery stop and ask a person.
+fn of_recovery(tab: &Tab, r: &Recovery, config: &Config, found: &mut Vec<(Span, String)>) {
+    for step in &r.steps {
+        let Does::Act { action } = &step.does else { continue };
+        let Some(action) = config.actions.iter().find(|a| a.name == *action) else { continue };
+        let checked = config.services.iter().any(|s| Some(&s.name) == action.service.as_ref() && !s.checks.is_empty());
+        if action.verify.is_none() && !checked && action.risk != Risk::Observe {
+            let text = format!(
+                "nothing shows the effect of {}: recovery {} will stop there and ask a person",
+                clean(&action.name),
+                clean(&r.name)
+            );
+            found.push((tab.at("name"), text));
+        }
     }
 }
 

@@ -52,6 +52,7 @@ fn document(review: &Review<'_>) -> Json {
             "own": l.own, "text": l.text,
         })).collect::<Vec<_>>(),
         "runs": story.runs.iter().map(run).collect::<Vec<_>>(),
+        "recoveries": super::recovery::json(story),
         "messages": story.messages.iter().map(message).collect::<Vec<_>>(),
         "updates": review.measures.dues.as_ref().map(|dues| dues.iter().map(|d| json!({
             "due": d.due, "sent": d.sent.map(|s| s.at), "late_ms": d.late_ms,

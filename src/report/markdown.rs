@@ -34,6 +34,7 @@ pub fn render(review: &Review<'_>) -> String {
     page.timeline(&lines);
     page.section("Actions taken");
     parts::runs(&mut page);
+    super::recovery::markdown(&mut page);
     page.section("Hypotheses");
     page.place(&sections::HYPOTHESES);
     page.section("Contributing factors");

@@ -26,6 +26,7 @@ pub mod markdown;
 mod markdown_parts;
 pub mod measure;
 mod objectives;
+mod recovery;
 mod sections;
 pub mod story;
 pub mod timeline;

@@ -42,6 +42,16 @@ fn in_action(line: &str, fault: &'static str) -> Case {
     case(format!("{SYSTEM}[[action]]\nname = \"a\"\nrun = [\"true\"]\n{line}\n"), &[(6, fault)])
 }
 
+/// In a recovery's step; the service takes lines 3 to 6, the copies 7 to 10, the step begins in line 13.
+fn in_step(lines: &str, at: usize, fault: &'static str) -> Case {
+    case(format!("{SYSTEM}{API}{BACKUP}[[recovery]]\nname = \"r\"\n[[recovery.step]]\n{lines}\n"), &[(13 + at, fault)])
+}
+
+fn in_recovery(lines: &str, at: usize, fault: &'static str) -> Case {
+    let step = "[[recovery.step]]\nphase = \"validate\"\nwithin = \"1m\"\nhealthy = [\"api\"]\n";
+    case(format!("{SYSTEM}{API}[[recovery]]\nname = \"r\"\n{lines}\n{step}"), &[(8 + at, fault)])
+}
+
 fn in_channel(line: &str, fault: &'static str) -> Case {
     case(format!("{SYSTEM}[[channel]]\nname = \"c\"\n{line}\n"), &[(5, fault)])
 }
@@ -167,6 +177,22 @@ pub fn local_cases() -> Vec<Case> {
             "restore = { folder = { path = \"/a\", verify = [\"ls\"] } }",
             "`verify` must be a list of texts, found a text",
         ),
+        in_step(
+            "phase = \"assess\"\nwithin = \"1m\"",
+            0,
+            "needs one of: `restore`, `restart`, `action`, `healthy`, `look`",
+        ),
+        in_step(
+            "phase = \"assess\"\nwithin = \"1m\"\nlook = \"x\"\nhealthy = [\"api\"]",
+            0,
+            "not `healthy` and `look`",
+        ),
+        in_step("phase = \"assess\"\nwithin = \"1m\"\nlook = \"\"", 3, "`look` must not be empty"),
+        in_step("phase = \"mend\"\nwithin = \"1m\"\nlook = \"x\"", 1, "must be one of \"assess\""),
+        in_step("within = \"1m\"\nlook = \"x\"", 0, "needs `phase`"),
+        in_step("phase = \"assess\"\nlook = \"x\"", 0, "needs `within`"),
+        in_recovery("kind = \"aliens\"", 1, "must be one of \"service-hang\""),
+        case(format!("{SYSTEM}[[recovery]]\nname = \"r\"\n"), &[(3, "[[recovery]] needs `step`")]),
         in_action("risk = \"high\"", "must be one of \"observe\", \"disruptive\", \"destructive\", found \"high\""),
         in_action("verify = { http = { url = \"http://x/\" }, tcp = { address = \"a:1\" } }", "not `http` and `tcp`"),
         in_action("verify = { http = { url = \"http://x/\", every = \"1s\" } }", "`every` belongs in"),
@@ -291,6 +317,65 @@ fn other_cases() -> Vec<Case> {
         in_backup(
             "restore = { postgres_pitr = { database = \"d\", directory = \"/s\", wal_archive = \"/w\", tables = [\"t\"], dsn = \"dbname=a\", switch = [\"x\"] } }",
             "`switch` does nothing beside `tables`",
+        ),
+        // Recoveries.
+        in_step("phase = \"assess\"\nwithin = \"0s\"\nlook = \"x\"", 2, "`within` must be longer than zero"),
+        in_step(
+            "phase = \"assess\"\nwithin = \"1m\"\nrestore = \"dbx\"",
+            3,
+            "there is no backup \"dbx\": did you mean \"db\"?",
+        ),
+        in_step("phase = \"assess\"\nwithin = \"1m\"\nrestore = \"db\"", 3, "backup \"db\" has no way to be restored"),
+        in_step(
+            "phase = \"assess\"\nwithin = \"1m\"\naction = \"x\"",
+            3,
+            "there is no action \"x\": there is no [[action]] yet",
+        ),
+        in_step(
+            "phase = \"assess\"\nwithin = \"1m\"\nhealthy = [\"ap\"]",
+            3,
+            "there is no service \"ap\": did you mean \"api\"?",
+        ),
+        in_step("phase = \"assess\"\nwithin = \"1m\"\nhealthy = []", 3, "`healthy` names no service"),
+        in_step(
+            "phase = \"assess\"\nwithin = \"1m\"\nrestart = \"api\"",
+            3,
+            "\"api\" has no control that can restart it",
+        ),
+        in_recovery("services = [\"api\", \"api\"]", 1, "\"api\" is named twice"),
+        case(
+            format!(
+                "{SYSTEM}{API}[[recovery]]\nname = \"r\"\nservices = [\"apx\"]\n[[recovery.step]]\nphase = \"assess\"\nwithin = \"1m\"\nhealthy = [\"api\"]\n"
+            ),
+            &[(9, "there is no service \"apx\""), (10, "this step is about \"api\", which is not in `services`")],
+        ),
+        case(
+            format!(
+                "{SYSTEM}{API}[[recovery]]\nname = \"status\"\n[[recovery.step]]\nphase = \"assess\"\nwithin = \"1m\"\nlook = \"x\"\n"
+            ),
+            &[(8, "\"status\" is a word of `mayday recover` itself")],
+        ),
+        case(
+            format!(
+                "{SYSTEM}{API}[[recovery]]\nname = \"r\"\nservices = [\"api\"]\n[[recovery.step]]\nphase = \"restart\"\nwithin = \"1m\"\nlook = \"x\"\n"
+            ),
+            &[(9, "no step is about \"api\""), (10, "it is about no service: set its phase to assess or validate")],
+        ),
+        case(
+            format!(
+                "{SYSTEM}{API}{}{}",
+                API.replace("api", "web"),
+                "[[recovery]]\nname = \"r\"\nservices = [\"api\"]\n[[recovery.step]]\nphase = \"validate\"\nwithin = \"1m\"\nhealthy = [\"api\", \"web\"]\n"
+            ),
+            &[(14, "this step is about \"web\", which is not in `services`")],
+        ),
+        // Services that wait for each other have no order to derive: told once, where it is.
+        case(
+            format!(
+                "{SYSTEM}[[service]]\nname = \"a\"\ndepends_on = [\"b\"]\n[[service.tcp]]\naddress = \"h:1\"\n[[service]]\nname = \"b\"\ndepends_on = [\"a\"]\n[[service.tcp]]\naddress = \"h:2\"\n\
+                 [[recovery]]\nname = \"r\"\nservices = [\"a\", \"b\"]\n[[recovery.step]]\nphase = \"validate\"\nwithin = \"1m\"\nhealthy = [\"a\", \"b\"]\n"
+            ),
+            &[(5, "dependency cycle: a → b → a")],
         ),
         // Names between tables.
         in_service("depends_on = [\"ap\"]", "there is no service \"ap\": did you mean \"api\"?"),

@@ -27,7 +27,8 @@ fn killed_while_a_run_is_under_way() {
 
 #[test]
 fn killed_while_a_person_is_waited_for_and_while_it_asks() {
-    let shop = shop(&one(&[("look = \"call Ann\"", "1m"), ("action = \"warm\"", "1m"), ("action = \"look-around\"", "1m")]));
+    let shop =
+        shop(&one(&[("look = \"call Ann\"", "1m"), ("action = \"warm\"", "1m"), ("action = \"look-around\"", "1m")]));
     std::fs::write(shop.path("warm-broken"), "").unwrap();
     std::fs::write(shop.path("api-up"), "").unwrap();
     shop.run(&["recover", "one", "--yes"]).ok();

@@ -45,7 +45,7 @@ static STEP: Table = Table::new(
         Key::new("restart", Ty::Text(&v::NAME), "Service that is restarted by its control."),
         Key::new("action", Ty::Text(&v::NAME), "Action that is run."),
         Key::new("healthy", Ty::List(&Ty::Text(&v::NAME)), "Services that are waited for until they are up."),
-        Key::new("look", Ty::Text(&v::TEXT), "Something that a person does, and answers with done or failed."),
+        Key::new("look", Ty::Text(&v::PLAIN), "Something that a person does, and answers with done or failed."),
     ]],
 )
 .choosing(&[
