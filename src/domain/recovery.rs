@@ -13,6 +13,8 @@ use super::time::Time;
 mod asked;
 mod due;
 mod fold;
+#[cfg(test)]
+mod tests;
 
 pub use asked::decide;
 pub use due::{Due, Seen, due};

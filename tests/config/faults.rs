@@ -184,7 +184,7 @@ pub fn local_cases() -> Vec<Case> {
         ),
         in_step(
             "phase = \"assess\"\nwithin = \"1m\"\nlook = \"x\"\nhealthy = [\"api\"]",
-            0,
+            3,
             "not `healthy` and `look`",
         ),
         in_step("phase = \"assess\"\nwithin = \"1m\"\nlook = \"\"", 3, "`look` must not be empty"),
