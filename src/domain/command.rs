@@ -135,7 +135,7 @@ pub enum Command {
 }
 
 /// What a person says to a recovery.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "answer")]
 pub enum RecoveryAnswer {
     /// Try the step again, or wait on. `digest` and `confirm` are given for a step whose plan has changed: of what was

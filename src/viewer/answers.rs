@@ -50,6 +50,11 @@ impl App {
                 let confirm = Confirm::of_plan(self, *plan, work);
                 self.open_overlay(Overlay::Confirm(Box::new(confirm)));
             }
+            (Pending::Recovery(name), Answer::Recovery(plan)) => {
+                self.record_step(format!("opened the plan of recovery {name}"), None);
+                let confirm = Confirm::of_recovery(self, *plan);
+                self.open_overlay(Overlay::Confirm(Box::new(confirm)));
+            }
             (Pending::Start(title), Answer::Done { run, recorded, .. }) => {
                 self.overlays.retain(|o| !matches!(o, Overlay::Confirm(_)));
                 self.done(&format!("started: {title}"), recorded);
@@ -266,6 +271,7 @@ impl Pending {
             | Pending::Send => true,
             Pending::Step
             | Pending::Plan(_)
+            | Pending::Recovery(_)
             | Pending::Copies { .. }
             | Pending::Draft(_)
             | Pending::Timeline { .. }
@@ -280,6 +286,7 @@ impl Pending {
             Pending::Note(_) => "note".into(),
             Pending::Declare => "declare".into(),
             Pending::Plan(work) => format!("plan {} {}", work.verb(), work.object()),
+            Pending::Recovery(name) => format!("plan recovery {name}"),
             Pending::Start(title) => title.clone(),
             Pending::Copies { backup, .. } => format!("list the copies of {backup}"),
             Pending::Draft(template) => format!("draft the {} message", template.word()),

@@ -91,6 +91,8 @@ pub enum Pending {
     Note(String),
     Declare,
     Plan(Work),
+    /// The plan of a recovery.
+    Recovery(String),
     Start(String),
     Copies {
         backup: String,

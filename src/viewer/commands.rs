@@ -124,6 +124,13 @@ pub const ALL: &[Command] = &[
     destroy(act("run.cut-over", &["C"], Runs, "cut over", ("cut over", "Put the restored side copy in the live place; the name is typed."), (why::can_cut_over, acts::runs::cut_over))),
     destroy(act("run.undo", &["U"], Runs, "undo", ("undo a cut-over", "Put back what was live before; says what is lost by it."), (why::can_undo, acts::runs::undo))),
     destroy(act("run.drop", &["D"], Runs, "drop", ("drop a side copy", "Drop what a restore left beside or kept."), (why::can_drop, acts::runs::drop))),
+    // Recoveries of whole systems.
+    act("recovery.open", &["W"], Context::Incident, "recover", ("recover a whole system", "Start a configured recovery after seeing every step, or answer the one that is under way."), (why::may_recover, acts::recovery::open)),
+    act("recovery.resume", &[], Global, "", ("recovery: resume", "Try the step again at which the recovery stopped, or wait on; shows first what has changed."), (why::recovery_asks, acts::recovery::resume)),
+    look("recovery.done", &[], Global, "", ("recovery: done", "The step that a person does is done, or its effect was seen."), (why::recovery_wants_word, acts::recovery::done)),
+    look("recovery.failed", &[], Global, "", ("recovery: failed", "The step that a person does failed; says why."), (why::recovery_wants_word, acts::recovery::failed)),
+    look("recovery.skip", &[], Global, "", ("recovery: skip the step", "Pass over the step that the recovery is at, with a reason."), (why::recovery_open, acts::recovery::skip)),
+    look("recovery.stop", &[], Global, "", ("recovery: stop", "End the recovery; a run that is under way goes on."), (why::recovery_open, acts::recovery::stop)),
     // Looking.
     look("open", &["enter"], Global, "open", ("open", "All there is about the selected row."), (why::has_row, acts::view::open)),
     look("filter.open", &["/"], Global, "filter", ("filter", "Show only rows with these words; in output: search."), (why::never, acts::view::filter)),

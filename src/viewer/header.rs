@@ -199,6 +199,20 @@ pub fn banners(watched: &Watched) -> Vec<(Role, String)> {
             ),
         )),
     }
+    if let Some(view) = watched.mirror.open_recovery().filter(|v| v.recovery.wants_person()) {
+        let r = &view.recovery;
+        match &r.halt {
+            Some(halt) => {
+                let why = format!("{}: {}", halt.why.word(), halt.detail);
+                let said = format!("RECOVERY {} STOPPED at {}: 5 W answers it ({why})", r.plan.name, r.place());
+                out.push((Role::BannerBad, said));
+            }
+            None => {
+                let said = format!("recovery {} waits for a person at {}: 5 W answers it", r.plan.name, r.place());
+                out.push((Role::BannerWarn, said));
+            }
+        }
+    }
     if let Some(fault) = head.config_faults.first() {
         let more = match head.config_faults.len() {
             1 => String::new(),

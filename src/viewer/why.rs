@@ -151,6 +151,31 @@ pub fn can_resume(app: &App) -> Why {
     })
 }
 
+pub fn may_recover(app: &App) -> Why {
+    may_act(app).or_else(|| {
+        let none = app.mirror().head.recoveries.is_empty() && app.mirror().open_recovery().is_none();
+        none.then(|| "no recovery is configured: add a [[recovery]] to mayday.toml".into())
+    })
+}
+
+pub fn recovery_open(app: &App) -> Why {
+    may_act(app).or_else(|| app.mirror().open_recovery().is_none().then(|| "no recovery is under way".into()))
+}
+
+pub fn recovery_asks(app: &App) -> Why {
+    recovery_open(app).or_else(|| {
+        let recovery = &app.mirror().open_recovery()?.recovery;
+        recovery.halt.is_none().then(|| format!("it is under way at {}", recovery.place()))
+    })
+}
+
+pub fn recovery_wants_word(app: &App) -> Why {
+    recovery_open(app).or_else(|| {
+        let recovery = &app.mirror().open_recovery()?.recovery;
+        (!recovery.wants_word()).then(|| format!("{} is not a person's to answer for", recovery.place()))
+    })
+}
+
 pub fn has_row(app: &App) -> Why {
     let nothing = match app.detail {
         Some(Detail::Output) => app.output.is_none(),

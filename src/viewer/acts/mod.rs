@@ -2,5 +2,6 @@
 
 pub mod incident;
 pub mod messages;
+pub mod recovery;
 pub mod runs;
 pub mod view;

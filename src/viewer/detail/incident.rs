@@ -1,6 +1,6 @@
 //! An incident: summary, roles, what stands against resolving it, services, messages and what each channel said.
 
-use super::{Lines, Page};
+use super::{Lines, Page, recovery};
 use crate::domain::message::Delivery;
 use crate::text;
 use crate::viewer::app::App;
@@ -11,7 +11,20 @@ use crate::wire::IncidentView;
 
 /// The few lines of the pane, each of what stands against resolving cut to one.
 pub fn summary(app: &App, view: &IncidentView, columns: usize) -> Lines {
-    head(app, view, columns, false)
+    let mut out = under_way(app, view, columns, false);
+    let mut lines = head(app, view, columns, false);
+    if !out.is_empty() {
+        // Title and clock stay first: what needs an answer stands before what is only due.
+        let rest = lines.split_off(lines.len().min(2));
+        lines.append(&mut out);
+        lines.extend(rest);
+    }
+    lines
+}
+
+/// The recovery that belongs to it, or that is open.
+fn under_way(app: &App, view: &IncidentView, columns: usize, whole: bool) -> Lines {
+    recovery::shown(app, Some(&view.incident.id)).map(|r| recovery::lines(app, r, columns, whole)).unwrap_or_default()
 }
 
 fn head(app: &App, view: &IncidentView, columns: usize, whole: bool) -> Lines {
@@ -75,6 +88,11 @@ pub fn lines(app: &App, view: &IncidentView, columns: usize) -> Lines {
     let i = &view.incident;
     let mut page = Page::new(columns);
     page.lines = head(app, view, columns, true);
+    let recovery = under_way(app, view, columns, true);
+    if !recovery.is_empty() {
+        page.blank();
+        page.lines.extend(recovery);
+    }
     page.blank();
     page.field("declared", Role::Text, &format!("{} by {}", app.look.full(i.declared_at), i.declared_by));
     if let Some(onset) = i.onset {

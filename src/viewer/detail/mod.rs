@@ -11,6 +11,7 @@ pub mod backup;
 pub mod entry;
 pub mod incident;
 pub mod output;
+pub mod recovery;
 pub mod run;
 pub mod service;
 

@@ -121,6 +121,41 @@ impl Picker {
         Picker::of(Pick::Service(verb), format!("{} which service?", verb.word()), items)
     }
 
+    /// Recoveries of whole systems.
+    pub fn recoveries(app: &App) -> Picker {
+        let facts = app.mirror().head.recoveries.iter();
+        let items = facts
+            .map(|(name, r)| {
+                let kind = if r.kind.is_empty() { String::new() } else { format!("  {}", r.kind) };
+                let detail = text::clean(&format!("{}{kind}  {}", r.title, text::plural(r.steps, "step"))).into_owned();
+                Item::new(name.clone(), name.clone(), detail)
+            })
+            .collect();
+        Picker::of(Pick::Recovery, format!("recover what? · {}", app.environment()), items)
+    }
+
+    /// What can be said to the recovery that is under way, each the command that it is.
+    pub fn answers(app: &App) -> Picker {
+        let ids = ["recovery.done", "recovery.failed", "recovery.resume", "recovery.skip", "recovery.stop"];
+        let mut items: Vec<Item> = ids.iter().filter_map(|id| Some(command_item(app, commands::find(id)?))).collect();
+        // What can be said comes first.
+        items.sort_by_key(|item| item.off.is_some());
+        let title = app.mirror().open_recovery().map(|v| format!("recovery {}", v.recovery.plan.name));
+        let mut picker = Picker::of(Pick::Command, title.unwrap_or_default(), items);
+        if let Some(view) = app.mirror().open_recovery() {
+            let r = &view.recovery;
+            picker.head.push((Role::Strong, text::clean(&r.place()).into_owned()));
+            if let Some(halt) = &r.halt {
+                let said = format!("{}: {}", halt.why.word(), halt.detail);
+                picker.head.push((Role::Bad, text::clean(&said).into_owned()));
+            }
+            if !view.waits.is_empty() {
+                picker.head.push((Role::Dim, text::clean(&view.waits).into_owned()));
+            }
+        }
+        picker
+    }
+
     /// Backup sets, of one service or all.
     pub fn backups(app: &App, service: Option<String>) -> Picker {
         let items = app

@@ -10,7 +10,8 @@ use crossterm::event::{KeyCode, KeyEvent};
 use ratatui::layout::Rect;
 
 use super::{Line, Stay, window};
-use crate::domain::command::Command;
+use crate::domain::command::{Command, RecoveryAnswer};
+use crate::domain::recovery::{RecoveryPlan, Shown};
 use crate::domain::run::{Plan, Risk, Work};
 use crate::text;
 use crate::viewer::app::{App, Pending};
@@ -35,6 +36,8 @@ enum Stage {
 enum Send {
     Plan { id: String, confirm: String },
     Cancel { run: String },
+    Recovery { id: String, confirm: String },
+    Resume { digest: String, confirm: String },
 }
 
 /// A dialog.
@@ -80,6 +83,53 @@ impl Confirm {
             lines: super::plan::lines(app, &plan),
             send: Send::Plan { id: plan.id, confirm: String::new() },
             stage,
+            typed: Line::default(),
+            reason: Line::default(),
+            writing: false,
+            top: 0,
+            fault: String::new(),
+            unsure: false,
+            mark: app.overlay_count + 1,
+            armed: None,
+        }
+    }
+
+    /// For a recovery as a whole.
+    pub fn of_recovery(app: &App, plan: RecoveryPlan) -> Confirm {
+        let lines = super::plan::recovery_lines(app, &plan);
+        let send = Send::Recovery { id: plan.id, confirm: String::new() };
+        let title = format!("recover {}: {}", plan.name, plan.title);
+        let mut out = Confirm::asking(app, title, plan.target, plan.risk, lines, send);
+        if !plan.blocked.is_empty() {
+            out.stage = Stage::Blocked;
+        }
+        out
+    }
+
+    /// For a step of a recovery that is not what was confirmed.
+    pub fn of_changed(app: &App, now: &Shown, why: &str) -> Confirm {
+        let mut lines = vec![(Role::Bad, 0, text::clean(why).into_owned())];
+        lines.extend(super::plan::shown_lines(app, now, 0));
+        let send = Send::Resume { digest: now.digest.clone(), confirm: String::new() };
+        Confirm::asking(app, now.title.clone(), now.target.clone(), now.risk, lines, send)
+    }
+
+    fn asking(
+        app: &App,
+        title: String,
+        target: String,
+        risk: Risk,
+        lines: Vec<(Role, u16, String)>,
+        send: Send,
+    ) -> Confirm {
+        Confirm {
+            title,
+            target,
+            risk,
+            environment: app.environment(),
+            lines,
+            send,
+            stage: if risk == Risk::Destructive { Stage::Typed } else { Stage::Yes },
             typed: Line::default(),
             reason: Line::default(),
             writing: false,
@@ -141,7 +191,7 @@ impl Confirm {
     }
 
     pub(super) fn left(&mut self, app: &mut App) {
-        if let Send::Plan { .. } = self.send
+        if let Send::Plan { .. } | Send::Recovery { .. } = self.send
             && self.stage != Stage::Sending
             && !self.unsure
         {
@@ -241,6 +291,9 @@ impl Confirm {
                 return;
             }
         }
+        if let Send::Recovery { confirm, .. } | Send::Resume { confirm, .. } = &mut self.send {
+            with.clone_into(confirm);
+        }
         self.go(app, false);
     }
 
@@ -252,6 +305,13 @@ impl Confirm {
                 Ask::Start { plan: id.clone(), confirm: confirm.clone(), reason: why, unlogged }
             }
             // Answered with a word; the dialog closes with the answer of a start.
+            Send::Recovery { id, confirm } => {
+                Ask::Recover { plan: id.clone(), confirm: confirm.clone(), reason: why }
+            }
+            Send::Resume { digest, confirm } => {
+                let answer = RecoveryAnswer::Resume { digest: digest.clone(), confirm: confirm.clone() };
+                Ask::Do(Command::Answer { recovery: None, answer, reason: why })
+            }
             Send::Cancel { run } => Ask::Do(Command::Cancel { run: run.clone(), reason: why }),
         };
         app.ask(Pending::Start(self.title.clone()), ask);

@@ -47,6 +47,7 @@ pub fn one(app: &mut App, pick: &Pick, item: &Item) {
             };
             acts::runs::plan(app, work);
         }
+        Pick::Recovery => acts::recovery::plan(app, item.id.clone()),
         Pick::Action => acts::runs::plan(app, Work::Act { action: item.id.clone() }),
         Pick::Theme { .. } => acts::view::choose_theme(app, &item.id),
         Pick::Template => {

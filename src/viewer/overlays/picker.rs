@@ -31,6 +31,7 @@ pub enum Pick {
         test: bool,
     },
     Action,
+    Recovery,
     Affected {
         incident: String,
         before: BTreeSet<String>,

@@ -5,7 +5,7 @@ use ratatui::layout::Rect;
 
 use super::{Line, Stay, window};
 use crate::domain::catalog::Severity;
-use crate::domain::command::Command;
+use crate::domain::command::{Command, RecoveryAnswer};
 use crate::domain::incident::Status;
 use crate::viewer::app::{App, Pending};
 use crate::viewer::canvas::{Canvas, wrap};
@@ -30,6 +30,11 @@ pub enum Asked {
     },
     Pause {
         service: String,
+    },
+    /// Why a recovery is answered so; may stay empty for ending it.
+    Recovery {
+        recovery: String,
+        answer: RecoveryAnswer,
     },
     /// Why the severity changes; may stay empty.
     Severity {
@@ -93,7 +98,17 @@ impl Prompt {
             Asked::Reopen { .. } => "reopen",
             Asked::Force { .. } => "resolve by force",
             Asked::Pause { .. } => "pause",
+            Asked::Recovery { answer: RecoveryAnswer::Skip, .. } => "skip the step",
+            Asked::Recovery { answer: RecoveryAnswer::Stop, .. } => "stop the recovery",
+            Asked::Recovery { .. } => "say so",
         }
+    }
+
+    fn may_be_empty(&self) -> bool {
+        matches!(
+            self.asked,
+            Asked::Severity { .. } | Asked::Status { .. } | Asked::Recovery { answer: RecoveryAnswer::Stop, .. }
+        )
     }
 
     /// The answer was not taken.
@@ -103,7 +118,7 @@ impl Prompt {
 
     fn send(&self, app: &mut App) -> Result<(), String> {
         let text = self.line.text().trim().to_owned();
-        if text.is_empty() && !matches!(self.asked, Asked::Severity { .. } | Asked::Status { .. }) {
+        if text.is_empty() && !self.may_be_empty() {
             return Err("nothing is written".into());
         }
         let (said, command) = self.command(app, text.clone())?;
@@ -138,6 +153,10 @@ impl Prompt {
                 let until = app.watched.engine_now().plus(crate::text::parse_duration(lasts)?);
                 let reason = reason.trim().to_owned();
                 (format!("paused {service}"), Command::Pause { service, until, reason })
+            }
+            Asked::Recovery { recovery, answer } => {
+                let said = format!("recovery: {}", answer.word());
+                (said, Command::Answer { recovery: Some(recovery), answer, reason: text })
             }
             Asked::Severity { incident, severity } => (
                 format!("severity {severity}"),

@@ -5,7 +5,7 @@ use ratatui::layout::Rect;
 use crate::text;
 use crate::viewer::app::App;
 use crate::viewer::canvas::Canvas;
-use crate::viewer::detail::{Lines, incident};
+use crate::viewer::detail::{Lines, incident, recovery};
 use crate::viewer::theme::Role;
 
 pub fn draw(app: &App, area: Rect, c: &mut Canvas<'_>) {
@@ -15,6 +15,12 @@ pub fn draw(app: &App, area: Rect, c: &mut Canvas<'_>) {
             let said =
                 [(Role::Key, "d"), (Role::KeyDoc, " declares one: title and services are filled in from what is down")];
             c.line(area.x + 1, area.y + 1, area.width.saturating_sub(2), &said);
+        }
+        // A recovery needs no incident.
+        if let Some(view) = recovery::shown(app, None) {
+            let lines = recovery::lines(app, view, usize::from(area.width.saturating_sub(2)), area.height > 12);
+            let below = Rect { y: area.y.saturating_add(3), height: area.height.saturating_sub(3), ..area };
+            put(&lines, below, c);
         }
         return;
     };
@@ -30,6 +36,10 @@ pub fn draw(app: &App, area: Rect, c: &mut Canvas<'_>) {
     // With room to spare it is the whole of it; enter scrolls.
     let whole = area.height > 12 && app.detail.is_none();
     lines.extend(if whole { incident::lines(app, view, columns) } else { incident::summary(app, view, columns) });
+    put(&lines, area, c);
+}
+
+fn put(lines: &Lines, area: Rect, c: &mut Canvas<'_>) {
     for (i, line) in lines.iter().take(usize::from(area.height)).enumerate() {
         let y = area.y + u16::try_from(i).unwrap_or(0);
         let mut x = area.x + 1;
