@@ -5,6 +5,8 @@
 mod every;
 #[path = "screens/made.rs"]
 mod made;
+#[path = "screens/recovery.rs"]
+mod recovery;
 #[path = "screens/shown.rs"]
 mod shown;
 

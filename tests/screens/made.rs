@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use mayday::domain::Time;
 use mayday::domain::backup::{BackupState, Copy};
-use mayday::domain::catalog::{ActionFacts, ChannelFacts, Cost, Severity, SeverityFacts};
+use mayday::domain::catalog::{ActionFacts, ChannelFacts, Cost, RecoveryFacts, Severity, SeverityFacts};
 use mayday::domain::health::{Health, Outcome, ProbeResult, Reason};
 use mayday::domain::incident::{Incident, Status};
 use mayday::domain::message::{ChannelDelivery, Delivery, Message, Template};
+use mayday::domain::recovery::Recovery;
 use mayday::domain::run::{Checked, Phase, Plan, Precondition, Risk, RunState, Side, SideRole, Step, Verdict, Work};
 use mayday::domain::timeline::{Level, Row};
 use mayday::viewer::app::{App, Pending};
@@ -17,7 +18,8 @@ use mayday::viewer::link::Peer;
 use mayday::viewer::look::Look;
 use mayday::viewer::screen::{Effect, Face, Input, Now};
 use mayday::wire::{
-    Answer, Ask, BackupView, Change, CheckView, Head, IncidentView, OutputChunk, Recording, RunView, ServiceView,
+    Answer, Ask, BackupView, Change, CheckView, Head, IncidentView, OutputChunk, Recording, RecoveryView, RunView,
+    ServiceView,
 };
 
 /// 2026-11-20T02:26:50Z, and seconds after it.
@@ -134,6 +136,20 @@ impl Stage {
 
     pub fn recording(&mut self, recording: Recording) {
         let head = Head { recording, ..self.app.watched.mirror.head.clone() };
+        self.change(Change { head: Some(head), ..Change::default() });
+    }
+
+    /// A recovery, and nothing else, changes.
+    pub fn recovery(&mut self, recovery: Recovery, waits: &str) {
+        let view = RecoveryView { recovery, waits: waits.into() };
+        self.change(Change { recoveries: vec![view], ..Change::default() });
+    }
+
+    /// Recoveries that can be started.
+    pub fn recoveries(&mut self, names: &[(&str, &str)]) {
+        let facts = |title: &str| RecoveryFacts { title: title.into(), kind: "data-loss".into(), steps: 5 };
+        let recoveries = names.iter().map(|(name, title)| ((*name).to_owned(), facts(title))).collect();
+        let head = Head { recoveries, ..self.app.watched.mirror.head.clone() };
         self.change(Change { head: Some(head), ..Change::default() });
     }
 

@@ -305,9 +305,7 @@ impl Confirm {
                 Ask::Start { plan: id.clone(), confirm: confirm.clone(), reason: why, unlogged }
             }
             // Answered with a word; the dialog closes with the answer of a start.
-            Send::Recovery { id, confirm } => {
-                Ask::Recover { plan: id.clone(), confirm: confirm.clone(), reason: why }
-            }
+            Send::Recovery { id, confirm } => Ask::Recover { plan: id.clone(), confirm: confirm.clone(), reason: why },
             Send::Resume { digest, confirm } => {
                 let answer = RecoveryAnswer::Resume { digest: digest.clone(), confirm: confirm.clone() };
                 Ask::Do(Command::Answer { recovery: None, answer, reason: why })

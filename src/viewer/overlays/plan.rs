@@ -16,7 +16,8 @@ pub fn shown_lines(app: &App, shown: &Shown, indent: u16) -> Vec<(Role, u16, Str
         let lost = Duration::from_millis(u64::try_from(ms).unwrap_or(0));
         let over = shown.rpo_ms.is_some_and(|rpo| lost > Duration::from_millis(rpo));
         let rpo = shown.rpo_ms.map(|r| format!(" (RPO {})", text::duration(Duration::from_millis(r))));
-        let said = format!("DATA LOST  everything written in the last {}{}", text::duration(lost), rpo.unwrap_or_default());
+        let said =
+            format!("DATA LOST  everything written in the last {}{}", text::duration(lost), rpo.unwrap_or_default());
         out.push((if over { Role::Bad } else { Role::Strong }, indent, said));
     }
     if let Some(copy) = &shown.copy {
@@ -44,7 +45,11 @@ pub fn recovery_lines(app: &App, plan: &RecoveryPlan) -> Vec<(Role, u16, String)
         let said = format!("DATA LOST  up to {} in all", text::duration(Duration::from_millis(lost)));
         out.push((Role::Strong, 0, said));
     }
-    out.push((Role::Dim, 0, "each step begins only when the one before is good; a time box that runs out ends nothing".into()));
+    out.push((
+        Role::Dim,
+        0,
+        "each step begins only when the one before is good; a time box that runs out ends nothing".into(),
+    ));
     for (number, step) in plan.steps.iter().enumerate() {
         let within = text::duration(Duration::from_millis(step.spec.within_ms));
         let title = clean(&step.spec.does.title());
