@@ -281,6 +281,7 @@ impl Core {
         let incident = self.state.open_incidents().first().map(|i| i.id.clone());
         if let Event::ClockStepped(e) = &event {
             self.board.step_clock(e.by_ms);
+            self.recovering.forget();
         }
         self.write(Actor::engine(), incident, event);
     }

@@ -9,6 +9,7 @@ use super::core::Core;
 use super::follow::{Live, News, Place};
 use crate::domain::Time;
 use crate::domain::event::{RunClaimed, RunFinished, RunPhase, RunSide, RunStarted, ServiceResumed};
+use crate::domain::recovery::Does;
 use crate::domain::run::{Run, RunState, SideRole, Verdict};
 use crate::runner::{self, ProgressLine, Seen};
 
@@ -221,7 +222,7 @@ impl Core {
         }
     }
 
-    /// Services that open incidents name are probed more often, and so is what a run has just touched.
+    /// Services that open incidents name are probed more often, and so is what a run has just touched or a recovery waits for.
     fn schedule_incident(&mut self) {
         let mut services = self.state.services_in_incidents();
         for run in self.state.runs_in_order().rev().take(20) {
@@ -230,6 +231,11 @@ impl Core {
             {
                 services.insert(service.clone());
             }
+        }
+        if let Some((step, _)) = self.state.open_recovery().and_then(|r| r.current())
+            && let Does::Healthy { services: awaited } = &step.spec.does
+        {
+            services.extend(awaited.iter().cloned());
         }
         if services != self.sealing.probed {
             self.sealing.probed.clone_from(&services);

@@ -43,6 +43,11 @@ pub struct Recovering {
 }
 
 impl Recovering {
+    /// The clock was stepped: moments before and after are not to be compared. Successes are counted anew.
+    pub fn forget(&mut self) {
+        self.oks.clear();
+    }
+
     pub fn take(&mut self, seen: &Observation) {
         if !self.open || seen.result.outcome == Outcome::Skipped {
             return;

@@ -204,11 +204,11 @@ pub fn banners(watched: &Watched) -> Vec<(Role, String)> {
         match &r.halt {
             Some(halt) => {
                 let why = format!("{}: {}", halt.why.word(), halt.detail);
-                let said = format!("RECOVERY {} STOPPED at {}: 5 W answers it ({why})", r.plan.name, r.place());
+                let said = format!("RECOVERY STOPPED, 5 W answers it: {} {}, {why}", r.plan.name, r.place());
                 out.push((Role::BannerBad, said));
             }
             None => {
-                let said = format!("recovery {} waits for a person at {}: 5 W answers it", r.plan.name, r.place());
+                let said = format!("recovery waits for a person, 5 W answers it: {} {}", r.plan.name, r.place());
                 out.push((Role::BannerWarn, said));
             }
         }

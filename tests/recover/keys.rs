@@ -37,7 +37,7 @@ fn started_answered_and_seen_through_by_keys() {
     pty.send("W");
     pty.wait_for("The step that a person does is done");
     pty.send("\r");
-    pty.wait_for("RECOVERY one STOPPED at step 3 of 4");
+    pty.wait_for("RECOVERY STOPPED, 5 W answers it: one step 3 of 4");
     assert_eq!(std::fs::read_to_string(shop.path("srv/docs/state")).unwrap(), "good");
     std::fs::remove_file(shop.path("warm-broken")).unwrap();
     pty.send("W");

@@ -145,7 +145,7 @@ fn a_recovery_under_way_stands_in_the_incident() {
     assert!(!shown::text(&stage.app, 80, 24).contains("answers it"));
     stage.recovery(recovery(0), "a person does it, and answers done or failed");
     let seen = shown::text(&stage.app, 80, 24);
-    assert!(seen.contains("waits for a person at step 1 of 5"), "{seen}");
+    assert!(seen.contains("waits for a person, 5 W answers it: database-corruption step 1 of 5"), "{seen}");
 }
 
 #[test]
@@ -154,7 +154,7 @@ fn a_recovery_that_stopped_is_loud_and_answered_by_keys() {
     stage.recovery(stopped(Why::Failed, None), "");
     stage.keys("1");
     let seen = shown::text(&stage.app, 80, 24);
-    assert!(seen.contains("RECOVERY database-corruption STOPPED at step 4 of 5"), "{seen}");
+    assert!(seen.contains("RECOVERY STOPPED, 5 W answers it: database-corruption step 4 of 5"), "{seen}");
     stage.keys("5");
     snapshot("recovery-stopped", &mut stage, &[(80, 24), (120, 36)]);
     stage.keys("W");

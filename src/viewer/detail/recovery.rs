@@ -67,7 +67,8 @@ pub fn lines(app: &App, view: &RecoveryView, columns: usize, whole: bool) -> Lin
             (if here { Role::Strong } else { Role::Text }, step.spec.does.title()),
             (time_role(r, number, record, app), format!("  {}", time(app, step.spec.within_ms, record))),
         ]);
-        if whole && !record.detail.is_empty() {
+        // Why it asks stands below, where the answers are.
+        if whole && !record.detail.is_empty() && record.state != StepState::Asks {
             let by = if record.by.is_empty() { String::new() } else { format!("{}: ", record.by) };
             page.text(Role::Dim, 5, &format!("{by}{}", record.detail));
         }
