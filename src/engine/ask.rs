@@ -10,7 +10,7 @@ use super::core::{Core, Message, PLANS};
 use super::drafts::Drafting;
 use crate::domain::Actor;
 use crate::domain::command::{Command, Context, Refusal};
-use crate::domain::decide::decide;
+use crate::domain::decide::{Decided, decide};
 use crate::domain::event::{CommandRefused, Event, IncidentOnset};
 use crate::domain::health::Health;
 use crate::domain::message::Template;
@@ -98,12 +98,12 @@ impl Core {
         }
     }
 
-    pub(super) fn context(&self, actor: Actor) -> Context {
+    fn context(&self, actor: Actor) -> Context {
         Context { now: self.now(), boot_ms: self.clock.boot_ms(), boot: self.boot.clone(), actor, fresh: short_id() }
     }
 
     /// Known secrets are masked before anything is made of what a person wrote.
-    pub(super) fn masked(&self, mut command: Command) -> Command {
+    fn masked(&self, mut command: Command) -> Command {
         for words in command.words_mut() {
             if let std::borrow::Cow::Owned(masked) = self.mask.apply(words) {
                 *words = masked;
@@ -126,7 +126,7 @@ impl Core {
         }
         let command = self.masked(command);
         let title = command.title();
-        match decide(&self.state, command, &self.context(actor.clone())) {
+        match self.decided(&actor, command) {
             Ok(decided) => {
                 let (mut seq, mut incident, mut message) = (self.state.seq, None, None);
                 let mut recovery = None;
@@ -151,6 +151,11 @@ impl Core {
             }
             Err(refusal) => self.refuse(actor, title, refusal, reply),
         }
+    }
+
+    /// What a command leads to now, or why not.
+    pub(super) fn decided(&self, actor: &Actor, command: Command) -> Result<Vec<Decided>, Refusal> {
+        decide(&self.state, self.masked(command), &self.context(actor.clone()))
     }
 
     pub(super) fn refuse(&mut self, actor: Actor, asked: String, refusal: Refusal, reply: oneshot::Sender<Answer>) {
@@ -312,8 +317,7 @@ impl Core {
         }
         let unlogged = unlogged && !self.recorder.is_on();
         let plan = Box::new(planned.plan.clone());
-        let command = self.masked(Command::Run { plan, confirm, reason, unlogged });
-        match decide(&self.state, command, &self.context(actor.clone())) {
+        match self.decided(&actor, Command::Run { plan, confirm, reason, unlogged }) {
             Ok(decided) => {
                 self.plans.remove(at);
                 self.runs.keep_secrets(id, planned.secrets);

@@ -12,7 +12,6 @@ use super::ask::{PLAN_LIVES, make_in_time, short_id};
 use super::core::{Core, Message};
 use super::schedule::Observation;
 use crate::domain::command::{Command, Refusal};
-use crate::domain::decide::decide;
 use crate::domain::event::{Event, RecoveryFinished, RecoveryStep, RecoveryStopped};
 use crate::domain::health::{Health, Outcome};
 use crate::domain::recovery::{
@@ -169,8 +168,7 @@ impl Core {
             return;
         }
         let title = format!("recover {}", plan.name);
-        let command = self.masked(Command::Recover { plan: Box::new(plan), confirm, reason });
-        match decide(&self.state, command, &self.context(actor.clone())) {
+        match self.decided(&actor, Command::Recover { plan: Box::new(plan), confirm, reason }) {
             Ok(decided) => {
                 self.recovering.plans.retain(|p| p.id != id);
                 let (mut seq, mut incident) = (self.state.seq, None);
@@ -285,7 +283,7 @@ impl Core {
         let actor = Actor { via: format!("recovery {}", of.recovery), ..Actor::engine() };
         let (id, confirm) = (plan.id.clone(), plan.target.clone());
         let command = Command::Run { plan: Box::new(plan), confirm, reason, unlogged: false };
-        match decide(&self.state, command, &self.context(actor.clone())) {
+        match self.decided(&actor, command) {
             Ok(decided) => {
                 self.runs.keep_secrets(&id, secrets);
                 for mut one in decided {
