@@ -188,7 +188,7 @@ pub fn decide(state: &State, command: Command, ctx: &Context) -> Outcome {
             }
             one(first_open(state), ServiceResumed { service, reason: checked_reason(&reason)? })
         }
-        Command::Recover { .. } | Command::Answer { .. } => super::recovery::decide(state, command, ctx),
+        Command::Recover { .. } | Command::Answer { .. } => super::recovery::decide(state, command),
     }
 }
 

@@ -1,7 +1,7 @@
 //! What people ask of recoveries, and what stands against it.
 
 use super::{Recovery, RecoveryState, Why, place};
-use crate::domain::command::{Command, Context, RecoveryAnswer, Refusal};
+use crate::domain::command::{Command, RecoveryAnswer, Refusal};
 use crate::domain::decide::{Outcome, checked_reason, confirmed, first_open, one, required_reason};
 use crate::domain::event::{
     RecoveryFinished, RecoveryResumed, RecoverySkipped, RecoveryStarted, RecoveryStep, RecoveryStopped,
@@ -11,7 +11,7 @@ use crate::domain::run::{Run, RunState, SideRole, Verdict};
 use crate::domain::state::State;
 
 /// Decides a command about recoveries. Errors: the refusal, nothing having happened.
-pub fn decide(state: &State, command: Command, ctx: &Context) -> Outcome {
+pub fn decide(state: &State, command: Command) -> Outcome {
     match command {
         Command::Recover { plan, confirm, reason } => start(state, *plan, &confirm, &reason),
         Command::Answer { recovery, answer, reason } => {
@@ -28,7 +28,7 @@ pub fn decide(state: &State, command: Command, ctx: &Context) -> Outcome {
                     };
                     one(recovery.incident.clone(), event)
                 }
-                RecoveryAnswer::Done => done(state, recovery, &reason, &ctx.actor.user),
+                RecoveryAnswer::Done => done(state, recovery, &reason),
                 RecoveryAnswer::Failed => failed(recovery, &reason),
             }
         }
@@ -166,7 +166,7 @@ fn no_word(recovery: &Recovery) -> Refusal {
     Refusal::new(format!("{} is not a person's to answer for", recovery.place()), instead)
 }
 
-fn done(state: &State, recovery: &Recovery, note: &str, by: &str) -> Outcome {
+fn done(state: &State, recovery: &Recovery, note: &str) -> Outcome {
     if !recovery.wants_word() {
         return Err(no_word(recovery));
     }
@@ -190,7 +190,7 @@ fn done(state: &State, recovery: &Recovery, note: &str, by: &str) -> Outcome {
         };
         return one(recovery.incident.clone(), event);
     }
-    let detail = if note.is_empty() { format!("{by} says it is done") } else { format!("{by}: {note}") };
+    let detail = if note.is_empty() { "said to be done".to_owned() } else { note };
     let event = RecoveryStep {
         recovery: recovery.id().to_owned(),
         step: recovery.step,

@@ -11,14 +11,14 @@ use crate::wire::IncidentView;
 
 /// The few lines of the pane, each of what stands against resolving cut to one.
 pub fn summary(app: &App, view: &IncidentView, columns: usize) -> Lines {
-    let mut out = under_way(app, view, columns, false);
-    let mut lines = head(app, view, columns, false);
-    if !out.is_empty() {
-        // Title and clock stay first: what needs an answer stands before what is only due.
-        let rest = lines.split_off(lines.len().min(2));
-        lines.append(&mut out);
-        lines.extend(rest);
-    }
+    with_recovery(app, view, head(app, view, columns, false), columns, false)
+}
+
+/// Title and clock stay first; then a recovery that is open, because it may need an answer.
+fn with_recovery(app: &App, view: &IncidentView, mut lines: Lines, columns: usize, whole: bool) -> Lines {
+    let rest = lines.split_off(lines.len().min(2));
+    lines.extend(under_way(app, view, columns, whole));
+    lines.extend(rest);
     lines
 }
 
@@ -87,12 +87,7 @@ fn head(app: &App, view: &IncidentView, columns: usize, whole: bool) -> Lines {
 pub fn lines(app: &App, view: &IncidentView, columns: usize) -> Lines {
     let i = &view.incident;
     let mut page = Page::new(columns);
-    page.lines = head(app, view, columns, true);
-    let recovery = under_way(app, view, columns, true);
-    if !recovery.is_empty() {
-        page.blank();
-        page.lines.extend(recovery);
-    }
+    page.lines = with_recovery(app, view, head(app, view, columns, true), columns, true);
     page.blank();
     page.field("declared", Role::Text, &format!("{} by {}", app.look.full(i.declared_at), i.declared_by));
     if let Some(onset) = i.onset {

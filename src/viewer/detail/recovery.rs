@@ -11,7 +11,7 @@ use crate::viewer::theme::Role;
 use crate::wire::RecoveryView;
 
 /// Steps shown where not all of the room is for them.
-const FEW: usize = 6;
+const FEW: usize = 4;
 
 /// The recovery to be shown with an incident: the one that is open, else the newest of it.
 pub fn shown<'a>(app: &'a App, incident: Option<&str>) -> Option<&'a RecoveryView> {
@@ -57,27 +57,17 @@ pub fn lines(app: &App, view: &RecoveryView, columns: usize, whole: bool) -> Lin
     if !r.state.is_open() && !whole {
         return page.lines;
     }
-    let from = if whole { 0 } else { r.step.saturating_sub(2).min(r.steps.len().saturating_sub(FEW)) };
-    let n = if whole { r.steps.len() } else { FEW };
-    for (number, (step, record)) in r.plan.steps.iter().zip(&r.steps).enumerate().skip(from).take(n) {
-        let (sign, role) = sign(app, record.state);
-        let here = number == r.step && r.state.is_open();
-        page.push(vec![
-            (role, format!("{sign} {:>2} {:<8} ", number + 1, step.spec.phase.word())),
-            (if here { Role::Strong } else { Role::Text }, step.spec.does.title()),
-            (time_role(r, number, record, app), format!("  {}", time(app, step.spec.within_ms, record))),
-        ]);
-        // Why it asks stands below, where the answers are.
-        if whole && !record.detail.is_empty() && record.state != StepState::Asks {
-            let by = if record.by.is_empty() { String::new() } else { format!("{}: ", record.by) };
-            page.text(Role::Dim, 5, &format!("{by}{}", record.detail));
+    // What needs an answer stands first: where there is little room, the steps are cut and not this.
+    if let Some(halt) = &r.halt {
+        let said = format!("{}: {}", halt.why.word(), halt.detail);
+        if whole {
+            page.text(Role::Bad, 0, &said);
+        } else {
+            page.push(vec![(Role::Bad, said)]);
         }
     }
-    if let Some(halt) = &r.halt {
-        page.text(Role::Bad, 0, &format!("{}: {}", halt.why.word(), halt.detail));
-    }
     if !view.waits.is_empty() {
-        page.text(Role::Dim, 0, &view.waits);
+        page.push(vec![(Role::Dim, view.waits.clone())]);
     }
     if r.wants_person() {
         let said = match (r.wants_word(), r.state) {
@@ -88,6 +78,24 @@ pub fn lines(app: &App, view: &RecoveryView, columns: usize, whole: bool) -> Lin
         let key = app.keymap.keys_of("recovery.open").into_iter().next().unwrap_or_else(|| ":".into());
         page.push(vec![(Role::Key, key), (Role::KeyDoc, format!(" answers it: {said}"))]);
     }
+    // How each step was seen to be good is for the view of its own.
+    let told = app.detail.is_some();
+    let from = if whole { 0 } else { r.step.saturating_sub(1).min(r.steps.len().saturating_sub(FEW)) };
+    let n = if whole { r.steps.len() } else { FEW };
+    for (number, (step, record)) in r.plan.steps.iter().zip(&r.steps).enumerate().skip(from).take(n) {
+        let (sign, role) = sign(app, record.state);
+        let here = number == r.step && r.state.is_open();
+        page.push(vec![
+            (role, format!("{sign} {:>2} {:<8} ", number + 1, step.spec.phase.word())),
+            (if here { Role::Strong } else { Role::Text }, step.spec.does.title()),
+            (time_role(r, number, record, app), format!("  {}", time(app, step.spec.within_ms, record))),
+        ]);
+        // Why it asks stands above, where the answers are.
+        if told && !record.detail.is_empty() && record.state != StepState::Asks {
+            let by = if record.by.is_empty() { String::new() } else { format!("{}: ", record.by) };
+            page.text(Role::Dim, 5, &format!("{by}{}", record.detail));
+        }
+    }
     page.lines
 }
 
@@ -97,7 +105,13 @@ fn time(app: &App, within_ms: u64, record: &StepRecord) -> String {
     match (record.begun_at, record.ended_at) {
         (Some(begun), Some(ended)) => format!("{} of {within}", text::duration(ended.since(begun))),
         (Some(begun), None) if record.state != StepState::NotDone => {
-            format!("{} of {within}", coarse(app.watched.ago(begun)))
+            format!(
+                "{} of {within}",
+                match coarse(app.watched.ago(begun)).as_str() {
+                    "now" => "<10s",
+                    used => used,
+                }
+            )
         }
         _ => within,
     }
