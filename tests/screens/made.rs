@@ -129,6 +129,11 @@ impl Stage {
         self.tell(Input::Change(Box::new(change)));
     }
 
+    pub fn becomes_a_sandbox(&mut self) {
+        let head = Head { sandbox: true, ..self.app.mirror().head.clone() };
+        self.change(Change { head: Some(head), ..Change::default() });
+    }
+
     /// The engine says that it lives.
     pub fn heartbeat(&mut self) {
         self.change(Change::default());
@@ -476,6 +481,13 @@ fn backup(name: &str, state: BackupState) -> BackupView {
         place: "/backups/pg/*.dump".into(),
         ..BackupView::default()
     }
+}
+
+/// The restore of a set asks for more than its copy.
+pub fn backup_that_asks(stage: &mut Stage, moment: bool, part: bool) {
+    let mut set = backup("postgres-full", BackupState::Fresh);
+    (set.any_moment, set.any_part) = (moment, part);
+    stage.change(Change { backups: vec![set], ..Change::default() });
 }
 
 fn run(id: &str, title: &str, state: RunState, verdict: Option<Verdict>) -> RunView {

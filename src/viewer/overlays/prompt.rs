@@ -3,6 +3,7 @@
 use crossterm::event::{KeyCode, KeyEvent};
 use ratatui::layout::Rect;
 
+use super::restoring::Restoring;
 use super::{Line, Stay, window};
 use crate::domain::catalog::Severity;
 use crate::domain::command::{Command, RecoveryAnswer};
@@ -46,6 +47,10 @@ pub enum Asked {
         incident: String,
         status: Status,
     },
+    /// The moment to restore to; may stay empty.
+    Moment(Restoring),
+    /// What of a copy is brought back.
+    Parts(Restoring),
 }
 
 /// A question with one line of answer.
@@ -101,6 +106,7 @@ impl Prompt {
             Asked::Recovery { answer: RecoveryAnswer::Skip, .. } => "skip the step",
             Asked::Recovery { answer: RecoveryAnswer::Stop, .. } => "stop the recovery",
             Asked::Recovery { .. } => "say so",
+            Asked::Moment(_) | Asked::Parts(_) => "show the plan",
         }
     }
 
@@ -118,6 +124,11 @@ impl Prompt {
 
     fn send(&self, app: &mut App) -> Result<(), String> {
         let text = self.line.text().trim().to_owned();
+        match &self.asked {
+            Asked::Moment(of) => return of.at_moment(app, &text),
+            Asked::Parts(of) => return of.parts(app, &text),
+            _ => {}
+        }
         if text.is_empty() && !self.may_be_empty() {
             return Err("nothing is written".into());
         }
@@ -166,6 +177,7 @@ impl Prompt {
                 format!("status {}", status.word()),
                 Command::SetStatus { incident: Some(incident), status, reason: text, force: false },
             ),
+            Asked::Moment(_) | Asked::Parts(_) => return Err("it is planned, not recorded".into()),
         })
     }
 
