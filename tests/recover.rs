@@ -5,6 +5,8 @@ mod support;
 
 #[path = "recover/again.rs"]
 mod again;
+#[path = "recover/database.rs"]
+mod database;
 #[path = "recover/keys.rs"]
 mod keys;
 
