@@ -48,6 +48,17 @@ const TOPICS: &[(&str, &str, &str)] = &[
          first, then imported and read back; an import removes nothing and holds no messages. NAME is then the service.",
     ),
     (
+        "recover",
+        "bringing a whole system back",
+        "mayday recover NAME --plan shows every step of a [[recovery]]: commands, copy, data lost, duration, failed checks.\n\
+         One confirmation covers the steps as shown (--yes, or --confirm NAME where a step is destructive). Each step is a\n\
+         run of its own, a wait until services are up, or something that a person does; the next begins only when the one\n\
+         before is good. A step that fails, runs over its time box, or would now do something else stops the recovery and\n\
+         asks: mayday recover status shows it, resume, skip --reason, stop, done, failed --reason answer it. Running out\n\
+         of a time box ends no run.\n\n\
+         With --wait: 0 complete, 5 complete with steps skipped, 1 stopped and asks, 6 ended by a person.",
+    ),
+    (
         "trouble",
         "when mayday itself is in trouble",
         "mayday doctor looks at everything mayday needs. mayday engine status tells where the engine is and whether it\n\
