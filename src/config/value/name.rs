@@ -78,6 +78,17 @@ pub(super) fn glob(t: &str) -> Result<(), String> {
     built.map(drop).map_err(|e| format!("is not a pattern: {}", text::clean(&e.kind().to_string())))
 }
 
+pub(super) fn only(t: &str) -> Result<(), String> {
+    glob(t)?;
+    if t.starts_with('/') {
+        return Err("begins with a slash, and is compared with the path below the folder".into());
+    }
+    if t.split('/').any(|part| matches!(part, "" | "." | "..")) {
+        return Err("has a part that is empty, a dot or two".into());
+    }
+    Ok(())
+}
+
 pub(super) fn env_name(t: &str) -> Result<(), String> {
     let mut chars = t.chars();
     let first = chars.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_');

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::{Finding, Host, Place};
-use crate::config::{self, CheckKind, Config, Control, Restore};
+use crate::config::{self, BackupSource, CheckKind, Config, Control, Restore};
 use crate::sys::proc::{self, Cmd};
 use crate::text;
 
@@ -42,6 +42,9 @@ fn needs(config: &Config) -> Needs {
         }
     }
     for backup in &config.backups {
+        if let BackupSource::Vault(v) = &backup.source {
+            need(v.tool.word(), format!("backup {}", backup.name));
+        }
         let by = format!("backup {} restore", backup.name);
         match &backup.restore {
             Some(Restore::PostgresDump(_)) => {
@@ -49,6 +52,9 @@ fn needs(config: &Config) -> Needs {
                 need("psql", by);
             }
             Some(Restore::Folder(f)) => {
+                if f.identity.is_some() {
+                    need("age", by.clone());
+                }
                 for argv in &f.verify {
                     need(argv.first().map_or("", String::as_str), by.clone());
                 }
@@ -67,7 +73,7 @@ fn needs(config: &Config) -> Needs {
 }
 
 /// How each of the known tools tells its version. What has no entry is somebody's own and is not run.
-const VERSIONS: [(&str, &[&str]); 9] = [
+const VERSIONS: [(&str, &[&str]); 12] = [
     ("systemctl", &["--version"]),
     ("docker", &["--version"]),
     ("kubectl", &["version", "--client"]),
@@ -77,6 +83,9 @@ const VERSIONS: [(&str, &[&str]); 9] = [
     ("psql", &["--version"]),
     ("redis-cli", &["--version"]),
     ("curl", &["--version"]),
+    ("restic", &["version"]),
+    ("borg", &["--version"]),
+    ("age", &["--version"]),
 ];
 
 /// Tools that are useful though nothing in the configuration needs them.
@@ -155,6 +164,9 @@ fn package(program: &str) -> Option<&'static str> {
         "systemctl" => "systemd",
         "redis-cli" => "redis-tools",
         "curl" => "curl",
+        "restic" => "restic",
+        "borg" => "borgbackup",
+        "age" => "age",
         _ => return None,
     })
 }
