@@ -95,15 +95,16 @@ async fn connected(session: &mut Session, command: Cmd) -> Result<u8, Failure> {
         Cmd::Stop(run) => runs::start(session, Work::Stop { service: run.service }, run.how).await,
         Cmd::Start(run) => runs::start(session, Work::Start { service: run.service }, run.how).await,
         Cmd::Act { action, how } => runs::start(session, Work::Act { action }, how).await,
-        Cmd::Restore { backup, copy, test, cut_over, undo, drop, run, how } => {
+        Cmd::Restore { backup, copy, test, only, cut_over, undo, drop, run, how } => {
             let work = if cut_over {
-                Work::CutOver { of: runs::restore_run(session, &backup, run, Some(SideRole::Ready)).await? }
+                let of = runs::restore_run(session, &backup, run, Some(SideRole::Ready)).await?;
+                if only.is_empty() { Work::CutOver { of } } else { Work::CopyIn { of, only } }
             } else if undo {
                 Work::Undo { of: runs::restore_run(session, &backup, run, Some(SideRole::Before)).await? }
             } else if drop {
                 Work::Drop { of: runs::restore_run(session, &backup, run, None).await? }
             } else {
-                Work::Restore { backup, copy, test }
+                Work::Restore { backup, copy, test, only }
             };
             runs::start(session, work, how).await
         }

@@ -4,6 +4,8 @@ mod support;
 
 #[path = "restore/folders.rs"]
 mod folders;
+#[path = "restore/insert.rs"]
+mod insert;
 #[path = "restore/kit.rs"]
 mod kit;
 #[path = "restore/pg_cutover.rs"]
@@ -12,3 +14,5 @@ mod pg_cutover;
 mod pg_faults;
 #[path = "restore/pg_restore.rs"]
 mod pg_restore;
+#[path = "restore/vaults.rs"]
+mod vaults;

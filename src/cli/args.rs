@@ -122,6 +122,11 @@ pub enum Cmd {
         /// Restore, verify, report, drop.
         #[arg(long, conflicts_with_all = ["cut_over", "undo", "drop"])]
         test: bool,
+        /// Of a folder: only names below it that match, such as 'nginx/**' or '*.pem' (again for more patterns). They are
+        /// copied into the live folder one by one and nothing else there is touched. With --cut-over of a whole side
+        /// copy: these of it.
+        #[arg(long, value_name = "PATTERN", conflicts_with_all = ["undo", "drop"])]
+        only: Vec<String>,
         /// Put the side copy that is ready in the live place.
         #[arg(long)]
         cut_over: bool,

@@ -109,8 +109,9 @@ fn words(tool: VaultTool, stderr: &str) -> (String, String) {
         VaultTool::Borg => {
             let logged = stderr.lines().filter_map(|l| serde_json::from_str::<serde_json::Value>(l).ok());
             let field = |v: &serde_json::Value, key: &str| v.get(key).and_then(|f| f.as_str()).unwrap_or("").to_owned();
-            let error =
-                logged.filter(|v| matches!(field(v, "levelname").as_str(), "ERROR" | "CRITICAL" | "WARNING")).last();
+            let grave =
+                |v: &serde_json::Value| matches!(field(v, "levelname").as_str(), "ERROR" | "CRITICAL" | "WARNING");
+            let error = logged.rev().find(grave);
             match error {
                 Some(v) => (field(&v, "message"), field(&v, "msgid")),
                 None => (stderr.lines().rfind(|l| !l.trim().is_empty()).unwrap_or_default().to_owned(), String::new()),

@@ -42,7 +42,7 @@ pub fn row(app: &App, name: &str, area: Rect, names: u16, c: &mut Canvas<'_>) {
     let (age, size) = match &view.newest {
         Some(copy) => {
             let age = app.watched.ago(copy.taken_at).as_secs() / 10 * 10;
-            (text::ago(Duration::from_secs(age)), text::size(copy.size))
+            (text::ago(Duration::from_secs(age)), copy.size_said())
         }
         None => (String::new(), String::new()),
     };

@@ -28,7 +28,7 @@ pub async fn plan(
     asked: Option<&str>,
     test: bool,
 ) -> Result<Planned, Refusal> {
-    let work = Work::Restore { backup: set.name.clone(), copy: asked.map(str::to_owned), test };
+    let work = Work::Restore { backup: set.name.clone(), copy: asked.map(str::to_owned), test, only: Vec::new() };
     let chosen = copy::choose(ctx, set, asked)?;
     let mut draft = begin(ctx, &work, set, Risk::Disruptive);
     let side = names::database(&how.database, Beside::Restore, &ctx.run_id);
@@ -255,6 +255,8 @@ fn phases(draft: &mut Draft<'_>, job: &PgRestore, target: Option<&PgTarget>, fac
         Wrap::Plain => None,
         Wrap::Gzip => Some(format!("gzip -dc {}", text::shell_word(&job.copy.place))),
         Wrap::Zstd => Some(format!("zstd -dc {}", text::shell_word(&job.copy.place))),
+        // No dump is taken for one that is encrypted: it was refused before.
+        Wrap::Age => None,
     };
     let check = match (job.kind, &decode) {
         (Kind::Sql, _) => format!("read {} to its end and look for its last line", text::shell_word(&job.copy.place)),

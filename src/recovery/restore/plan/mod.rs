@@ -10,9 +10,11 @@ mod disk;
 mod expect;
 mod facts;
 mod folder;
+mod folder_insert;
 mod folder_step;
 mod source;
 mod step;
+mod vault;
 
 use std::time::Duration;
 
@@ -33,30 +35,35 @@ const RESTORE_TIMEOUT: Duration = Duration::from_secs(12 * 3600);
 
 pub async fn plan(ctx: &PlanContext, work: &Work) -> Result<Planned, Refusal> {
     match work {
-        Work::Restore { backup, copy, test } => {
+        Work::Restore { backup, copy, test, only } => {
             let set = backup_of(ctx, backup)?;
+            if !only.is_empty() && !matches!(set.restore, Some(Restore::Folder(_))) {
+                return Err(only_folders(set));
+            }
             match &set.restore {
                 Some(Restore::PostgresDump(how)) => database::plan(ctx, set, how, copy.as_deref(), *test).await,
-                Some(Restore::Folder(how)) => folder::plan(ctx, set, how, copy.as_deref(), *test).await,
+                Some(Restore::Folder(how)) => folder::plan(ctx, set, how, copy.as_deref(), *test, only).await,
                 None => Err(Refusal::usage(
                     format!("backup {backup} has no way to be restored"),
                     "add `restore = { postgres_dump = { … } }` or `restore = { folder = { … } }` to it in the configuration",
                 )),
             }
         }
-        Work::CutOver { of } | Work::Undo { of } | Work::Drop { of } => {
+        Work::CutOver { of } | Work::CopyIn { of, .. } | Work::Undo { of } | Work::Drop { of } => {
             let left = left_by(ctx, work, of)?;
             let args: SideArgs = serde_json::from_value(left.side.args.clone())
                 .map_err(|e| Refusal::new(format!("what run {of} left cannot be read: {e}"), "drop it by hand"))?;
             let set = backup_of(ctx, &args.backup)?;
             let found = Found { run: left.run, side: left.side, args, set };
             match &set.restore {
+                Some(Restore::PostgresDump(_)) if matches!(work, Work::CopyIn { .. }) => Err(only_folders(set)),
                 Some(Restore::PostgresDump(how)) if left.side.kind == "database" => {
                     step::plan(ctx, work, &found, how).await
                 }
-                Some(Restore::Folder(how)) if left.side.kind == "folder" => {
-                    folder_step::plan(ctx, work, &found, how).await
-                }
+                Some(Restore::Folder(how)) if left.side.kind == "folder" => match folder_insert::of(work, &found) {
+                    Some(insert) => folder_insert::plan(ctx, work, &found, how, insert).await,
+                    None => folder_step::plan(ctx, work, &found, how).await,
+                },
                 _ => Err(Refusal::new(
                     format!(
                         "backup {} is no longer configured as it was when run {} restored it",
@@ -69,6 +76,13 @@ pub async fn plan(ctx: &PlanContext, work: &Work) -> Result<Planned, Refusal> {
         }
         other => Err(Refusal::usage(format!("{} is not a restore", other.verb()), "")),
     }
+}
+
+fn only_folders(set: &Backup) -> Refusal {
+    Refusal::usage(
+        format!("single names cannot be chosen of backup {}: it is restored as a whole", set.name),
+        "leave out --only",
+    )
 }
 
 fn backup_of<'a>(ctx: &'a PlanContext, name: &str) -> Result<&'a Backup, Refusal> {
@@ -96,7 +110,7 @@ struct Left<'a> {
 /// The side that a step is about. The run named may also be the restore whose cut-over left it.
 fn left_by<'a>(ctx: &'a PlanContext, work: &Work, of: &str) -> Result<Left<'a>, Refusal> {
     let wanted = |side: &Side| match work {
-        Work::CutOver { .. } => side.role == SideRole::Ready,
+        Work::CutOver { .. } | Work::CopyIn { .. } => side.role == SideRole::Ready,
         Work::Undo { .. } => side.role != SideRole::Ready && !is_incomplete(side),
         _ => true,
     };
@@ -111,12 +125,12 @@ fn left_by<'a>(ctx: &'a PlanContext, work: &Work, of: &str) -> Result<Left<'a>, 
         }
     }
     let what = match work {
-        Work::CutOver { .. } => "left nothing that is ready to cut over",
+        Work::CutOver { .. } | Work::CopyIn { .. } => "left nothing that is ready to cut over",
         Work::Undo { .. } => "kept nothing that could be put back",
         _ => "left nothing beside the live data",
     };
     let instead = match (work, run.sides.is_empty()) {
-        (Work::CutOver { .. }, _) => "restore first",
+        (Work::CutOver { .. } | Work::CopyIn { .. }, _) => "restore first",
         (_, true) => "there is nothing to do",
         (Work::Undo { .. }, false) => "undo needs the run that cut over",
         _ => "",
@@ -129,7 +143,10 @@ fn follows(ctx: &PlanContext, run: &Run, of: &str) -> bool {
     let mut at = run;
     // Runs are few and each step names an earlier one; the bound is against records that name each other.
     for _ in 0..ctx.runs.len() {
-        let (Work::CutOver { of: from } | Work::Undo { of: from }) = &at.plan.work else { return false };
+        let (Work::CutOver { of: from } | Work::CopyIn { of: from, .. } | Work::Undo { of: from }) = &at.plan.work
+        else {
+            return false;
+        };
         if from == of {
             return true;
         }
@@ -205,7 +222,7 @@ impl Say for Draft<'_> {
             "copy {} of {} ({}): {} of later changes are not in it{rpo}",
             copy.id,
             copy.taken_at,
-            text::size(copy.size),
+            copy.size_said(),
             text::duration(lost)
         ));
         self.plan.copy = Some(copy.clone());
