@@ -55,9 +55,7 @@ fn one_shot(global: Global, command: Cmd) -> Result<u8, Failure> {
             command => {
                 let place = connect::place(&global)?;
                 match command {
-                    Cmd::Export { incident, format, output } => {
-                        record::export(&place.state_dir, incident, format, output)
-                    }
+                    Cmd::Export { incident, format, output } => record::export(&place, incident, format, output).await,
                     Cmd::Journal(command) => record::journal(&place.state_dir, command, global.json).await,
                     Cmd::Engine(command) => manage_engine(&global, place, command).await,
                     Cmd::Note { text, incident, at, offline: true } => {
@@ -95,7 +93,7 @@ async fn connected(session: &mut Session, command: Cmd) -> Result<u8, Failure> {
         Cmd::Stop(run) => runs::start(session, Work::Stop { service: run.service }, run.how).await,
         Cmd::Start(run) => runs::start(session, Work::Start { service: run.service }, run.how).await,
         Cmd::Act { action, how } => runs::start(session, Work::Act { action }, how).await,
-        Cmd::Restore { backup, copy, test, only, cut_over, undo, drop, run, how } => {
+        Cmd::Restore { backup, copy, to, test, only, cut_over, undo, drop, run, how } => {
             let work = if cut_over {
                 let of = runs::restore_run(session, &backup, run, Some(SideRole::Ready)).await?;
                 if only.is_empty() { Work::CutOver { of } } else { Work::CopyIn { of, only } }
@@ -104,7 +102,7 @@ async fn connected(session: &mut Session, command: Cmd) -> Result<u8, Failure> {
             } else if drop {
                 Work::Drop { of: runs::restore_run(session, &backup, run, None).await? }
             } else {
-                Work::Restore { backup, copy, test, only }
+                Work::Restore { backup, copy, test, to: to.map(moment), only }
             };
             runs::start(session, work, how).await
         }
@@ -125,6 +123,14 @@ async fn connected(session: &mut Session, command: Cmd) -> Result<u8, Failure> {
         Cmd::Resume { service, reason } => session.act(Command::Resume { service, reason }).await.map(|_| 0),
         // The others were dispatched before a connection was made.
         _ => Err(Failure::failed("this command needs no engine and was not dispatched")),
+    }
+}
+
+/// A time of today stands for today's; everything else is read by who plans.
+fn moment(to: String) -> String {
+    match incident::parse_time(&to) {
+        Ok(at) if !to.contains('-') => at.to_string(),
+        _ => to,
     }
 }
 

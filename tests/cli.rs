@@ -2,6 +2,8 @@
 
 mod support;
 
+#[path = "cli/again.rs"]
+mod again;
 #[path = "cli/config.rs"]
 mod config;
 #[path = "cli/incident.rs"]

@@ -220,6 +220,84 @@ async fn the_clock_that_jumps_back_is_noted_and_the_incident_timer_does_not_run_
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_engine_that_dies_before_the_samples_are_sealed_leaves_it_to_the_next() {
+    let mut w = World::start(CONFIG).await;
+    std::fs::write(w.path("up"), "").unwrap();
+    let mut v = w.viewer(Access::Responder).await.follow().await;
+    v.until("up", |m| m.services.get("api").is_some_and(|s| s.state == Health::Up)).await;
+    let Answer::Done { incident: Some(id), .. } = v.act(declare("x")).await else { panic!() };
+    let samples = w.state().join("incidents").join(&id).join("samples.jsonl");
+    until("samples", || samples.exists()).await;
+    let resolve = Command::SetStatus { incident: None, status: Status::Resolved, reason: "x".into(), force: true };
+    // The answer comes with the sync of the entry; the samples are sealed a tick later, which this engine does not see.
+    let Answer::Done { .. } = v.act(resolve).await else { panic!("not resolved") };
+    w.stop_engine().await;
+    w.start_engine().await;
+    let journal = w.state().join("journal.jsonl");
+    let record = || std::fs::read_to_string(&journal).unwrap();
+    until("the samples are sealed", || record().contains("incident.sealed")).await;
+    let bytes = std::fs::read(&samples).unwrap();
+    assert!(record().contains(&hex::encode(<sha2::Sha256 as sha2::Digest>::digest(&bytes))), "of the file as it is");
+    let lines = bytes.iter().filter(|b| **b == b'\n').count();
+    assert!(lines > 0 && record().contains(&format!("\"samples\":{lines}")), "{lines} samples");
+    // Once is enough.
+    w.stop_engine().await;
+    w.start_engine().await;
+    let mut v = w.viewer(Access::Responder).await.follow().await;
+    v.act(note("after")).await;
+    assert_eq!(record().matches("incident.sealed").count(), 1);
+}
+
+async fn until(what: &str, holds: impl Fn() -> bool) {
+    let begun = Instant::now();
+    while !holds() {
+        assert!(begun.elapsed() < WAIT, "{what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// How long api has been down, by what a screen is told.
+fn down_for(m: &Mirror) -> Option<i64> {
+    m.services.get("api").and_then(|s| s.down_since).map(|since| m.at.ms_since(since))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_clock_that_is_stepped_does_not_bend_how_long_a_service_is_down() {
+    let mut w = World::start(CONFIG).await;
+    let mut v = w.viewer(Access::Responder).await.follow().await;
+    v.until("down", |m| m.services.get("api").is_some_and(|s| s.state == Health::Down)).await;
+    w.clock.advance(120_000);
+    v.act(declare("down for two minutes")).await;
+    let about = |min: i64| move |m: &Mirror| down_for(m).is_some_and(|ms| (ms - min * 60_000).abs() < 10_000);
+    v.until("two minutes", about(2)).await;
+    // An hour back: at no moment is anything else told than two minutes and what passes.
+    w.clock.set_wall(T0 - 3_600_000);
+    v.until("the step", |m| m.at.ms() < T0 - 3_000_000).await;
+    assert!(about(2)(&v.mirror), "{:?}", down_for(&v.mirror));
+    // A day ahead, unseen by any engine.
+    w.stop_engine().await;
+    w.clock.set_wall(T0 + 86_400_000);
+    w.clock.advance(60_000);
+    w.start_engine().await;
+    let mut v = w.viewer(Access::Responder).await.follow().await;
+    assert!(about(3)(&v.mirror), "{:?}", down_for(&v.mirror));
+    let elapsed = v.mirror.incidents.values().next().unwrap().elapsed_ms;
+    assert!((60_000..70_000).contains(&elapsed), "{elapsed}");
+    // Nor does the first result by the new clock bend it.
+    let seen = v.mirror.services["api"].observed_at;
+    v.until("probed anew", |m| m.services["api"].observed_at > seen.max(Some(m.at.minus(Duration::from_secs(5)))))
+        .await;
+    assert!(about(3)(&v.mirror), "{:?}", down_for(&v.mirror));
+    // And after another boot the sum of the steps is known from the record.
+    w.stop_engine().await;
+    w.clock.reboot("boot-2", 60_000);
+    w.start_engine().await;
+    let v = w.viewer(Access::Responder).await.follow().await;
+    let elapsed = v.mirror.incidents.values().next().unwrap().elapsed_ms;
+    assert!((120_000..130_000).contains(&elapsed), "{elapsed}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_service_down_because_of_another_and_back() {
     let w = World::start(CONFIG).await;
     let mut v = w.viewer(Access::Responder).await.follow().await;
@@ -759,4 +837,37 @@ fn four_commands_at_once_on_a_fresh_machine_share_one_engine() {
     let near = home.mayday(&["--state-dir", "near", "note", "here"]).output().unwrap();
     assert!(near.status.success(), "{}", String::from_utf8_lossy(&near.stderr));
     assert!(home.work().join("near/journal.jsonl").is_file());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_mirror_that_does_not_get_on_is_told_until_it_does() {
+    let config = format!("{CONFIG}[journal]\nmirror = \"DIR/other/record.jsonl\"\n");
+    let w = World::start(&config).await;
+    let mut v = w.viewer(Access::Responder).await.follow().await;
+    let told = |m: &Mirror| m.head.warnings.iter().any(|w| w.contains("its mirror") && w.contains("record.jsonl"));
+    v.until("the missing folder is told", told).await;
+    let Answer::Done { recorded: true, .. } = v.act(note("goes on all the same")).await else { panic!() };
+    std::fs::create_dir(w.path("other")).unwrap();
+    v.until("it is mended", |m| !told(m)).await;
+    let has = |text: &str| std::fs::read_to_string(w.path("other/record.jsonl")).is_ok_and(|t| t.contains(text));
+    until("it has caught up", || has("goes on all the same")).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_mirror_command_that_ends_is_told_with_what_it_lacks() {
+    let run = "test -e DIR/mounted || { echo no such disk >&2; exit 7; }; cat >> DIR/record.jsonl";
+    let config = format!("{CONFIG}[journal]\nmirror = {{ run = [\"sh\", \"-c\", \"{run}\"] }}\n");
+    let w = World::start(&config).await;
+    let mut v = w.viewer(Access::Responder).await.follow().await;
+    let told = |m: &Mirror, words: &str| m.head.warnings.iter().any(|w| w.contains("its mirror") && w.contains(words));
+    v.until("its last words are told", |m| told(m, "no such disk")).await;
+    let Answer::Done { seq, recorded: true, .. } = v.act(note("goes on all the same")).await else { panic!() };
+    v.until("what it lacks is told", |m| {
+        (seq..seq + 20).any(|last| told(m, &format!("lacks entries 1 to {last}: feed the journal to sh: it ended")))
+    })
+    .await;
+    std::fs::write(w.path("mounted"), "").unwrap();
+    v.until("it is mended", |m| !told(m, "")).await;
+    let has = |text: &str| std::fs::read_to_string(w.path("record.jsonl")).is_ok_and(|t| t.contains(text));
+    until("it has caught up", || has("goes on all the same")).await;
 }

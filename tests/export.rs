@@ -9,7 +9,7 @@ mod export {
 
 use export::incidents::{self, ID, Told};
 use mayday::domain::Time;
-use mayday::domain::event::Entry;
+use mayday::domain::event::{Entry, Event};
 use mayday::report::{Extra, Measures, Review, Value, Verdict, json, markdown, measure, timeline_md};
 
 fn measures(entries: &[Entry]) -> Measures {
@@ -158,10 +158,10 @@ fn a_restored_copy_is_held_against_its_rpo() {
 fn severity_changed_twice_moves_the_updates() {
     let told = incidents::severity_twice();
     let m = measures(&told.entries);
-    // P1 07:00 to 07:10, P0 to 07:40, P2 to 08:00.
+    // P1 07:00 to 07:10, P0 to 07:40, P2 to 08:00 by a clock that was set back 1.5 s meanwhile.
     assert_eq!(ms(&m, "severity.P1"), 10 * MINUTE);
     assert_eq!(ms(&m, "severity.P0"), 30 * MINUTE);
-    assert_eq!(ms(&m, "severity.P2"), 20 * MINUTE);
+    assert_eq!(ms(&m, "severity.P2"), 20 * MINUTE + 1500);
     // Due 07:15 (15 min as P0), sent 07:35: 20 min late. Due 07:50 after that, but P2 has no interval.
     assert_eq!(m.get("updates.due").unwrap().value, Value::Count(1));
     assert_eq!(m.get("updates.in_time").unwrap().value, Value::Count(0));
@@ -322,4 +322,51 @@ fn golden(name: &str, told: &Told, extra: Extra<'_>) {
         }
         assert_eq!(kept.lines().count(), document.lines().count(), "{file}");
     }
+}
+
+#[test]
+fn a_step_of_the_clock_changes_no_number() {
+    for (name, told) in [
+        ("missing_ack", incidents::missing_ack()),
+        ("overlapping", incidents::overlapping()),
+        ("declared_first", incidents::declared_first()),
+        ("reopened", incidents::reopened()),
+    ] {
+        let numbers = |entries: &[Entry]| -> Vec<(String, Value, Verdict)> {
+            measures(entries).all.into_iter().map(|m| (m.name, m.value, m.verdict)).collect()
+        };
+        let straight = numbers(&told.entries);
+        for at in 1..told.entries.len() {
+            for by_ms in [-3_600_000, 5_400_000] {
+                let stepped = stepped(&told.entries, at, by_ms);
+                assert_eq!(numbers(&stepped), straight, "{name}: stepped by {by_ms} ms before entry {}", at + 1);
+            }
+        }
+    }
+}
+
+/// The same story, written with a clock that was stepped before the entry with this index. Moments are told by the clock
+/// as it read at the declaration, which stays that of the straight story.
+fn stepped(entries: &[Entry], index: usize, by_ms: i64) -> Vec<Entry> {
+    let mut out = entries.to_vec();
+    let step = mayday::domain::event::ClockStepped { by_ms };
+    out.insert(index, Entry { event: step.into(), incident: None, ..entries[index].clone() });
+    let declared = out.iter().position(|e| matches!(e.event, Event::IncidentDeclared(_))).unwrap();
+    for (n, entry) in out.iter_mut().enumerate() {
+        entry.seq = n as u64 + 1;
+        let by = match (n < index, declared < index) {
+            (false, true) => by_ms,
+            (true, false) => -by_ms,
+            _ => continue,
+        };
+        entry.at = entry.at.stepped(by);
+        match &mut entry.event {
+            Event::HealthChanged(e) => e.happened_at = e.happened_at.map(|at| at.stepped(by)),
+            Event::NoteAdded(e) => e.happened_at = e.happened_at.map(|at| at.stepped(by)),
+            Event::RunFinished(e) => e.finished_at = e.finished_at.map(|at| at.stepped(by)),
+            Event::IncidentOnset(e) => e.onset = e.onset.stepped(by),
+            _ => {}
+        }
+    }
+    out
 }

@@ -261,3 +261,68 @@ fn it_comes_back(full: &Full, on: usize, off: usize) {
     assert!(!noted.err.contains("NOT recorded"), "{noted:#?}");
     full.shop.verify();
 }
+
+/// Mounts an empty tmpfs over `path`, in this process' own namespace.
+fn hide(path: &str) {
+    if Path::new(path).is_dir() {
+        let done = std::process::Command::new("mount").args(["-t", "tmpfs", "tmpfs", path]).status().unwrap();
+        assert!(done.success(), "mounting over {path}");
+    }
+}
+
+#[test]
+fn with_a_full_disk_and_no_runtime_folder_runs_go_on_and_everybody_finds_the_engine() {
+    in_small_disk(64 * MIB, |disk, kind| {
+        if kind == DiskLimit::FileSize {
+            return;
+        }
+        // What this leaves behind ends with the namespace.
+        hide("/run/user");
+        hide("/dev/shm");
+        let state = disk.join("state");
+        let home = Home::new().env_var("MAYDAY_STATE_DIR", &state.display().to_string());
+        let shop = Cockpit::in_home(home, CONFIG);
+        let bare = |args: &[&str]| {
+            let mut command = shop.command(args);
+            command.env_remove("XDG_RUNTIME_DIR");
+            support::cockpit::run(command)
+        };
+        bare(&["incident", "declare", "the disk fills up"]).ok();
+        let mut filler = std::fs::File::create(disk.join("filler")).unwrap();
+        for piece in [vec![b'x'; 65536], vec![b'x'; 4096], vec![b'x'; 1]] {
+            while filler.write_all(&piece).is_ok() {}
+        }
+        let _log = Log(state.join("engine.log"));
+        // A run has a private place, and its whole life is known.
+        let ran = bare(&["act", "works", "--yes", "--wait", "--json"]).ok().json();
+        assert_eq!(ran["verdict"], "verified", "{ran:#}");
+        let uid = mayday::sys::peer::current_uid();
+        let id = ran["id"].as_str().unwrap();
+        let private = format!("/dev/shm/mayday-{uid}");
+        assert!(Path::new(&private).join("runs").join(id).join("plan.json").exists(), "{id} is not in {private}");
+        let shown = bare(&["runs", "show", id]).ok().out;
+        assert!(shown.contains("worked"), "{shown}");
+        // An engine that is started otherwise still knows the run, and is found by whoever comes in another way, with
+        // and without its file.
+        kill(&state);
+        let shown = shop.run(&["runs", "show", id]).ok().out;
+        assert!(shown.contains("worked"), "{shown}");
+        for known in [true, false] {
+            if !known {
+                std::fs::remove_file(state.join("engine.json")).unwrap_or_default();
+            }
+            bare(&["engine", "status"]).ok();
+            shop.run(&["engine", "status"]).ok();
+        }
+    });
+}
+
+#[track_caller]
+fn kill(state: &Path) {
+    let shown = std::fs::read(state.join("engine.json")).unwrap();
+    let pid = serde_json::from_slice::<serde_json::Value>(&shown).unwrap()["pid"].as_i64().unwrap();
+    let pid = i32::try_from(pid).unwrap();
+    // SAFETY: a plain system call on the engine of this test.
+    unsafe { libc::kill(pid, libc::SIGKILL) };
+    support::guard::wait_gone(pid, PATIENCE);
+}

@@ -8,11 +8,37 @@ mod folders;
 mod insert;
 #[path = "restore/kit.rs"]
 mod kit;
+#[path = "restore/pg_amcheck.rs"]
+mod pg_amcheck;
 #[path = "restore/pg_cutover.rs"]
 mod pg_cutover;
 #[path = "restore/pg_faults.rs"]
 mod pg_faults;
 #[path = "restore/pg_restore.rs"]
 mod pg_restore;
+#[path = "restore/pg_tables.rs"]
+mod pg_tables;
+#[path = "restore/pitr.rs"]
+mod pitr;
+#[path = "restore/pitr_faults.rs"]
+mod pitr_faults;
+#[path = "restore/pitr_forms.rs"]
+mod pitr_forms;
+#[path = "restore/pitr_hand.rs"]
+mod pitr_hand;
+#[path = "restore/pitr_tools.rs"]
+mod pitr_tools;
+#[path = "restore/pitr_whole.rs"]
+mod pitr_whole;
+#[path = "restore/rabbitmq.rs"]
+mod rabbitmq;
+#[path = "restore/redis.rs"]
+mod redis;
+#[path = "restore/redis_faults.rs"]
+mod redis_faults;
+#[path = "restore/redis_file.rs"]
+mod redis_file;
+#[path = "restore/redis_keys.rs"]
+mod redis_keys;
 #[path = "restore/vaults.rs"]
 mod vaults;

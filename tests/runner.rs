@@ -80,7 +80,7 @@ impl Bench {
     /// Writes the plan.
     fn new(plan: &Plan) -> Bench {
         let home = support::scratch();
-        let dir = runner::place(home.path(), None, plan).expect("placing the plan");
+        let dir = runner::place(home.path(), &[], plan).expect("placing the plan");
         Bench { home, dir }
     }
 

@@ -1,6 +1,8 @@
 //! The cockpit's screens, drawn from a picture made by hand: text and roles, at all sizes, with every overlay; random
 //! keys and sizes never panic.
 
+#[path = "screens/every.rs"]
+mod every;
 #[path = "screens/made.rs"]
 mod made;
 #[path = "screens/shown.rs"]
@@ -9,7 +11,7 @@ mod shown;
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use made::{Stage, answer_copies, answer_draft, answer_plan};
 use mayday::domain::catalog::Severity;
-use mayday::domain::command::Command;
+use mayday::domain::command::{Command, Refusal};
 use mayday::domain::run::Risk;
 use mayday::viewer::app::{App, Detail, Pane};
 use mayday::viewer::commands;
@@ -104,17 +106,6 @@ fn five_thousand_services_stay_within_a_frame() {
 }
 
 #[test]
-fn every_view() {
-    for (keys, name) in [("1", "service"), ("2", "backup"), ("3", "entry"), ("4", "run"), ("5", "incident")] {
-        let mut stage = Stage::burning();
-        stage.keys(keys);
-        stage.key(KeyCode::Enter);
-        answer_copies(&mut stage);
-        snapshot(&format!("view-{name}"), &mut stage, &[(120, 36), (80, 24)]);
-    }
-}
-
-#[test]
 fn run_output_is_followed_and_searched() {
     let mut stage = Stage::burning();
     stage.keys("4o");
@@ -133,28 +124,67 @@ fn run_output_is_followed_and_searched() {
 }
 
 #[test]
-fn every_overlay() {
-    for (keys, name) in [
-        ("?", "help"),
-        (":restart", "palette"),
-        ("d", "declare"),
-        (".the disk was full", "note"),
-        ("v", "severity"),
-        ("s", "status"),
-        ("w", "assign"),
-        ("x", "affected"),
-        ("e", "actions"),
-        ("n", "templates"),
-        (":theme", "themes"),
-    ] {
-        let mut stage = Stage::burning();
-        stage.keys(keys);
-        snapshot(&format!("overlay-{name}"), &mut stage, &[(120, 36), (80, 24), (60, 15)]);
-        for (w, h) in [(20, 5), (1, 1)] {
-            stage.resize(w, h);
-            shown::buffer(&stage.app, w, h);
-        }
-    }
+fn a_typed_title_is_not_lost() {
+    let mut stage = Stage::burning_undeclared();
+    stage.keys("d");
+    stage.ctrl('u');
+    stage.keys("the shop is closed");
+    let asked = |effects: Vec<Effect>| {
+        effects.into_iter().find_map(|e| match e {
+            Effect::Ask(q) if matches!(q.ask, Ask::Do(Command::Declare { .. })) => Some(q),
+            _ => None,
+        })
+    };
+    let first = asked(stage.key(KeyCode::Enter)).unwrap();
+    // While it is under way a second Enter asks for nothing.
+    assert!(asked(stage.key(KeyCode::Enter)).is_none());
+    stage.tell(Input::Answer(
+        first.tag,
+        Err("lost before an answer came: look at the timeline whether it was done".into()),
+    ));
+    stage.tell(Input::LinkDown("the engine hung up".into()));
+    snapshot("declare-lost", &mut stage, &[(80, 24)]);
+    assert!(shown::text(&stage.app, 80, 24).contains("the shop is closed"));
+    stage.link_up();
+    let again = asked(stage.key(KeyCode::Enter)).unwrap();
+    assert_eq!(again.key, first.key, "asked twice, declared once");
+    // Refused: changed, and asked for again.
+    let refusal = Refusal::new("the title is too long", "say it shorter");
+    stage.tell(Input::Answer(again.tag, Ok(Answer::Refused(refusal))));
+    assert!(shown::text(&stage.app, 80, 24).contains("the title is too long: say it shorter"));
+    let third = asked(stage.key(KeyCode::Enter)).unwrap();
+    let done = Answer::Done { seq: 9, incident: Some("INC-2026-005".into()), run: None, message: None, recorded: true };
+    stage.tell(Input::Answer(third.tag, Ok(done)));
+    assert!(stage.app.overlays.is_empty() && stage.app.declare_draft.is_empty());
+    // Left with Esc it is kept as well; what was only filled in is not.
+    let mut stage = Stage::burning_undeclared();
+    stage.keys("d");
+    stage.key(KeyCode::Esc);
+    assert!(stage.app.declare_draft.is_empty());
+    stage.keys("d and more");
+    stage.key(KeyCode::Esc);
+    stage.keys("d");
+    assert!(shown::text(&stage.app, 80, 24).contains("postgres down and more"));
+}
+
+#[test]
+fn long_lines_of_output_are_read_to_their_end() {
+    let mut stage = Stage::burning();
+    stage.resize(80, 24);
+    stage.keys("4o");
+    let long = format!("psql: error: {} the very end", "x".repeat(200));
+    stage.answer_output(&format!("first\n{long}\nlast\n"));
+    let seen = shown::text(&stage.app, 80, 24);
+    assert!(seen.contains("the very end") && seen.contains("last"), "{seen}");
+    let mut lines: String = (0..60).map(|i| format!("{i} {}\n", "y".repeat(150))).collect();
+    lines.push_str("the last line\n");
+    let mut stage = Stage::burning();
+    stage.resize(80, 24);
+    stage.keys("4o");
+    stage.answer_output(&lines);
+    let seen = shown::text(&stage.app, 80, 24);
+    assert!(seen.contains("the last line"), "following shows the end: {seen}");
+    snapshot("output-wrapped", &mut stage, &[(80, 24)]);
 }
 
 #[test]

@@ -48,18 +48,6 @@ fn escape(pty: &Pty) {
     wait_until("an escape stands for itself", PATIENCE, || sent.elapsed() > Duration::from_millis(300));
 }
 
-#[track_caller]
-fn as_it_was(pty: &Pty) {
-    assert_eq!(pty.stty(), pty.stty_before());
-    let raw = pty.raw();
-    let last = |needle: &[u8]| raw.windows(needle.len()).rposition(|w| w == needle);
-    for (on, off) in
-        [(&b"\x1b[?1049h"[..], &b"\x1b[?1049l"[..]), (b"\x1b[?2004h", b"\x1b[?2004l"), (b"\x1b[?25l", b"\x1b[?25h")]
-    {
-        assert!(last(off) > last(on), "{:?} was not taken back", String::from_utf8_lossy(on));
-    }
-}
-
 fn restarts(shop: &Cockpit) -> usize {
     std::fs::read_to_string(shop.path("restarts")).unwrap_or_default().lines().count()
 }
@@ -75,7 +63,7 @@ fn leaving_gives_the_terminal_back_and_the_engine_stays() {
     let mut pty = open(&shop);
     pty.send("q");
     assert_eq!(pty.wait_exit(PATIENCE).code, 0);
-    as_it_was(&pty);
+    pty.assert_given_back();
     assert_eq!(shop.engine_pid(), engine);
     let mut pty = open(&shop);
     pty.send("\x03");
@@ -83,7 +71,7 @@ fn leaving_gives_the_terminal_back_and_the_engine_stays() {
     assert!(pty.is_running(), "once is not enough");
     pty.send("\x03");
     pty.wait_exit(PATIENCE);
-    as_it_was(&pty);
+    pty.assert_given_back();
     // Escape never leaves.
     let mut pty = open(&shop);
     for _ in 0..3 {
@@ -115,7 +103,7 @@ fn signals_end_it_within_a_second_with_the_terminal_whole() {
         pty.signal(signal);
         pty.wait_exit(PATIENCE);
         assert!(begun.elapsed() < Duration::from_secs(2), "signal {signal}: {:?}", begun.elapsed());
-        as_it_was(&pty);
+        pty.assert_given_back();
     }
     // The terminal itself goes, as a lost connection takes it.
     let mut pty = open(&shop);
@@ -148,7 +136,7 @@ fn suspended_and_resumed() {
     pty.wait_gone(LIVE);
     pty.send("exit\r");
     pty.wait_exit(PATIENCE);
-    as_it_was(&pty);
+    pty.assert_given_back();
 }
 
 #[test]
@@ -212,7 +200,7 @@ fn a_restart_and_a_note_by_keys() {
     });
     pty.send("q");
     pty.wait_exit(PATIENCE);
-    as_it_was(&pty);
+    pty.assert_given_back();
     assert_eq!(restarts(&shop), 1);
 }
 
@@ -236,7 +224,7 @@ fn a_storm_of_sizes_down_to_one_cell() {
     assert!(pty.is_running());
     pty.send("q");
     assert_eq!(pty.wait_exit(PATIENCE).code, 0);
-    as_it_was(&pty);
+    pty.assert_given_back();
 }
 
 #[test]
@@ -258,7 +246,7 @@ fn the_lost_engine_is_told_and_found_again() {
     });
     pty.send("q");
     pty.wait_exit(PATIENCE);
-    as_it_was(&pty);
+    pty.assert_given_back();
 }
 
 #[test]
@@ -308,11 +296,11 @@ fn inside_tmux() {
     shown(LIVE);
     run(&["send-keys", "Down", "Up"]);
     run(&["send-keys", ":"]);
-    shown(" commands ");
+    shown("┌─ commands ");
     run(&["send-keys", "Escape"]);
     wait_until("the palette is closed", PATIENCE, || {
         let screen = run(&["capture-pane", "-p"]);
-        screen.contains(LIVE) && screen.contains("4 Runs") && !screen.contains(" commands ")
+        screen.contains(LIVE) && screen.contains("4 Runs") && !screen.contains("┌─ commands ")
     });
     // A letter on the heels of Esc may be the rest of a torn sequence and counts for nothing, so it is pressed until heard.
     wait_until("it was left by q", PATIENCE, || {

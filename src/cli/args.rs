@@ -119,13 +119,17 @@ pub enum Cmd {
         /// The copy's id; the newest good one by default.
         #[arg(long, value_name = "ID")]
         copy: Option<String>,
+        /// The moment to restore to, for backups that reach any: RFC 3339, HH:MM[:SS] of today (UTC), lsn:0/16B3748,
+        /// xid:1234 or name:POINT, with @2 behind it for another timeline; the newest that can be reached by default.
+        #[arg(long, value_name = "TIME", conflicts_with_all = ["cut_over", "undo", "drop"])]
+        to: Option<String>,
         /// Restore, verify, report, drop.
         #[arg(long, conflicts_with_all = ["cut_over", "undo", "drop"])]
         test: bool,
-        /// Of a folder: only names below it that match, such as 'nginx/**' or '*.pem' (again for more patterns). They are
-        /// copied into the live folder one by one and nothing else there is touched. With --cut-over of a whole side
-        /// copy: these of it.
-        #[arg(long, value_name = "PATTERN", conflicts_with_all = ["undo", "drop"])]
+        /// Only these instead of the whole copy; repeatable. Of a database: a table (schema.table) or schema (schema.*).
+        /// Of a folder: names below it that match, such as 'nginx/**' or '*.pem'; they are copied into the live folder one
+        /// by one and nothing else there is touched, also with --cut-over of a whole side copy.
+        #[arg(long, value_name = "NAME", conflicts_with_all = ["undo", "drop"])]
         only: Vec<String>,
         /// Put the side copy that is ready in the live place.
         #[arg(long)]

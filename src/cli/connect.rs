@@ -14,6 +14,9 @@ pub const CONNECT: Duration = Duration::from_secs(5);
 /// How long a new engine may take to listen.
 const START: Duration = Duration::from_secs(15);
 
+/// How long whoever holds the lock may take to answer before ours is started again.
+const REFUSED_FOR: Duration = Duration::from_millis(300);
+
 /// What a command needs to know of its surroundings.
 #[derive(Clone, Debug)]
 pub struct Place {
@@ -101,17 +104,21 @@ pub fn place_args(place: &Place) -> Vec<std::ffi::OsString> {
 /// Starts an engine that outlives this terminal, and waits until it listens.
 pub async fn start_engine(place: &Place) -> Result<(), Failure> {
     let exe = std::env::current_exe().map_err(|e| Failure::failed(format!("cannot find mayday's own program: {e}")))?;
-    let mut child = Command::new(&exe)
-        .args(["engine", "run", "--detached"])
-        .args(place_args(place))
-        .current_dir("/")
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .map_err(|e| Failure::failed(format!("start {}: {e}", exe.display())))?;
+    let spawn = || {
+        Command::new(&exe)
+            .args(["engine", "run", "--detached"])
+            .args(place_args(place))
+            .current_dir("/")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(|e| Failure::failed(format!("start {}: {e}", exe.display())))
+    };
+    let mut child = spawn()?;
     let begun = Instant::now();
     let mut ended = None;
+    let mut refused_at: Option<Instant> = None;
     loop {
         match Client::connect(&place.state_dir, "command", Access::ReadOnly, CONNECT).await {
             Ok(_) => return Ok(()),
@@ -124,6 +131,7 @@ pub async fn start_engine(place: &Place) -> Result<(), Failure> {
             ended = Some(status);
             // Another engine was quicker and holds the lock: ours has ended, and theirs will answer in a moment.
             if status.code() == Some(i32::from(super::exit::REFUSED)) {
+                refused_at = Some(Instant::now());
                 continue;
             }
             if Client::connect(&place.state_dir, "command", Access::ReadOnly, CONNECT).await.is_ok() {
@@ -136,6 +144,10 @@ pub async fn start_engine(place: &Place) -> Result<(), Failure> {
             }
             let said = crate::text::clean_lines(said.trim(), 400);
             return Err(Failure::failed(format!("the engine ended at once ({status}): {said}")));
+        }
+        // Nobody answers: the one that held the lock was about to die, so ours has another try.
+        if refused_at.is_some_and(|at| at.elapsed() > REFUSED_FOR) {
+            (child, ended, refused_at) = (spawn()?, None, None);
         }
         if begun.elapsed() > START {
             return Err(Failure::failed(format!(

@@ -38,7 +38,14 @@ const TOPICS: &[(&str, &str, &str)] = &[
         "mayday restore BACKUP puts the copy beside the live data, verifies it and stops at ready to cut over: the live data\n\
          is untouched. mayday restore BACKUP --cut-over --confirm NAME puts it in the live place and keeps what was live;\n\
          --undo puts that back, --drop removes what is left beside. --test restores, verifies, reports and drops.\n\
-         --plan prints the exact commands, what will be lost and what was checked, and does nothing.",
+         --plan prints the exact commands, what will be lost and what was checked, and does nothing.\n\n\
+         Base backups with an archived log (postgres_pitr) reach any moment: --to 2026-11-20T02:14:07Z, --to 02:14, also\n\
+         lsn:0/16B3748, xid:1234 or name:POINT, with @2 behind it for another timeline. --plan shows the window; a moment\n\
+         outside of it is refused with the nearest one. The side cluster is paused there: look into it, take a later\n\
+         moment with another --to (it goes on where it stands), then --cut-over, or --drop.\n\n\
+         Redis: the copy is loaded into a scratch server; the cut-over lets the live one follow it and become a master\n\
+         again, without a restart, or exchanges its files, or brings back single keys. RabbitMQ: definitions are compared\n\
+         first, then imported and read back; an import removes nothing and holds no messages. NAME is then the service.",
     ),
     (
         "trouble",

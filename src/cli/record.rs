@@ -4,20 +4,50 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use secrecy::ExposeSecret;
+
 use super::args::{Format, JournalCmd};
 use super::exit::Failure;
-use super::{print, say};
+use super::{Place, print, say};
+use crate::config::SecretRef;
 use crate::domain::event::{Entry, Event};
 use crate::domain::timeline;
 use crate::journal::{Anchor, Reader, verify};
 use crate::report::{self, Extra, Review};
+use crate::text::Mask;
 
 fn open(dir: &Path) -> Result<Reader, Failure> {
     Reader::open(dir).map_err(|e| Failure::failed(format!("{e} (is {} a state directory?)", dir.display())))
 }
 
+/// How long a secret's file may take to be read.
+const SECRET: Duration = Duration::from_secs(2);
+
+/// What is masked in an export beside what looks like a secret: the values that the configuration names and that are at
+/// hand here. No program is run for one: an export needs nothing but the record, and what such a program gives was masked
+/// when it was captured.
+async fn mask(config: Option<&Path>) -> Mask {
+    let Some(Ok(config)) = config.map(crate::config::load) else { return Mask::default() };
+    let mut values = Vec::new();
+    for (_, reference) in config.secret_refs() {
+        if matches!(reference, SecretRef::Literal(_) | SecretRef::Env(_) | SecretRef::File(_))
+            && let Ok(value) = crate::config::resolve(&reference, SECRET).await
+        {
+            values.extend(crate::text::mask::parts(value.expose_secret()));
+            values.push(value.expose_secret().to_owned());
+        }
+    }
+    Mask::new(values)
+}
+
 /// `mayday export`. Reads the journal only: same journal, same bytes.
-pub fn export(dir: &Path, incident: Option<String>, format: Format, output: Option<PathBuf>) -> Result<u8, Failure> {
+pub async fn export(
+    place: &Place,
+    incident: Option<String>,
+    format: Format,
+    output: Option<PathBuf>,
+) -> Result<u8, Failure> {
+    let dir = place.state_dir.as_path();
     let reader = open(dir)?;
     let mut entries: Vec<Entry> = Vec::new();
     let mut damaged = 0u64;
@@ -48,8 +78,11 @@ pub fn export(dir: &Path, incident: Option<String>, format: Format, output: Opti
     let entries = entries.get(..=last).unwrap_or_default();
     let samples =
         safe_id(&incident).and_then(|id| std::fs::read(dir.join("incidents").join(id).join("samples.jsonl")).ok());
-    let extra = Extra { samples: samples.as_deref(), ..Extra::default() };
-    let review = Review::new(entries, &incident, extra).map_err(Failure::failed)?;
+    let extra = Extra { samples: samples.as_deref(), mask: mask(place.config.as_deref()).await, head: None };
+    let mut review = Review::new(entries, &incident, extra).map_err(Failure::failed)?;
+    let head = reader.hash_of(review.story.last.seq).map_err(|e| Failure::failed(e.to_string()))?;
+    let head = head.map(|hash| hash.to_string());
+    review.extra.head = head.as_deref();
     let text = match format {
         Format::Md => report::markdown::render(&review),
         Format::Json => report::json::render(&review),

@@ -145,8 +145,9 @@ pub fn plan_text(plan: &Plan) -> String {
 }
 
 async fn wait(session: &mut Session, id: &str) -> Result<RunView, Failure> {
+    let meanwhile = format!("the run goes on by itself: mayday runs show {id} --follow");
     loop {
-        let picture = session.picture().await?;
+        let picture = session.picture_in_time(&meanwhile).await?;
         match picture.runs.get(id) {
             Some(run) if run.state.is_over() => return Ok(run.clone()),
             Some(_) => tokio::time::sleep(Duration::from_millis(100)).await,
@@ -213,11 +214,14 @@ pub fn side_word(role: SideRole) -> &'static str {
         SideRole::Ready => "ready to cut over",
         SideRole::Before => "kept from before the cut-over",
         SideRole::Abandoned => "kept, undone",
+        SideRole::Beside => "put beside the live tables",
+        SideRole::Serving => "promoted and handed over",
     }
 }
 
 async fn show(session: &mut Session, id: &str, follow: bool) -> Result<u8, Failure> {
     let unknown = || Failure::usage(format!("there is no run \"{id}\": mayday runs lists them"));
+    let meanwhile = format!("the run goes on by itself: mayday runs show {id}");
     let mut offset = 0;
     let mut text = String::new();
     if !session.json {
@@ -226,7 +230,7 @@ async fn show(session: &mut Session, id: &str, follow: bool) -> Result<u8, Failu
     }
     loop {
         let ask = Ask::Output { run: id.into(), offset, limit: 256 * 1024 };
-        let Answer::Output(chunk) = session.ask(ask).await? else { return Err(unknown()) };
+        let Answer::Output(chunk) = session.look(&ask, &meanwhile).await? else { return Err(unknown()) };
         if chunk.cut > 0 && offset == 0 {
             eprintln!("({} of output were cut from the middle)", text::size(chunk.cut));
         }
@@ -246,7 +250,7 @@ async fn show(session: &mut Session, id: &str, follow: bool) -> Result<u8, Failu
         }
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
-    let picture = session.picture().await?;
+    let picture = session.picture_in_time(&meanwhile).await?;
     let run = picture.runs.get(id).ok_or_else(unknown)?;
     if session.json {
         print(&run_json(run, Some(&text)))?;

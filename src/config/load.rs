@@ -86,6 +86,9 @@ fn unreadable_roots(config: &Config, path: &Path) -> Vec<String> {
     let checks = checks.chain(config.actions.iter().filter_map(|a| a.verify.as_ref())).flat_map(of_check);
     let restores = config.backups.iter().flat_map(|b| match &b.restore {
         Some(Restore::PostgresDump(p)) => p.extra_ca.clone(),
+        Some(Restore::Redis(r)) => r.extra_ca.clone(),
+        Some(Restore::RabbitMq(r)) => r.extra_ca.clone(),
+        Some(Restore::PostgresPitr(p)) => p.live.as_ref().map(|l| l.extra_ca.clone()).unwrap_or_default(),
         _ => Vec::new(),
     });
     let mail = config.channels.iter().flat_map(|c| match &c.kind {

@@ -81,6 +81,10 @@ fn reference(table: &Table) -> Value {
     json!({ "$ref": format!("#/$defs/{}", definition(table)) })
 }
 
+fn path() -> Value {
+    json!({ "type": "string", "pattern": r"^[^~$\u0000-\u001f]" })
+}
+
 fn value(ty: &Ty) -> Value {
     let argv = || json!({ "type": "array", "items": { "type": "string" }, "minItems": 1 });
     match ty {
@@ -101,7 +105,8 @@ fn value(ty: &Ty) -> Value {
             json!({ "anyOf": [one, { "type": "array", "items": one, "minItems": 1 }] })
         }
         Ty::Scalar => json!({ "type": ["string", "number", "boolean"] }),
-        Ty::Path => json!({ "type": "string", "pattern": r"^[^~$\u0000-\u001f]" }),
+        Ty::Path => path(),
+        Ty::PathOr(table) => json!({ "anyOf": [path(), reference(table)] }),
         Ty::Secret => json!({ "anyOf": [{ "type": "string", "minLength": 1 }, reference(&keys::SECRET)] }),
         Ty::MaybeSecret(format, _) => json!({ "anyOf": [text(format), reference(&keys::SECRET)] }),
         Ty::Argv => argv(),

@@ -51,7 +51,7 @@ pub fn keepable(config: &Config) -> String {
             *secret = SecretRef::Env(NOT_KEPT.to_owned());
         }
     });
-    super::effective(&out)
+    super::effective::whole(&out)
 }
 
 type See<'a> = &'a mut dyn FnMut(String, &mut SecretRef);
@@ -79,6 +79,23 @@ fn visit(config: &mut Config, see: See<'_>) {
                 let at = format!("backup {} restore", backup.name);
                 maybe(format!("{at} dsn"), &mut p.dsn, see);
                 whole(format!("{at} password"), &mut p.password, see);
+            }
+            Some(Restore::Redis(r)) => {
+                let at = format!("backup {} restore", backup.name);
+                maybe(format!("{at} url"), &mut r.url, see);
+                whole(format!("{at} password"), &mut r.password, see);
+            }
+            Some(Restore::RabbitMq(r)) => {
+                let at = format!("backup {} restore", backup.name);
+                maybe(format!("{at} url"), &mut r.url, see);
+                whole(format!("{at} password"), &mut r.password, see);
+            }
+            Some(Restore::PostgresPitr(p)) => {
+                if let Some(live) = &mut p.live {
+                    let at = format!("backup {} restore", backup.name);
+                    maybe(format!("{at} dsn"), &mut live.dsn, see);
+                    whole(format!("{at} password"), &mut live.password, see);
+                }
             }
             Some(Restore::Folder(_)) | None => {}
         }

@@ -82,6 +82,8 @@ pub enum Ty {
     Scalar,
     /// An absolute path, or one relative to the folder of the configuration.
     Path,
+    /// A path, or a table that says more.
+    PathOr(&'static Table),
     /// `{ env | file | command }`, or text from a file that others cannot read.
     Secret,
     /// Text of a format, or a secret. `Exposed` says when the text itself counts as one.

@@ -32,6 +32,11 @@ fn every_declared_key_is_read_and_explained() {
         if table.at.starts_with("verify") || std::ptr::eq(table, &keys::SECRET) {
             continue;
         }
+        // There is one mirror, in one of its ways; the others are named beside it.
+        if std::ptr::eq(table, &keys::MIRROR) {
+            assert!(table.keys().all(|key| text.contains(&format!("{{ {} = ", key.name))), "{}", table.at);
+            continue;
+        }
         for key in table.keys() {
             assert!(
                 present.contains(&std::ptr::from_ref(key)),

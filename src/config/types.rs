@@ -73,10 +73,28 @@ pub struct EngineSettings {
     pub output_limit: Option<u64>,
 }
 
+/// Where every entry also goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MirrorTo {
+    File(PathBuf),
+    /// A program with its arguments that is given the entries' lines on standard input.
+    Command(Vec<String>),
+}
+
+impl MirrorTo {
+    /// The file, or the program without its arguments.
+    pub fn name(&self) -> String {
+        match self {
+            MirrorTo::File(path) => path.display().to_string(),
+            MirrorTo::Command(argv) => argv.first().cloned().unwrap_or_default(),
+        }
+    }
+}
+
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct JournalSettings {
-    /// A second file that every entry is also written to.
-    pub mirror: Option<PathBuf>,
+    /// A second place for every entry.
+    pub mirror: Option<MirrorTo>,
     /// Bytes after which a new part begins (default 64 MiB).
     pub rotate: Option<u64>,
 }
@@ -479,7 +497,10 @@ pub struct VaultSource {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Restore {
     PostgresDump(PostgresRestore),
+    PostgresPitr(Box<PitrRestore>),
     Folder(FolderRestore),
+    Redis(Box<RedisRestore>),
+    RabbitMq(Box<RabbitRestore>),
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -491,6 +512,10 @@ pub struct PostgresRestore {
     pub password: Option<SecretRef>,
     /// Statements whose first column must be true on the side copy.
     pub verify: Vec<String>,
+    /// `schema.table` or `schema.*`: what is restored; all when empty.
+    pub only: Vec<String>,
+    /// Check the side copy with `pg_amcheck`; `None` where that is possible.
+    pub amcheck: Option<bool>,
     /// Parallel jobs; default the number of cores.
     pub jobs: Option<u32>,
     /// How long existing connections may finish before they are ended at the cut-over (default 5 s).
@@ -519,6 +544,39 @@ impl FolderCompare {
     }
 }
 
+/// A cluster as of a moment, out of a base backup and the archived log.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PitrRestore {
+    /// The database that is verified and named.
+    pub database: String,
+    /// Where side clusters are made.
+    pub directory: PathBuf,
+    pub log: PitrLog,
+    /// Who the side server runs as when this is root.
+    pub user: Option<String>,
+    /// The superuser that connects.
+    pub role: String,
+    pub port: Option<u16>,
+    /// Settings of the side server.
+    pub settings: BTreeMap<String, String>,
+    /// Statements whose first column must be true on the side cluster.
+    pub verify: Vec<String>,
+    /// Points the clients to the promoted cluster.
+    pub switch: Vec<String>,
+    /// Taken back into a database beside the live one, instead of a promotion.
+    pub tables: Vec<String>,
+    /// The live server that the tables go to.
+    pub live: Option<PostgresRestore>,
+    pub timeout: Option<Duration>,
+}
+
+/// Where the archived log is.
+#[derive(Clone, Debug, PartialEq)]
+pub enum PitrLog {
+    Folder(PathBuf),
+    PgBackRest { stanza: String, config: Option<PathBuf>, repo: Option<u32> },
+}
+
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct FolderRestore {
     /// The live folder.
@@ -535,6 +593,54 @@ pub struct FolderRestore {
     pub identity: Option<PathBuf>,
     /// Commands that must exit 0 with the side folder as `{side}` in an argument.
     pub verify: Vec<Vec<String>>,
+    pub timeout: Option<Duration>,
+}
+
+/// Restores an RDB or append-only copy of Redis into a scratch server beside the live one.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RedisRestore {
+    pub url: MaybeSecret,
+    pub password: Option<SecretRef>,
+    /// Folder for scratch servers and what is kept; `redis` in the state folder by default.
+    pub directory: Option<PathBuf>,
+    /// Who scratch servers run as, when this is root.
+    pub user: Option<String>,
+    /// Keys that must be in the copy, in the database of the address.
+    pub must_exist: Vec<String>,
+    /// Pattern → how many keys the copy must have, over all databases.
+    pub at_least: BTreeMap<String, u64>,
+    pub by: RedisBy,
+    /// Address of this host as the live server reaches it.
+    pub reachable_as: Option<String>,
+    /// Instead of everything: keys of these patterns.
+    pub keys: Vec<String>,
+    /// Keys that differ in the live data are replaced; else they are left.
+    pub replace: bool,
+    /// A torn end of an append-only file is cut off, on a copy.
+    pub cut_torn: bool,
+    pub extra_ca: Vec<PathBuf>,
+    pub timeout: Option<Duration>,
+}
+
+/// How Redis is cut over.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RedisBy {
+    /// The live server replicates the scratch one and is promoted back.
+    #[default]
+    Replication,
+    /// The live server is stopped and its files are exchanged.
+    File,
+}
+
+/// Imports definitions of RabbitMQ through its management API.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RabbitRestore {
+    pub url: MaybeSecret,
+    pub user: String,
+    pub password: Option<SecretRef>,
+    /// Only what belongs to this vhost.
+    pub vhost: Option<String>,
+    pub extra_ca: Vec<PathBuf>,
     pub timeout: Option<Duration>,
 }
 

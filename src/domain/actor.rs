@@ -22,6 +22,10 @@ pub struct Actor {
     /// `SSH_CONNECTION`'s client address as the client stated it: a claim, not a fact.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub claimed_from: Option<String>,
+    /// The key of the request that led to this: by it the next engine knows a request that is sent again because the
+    /// connection broke before its answer came.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub key: String,
 }
 
 impl Actor {

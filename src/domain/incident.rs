@@ -91,6 +91,15 @@ pub struct Incident {
     pub declared_boot_ms: u64,
     #[serde(default)]
     pub declared_boot: String,
+    /// Steps of the wall clock on record up to the declaration, and up to the resolution: see
+    /// [`State::elapsed`](super::state::State::elapsed).
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub declared_stepped_ms: i64,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub resolved_stepped_ms: i64,
+    /// It was resolved, and its samples are not sealed yet.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unsealed: bool,
     /// How often it was reopened.
     #[serde(default)]
     pub reopened: u32,
@@ -104,4 +113,9 @@ impl Incident {
     pub fn commander(&self) -> Option<&str> {
         self.roles.get("commander").map(String::as_str)
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks with a reference")]
+const fn is_zero(ms: &i64) -> bool {
+    *ms == 0
 }

@@ -59,9 +59,14 @@ pub enum Work {
         copy: Option<String>,
         #[serde(default)]
         test: bool,
-        /// Of a folder: patterns of the names that come back; those of the configuration when there are none.
+        /// Instead of the whole copy, where the kind of copy allows. Of a database: tables (`schema.table`) or schemas
+        /// (`schema.*`). Of a folder: patterns of the names that come back; those of the configuration when there are none.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         only: Vec<String>,
+        /// The moment to restore to, where the backup set can (point in time): a time, `lsn:…`, `xid:…`, `name:…`. `None`
+        /// is the newest that can be reached.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        to: Option<String>,
     },
     /// Puts the side copy of run `of` in the place of the live data.
     CutOver {
@@ -308,7 +313,7 @@ impl Verdict {
 /// What a restore left beside or kept, so that none is forgotten.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Side {
-    /// `database` or `folder`.
+    /// `database`, `folder` or `cluster`.
     pub kind: String,
     /// Name of the side copy or of what was kept.
     pub name: String,
@@ -334,6 +339,10 @@ pub enum SideRole {
     Before,
     /// Was live between a cut-over and its undo.
     Abandoned,
+    /// Restored tables put beside the live ones, under names of their own.
+    Beside,
+    /// A side cluster that was promoted and handed over: clients may use it.
+    Serving,
 }
 
 /// A requested plan and what has become of it.

@@ -45,6 +45,11 @@ pub struct State {
     pub engine_running: bool,
     /// Entries of kinds that this version does not know.
     pub unknown_kinds: u64,
+    /// All steps of the wall clock so far, added up.
+    pub stepped_ms: i64,
+    /// The boot clock at the last entry, and its boot: a clock that was stepped while no engine ran is noticed by it.
+    pub boot_ms: u64,
+    pub boot: String,
 }
 
 impl State {
@@ -61,6 +66,10 @@ impl State {
     pub fn apply(&mut self, entry: &Entry) {
         self.seq = entry.seq;
         self.at = entry.at;
+        self.boot_ms = entry.boot_ms;
+        if self.boot != entry.boot {
+            self.boot.clone_from(&entry.boot);
+        }
         if let Some(incident) = entry.incident.as_deref().and_then(|id| self.incidents.get_mut(id)) {
             incident.last_seq = entry.seq;
         }
@@ -99,6 +108,7 @@ impl State {
             | Event::IncidentServices(_)
             | Event::IncidentTitled(_)
             | Event::IncidentReopened(_)
+            | Event::IncidentSealed(_)
             | Event::NoteAdded(_) => self.apply_incident(entry),
             Event::RunRequested(_)
             | Event::RunClaimed(_)
@@ -108,6 +118,7 @@ impl State {
             | Event::RunSide(_)
             | Event::RunFinished(_) => self.apply_run(entry),
             Event::MessageQueued(_) | Event::MessageAttempted(_) => self.apply_message(entry),
+            Event::ClockStepped(e) => self.apply_step(e.by_ms),
             Event::Unknown { .. } => self.unknown_kinds += 1,
             _ => {}
         }
@@ -137,6 +148,28 @@ impl State {
         } else if let Some(incident) = entry.incident.as_deref().and_then(|id| self.incidents.get_mut(id)) {
             incident.last_seq = incident.last_seq.max(entry.seq);
         }
+    }
+
+    /// The wall clock was stepped. What goes on is carried over to the clock as it reads now, so that how long it has been
+    /// stays true; what is over keeps the times it was recorded with.
+    fn apply_step(&mut self, by_ms: i64) {
+        self.stepped_ms = self.stepped_ms.saturating_add(by_ms);
+        for record in self.services.values_mut() {
+            record.since = record.since.stepped(by_ms);
+            record.down_since = record.down_since.map(|at| at.stepped(by_ms));
+        }
+        for incident in self.incidents.values_mut().filter(|i| i.status.is_open()) {
+            incident.last_update_at = incident.last_update_at.map(|at| at.stepped(by_ms));
+        }
+    }
+
+    /// How long `incident` has been going on, or went on, with the steps of the wall clock taken out.
+    pub fn elapsed(&self, incident: &Incident, now: Time) -> std::time::Duration {
+        let (end, stepped) = match incident.resolved_at.filter(|_| !incident.status.is_open()) {
+            Some(end) => (end, incident.resolved_stepped_ms),
+            None => (now, self.stepped_ms),
+        };
+        end.since(incident.declared_at.stepped(stepped.saturating_sub(incident.declared_stepped_ms)))
     }
 
     fn apply_health(&mut self, entry: &Entry) {
@@ -220,6 +253,9 @@ impl State {
                 notes: 0,
                 declared_boot_ms: entry.boot_ms,
                 declared_boot: entry.boot.clone(),
+                declared_stepped_ms: self.stepped_ms,
+                resolved_stepped_ms: 0,
+                unsealed: false,
                 reopened: 0,
                 last_seq: entry.seq,
             };
@@ -241,7 +277,11 @@ impl State {
                 incident.status = e.to;
                 match e.to {
                     Status::Monitoring => incident.mitigated_at = incident.mitigated_at.or(Some(entry.at)),
-                    Status::Resolved => incident.resolved_at = Some(entry.at),
+                    Status::Resolved => {
+                        incident.resolved_at = Some(entry.at);
+                        incident.resolved_stepped_ms = self.stepped_ms;
+                        incident.unsealed = true;
+                    }
                     _ => {}
                 }
             }
@@ -257,9 +297,11 @@ impl State {
                 incident.status = Status::Investigating;
                 incident.mitigated_at = None;
                 incident.resolved_at = None;
+                incident.unsealed = false;
                 incident.reopened += 1;
             }
             Event::NoteAdded(_) => incident.notes += 1,
+            Event::IncidentSealed(_) => incident.unsealed = false,
             _ => {}
         }
     }
@@ -462,7 +504,8 @@ impl State {
             return None;
         }
         let every = self.catalog.severities.get(&incident.severity)?.update_every_ms?;
-        let from = incident.last_update_at.unwrap_or(incident.declared_at);
+        let stepped = self.stepped_ms.saturating_sub(incident.declared_stepped_ms);
+        let from = incident.last_update_at.unwrap_or(incident.declared_at.stepped(stepped));
         Some(from.plus(std::time::Duration::from_millis(every)))
     }
 

@@ -34,6 +34,11 @@ impl Time {
         Time(self.0.saturating_sub(i64::try_from(d.as_millis()).unwrap_or(i64::MAX)))
     }
 
+    /// The same moment on a clock that was stepped by `by_ms`.
+    pub const fn stepped(self, by_ms: i64) -> Self {
+        Time(self.0.saturating_add(by_ms))
+    }
+
     /// How long after `earlier` this is; zero when it is not after it.
     pub fn since(self, earlier: Time) -> Duration {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
+use super::answered::{KEY, recordable, whose};
 use super::core::{Core, Message, PLANS};
 use super::drafts::Drafting;
 use crate::domain::Actor;
@@ -20,8 +21,6 @@ use crate::wire::{Answer, Ask, EngineStatus};
 
 /// A plan looks at the world; after this long it would have to look again.
 const PLAN_LIVES: Duration = Duration::from_secs(600);
-/// Longest key of a request, bytes.
-const KEY: usize = 100;
 /// Longest time for making a plan.
 const PLANNING: Duration = Duration::from_secs(90);
 
@@ -32,8 +31,8 @@ impl Core {
             let _ = reply.send(Answer::Failed { reason });
             return;
         }
-        // A key means something only from the person who made it up.
-        let key = if key.is_empty() { key } else { format!("{}/{key}", actor.uid.unwrap_or(u32::MAX)) };
+        let actor = Actor { key: recordable(&key), ..actor };
+        let key = whose(&actor, &key);
         if !key.is_empty() {
             if let Some(before) = self.answered.get(&key) {
                 let _ = reply.send(before.clone());
@@ -281,10 +280,8 @@ impl Core {
     ) {
         let now = self.now();
         let Some(at) = self.plans.iter().position(|p| p.plan.id == id) else {
-            let refusal = Refusal::new(
-                "this engine does not know that plan",
-                "it was restarted, or other plans were made since: make the plan again",
-            );
+            let refusal =
+                Refusal::new("this engine does not know that plan, so nothing was started", "make the plan again");
             let _ = reply.send(Answer::Refused(refusal));
             return;
         };

@@ -35,8 +35,6 @@ use crate::wire::{Answer, Ask};
 
 /// Messages taken in one turn at the most.
 const TURN: usize = 512;
-/// Answers remembered by their key, so that a repeated request is not carried out twice.
-const REMEMBERED: usize = 1000;
 /// Between two times that the checks' machines are kept, in milliseconds.
 const SAVE_EVERY_MS: u64 = 60_000;
 /// Made plans that wait to be started.
@@ -117,11 +115,10 @@ pub struct Core {
     pub(super) host: String,
     pub(super) boot: String,
     pub(super) state_dir: PathBuf,
-    pub(super) runtime_dir: Option<PathBuf>,
+    pub(super) other_places: Vec<PathBuf>,
     pub(super) exe: PathBuf,
     pub(super) inbox: mpsc::Sender<Message>,
-    pub(super) answered: HashMap<String, Answer>,
-    pub(super) answered_order: VecDeque<String>,
+    pub(super) answered: super::answered::Answered,
     pub(super) plans: VecDeque<Planned>,
     pub(super) runs: super::follow::Followed,
     pub(super) outbox: super::deliver::Outbox,
@@ -140,6 +137,8 @@ pub struct Core {
     pub(super) checkpoint_at: u64,
     /// When the checks' machines are kept next, on the boot clock.
     pub(super) save_at: u64,
+    /// They are being kept.
+    pub(super) saving: Option<tokio::task::JoinHandle<()>>,
     /// Reads of the configuration so far, and the newest that was taken in.
     pub(super) reads: u64,
     pub(super) read: u64,
@@ -255,15 +254,35 @@ impl Core {
         }
     }
 
+    /// Notes what happened to the clocks, before anything is written or shown by them.
+    pub(super) fn look_at_clocks(&mut self) {
+        for event in self.timekeeper.look(self.clock.as_ref()) {
+            self.note_clock(event);
+        }
+    }
+
+    pub(super) fn note_clock(&mut self, event: Event) {
+        let incident = self.state.open_incidents().first().map(|i| i.id.clone());
+        if let Event::ClockStepped(e) = &event {
+            self.board.step_clock(e.by_ms);
+        }
+        self.write(Actor::engine(), incident, event);
+    }
+
     /// Takes an event into the record and the state. It is on disk at the end of the turn.
     pub(super) fn record(&mut self, actor: Actor, incident: Option<String>, event: impl Into<Event>) -> u64 {
+        self.look_at_clocks();
+        self.write(actor, incident, event.into())
+    }
+
+    fn write(&mut self, actor: Actor, incident: Option<String>, event: Event) -> u64 {
         let draft = crate::journal::Draft {
             at: self.now(),
             boot_ms: self.clock.boot_ms(),
             boot: self.boot.clone(),
             actor,
             incident,
-            event: event.into(),
+            event,
         };
         let seq = self.recorder.next_seq();
         let entry = Entry {
@@ -312,7 +331,8 @@ impl Core {
             Event::BackupChanged(e) => {
                 dirty.backups.insert(e.backup.clone());
             }
-            Event::ConfigLoaded(_) => dirty.everything = true,
+            // Whatever is shown with a time is shown by the clock as it reads now.
+            Event::ConfigLoaded(_) | Event::ClockStepped(_) => dirty.everything = true,
             Event::ConfigRejected(_) => dirty.head = true,
             Event::RunRequested(RunRequested { plan: Plan { id: run, .. }, .. })
             | Event::RunFinished(RunFinished { run, .. })
@@ -348,6 +368,7 @@ impl Core {
     /// The end of a turn: disk, answers, effects, picture. Effects may lead to further entries, which go to disk too
     /// before anything comes of them.
     pub(super) async fn turn(&mut self) {
+        self.look_at_clocks();
         for _ in 0..8 {
             self.commit().await;
             self.reconcile();
@@ -369,13 +390,7 @@ impl Core {
                 *told = recorded;
             }
             if !key.is_empty() {
-                if self.answered_order.len() >= REMEMBERED
-                    && let Some(oldest) = self.answered_order.pop_front()
-                {
-                    self.answered.remove(&oldest);
-                }
-                self.answered_order.push_back(key.clone());
-                self.answered.insert(key, answer.clone());
+                self.answered.keep(key, answer.clone());
             }
             let _ = reply.send(answer);
         }
@@ -424,8 +439,11 @@ impl Core {
 
     pub(super) async fn checkpoint(&mut self) {
         self.checkpoint_at = self.recorder.head().0 + 2_000;
-        if let Err(e) = self.recorder.checkpoint(self.state.clone()).await {
-            tracing::warn!("writing the checkpoint failed: {e}");
+        match self.recorder.checkpoint(self.state.clone()).await {
+            Ok(true) => {}
+            // The one before is still being written.
+            Ok(false) => self.checkpoint_at = self.recorder.head().0 + 200,
+            Err(e) => tracing::warn!("writing the checkpoint failed: {e}"),
         }
         self.save_checks().await;
     }
@@ -437,14 +455,27 @@ impl Core {
             // There are none yet; what the engine before knew stays.
             return;
         }
+        if self.saving.as_ref().is_some_and(|work| !work.is_finished()) {
+            return;
+        }
         let saved = self.schedule.save().await;
         let path = self.state_dir.join(super::start::STATE_FILE);
-        let work = tokio::task::spawn_blocking(move || {
-            let bytes = serde_json::to_vec(&saved).map_err(std::io::Error::other)?;
-            crate::sys::disk::write_atomic(&path, &bytes, 0o600)
-        });
-        if let Ok(Err(e)) = work.await {
-            tracing::warn!("writing {} failed: {e}", super::start::STATE_FILE);
+        // A disk that is slow holds up nothing.
+        self.saving = Some(tokio::task::spawn_blocking(move || {
+            let bytes = serde_json::to_vec(&saved).map_err(std::io::Error::other);
+            if let Err(e) = bytes.and_then(|bytes| crate::sys::disk::write_atomic(&path, &bytes, 0o600)) {
+                tracing::warn!("writing {} failed: {e}", super::start::STATE_FILE);
+            }
+        }));
+    }
+
+    /// Waits until what is kept for the next start is written.
+    async fn saved(&mut self) {
+        if let Err(e) = self.recorder.checkpointed().await {
+            tracing::warn!("writing the checkpoint failed: {e}");
+        }
+        if let Some(work) = self.saving.take() {
+            let _ = work.await;
         }
     }
 
@@ -453,8 +484,12 @@ impl Core {
         self.record_own(None, crate::domain::event::EngineStopped { reason: reason.clone() });
         self.commit().await;
         self.answer();
+        // What was resolved a moment ago is sealed by the next engine.
+        self.tend_seals().await;
+        self.saved().await;
         if self.recorder.is_on() {
             self.checkpoint().await;
+            self.saved().await;
         }
         self.schedule.shutdown().await;
         self.catalogue.shutdown().await;

@@ -116,7 +116,7 @@ fn watched(run: String, inbox: mpsc::Sender<Message>, work: impl Future<Output =
 #[derive(Clone, Debug)]
 pub struct Place {
     pub state_dir: PathBuf,
-    pub runtime_dir: Option<PathBuf>,
+    pub other_places: Vec<PathBuf>,
     pub exe: PathBuf,
     pub config: Arc<Config>,
 }
@@ -192,9 +192,10 @@ async fn begin(
     values.extend(futures_util::future::try_join_all(fetched).await?);
     let (plan, place) = (plan.clone(), place.clone());
     tokio::task::spawn_blocking(move || {
-        let dir = runner::place(&place.state_dir, place.runtime_dir.as_deref(), &plan).map_err(|e| e.to_string())?;
+        let dir = runner::place(&place.state_dir, &place.other_places, &plan).map_err(|e| e.to_string())?;
         keep_refs(&dir, &refs, &place.config).map_err(|e| format!("write into {}: {e}", dir.display()))?;
-        runner::spawn(&place.exe, &dir, &values)
+        let output = place.config.engine.output_limit.unwrap_or(runner::OUTPUT_LIMIT);
+        runner::spawn_with(&place.exe, &dir, &values, runner::Limits { output })
             .map_err(|e| format!("start the runner {}: {e}", place.exe.display()))?;
         Ok(dir)
     })

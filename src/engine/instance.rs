@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use tokio::net::UnixListener;
 
-use crate::sys::{disk, peer};
+use crate::sys::{disk, peer, runtime};
 use crate::wire::PROTOCOL;
 use crate::wire::client::EngineFile;
 
@@ -87,14 +87,13 @@ impl Instance {
     }
 
     /// Binds the socket and tells where it is.
-    pub fn listen(&self) -> Result<UnixListener, InstanceError> {
+    pub fn listen(&mut self) -> Result<UnixListener, InstanceError> {
+        let listener = match bind(&self.socket) {
+            Ok(listener) => listener,
+            Err(e) if is_full(&e) && self.group.is_none() => self.listen_elsewhere(&e)?,
+            Err(e) => return Err(InstanceError::Bind { path: self.socket.clone(), why: explain(&e) }),
+        };
         let fault = |e: io::Error| InstanceError::Bind { path: self.socket.clone(), why: explain(&e) };
-        match fs::remove_file(&self.socket) {
-            Ok(()) => {}
-            Err(e) if e.kind() == io::ErrorKind::NotFound => {}
-            Err(e) => return Err(fault(e)),
-        }
-        let listener = UnixListener::bind(&self.socket).map_err(fault)?;
         let mode = if let Some(gid) = self.group {
             chown(&self.socket, None, Some(gid)).map_err(fault)?;
             0o660
@@ -111,6 +110,14 @@ impl Instance {
         let bytes = serde_json::to_vec(&file).map_err(|e| fault(io::Error::other(e)))?;
         let mode = if self.group.is_some() { 0o640 } else { 0o600 };
         let path = self.dir.join(EngineFile::NAME);
+        let link = self.dir.join(EngineFile::SOCKET);
+        if link != self.socket {
+            // A link needs no room where a file needs some.
+            let _ = fs::remove_file(&link);
+            if let Err(e) = std::os::unix::fs::symlink(&self.socket, &link) {
+                tracing::warn!("linking {} to the socket failed: {e}", link.display());
+            }
+        }
         // A full disk must not keep the cockpit shut: without the file clients look where the socket would be.
         if let Err(e) = disk::write_atomic(&path, &bytes, mode) {
             tracing::warn!("writing {} failed: {e}", path.display());
@@ -119,11 +126,44 @@ impl Instance {
         Ok(listener)
     }
 
+    /// The disk has no room for a socket: one of this user's other private folders has.
+    fn listen_elsewhere(&mut self, why: &io::Error) -> Result<UnixListener, InstanceError> {
+        let name = EngineFile::socket_name(&self.dir);
+        for folder in runtime::elsewhere(peer::current_uid()) {
+            let path = folder.join(&name);
+            if let Ok(listener) = runtime::make_private(&folder).and_then(|()| bind(&path)) {
+                tracing::warn!(
+                    "no socket could be made at {}: {why}; it is at {}",
+                    self.socket.display(),
+                    path.display()
+                );
+                self.socket = path;
+                return Ok(listener);
+            }
+        }
+        Err(InstanceError::Bind { path: self.socket.clone(), why: explain(why) })
+    }
+
     /// Takes the socket away on a clean end.
     pub fn close(&self) {
         let _ = fs::remove_file(&self.socket);
+        let _ = fs::remove_file(self.dir.join(EngineFile::SOCKET));
         let _ = fs::remove_file(self.dir.join(EngineFile::NAME));
     }
+}
+
+/// Listens there, in the place of a socket that was left over.
+fn bind(path: &Path) -> io::Result<UnixListener> {
+    match fs::remove_file(path) {
+        Ok(()) => {}
+        Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+        Err(e) => return Err(e),
+    }
+    UnixListener::bind(path)
+}
+
+fn is_full(e: &io::Error) -> bool {
+    matches!(e.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::ReadOnlyFilesystem)
 }
 
 fn make_private(dir: &Path) -> io::Result<()> {
@@ -146,7 +186,7 @@ fn make_private(dir: &Path) -> io::Result<()> {
 /// Where the socket goes: the runtime folder when there is one, else the state folder; the first whose path fits.
 fn socket_path(dir: &Path, gid: Option<u32>) -> Result<PathBuf, InstanceError> {
     let candidates = EngineFile::sockets(dir, gid.is_some());
-    let in_state = dir.join("engine.sock");
+    let in_state = dir.join(EngineFile::SOCKET);
     for path in candidates {
         let Some(folder) = path.parent() else { continue };
         let usable = folder == dir || usable_folder(folder, gid);

@@ -13,6 +13,7 @@
 //! | [`server`], [`session`] | the socket |
 //! | [`schedule`], [`samples`] | probing in time, and what it saw |
 
+mod answered;
 mod ask;
 mod broken;
 pub mod core;

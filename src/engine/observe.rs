@@ -9,9 +9,7 @@ use super::schedule::Observation;
 use crate::backup::BackupReport;
 use crate::domain::backup::BackupState;
 use crate::domain::command::Command;
-use crate::domain::event::{
-    BackupArrived, BackupChanged, ClockStepped, Event, JournalDamaged, JournalHealed, NoteAdded,
-};
+use crate::domain::event::{BackupArrived, BackupChanged, Event, JournalDamaged, JournalHealed, NoteAdded};
 use crate::domain::{Actor, Time};
 
 impl Core {
@@ -19,7 +17,13 @@ impl Core {
         self.samples.take(seen);
         self.sealing.take(seen);
         let service: &str = &seen.service;
-        let events = self.board.update(service, &seen.check, seen.status.clone());
+        let mut status = seen.status.clone();
+        // On its way while the clock was stepped.
+        self.look_at_clocks();
+        if let Some(by) = self.timekeeper.stepped_since(seen.at, seen.boot_ms) {
+            status.step_clock(by);
+        }
+        let events = self.board.update(service, &seen.check, status);
         for event in events {
             let about = match &event {
                 Event::HealthChanged(e) => e.service.clone(),
@@ -69,13 +73,7 @@ impl Core {
     /// Once a second: clocks, the disk, what expires, what is due.
     pub(super) async fn tick(&mut self) {
         let now = self.now();
-        for event in self.timekeeper.look(self.clock.as_ref()) {
-            let incident = self.state.open_incidents().first().map(|i| i.id.clone());
-            let stepped = matches!(event, Event::ClockStepped(ClockStepped { .. }));
-            self.record_own(incident, event);
-            // Due times were computed against the old clock.
-            self.dirty.incidents |= stepped;
-        }
+        self.look_at_clocks();
         let was = self.recorder.recording();
         let moment = Moment {
             at: now,
@@ -102,9 +100,7 @@ impl Core {
         self.take_spool().await;
         self.tend_seals().await;
         self.tend_state_folder();
-        if let Ok(mut picture) = self.picture.write() {
-            picture.set_at(now);
-        }
+        self.tend_mirror();
     }
 
     /// Notes that were written while no engine answered are taken in and marked as such. The file goes when its entry is
@@ -130,6 +126,20 @@ impl Core {
             let text = self.mask.apply(&text).into_owned();
             self.record(actor, incident, NoteAdded { text, happened_at });
             self.spooled.push(path);
+        }
+    }
+
+    /// A mirror that does not get on holds up nothing, and is told for as long as it does not.
+    fn tend_mirror(&mut self) {
+        let begins = format!("{LASTING}its mirror ");
+        let told = self.warnings.iter().find(|w| w.starts_with(&begins)).cloned();
+        // A command's last words may hold anything.
+        let fault = self.recorder.mirror_fault().map(|why| self.mask.apply(&why).into_owned());
+        let now = fault.map(|why| crate::text::clean(&format!("{LASTING}{why}")).into_owned());
+        if told != now {
+            self.warnings.retain(|w| !w.starts_with(&begins));
+            self.warnings.extend(now);
+            self.dirty.head = true;
         }
     }
 

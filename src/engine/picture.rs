@@ -44,8 +44,10 @@ pub struct Picture {
     gone: std::collections::VecDeque<(u64, Kind, String)>,
     /// Removals up to this revision are forgotten.
     forgotten: u64,
-    /// Incident → its revision, and the engine's clock when its elapsed time was taken.
-    elapsed_at: BTreeMap<String, (u64, Time)>,
+    /// The boot clock at that moment, milliseconds: it is never stepped.
+    boot_ms: u64,
+    /// Incident → its revision, and the boot clock when its elapsed time was taken.
+    elapsed_at: BTreeMap<String, (u64, u64)>,
     seq: Part<u64>,
     tell: watch::Sender<u64>,
 }
@@ -93,6 +95,7 @@ impl Picture {
             messages: BTreeMap::new(),
             gone: std::collections::VecDeque::new(),
             forgotten: 0,
+            boot_ms: 0,
             elapsed_at: BTreeMap::new(),
             seq: Part { rev: 1, value: 0 },
             tell,
@@ -135,27 +138,27 @@ impl Picture {
         }
     }
 
-    /// The engine's clock, without a new revision: it alone is no change.
-    pub fn set_at(&mut self, at: Time) {
+    /// The engine's clocks, without a new revision: they alone are no change.
+    pub fn set_at(&mut self, at: Time, boot_ms: u64) {
         self.at = at;
+        self.boot_ms = boot_ms;
         let known = &self.incidents;
         self.elapsed_at.retain(|id, _| known.contains_key(id));
         for (id, part) in known {
-            let taken = self.elapsed_at.entry(id.clone()).or_insert((part.rev, at));
+            let taken = self.elapsed_at.entry(id.clone()).or_insert((part.rev, boot_ms));
             if taken.0 != part.rev {
-                *taken = (part.rev, at);
+                *taken = (part.rev, boot_ms);
             }
         }
     }
 
     /// Incidents newer than `since`, their elapsed time brought up to the engine's clock: an incident is put when it
-    /// changes, and a viewer may come much later. A stepped clock puts them anew, so the difference is a true one.
+    /// changes, and a viewer may come much later.
     fn incidents_since(&self, since: u64) -> Vec<IncidentView> {
         let mut views = newer(&self.incidents, since);
         for view in views.iter_mut().filter(|v| v.incident.status.is_open()) {
             if let Some((_, taken)) = self.elapsed_at.get(&view.incident.id) {
-                let more = u64::try_from(self.at.since(*taken).as_millis()).unwrap_or(0);
-                view.elapsed_ms = view.elapsed_ms.saturating_add(more);
+                view.elapsed_ms = view.elapsed_ms.saturating_add(self.boot_ms.saturating_sub(*taken));
             }
         }
         views
@@ -234,14 +237,15 @@ mod tests {
         let view: IncidentView = serde_json::from_value(incident).unwrap();
         let (mut picture, _follow) = Picture::new("e".into());
         picture.put_incident(view.clone());
-        picture.set_at(Time::from_ms(1000));
+        picture.set_at(Time::from_ms(1000), 1000);
         assert_eq!(picture.since(0).incidents[0].elapsed_ms, 4);
-        picture.set_at(Time::from_ms(1_021_000));
+        // The wall clock was stepped back meanwhile.
+        picture.set_at(Time::from_ms(500), 1_021_000);
         assert_eq!(picture.since(0).incidents[0].elapsed_ms, 1_020_004);
         // Taken anew: counted from there.
         picture.put_incident(IncidentView { elapsed_ms: 1_020_500, ..view });
-        picture.set_at(Time::from_ms(1_021_500));
-        picture.set_at(Time::from_ms(1_022_500));
+        picture.set_at(Time::from_ms(1_021_500), 1_021_500);
+        picture.set_at(Time::from_ms(1_022_500), 1_022_500);
         assert_eq!(picture.since(0).incidents[0].elapsed_ms, 1_021_500);
     }
 

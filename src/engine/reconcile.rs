@@ -25,7 +25,7 @@ impl Core {
     pub(super) fn place(&self) -> Place {
         Place {
             state_dir: self.state_dir.clone(),
-            runtime_dir: self.runtime_dir.clone(),
+            other_places: self.other_places.clone(),
             exe: self.exe.clone(),
             config: self.config.clone(),
         }
@@ -41,7 +41,7 @@ impl Core {
             if self.runs.following.contains(&id) {
                 continue;
             }
-            let dir = runner::find(&self.state_dir, self.runtime_dir.as_deref(), &id);
+            let dir = runner::find(&self.state_dir, &self.other_places, &id);
             match dir {
                 Some(dir) => {
                     self.runs.live.entry(id.clone()).or_insert_with(|| Live { dir: dir.clone(), ..Live::default() });
@@ -79,7 +79,7 @@ impl Core {
     }
 
     fn cancel_run(&self, run: &Run) {
-        let Some(dir) = runner::find(&self.state_dir, self.runtime_dir.as_deref(), &run.plan.id) else { return };
+        let Some(dir) = runner::find(&self.state_dir, &self.other_places, &run.plan.id) else { return };
         tokio::task::spawn_blocking(move || {
             if let Err(e) = runner::cancel(&dir) {
                 tracing::error!("cancelling the run in {} failed: {e}", dir.display());
@@ -263,7 +263,7 @@ impl Core {
     }
 
     fn take_seen_unclaimed(&mut self, run: &Run) {
-        let Some(dir) = runner::find(&self.state_dir, self.runtime_dir.as_deref(), &run.plan.id) else { return };
+        let Some(dir) = runner::find(&self.state_dir, &self.other_places, &run.plan.id) else { return };
         self.runs.live.entry(run.plan.id.clone()).or_default().dir = dir;
         if self.now().since(run.requested_at) > CLAIM_WITHIN {
             self.take_seen(run, Seen::Unclaimed);

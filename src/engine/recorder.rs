@@ -19,6 +19,8 @@ use crate::wire::Recording;
 /// Entries kept in memory at the most while nothing can be written, and their bytes, about.
 const KEPT: usize = 100_000;
 const KEPT_BYTES: usize = 64 << 20;
+/// A mirror that lacks entries and has not moved for this long is told.
+const MIRROR_HANGS: Duration = Duration::from_secs(30);
 /// Between two tries to write again.
 const RETRY: Duration = Duration::from_secs(2);
 
@@ -64,6 +66,10 @@ pub struct Recorder {
     reserve_size: u64,
     /// The file system of the journal is full, as told by the last look.
     full: bool,
+    /// Where the mirror was last seen to move, and when.
+    mirrored: (u64, tokio::time::Instant),
+    /// A checkpoint that is being written.
+    checkpointing: Option<tokio::task::JoinHandle<Result<bool, String>>>,
 }
 
 struct Off {
@@ -88,6 +94,8 @@ impl Recorder {
             reserve_left: 0,
             reserve_size: 0,
             full: false,
+            mirrored: (0, tokio::time::Instant::now()),
+            checkpointing: None,
         };
         recorder.look();
         recorder.base = recorder.head.0 + 1;
@@ -318,20 +326,54 @@ impl Recorder {
         Tended { gap: None, shifts, healed }
     }
 
-    /// Writes a checkpoint of `state` at the head.
-    pub async fn checkpoint<T: Serialize + Send + 'static>(&mut self, state: T) -> Result<(), String> {
-        let Some(mut journal) = self.journal.take() else { return Err("the journal's writer is gone".into()) };
-        let seq = self.head.0;
-        let work = tokio::task::spawn_blocking(move || {
-            let result = journal.checkpoint(seq, &state).map_err(|e| e.to_string());
-            (journal, result)
-        });
-        match work.await {
-            Ok((journal, result)) => {
-                self.journal = Some(journal);
-                result
+    /// What is the matter with the mirror, in words; `None` when there is none, or it gets on.
+    pub fn mirror_fault(&mut self) -> Option<String> {
+        let mirror = self.journal.as_ref()?.mirror()?;
+        let now = tokio::time::Instant::now();
+        if mirror.behind == 0 || mirror.seq != self.mirrored.0 {
+            self.mirrored = (mirror.seq, now);
+        }
+        let still = now.duration_since(self.mirrored.1);
+        let why = match mirror.error {
+            Some(why) => why,
+            None if mirror.behind > 0 && still >= MIRROR_HANGS => {
+                format!("{} does not get on for more than {} s", mirror.name, MIRROR_HANGS.as_secs())
             }
-            Err(e) => Err(e.to_string()),
+            None => return None,
+        };
+        let (first, last) = (mirror.seq + 1, mirror.seq + mirror.behind);
+        Some(match mirror.behind {
+            0 => format!("its mirror lacks nothing yet, and does not go on: {why}"),
+            1 => format!("its mirror lacks entry {first}: {why}"),
+            _ => format!("its mirror lacks entries {first} to {last}: {why}"),
+        })
+    }
+
+    /// Has a checkpoint of `state` at the head written, beside the recording. Not while another one still is: false then.
+    pub async fn checkpoint<T: Serialize + Send + 'static>(&mut self, state: T) -> Result<bool, String> {
+        if self.checkpointing.as_ref().is_some_and(|work| !work.is_finished()) {
+            return Ok(false);
+        }
+        let told = self.checkpointed().await;
+        let Some(journal) = self.journal.take() else { return Err("the journal's writer is gone".into()) };
+        let seq = self.head.0;
+        let begun = tokio::task::spawn_blocking(move || {
+            let pending = journal.begin_checkpoint(seq).map_err(|e| e.to_string());
+            (journal, pending)
+        });
+        let (journal, pending) = begun.await.map_err(|e| e.to_string())?;
+        self.journal = Some(journal);
+        let pending = pending?;
+        self.checkpointing =
+            Some(tokio::task::spawn_blocking(move || pending.write(&state).map_err(|e| e.to_string())));
+        told.map(|()| true)
+    }
+
+    /// Waits for the checkpoint that is being written, if one is.
+    pub async fn checkpointed(&mut self) -> Result<(), String> {
+        match self.checkpointing.take() {
+            None => Ok(()),
+            Some(work) => work.await.map_err(|e| e.to_string())?.map(|_| ()),
         }
     }
 

@@ -44,29 +44,27 @@ fn rows(dir: &Path, query: &TimelineQuery) -> Result<(Vec<timeline::Row>, u64), 
         }
         (Some(id), after, before) => {
             // Found by its rows' positions, so that a long history costs nothing.
-            let all = reader.incident_rows(id).map_err(|e| e.to_string())?;
+            let fault = |e: crate::journal::JournalError| e.to_string();
             let mut found = Vec::new();
             match (after, before) {
                 (Some(after), _) => {
-                    let mut row = 0;
+                    let all = reader.incident_rows(id).map_err(fault)?;
+                    let mut row = reader.incident_row_after(id, after).map_err(fault)?;
                     while row < all && found.len() < limit {
-                        let page = reader.incident_page(id, row, ROWS).map_err(|e| e.to_string())?.entries;
-                        if page.is_empty() {
-                            break;
-                        }
-                        row += page.len() as u64;
-                        found.extend(page.into_iter().filter(|e| e.seq > after));
+                        found.extend(reader.incident_page(id, row, limit).map_err(fault)?.entries);
+                        row += limit as u64;
                     }
                     found.truncate(limit);
                 }
                 (None, before) => {
-                    let end = before.unwrap_or(u64::MAX);
-                    let mut last = all;
+                    let mut last = match before {
+                        Some(end) => reader.incident_row_after(id, end.saturating_sub(1)).map_err(fault)?,
+                        None => reader.incident_rows(id).map_err(fault)?,
+                    };
                     while last > 0 && found.len() < limit {
                         let first = last.saturating_sub(limit as u64);
                         let n = usize::try_from(last - first).unwrap_or(0);
-                        let mut page = reader.incident_page(id, first, n).map_err(|e| e.to_string())?.entries;
-                        page.retain(|e| e.seq < end);
+                        let mut page = reader.incident_page(id, first, n).map_err(fault)?.entries;
                         page.append(&mut found);
                         found = page;
                         last = first;
@@ -83,7 +81,7 @@ fn rows(dir: &Path, query: &TimelineQuery) -> Result<(Vec<timeline::Row>, u64), 
 
 /// A piece of a run's output. Blocks on the disk.
 pub fn output(dir: &Path, run: &str, offset: u64, limit: u64) -> Answer {
-    let Some(folder) = runner::find(dir, super::start::runtime_dir().as_deref(), run) else {
+    let Some(folder) = runner::find(dir, &super::start::other_places(), run) else {
         return Answer::Failed { reason: format!("there is no output of run {}", crate::text::clean(run)) };
     };
     let over =
@@ -219,4 +217,52 @@ fn append_lines(path: &Path, incident: &str, lines: &[String]) -> std::io::Resul
         // Half a line must not stay: the lines are written again.
         let _ = file.set_len(whole);
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::event::NoteAdded;
+    use crate::domain::{Actor, Time};
+    use crate::journal::{Draft, Journal, OpenOptions};
+
+    #[test]
+    fn rows_of_an_incident_before_and_after_any_position() {
+        let dir = tempfile::tempdir().unwrap();
+        let options = OpenOptions { rotate_bytes: 8_000, ..OpenOptions::new("h") };
+        let (mut journal, _) = Journal::open(dir.path(), options).unwrap();
+        let mut own = Vec::new();
+        for seq in 1..=120u64 {
+            let mine = seq % 3 != 0;
+            own.extend(mine.then_some(seq));
+            let draft = Draft {
+                at: Time::from_ms(1_800_000_000_000),
+                boot_ms: 1,
+                boot: "b".into(),
+                actor: Actor::engine(),
+                incident: Some(if mine { "INC-2026-001" } else { "INC-2026-002" }.into()),
+                event: NoteAdded { text: format!("note {seq}"), happened_at: None }.into(),
+            };
+            journal.append(&[draft]).unwrap();
+        }
+        let ask = |after, before, limit| {
+            let query = TimelineQuery { incident: Some("INC-2026-001".into()), after, before, limit };
+            match timeline(dir.path(), &query) {
+                Answer::Timeline { rows, .. } => rows.iter().map(|r| r.seq).collect::<Vec<_>>(),
+                other => panic!("{other:?}"),
+            }
+        };
+        for limit in [1, 7, 1000] {
+            let newest = |end: u64| -> Vec<u64> {
+                let all: Vec<u64> = own.iter().copied().filter(|s| *s < end).collect();
+                all[all.len().saturating_sub(limit)..].to_vec()
+            };
+            assert_eq!(ask(None, None, limit), newest(u64::MAX));
+            for at in (0..125).step_by(4) {
+                let later: Vec<u64> = own.iter().copied().filter(|s| *s > at).take(limit).collect();
+                assert_eq!(ask(Some(at), None, limit), later, "{limit} after {at}");
+                assert_eq!(ask(None, Some(at), limit), newest(at), "{limit} before {at}");
+            }
+        }
+    }
 }

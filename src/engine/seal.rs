@@ -39,7 +39,6 @@ struct Seal {
     before: Vec<Sealed>,
     buffer: Vec<u8>,
     written: u64,
-    count: u64,
 }
 
 impl Sealing {
@@ -53,7 +52,6 @@ impl Sealing {
             let concerned = seal.services.is_empty() || seal.services.contains(&sample.service);
             if concerned && seal.written + (seal.buffer.len() as u64) < LIMIT {
                 sample.encode(&mut seal.buffer);
-                seal.count += 1;
             }
         }
     }
@@ -97,9 +95,17 @@ impl Core {
             }
             seal.before = self.samples.seal(&seal.services, incident.declared_at.minus(reach));
             seal.before.truncate(BEFORE_LIMIT);
-            seal.count = seal.before.len() as u64;
         }
         self.sealing.open.insert(id.to_owned(), seal);
+    }
+
+    /// After a start: incidents that are open are sealed on, and what an engine before this one was about to close is
+    /// closed.
+    pub(super) fn take_up_seals(&mut self) {
+        let open: Vec<String> = self.state.open_incidents().iter().map(|i| i.id.clone()).collect();
+        open.iter().for_each(|id| self.open_seal(id, false));
+        let unsealed = self.state.incidents.values().filter(|i| i.unsealed && !i.status.is_open());
+        self.sealing.closing.extend(unsealed.map(|i| i.id.clone()));
     }
 
     /// Writes what has gathered, and closes what was resolved.
@@ -128,12 +134,12 @@ impl Core {
         });
         let _ = done.await;
         for incident in closing {
-            let samples = self.sealing.open.remove(&incident).map_or(0, |s| s.count);
+            self.sealing.open.remove(&incident);
             let path = self.state_dir.join("incidents").join(&incident).join(FILE);
             let inbox = self.inbox.clone();
             // Reading them all again takes a moment that nothing has to wait for.
             tokio::spawn(async move {
-                if let Ok(Some(digest)) = tokio::task::spawn_blocking(move || digest(&path)).await {
+                if let Ok(Some((digest, samples))) = tokio::task::spawn_blocking(move || digest(&path)).await {
                     let _ = inbox.send(Message::Sealed { incident, digest, samples }).await;
                 }
             });
@@ -151,21 +157,50 @@ fn append(path: &std::path::Path, bytes: &[u8]) -> std::io::Result<()> {
     if let Some(folder) = path.parent() {
         std::fs::DirBuilder::new().recursive(true).mode(0o750).create(folder)?;
     }
-    std::fs::OpenOptions::new().create(true).append(true).mode(0o600).open(path)?.write_all(bytes)
+    let mut file = std::fs::OpenOptions::new().create(true).read(true).append(true).mode(0o600).open(path)?;
+    let len = file.metadata()?.len();
+    let mut last = [b'\n'];
+    if len > 0 {
+        std::os::unix::fs::FileExt::read_exact_at(&file, &mut last, len - 1)?;
+    }
+    // A line that an engine did not live to finish spoils no other.
+    if last != [b'\n'] {
+        file.write_all(b"\n")?;
+    }
+    file.write_all(bytes)
 }
 
-/// SHA-256 of a file, read in pieces.
-fn digest(path: &std::path::Path) -> Option<String> {
+/// SHA-256 of a file, and its lines. Read in pieces.
+fn digest(path: &std::path::Path) -> Option<(String, u64)> {
     use sha2::{Digest, Sha256};
     use std::io::Read;
     let mut file = std::fs::File::open(path).ok()?;
     let mut sha = Sha256::new();
     let mut buffer = vec![0; 64 * 1024];
+    let mut lines = 0;
     loop {
         let n = file.read(&mut buffer).ok()?;
         if n == 0 {
-            return Some(hex::encode(sha.finalize()));
+            return Some((hex::encode(sha.finalize()), lines));
         }
-        sha.update(buffer.get(..n)?);
+        let read = buffer.get(..n)?;
+        lines += read.iter().filter(|b| **b == b'\n').count() as u64;
+        sha.update(read);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_that_was_cut_spoils_no_other() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("INC-2026-001").join(FILE);
+        append(&path, b"one\ntw").unwrap();
+        append(&path, b"three\n").unwrap();
+        append(&path, b"four\n").unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "one\ntw\nthree\nfour\n");
+        assert_eq!(digest(&path).unwrap().1, 4);
     }
 }

@@ -40,6 +40,8 @@ pub struct Shared {
     pub core: mpsc::Sender<Message>,
     pub state_dir: PathBuf,
     pub epoch: String,
+    /// Which state directory this is, for clients that come back: see [`Welcome`].
+    pub state: String,
     pub sessions: AtomicUsize,
     pub viewers: AtomicUsize,
     /// Requests whose answer is not written yet.
@@ -79,6 +81,7 @@ pub async fn run(stream: UnixStream, shared: &Arc<Shared>, stop: CancellationTok
         epoch: shared.epoch.clone(),
         access: hello.access,
         user: peer.user.clone(),
+        state: shared.state.clone(),
     };
     frame::write(&mut write, &welcome).await?;
 
@@ -93,6 +96,7 @@ pub async fn run(stream: UnixStream, shared: &Arc<Shared>, stop: CancellationTok
             .as_deref()
             .and_then(|c| c.split_whitespace().next())
             .map(|a| text::clean(a).into_owned()),
+        key: String::new(),
     };
     let (replies, outbox) = mpsc::channel::<Written>(AT_ONCE);
     let (follows, following) = watch::channel(false);

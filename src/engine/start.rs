@@ -24,7 +24,7 @@ use super::timekeeper::Timekeeper;
 use crate::backup::Catalogue;
 use crate::config::{self, Config};
 use crate::domain::Time;
-use crate::domain::event::{EngineStarted, JournalHealed};
+use crate::domain::event::{ClockStepped, EngineStarted, JournalHealed};
 use crate::domain::state::State;
 use crate::journal::storage::Disk;
 use crate::journal::{Journal, JournalError, OpenOptions};
@@ -88,9 +88,9 @@ impl Running {
     }
 }
 
-/// Where the socket and, when the disk is broken, runs may go.
-pub fn runtime_dir() -> Option<PathBuf> {
-    std::env::var_os("XDG_RUNTIME_DIR").filter(|v| !v.is_empty()).map(|d| PathBuf::from(d).join("mayday"))
+/// Where runs may go when the disk is broken, and where those of an engine that was started otherwise may be.
+pub fn other_places() -> Vec<PathBuf> {
+    crate::sys::runtime::candidates(crate::sys::peer::current_uid())
 }
 
 /// The configuration in force: the given one, else the last good one, else none at all (declaring and noting still
@@ -122,7 +122,7 @@ pub async fn start(options: Options) -> Result<Running, StartError> {
     let (config, rejected) = first_config(&options);
     // A broken file must not shut a group out of its engine, so this too is that of the last good one.
     let group = config.engine.group.clone();
-    let instance = Instance::acquire(&options.state_dir, group.as_deref())?;
+    let mut instance = Instance::acquire(&options.state_dir, group.as_deref())?;
     let dir = options.state_dir.clone();
     if group.is_some() {
         // Members may read what is written here; the folder keeps everybody else out.
@@ -151,9 +151,16 @@ pub async fn start(options: Options) -> Result<Running, StartError> {
     let from = if state.seq == 0 { 1 } else { opened.fold_from() };
     // Incidents whose readable file may lack the last lines of an engine that was killed.
     let mut touched: std::collections::BTreeSet<String> = std::collections::BTreeSet::new();
-    for entry in journal.entries(from).map_err(&journal_error)?.flatten() {
-        state.apply(&entry);
-        touched.extend(entry.incident);
+    let mut answered = super::answered::Answered::default();
+    let tail = (journal.head().seq + 1).saturating_sub(super::answered::TAIL).max(1);
+    for entry in journal.entries(from.min(tail)).map_err(&journal_error)?.flatten() {
+        if entry.seq >= tail {
+            answered.take(&entry);
+        }
+        if entry.seq >= from {
+            state.apply(&entry);
+            touched.extend(entry.incident);
+        }
     }
     let clean = state.seq == 0 || !state.engine_running;
 
@@ -169,6 +176,7 @@ pub async fn start(options: Options) -> Result<Running, StartError> {
         core: inbox.clone(),
         state_dir: dir.clone(),
         epoch,
+        state: which(&dir),
         sessions: AtomicUsize::new(0),
         answering: AtomicUsize::new(0),
         viewers: AtomicUsize::new(0),
@@ -184,7 +192,7 @@ pub async fn start(options: Options) -> Result<Running, StartError> {
     let catalogue = Catalogue::start(&config.backups, reported, Arc::clone(&options.clock));
     let open_incidents: Vec<String> = state.open_incidents().iter().map(|i| i.id.clone()).collect();
     let mut timelines = TimelineFiles::new(&dir);
-    touched.extend(open_incidents.iter().cloned());
+    touched.extend(open_incidents);
     for id in &touched {
         if let Ok(page) = journal.incident_entries(id) {
             timelines.catch_up(id, &page.entries);
@@ -199,6 +207,7 @@ pub async fn start(options: Options) -> Result<Running, StartError> {
         percentiles: std::collections::HashMap::new(),
         targets: std::collections::HashMap::new(),
         save_at: 0,
+        saving: None,
         reads: 0,
         read: 0,
         anew: false,
@@ -219,11 +228,10 @@ pub async fn start(options: Options) -> Result<Running, StartError> {
         host,
         boot,
         state_dir: dir,
-        runtime_dir: runtime_dir(),
+        other_places: other_places(),
         exe: options.exe,
         inbox,
-        answered: std::collections::HashMap::new(),
-        answered_order: std::collections::VecDeque::new(),
+        answered,
         plans: std::collections::VecDeque::new(),
         runs: Followed::default(),
         outbox: Outbox::default(),
@@ -238,10 +246,16 @@ pub async fn start(options: Options) -> Result<Running, StartError> {
         stopping: None,
         spooled: Vec::new(),
     };
-    core.set_up();
-    for id in open_incidents {
-        core.open_seal(&id, false);
+    if core.state.seq > 0
+        && core.state.boot == core.boot
+        && let Some(by_ms) = core.timekeeper.stepped_since(core.state.at, core.state.boot_ms)
+    {
+        // While no engine watched. What the checks knew was saved by the clock as it read then.
+        core.saved.iter_mut().for_each(|saved| saved.seed.step_clock(by_ms));
+        core.note_clock(ClockStepped { by_ms }.into());
     }
+    core.set_up();
+    core.take_up_seals();
     core.record_own(None, EngineStarted { version: env!("CARGO_PKG_VERSION").into(), pid: std::process::id(), clean });
     if let Some(healed) = opened.healed {
         let moved_to = healed.moved_to.unwrap_or_default();
@@ -267,6 +281,14 @@ pub async fn start(options: Options) -> Result<Running, StartError> {
     let inlets = Inlets { inbox: inbox_rx, observed: observed_rx, reported: reported_rx, stop: stop.clone() };
     let core = tokio::spawn(core.run(inlets));
     Ok(Running { stop, socket, inbox, core, instance, server, shared })
+}
+
+/// Says which folder this is: its path, and the folder itself, because another one may be put in its place.
+fn which(dir: &Path) -> String {
+    use std::os::unix::fs::MetadataExt;
+    let path = std::fs::canonicalize(dir).unwrap_or_else(|_| dir.to_owned());
+    let id = std::fs::metadata(dir).map(|meta| format!("{:x}-{:x}", meta.dev(), meta.ino())).unwrap_or_default();
+    format!("{} {id}", path.display())
 }
 
 /// Opening reads only what follows the checkpoint; the whole chain is walked once beside the work.

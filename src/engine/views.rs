@@ -26,7 +26,7 @@ impl Core {
     /// Brings the picture up to date and wakes the viewers.
     pub(super) fn publish(&mut self) {
         let dirty = std::mem::take(&mut self.dirty);
-        let now = self.now();
+        let (now, boot_ms) = (self.now(), self.clock.boot_ms());
         let everything = dirty.everything;
         if everything {
             let all: Vec<String> = self.state.catalog.services.keys().cloned().collect();
@@ -104,7 +104,7 @@ impl Core {
         picture.keep_messages(|id| state.messages.contains_key(id));
         // Rows are told only once they are on disk, because they are read from there.
         picture.put_seq(self.recorder.head().0);
-        picture.set_at(now);
+        picture.set_at(now, boot_ms);
         picture.publish();
         self.dirty = Dirty::default();
     }
@@ -246,11 +246,10 @@ impl Core {
     fn incident_view(&self, incident: &Incident, now: Time) -> IncidentView {
         // By the clock that is never stepped, as long as the host has not been restarted since.
         let same_boot = incident.declared_boot == self.boot;
-        let end = incident.resolved_at.filter(|_| !incident.status.is_open());
-        let elapsed_ms = match end {
-            Some(end) => ms(end.since(incident.declared_at)),
-            None if same_boot => self.clock.boot_ms().saturating_sub(incident.declared_boot_ms),
-            None => ms(now.since(incident.declared_at)),
+        let elapsed_ms = if same_boot && incident.status.is_open() {
+            self.clock.boot_ms().saturating_sub(incident.declared_boot_ms)
+        } else {
+            ms(self.state.elapsed(incident, now))
         };
         IncidentView {
             incident: incident.clone(),

@@ -2,14 +2,18 @@
 //! the journal, or is of another version, is dropped, and the fold begins at the first entry.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use super::index::PartIndex;
 use super::line::Hash64;
 use super::lines::{Head, Place};
 use super::storage::{Storage, read_small, replace};
+use super::{JournalError, parts};
 
 /// Its file.
 pub const NAME: &str = "checkpoint.json";
@@ -52,6 +56,64 @@ pub(super) struct Found {
     pub place: Place,
 }
 
+/// A checkpoint that is still to be written. It needs nothing of the journal's writer, so that entries are recorded
+/// meanwhile; of two, the later one stays, whichever is written first.
+#[derive(Debug)]
+pub struct Pending {
+    pub(super) storage: Arc<dyn Storage>,
+    pub(super) dir: PathBuf,
+    pub(super) head: Head,
+    /// First entry of the part.
+    pub(super) part: u64,
+    pub(super) place: Place,
+    /// That of the part that is written to, as it was then.
+    pub(super) index: PartIndex,
+    pub(super) gate: Arc<Gate>,
+    /// Of the gate.
+    pub(super) turn: u64,
+}
+
+/// What a checkpoint that is still to be written has to know of what happened since it was begun.
+#[derive(Debug, Default)]
+pub(super) struct Gate {
+    /// Grows when the record is written anew: what was folded before is not to be kept.
+    turn: AtomicU64,
+    /// The entry of the last checkpoint. Held while one is written.
+    last: Mutex<u64>,
+}
+
+impl Gate {
+    pub fn turn(&self) -> u64 {
+        self.turn.load(Ordering::SeqCst)
+    }
+
+    /// From here on no checkpoint is written that was begun before; one that is being written is waited for.
+    pub fn close(&self) {
+        self.turn.fetch_add(1, Ordering::SeqCst);
+        drop(self.last.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+impl Pending {
+    /// Writes it. False when it was overtaken: by a later one, or by a redaction. Errors: the journal is none the worse.
+    pub fn write(self, state: &impl Serialize) -> Result<bool, JournalError> {
+        let path = self.dir.join(NAME);
+        self.save(state).map_err(JournalError::new("write", path))
+    }
+
+    fn save(self, state: &impl Serialize) -> io::Result<bool> {
+        let mut last = self.gate.last.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.gate.turn() != self.turn || *last > self.head.seq {
+            return Ok(false);
+        }
+        // First the index: a checkpoint without it would make the next start read the whole part for it.
+        parts::save_index(self.storage.as_ref(), &self.dir, parts::LIVE, &self.index)?;
+        save(self.storage.as_ref(), &self.dir, self.head, self.part, self.place, state)?;
+        *last = self.head.seq;
+        Ok(true)
+    }
+}
+
 /// Reads it. `Ok(None)` when there is none. Errors: in words, why it cannot be used.
 pub(super) fn load(storage: &dyn Storage, dir: &Path) -> Result<Option<Found>, String> {
     let bytes = match read_small(storage, &dir.join(NAME), LIMIT) {
@@ -88,7 +150,7 @@ pub(super) fn seen(storage: &dyn Storage, dir: &Path) -> Option<Head> {
 }
 
 /// Writes it, synced and renamed.
-pub(super) fn save(
+fn save(
     storage: &dyn Storage,
     dir: &Path,
     head: Head,

@@ -52,7 +52,7 @@ use crate::domain::event::{Entry, Event};
 use crate::domain::{Actor, Time};
 
 pub use append::AppendError;
-pub use checkpoint::Checkpoint;
+pub use checkpoint::{Checkpoint, Pending as PendingCheckpoint};
 pub use heal::Healed;
 pub use line::Hash64;
 pub use lines::{Damage, Head};
@@ -64,6 +64,7 @@ pub use recover::Tended;
 pub use redact::RedactError;
 pub use verify::{Anchor, Gap, PartReport, Redaction, Report, verify, verify_with};
 
+use crate::config::MirrorTo;
 use index::PartIndex;
 use lines::{Lines, Place};
 use mirror::{Mirror, OnRecord};
@@ -85,8 +86,8 @@ pub struct OpenOptions {
     pub rotate_bytes: u64,
     /// Space in bytes kept for the hours in which the disk is full.
     pub reserve_bytes: u64,
-    /// A file to which every entry's line goes as well, in the background.
-    pub mirror: Option<PathBuf>,
+    /// A file or a command to which every entry's line goes as well, in the background.
+    pub mirror: Option<MirrorTo>,
     /// The file system.
     pub storage: Arc<dyn Storage>,
 }
@@ -154,6 +155,7 @@ pub struct Journal {
     /// Entries that are to be blanked, each with the entry that says so.
     redactions: Vec<(u64, u64)>,
     mirror: Option<Mirror>,
+    gate: Arc<checkpoint::Gate>,
 }
 
 /// The part that is written to.
@@ -246,14 +248,23 @@ impl Journal {
     /// Keeps `state`, which holds all entries up to and including `seq`, so that the next start begins there. Errors: the
     /// journal is none the worse for them.
     pub fn checkpoint(&mut self, seq: u64, state: &impl Serialize) -> Result<(), JournalError> {
+        self.begin_checkpoint(seq)?.write(state).map(|_| ())
+    }
+
+    /// As [`Journal::checkpoint`], to be written beside the recording.
+    pub fn begin_checkpoint(&self, seq: u64) -> Result<PendingCheckpoint, JournalError> {
         let path = self.dir.join(checkpoint::NAME);
-        let save = |journal: &Journal| -> io::Result<()> {
-            let (head, part, place) = journal.find(seq)?;
-            // First the index: a checkpoint without it would make the next start read the whole part for it.
-            parts::save_index(journal.storage(), &journal.dir, parts::LIVE, &journal.live.index)?;
-            checkpoint::save(journal.storage(), &journal.dir, head, part, place, state)
-        };
-        save(self).map_err(JournalError::new("write", path))
+        let (head, part, place) = self.find(seq).map_err(JournalError::new("write", path))?;
+        Ok(PendingCheckpoint {
+            storage: self.options.storage.clone(),
+            dir: self.dir.clone(),
+            head,
+            part,
+            place,
+            index: self.live.index.clone(),
+            gate: self.gate.clone(),
+            turn: self.gate.turn(),
+        })
     }
 
     /// How far the mirror is; `None` when there is none.
@@ -261,9 +272,14 @@ impl Journal {
         self.mirror.as_ref().map(Mirror::state)
     }
 
-    /// Ends the writing: waits for the mirror, at most `patience`. False when it does not have everything.
+    /// Ends the writing: waits for the mirror, at most `patience`, and some seconds more for the end of its command. False
+    /// when it does not have everything.
     pub fn close(self, patience: Duration) -> bool {
-        self.mirror.as_ref().is_none_or(|mirror| mirror.wait(patience))
+        self.mirror.as_ref().is_none_or(|mirror| {
+            let whole = mirror.wait(patience);
+            mirror.end();
+            whole
+        })
     }
 
     fn feed_mirror(&self) {

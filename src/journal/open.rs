@@ -131,7 +131,7 @@ fn open(dir: &Path, options: OpenOptions) -> io::Result<(Journal, Opened)> {
     let reserve = Reserve::new(storage.as_ref(), dir, file.as_ref(), len, options.reserve_bytes)?;
     let rotate_at = options.rotate_bytes;
     let live = Live { file, id: meta.id, index };
-    let mirror = options.mirror.clone().map(|path| Mirror::start(storage.clone(), path)).transpose()?;
+    let mirror = options.mirror.clone().map(|to| Mirror::start(storage.clone(), dir, to)).transpose()?;
     let mut journal = Journal {
         dir: dir.to_owned(),
         options,
@@ -144,6 +144,7 @@ fn open(dir: &Path, options: OpenOptions) -> io::Result<(Journal, Opened)> {
         rotate_at,
         redactions,
         mirror,
+        gate: Arc::default(),
     };
     // A redaction that cannot be finished now is tried again by `tend`: recording must not wait for it.
     opened.redacted = journal.carry_out_redactions().unwrap_or_default();

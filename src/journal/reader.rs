@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::line::Hash64;
 use super::lines::Damage;
 use super::parts::{self, LIVE, Part};
 use super::read::{self, Entries, Page};
@@ -115,6 +116,19 @@ impl Reader {
         Ok(0)
     }
 
+    /// The hash of the entry `seq`: the head of the record when that was its last one. `None` when it cannot be read.
+    pub fn hash_of(&self, seq: u64) -> Result<Option<Hash64>, JournalError> {
+        let mut entries = self.entries(seq)?;
+        loop {
+            match entries.next_raw(|_, raw| raw.read().map(|line| (line.seq(), line.hash))) {
+                Ok(Some(Ok((found, hash)))) if found == seq => return Ok(Some(hash)),
+                Ok(Some(Ok((found, _)))) if found > seq => return Ok(None),
+                Ok(Some(_)) => {}
+                Ok(None) | Err(_) => return Ok(None),
+            }
+        }
+    }
+
     /// Rows that an incident has in the record.
     pub fn incident_rows(&self, incident: &str) -> Result<u64, JournalError> {
         self.parts.iter().try_fold(0, |rows, part| Ok(rows + part.index().map_err(self.err())?.rows(incident)))
@@ -123,6 +137,33 @@ impl Reader {
     /// Rows of an incident: at most `n` from its row `row` (from 0) on.
     pub fn incident_page(&self, incident: &str, row: u64, n: usize) -> Result<Page, JournalError> {
         read::incident_page(&self.parts, None, incident, row, n).map_err(self.err())
+    }
+
+    /// The incident's first row (from 0) whose entry comes after `seq`; the number of its rows when there is none. Found by
+    /// halving, so that the newest rows of a long history cost no more than the first.
+    pub fn incident_row_after(&self, incident: &str, seq: u64) -> Result<u64, JournalError> {
+        let rows = self.incident_rows(incident)?;
+        let (mut low, mut high) = (0, rows);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            // A row that cannot be read says nothing: the next one that can speaks for it.
+            let mut probe = middle;
+            let found = loop {
+                if probe >= high {
+                    break None;
+                }
+                let page = self.incident_page(incident, probe, 1)?;
+                match page.entries.first() {
+                    Some(entry) => break Some(entry.seq),
+                    None => probe += 1,
+                }
+            };
+            match found {
+                Some(found) if found <= seq => low = probe + 1,
+                _ => high = middle,
+            }
+        }
+        Ok(low)
     }
 
     /// All rows of an incident.

@@ -130,6 +130,9 @@ impl Journal {
             return Ok(false);
         };
         let storage = self.options.storage.clone();
+        // A checkpoint that is being written holds the text too: it is waited for, and one that is still to come is not
+        // written any more.
+        self.gate.close();
         match storage.remove(&dir.join(checkpoint::NAME)) {
             Err(e) if e.kind() != io::ErrorKind::NotFound => {
                 return Err(JournalError::new("remove", dir.join(checkpoint::NAME))(e));

@@ -47,7 +47,7 @@ fn document(review: &Review<'_>) -> Json {
         "measures": review.measures.all.iter().map(measure).collect::<Vec<_>>(),
         "services": review.measures.services.iter().map(service).collect::<Vec<_>>(),
         "timeline": timeline::lines(story, start).iter().map(|l| json!({
-            "seq": l.row.seq, "at": l.at, "recorded_at": l.row.at, "t_ms": l.at.ms_since(story.declared.at), "actor": l.row.actor,
+            "seq": l.row.seq, "at": l.at, "recorded_at": l.row.at, "t_ms": l.level.ms_since(story.declared.at), "actor": l.row.actor,
             "via": l.row.via, "kind": l.row.kind, "level": l.row.level, "service": l.row.service, "run": l.row.run,
             "own": l.own, "text": l.text,
         })).collect::<Vec<_>>(),

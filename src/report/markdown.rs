@@ -199,7 +199,7 @@ impl Page<'_, '_> {
             let who = self.say(&line.row.actor);
             let strong = matches!(line.row.level, crate::domain::timeline::Level::Bad);
             let text = if strong { format!("**▼** {text}") } else { text };
-            self.row(&[&utc(line.at), &relative(declared, line.at), &who, &text, &cite(&[line.row.seq])]);
+            self.row(&[&utc(line.at), &relative(declared, line.level), &who, &text, &cite(&[line.row.seq])]);
         }
     }
 

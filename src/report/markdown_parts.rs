@@ -87,7 +87,7 @@ pub(super) fn runs(page: &mut Page<'_, '_>) {
     page.table(&["Run", "What", "Who", "Requested", "Took", "Outcome", "From"]);
     for r in &review.story.runs {
         let took = match (&r.finished, r.started) {
-            (Some(f), started) => ms(f.mark.at.ms_since(started.unwrap_or(r.requested).at)),
+            (Some(f), started) => ms(review.story.ms(started.unwrap_or(r.requested), f.mark)),
             (None, Some(_)) => "not over".into(),
             (None, None) => "not started".into(),
         };
@@ -163,6 +163,8 @@ pub(super) fn left_behind(page: &mut Page<'_, '_>) {
             SideRole::Ready => "restored beside",
             SideRole::Before => "kept from before the cut-over of",
             SideRole::Abandoned => "undone, beside",
+            SideRole::Beside => "put beside the live ones of",
+            SideRole::Serving => "promoted for",
         };
         let line = format!("- {} {} ({role} {}) e{seq}", page.say(&side.kind), page.say(name), page.say(&side.live));
         page.line(&line);
@@ -367,11 +369,17 @@ pub(super) fn appendix(page: &mut Page<'_, '_>, lines: &[Line]) {
     for b in review.story.blind.iter().filter(|b| b.until.at >= start) {
         let line = format!(
             "- Nobody was watching for up to {}: {} ({}).",
-            ms(b.until.at.ms_since(b.from.at).max(0)),
+            ms(review.story.ms(b.from, b.until).max(0)),
             span(b.from.at, Some(b.until.at)),
             cite(&[b.from.seq, b.until.seq])
         );
         page.line(&line);
+    }
+    if lines.iter().any(|l| l.row.kind == "clock.stepped") {
+        page.line(
+            "- The clock was stepped. Durations and T+ leave the steps out, and the moments of the numbers are by the \
+             clock as it read at the declaration; all others are as recorded.",
+        );
     }
     for l in lines.iter().filter(|l| ["clock.", "host.", "journal."].iter().any(|p| l.row.kind.starts_with(p))) {
         let line = format!("- {} {} ({})", utc(l.at), page.say(&l.text), cite(&[l.row.seq]));

@@ -167,11 +167,18 @@ impl Measures {
 
 /// Measures `incident`. Errors: it is not declared in `entries`.
 pub fn measure(entries: &[Entry], incident: &str) -> Result<Measures, String> {
-    Story::read(entries, incident).map(|story| of(&story))
+    level(&Story::read(entries, incident)?, entries, incident)
 }
 
-/// Measures a story that was read already.
-pub fn of(story: &Story<'_>) -> Measures {
+/// Measures a story that was read already from `entries`, with the steps of the clock taken out.
+pub(super) fn level(story: &Story<'_>, entries: &[Entry], incident: &str) -> Result<Measures, String> {
+    match super::level::levelled(entries, &story.steps) {
+        std::borrow::Cow::Borrowed(_) => Ok(of(story)),
+        std::borrow::Cow::Owned(level) => Story::read(&level, incident).map(|story| of(&story)),
+    }
+}
+
+fn of(story: &Story<'_>) -> Measures {
     let intervals = downtime::intervals(story);
     let onset = onset(story, &intervals);
     let start = onset.map_or(story.declared.at, |o| o.at.min(story.declared.at));

@@ -20,6 +20,7 @@ mod cadence;
 mod downtime;
 mod escape;
 pub mod json;
+mod level;
 pub mod live;
 pub mod markdown;
 mod markdown_parts;
@@ -63,7 +64,7 @@ impl<'a> Review<'a> {
     /// latest; entries behind the incident's last one are not looked at. Errors: there is no such incident in them.
     pub fn new(entries: &'a [Entry], incident: &str, extra: Extra<'a>) -> Result<Self, String> {
         let story = Story::read(entries, incident)?;
-        let measures = measure::of(&story);
+        let measures = measure::level(&story, entries, incident)?;
         Ok(Review { story, measures, extra })
     }
 

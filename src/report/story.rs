@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use super::level::Steps;
 use crate::domain::Time;
 use crate::domain::catalog::{Catalog, Severity};
 use crate::domain::event::{Entry, Event};
@@ -53,6 +54,8 @@ pub struct Story<'a> {
     pub blind: Vec<Blind>,
     /// The incident's last entry.
     pub last: Mark,
+    /// How the wall clock was stepped.
+    pub steps: Steps,
 }
 
 /// A stretch in which no engine was watching.
@@ -154,6 +157,7 @@ impl<'a> Story<'a> {
             catalogs: Vec::new(),
             blind: Vec::new(),
             last: mark,
+            steps: Steps::default(),
         };
         let mut end = 0;
         let mut before: Option<Mark> = None;
@@ -171,6 +175,7 @@ impl<'a> Story<'a> {
             before = Some(mark);
         }
         story.entries = entries.get(..end).unwrap_or(entries);
+        story.steps = Steps::of(story.entries, story.declared.seq);
         story.catalogs.retain(|(m, _)| m.seq <= story.last.seq);
         story.blind.retain(|b| b.until.seq <= story.last.seq);
         Ok(story)
@@ -287,6 +292,16 @@ impl<'a> Story<'a> {
     /// The configuration in force at `seq`: the last one loaded before it, else the first one there is.
     pub fn catalog_at(&self, seq: u64) -> Option<(Mark, &'a Catalog)> {
         self.catalogs.iter().rev().find(|(m, _)| m.seq <= seq).or(self.catalogs.first()).copied()
+    }
+
+    /// Milliseconds from one moment to another, whatever the wall clock did in between.
+    pub fn ms(&self, from: Mark, to: Mark) -> i64 {
+        self.level(to).ms_since(self.level(from))
+    }
+
+    /// A moment by the clock as it read at the declaration.
+    pub fn level(&self, mark: Mark) -> Time {
+        self.steps.level(mark.at, mark.seq)
     }
 
     /// When it was resolved for good: the last resolution, unless it was reopened after it.

@@ -17,6 +17,8 @@ pub struct Line {
     pub row: Row,
     /// When it happened, as far as known.
     pub at: Time,
+    /// The same by the clock as it read at the declaration.
+    pub level: Time,
     /// The row's text, whole where the row is cut for screens.
     pub text: String,
     /// The entry carries the incident's name, or belongs to one of its runs or messages.
@@ -34,7 +36,7 @@ impl Line {
 pub fn lines(story: &Story<'_>, start: Time) -> Vec<Line> {
     let from = start.minus(LEAD_UP);
     let mut out: Vec<Line> = story.entries.iter().filter_map(|e| line(story, e, from)).collect();
-    out.sort_by_key(|l| (l.at, l.row.seq));
+    out.sort_by_key(|l| (l.level, l.row.seq));
     out
 }
 
@@ -47,7 +49,7 @@ fn line(story: &Story<'_>, entry: &Entry, from: Time) -> Option<Line> {
         || matches!(&entry.event, Event::MessageAttempted(e) if story.messages.iter().any(|m| m.id == e.message));
     // What people did for another incident is told there.
     let kind = entry.event.kind().split('.').next().unwrap_or_default();
-    let around = entry.at >= from && OF_THE_SYSTEM.contains(&kind);
+    let around = story.steps.level(entry.at, entry.seq) >= from && OF_THE_SYSTEM.contains(&kind);
     if !own && !around {
         return None;
     }
@@ -55,7 +57,8 @@ fn line(story: &Story<'_>, entry: &Entry, from: Time) -> Option<Line> {
         Event::NoteAdded(note) => note.text.clone(),
         _ => row.text.clone(),
     };
-    Some(Line { row, at, text, own })
+    let level = story.steps.level(at, entry.seq);
+    Some(Line { row, at, level, text, own })
 }
 
 /// `T+00:12:43`, counted from the declaration; `T-00:03:10` before it.

@@ -17,7 +17,7 @@ use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use crate::domain::run::Plan;
-use crate::sys::disk;
+use crate::sys::{disk, peer, runtime};
 
 pub const PLAN: &str = "plan.json";
 pub const CLAIM: &str = "claim";
@@ -55,32 +55,35 @@ pub fn read_plan(dir: &Path) -> io::Result<Plan> {
     read_json(&dir.join(PLAN))
 }
 
-/// Writes the plan where it can be written: `runs/<id>` below the state folder, else below the runtime folder (a full
-/// or broken disk must not forbid the action that repairs it). Returns the run's folder. The error names both.
-pub fn place(state_dir: &Path, runtime_dir: Option<&Path>, plan: &Plan) -> io::Result<PathBuf> {
+/// Writes the plan where it can be written: `runs/<id>` below the state folder, else below one of the `others`, which are
+/// made where they are missing and used only when they are private (a full or broken disk must not forbid the action that
+/// repairs it). Returns the run's folder. The error names all that were tried.
+pub fn place(state_dir: &Path, others: &[PathBuf], plan: &Plan) -> io::Result<PathBuf> {
     let first = run_dir(state_dir, &plan.id)?;
     let why = match write_plan(&first, plan) {
         Ok(()) => return Ok(first),
         Err(e) if e.kind() == io::ErrorKind::AlreadyExists => return Err(e),
         Err(e) => e,
     };
-    let Some(runtime) = runtime_dir else {
-        return Err(io::Error::new(why.kind(), format!("write the plan into {}: {why}", first.display())));
-    };
-    let second = run_dir(runtime, &plan.id)?;
-    write_plan(&second, plan).map(|()| second.clone()).map_err(|e| {
-        io::Error::new(
-            e.kind(),
-            format!("write the plan into {}: {why}; into {}: {e}", first.display(), second.display()),
-        )
-    })
+    let mut told = format!("write the plan into {}: {why}", first.display());
+    for base in others {
+        let dir = run_dir(base, &plan.id)?;
+        match runtime::make_private(base).and_then(|()| write_plan(&dir, plan)) {
+            Ok(()) => return Ok(dir),
+            // Here or there: a plan is never written a second time.
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => return Err(e),
+            Err(e) => told.push_str(&format!("; into {}: {e}", dir.display())),
+        }
+    }
+    Err(io::Error::new(why.kind(), told))
 }
 
 /// The folder of a run that was [`place`]d, wherever that was.
-pub fn find(state_dir: &Path, runtime_dir: Option<&Path>, id: &str) -> Option<PathBuf> {
-    [Some(state_dir), runtime_dir]
-        .into_iter()
-        .flatten()
+pub fn find(state_dir: &Path, others: &[PathBuf], id: &str) -> Option<PathBuf> {
+    let uid = peer::current_uid();
+    let others = others.iter().map(PathBuf::as_path).filter(|base| runtime::is_private(base, uid));
+    std::iter::once(state_dir)
+        .chain(others)
         .filter_map(|base| run_dir(base, id).ok())
         .find(|dir| dir.join(PLAN).is_file())
 }

@@ -13,6 +13,7 @@
 //! | [`archive`] | reading compressed backups to the end |
 //! | [`disk`] | free space, durable writes, exchanging two names |
 //! | [`peer`] | who is at the other end of a Unix socket |
+//! | [`runtime`] | a user's private folders beside the state folder |
 //! | [`vault`] | repositories of restic and borg: command lines, answers, faults in words |
 //! | [`notify_socket`] | telling systemd how the engine is |
 
@@ -24,6 +25,7 @@ pub mod notify_socket;
 pub mod peer;
 pub mod pg;
 pub mod proc;
+pub mod runtime;
 pub mod tls;
 pub mod vault;
 

@@ -130,14 +130,17 @@ impl Cmd {
     }
 
     fn environment(&self) -> Vec<(OsString, OsString)> {
-        let kept = |name: &OsString| {
-            self.inherit_env || KEPT.iter().any(|k| name == k) || name.as_encoded_bytes().starts_with(b"LC_")
-        };
-        let mut env: Vec<_> = std::env::vars_os().filter(|(name, _)| kept(name)).collect();
+        let mut env: Vec<_> = if self.inherit_env { std::env::vars_os().collect() } else { plain_environment() };
         env.retain(|(name, _)| !self.env.iter().any(|(n, _)| n == name));
         env.extend(self.env.iter().cloned());
         env
     }
+}
+
+/// The environment that commands of the configuration get: nothing of it is a secret of the engine's own.
+pub fn plain_environment() -> Vec<(OsString, OsString)> {
+    let kept = |name: &OsString| KEPT.iter().any(|k| name == k) || name.as_encoded_bytes().starts_with(b"LC_");
+    std::env::vars_os().filter(|(name, _)| kept(name)).collect()
 }
 
 /// `MAYDAY_RUNNER` names the run that a tool belongs to, so that it can be found when the runner was killed.

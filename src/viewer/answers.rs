@@ -1,6 +1,7 @@
 //! What the engine's answers mean for the cockpit.
 
 use super::app::{App, Pane, Pending};
+use super::link::LOST;
 use super::overlays::{Compose, Confirm, Note, Overlay, Picker};
 use super::theme::Role;
 use crate::domain::run::Risk;
@@ -21,11 +22,14 @@ impl App {
     fn answered(&mut self, pending: Pending, answer: Answer) {
         match (pending, answer) {
             (Pending::Done(said), Answer::Done { recorded, .. }) => self.done(&said, recorded),
+            (Pending::Prompted(said, _), Answer::Done { recorded, .. }) => self.done(&said, recorded),
             (Pending::Note(key), Answer::Done { recorded, .. }) => {
                 self.notes.retain(|n| n.key != key);
                 self.done("noted", recorded);
             }
             (Pending::Declare, Answer::Done { incident, recorded, .. }) => {
+                self.overlays.retain(|o| !matches!(o, Overlay::Declare(_)));
+                self.declare_draft.clear();
                 if let Some(id) = &incident {
                     self.list_mut(Pane::Incident).go_to(id);
                 }
@@ -156,14 +160,34 @@ impl App {
                 self.refuse("not sent", reason, instead);
             }
             Pending::Declare => {
-                for overlay in &mut self.overlays {
-                    if let Overlay::Declare(declare) = overlay {
-                        declare.sending = false;
-                    }
+                if !self.declare_failed(reason, instead, false) {
+                    self.refuse("not declared", reason, instead);
                 }
-                self.refuse("not declared", reason, instead);
             }
+            Pending::Prompted(..) => self.prompt_again(pending, reason, instead),
             other => self.refuse(format!("not done: {}", other.title()), reason, instead),
+        }
+    }
+
+    /// Tells the open declaration. False when there is none.
+    fn declare_failed(&mut self, reason: &str, instead: &str, unsure: bool) -> bool {
+        let mut told = false;
+        for overlay in &mut self.overlays {
+            if let Overlay::Declare(declare) = overlay {
+                let instead = if instead.is_empty() { String::new() } else { format!(": {instead}") };
+                declare.failed(&format!("{reason}{instead}"), unsure);
+                told = true;
+            }
+        }
+        told
+    }
+
+    /// What was written comes back with the reason, to be changed or left.
+    fn prompt_again(&mut self, pending: Pending, reason: &str, instead: &str) {
+        if let Pending::Prompted(_, mut prompt) = pending {
+            let instead = if instead.is_empty() { String::new() } else { format!(": {instead}") };
+            prompt.failed(&format!("{reason}{instead}"));
+            self.open_overlay(Overlay::Prompt(*prompt));
         }
     }
 
@@ -186,24 +210,72 @@ impl App {
                 }
                 self.tell(Role::BannerWarn, "no link: the note is kept and handed over when the engine is back");
             }
-            Pending::Start(_) => self.refused(
-                pending,
-                why,
-                "whether it was started is not known: look at the runs when the link is back, before trying again",
-            ),
-            Pending::Declare | Pending::Done(_) | Pending::Send => {
-                self.refused(pending, why, "whether it took effect shows in the timeline when the link is back");
+            Pending::Declare => {
+                let instead = "the title is kept; enter asks again, and declares once";
+                if !self.declare_failed(why, instead, true) {
+                    self.undecided(pending, why);
+                }
             }
-            _ => self.refused(pending, why, ""),
+            _ => self.undecided(pending, why),
         }
+    }
+
+    /// Not done, or not known whether it was: never told as the one when it is the other.
+    fn undecided(&mut self, pending: Pending, why: &str) {
+        if !why.starts_with(LOST) {
+            self.refused(pending, why, "");
+            return;
+        }
+        match &pending {
+            Pending::Start(_) => {
+                for overlay in &mut self.overlays {
+                    if let Overlay::Confirm(confirm) = overlay {
+                        confirm.lost(why);
+                        return;
+                    }
+                }
+            }
+            Pending::Send => {
+                for overlay in &mut self.overlays {
+                    if let Overlay::Compose(compose) = overlay {
+                        compose.sending = false;
+                    }
+                }
+            }
+            // Asking again with the same words is the same request.
+            Pending::Prompted(..) => {
+                self.prompt_again(pending, why, "enter asks again, and it is done once");
+                return;
+            }
+            _ => {}
+        }
+        self.refuse(format!("no answer: {}", pending.title()), why, "");
     }
 }
 
 impl Pending {
+    /// It is kept when the link breaks, and somebody waits for it.
+    pub fn is_change(&self) -> bool {
+        match self {
+            Pending::Done(_)
+            | Pending::Prompted(..)
+            | Pending::Note(_)
+            | Pending::Declare
+            | Pending::Start(_)
+            | Pending::Send => true,
+            Pending::Step
+            | Pending::Plan(_)
+            | Pending::Copies { .. }
+            | Pending::Draft(_)
+            | Pending::Timeline { .. }
+            | Pending::Output(_) => false,
+        }
+    }
+
     /// What was asked, in words.
     pub fn title(&self) -> String {
         match self {
-            Pending::Done(said) => said.clone(),
+            Pending::Done(said) | Pending::Prompted(said, _) => said.clone(),
             Pending::Note(_) => "note".into(),
             Pending::Declare => "declare".into(),
             Pending::Plan(work) => format!("plan {} {}", work.verb(), work.object()),

@@ -9,7 +9,7 @@ use super::keymap::{Keymap, Press};
 use super::link::Question;
 use super::lists::List;
 use super::look::Look;
-use super::overlays::Overlay;
+use super::overlays::{Overlay, Prompt};
 use super::records::{Output, Timeline};
 use super::screen::{Effect, Input};
 use super::theme::Role;
@@ -77,6 +77,8 @@ pub struct HeldNote {
     pub at: Time,
     /// The question it is under way with.
     pub tag: Option<u64>,
+    /// Which state directory it was written for: see [`super::link::Peer`].
+    pub state: String,
 }
 
 /// What an answer is for.
@@ -84,6 +86,8 @@ pub struct HeldNote {
 pub enum Pending {
     /// A change that needs no more than a word: what it was.
     Done(String),
+    /// What was written in a prompt: it comes back when the answer is no.
+    Prompted(String, Box<Prompt>),
     Note(String),
     Declare,
     Plan(Work),
@@ -129,6 +133,8 @@ pub struct App {
     pub notes: Vec<HeldNote>,
     /// A note that was begun and left.
     pub note_draft: String,
+    /// The title of a declaration that was begun and left.
+    pub declare_draft: String,
     /// The picture held still, and since when.
     pub frozen: Option<(Box<Mirror>, u64)>,
     /// Ctrl-C was pressed once, at.
@@ -170,6 +176,7 @@ impl App {
             copies: None,
             notes: Vec::new(),
             note_draft: String::new(),
+            declare_draft: String::new(),
             frozen: None,
             quit_armed: None,
             overlay_count: 0,

@@ -3,6 +3,7 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
+use unicode_segmentation::UnicodeSegmentation;
 
 use super::glyphs::{self, Glyphs};
 use super::theme::{Role, Theme};
@@ -172,6 +173,28 @@ pub fn middle(area: Rect, width: u16, height: u16) -> Rect {
     Rect::new(area.x + (area.width - w) / 2, area.y + (area.height - h) / 2, w, h)
 }
 
+/// A name in exactly `columns`: one that is too long loses its middle, because names of a family differ at their ends.
+pub fn fit_name(name: &str, columns: usize) -> String {
+    if width(name) <= columns || columns < 8 {
+        return crate::text::fit(name, columns);
+    }
+    let tail_room = (columns - 1) / 3;
+    let mut tail: Vec<&str> = Vec::new();
+    let mut used = 0;
+    for grapheme in name.graphemes(true).rev() {
+        used += width(grapheme);
+        if used > tail_room {
+            break;
+        }
+        tail.push(grapheme);
+    }
+    tail.reverse();
+    let tail = tail.concat();
+    // Cutting leaves the ellipsis at the end of the head.
+    let head = crate::text::width::cut(name, columns - width(&tail));
+    crate::text::fit(&(head + &tail), columns)
+}
+
 /// Breaks `text` into lines of at most `columns`, at spaces where there are any; line ends are kept.
 pub fn wrap(text: &str, columns: usize) -> Vec<String> {
     let columns = columns.max(1);
@@ -209,6 +232,14 @@ pub fn wrap(text: &str, columns: usize) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn long_names_lose_their_middle() {
+        assert_eq!(fit_name("short", 8), "short   ");
+        assert_eq!(fit_name("a-very-long-service-023", 12), "a-very-l…023");
+        assert_eq!(width(&fit_name("日本語サービスの長い名前", 11)), 11);
+        assert_eq!(fit_name("longer", 3), "lo…");
+    }
 
     #[test]
     fn wrapped_lines_fit() {

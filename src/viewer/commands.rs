@@ -123,7 +123,7 @@ pub const ALL: &[Command] = &[
     act("run.cancel", &["c"], Runs, "cancel", ("cancel", "Ask the selected run to stop."), (why::can_cancel, acts::runs::cancel)),
     destroy(act("run.cut-over", &["C"], Runs, "cut over", ("cut over", "Put the restored side copy in the live place; the name is typed."), (why::can_cut_over, acts::runs::cut_over))),
     destroy(act("run.undo", &["U"], Runs, "undo", ("undo a cut-over", "Put back what was live before; says what is lost by it."), (why::can_undo, acts::runs::undo))),
-    destroy(act("run.drop", &["D"], Runs, "", ("drop a side copy", "Drop what a restore left beside or kept."), (why::can_drop, acts::runs::drop))),
+    destroy(act("run.drop", &["D"], Runs, "drop", ("drop a side copy", "Drop what a restore left beside or kept."), (why::can_drop, acts::runs::drop))),
     // Looking.
     look("open", &["enter"], Global, "open", ("open", "All there is about the selected row."), (why::has_row, acts::view::open)),
     look("filter.open", &["/"], Global, "filter", ("filter", "Show only rows with these words; in output: search."), (why::never, acts::view::filter)),

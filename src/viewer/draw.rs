@@ -21,6 +21,7 @@ pub fn draw_with(app: &App, theme: &super::theme::Theme, area: Rect, buffer: &mu
     if area.width == 0 || area.height == 0 {
         return None;
     }
+    c.style(area, Role::Screen);
     c.style(area, Role::Text);
     let parts = layout::parts(app, area);
     if layout::is_tiny(area) {

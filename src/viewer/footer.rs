@@ -3,11 +3,12 @@
 
 use ratatui::layout::Rect;
 
-use super::app::App;
+use super::app::{App, Pane};
 use super::canvas::Canvas;
-use super::commands;
+use super::commands::{self, Command, Context};
 use super::overlays::window;
 use super::theme::Role;
+use crate::text;
 
 /// The last line.
 pub fn draw(app: &App, area: Rect, c: &mut Canvas<'_>) {
@@ -23,9 +24,22 @@ pub fn draw(app: &App, area: Rect, c: &mut Canvas<'_>) {
         return;
     }
     let mut x = area.x + 1;
+    if let Some(waits) = waits(app) {
+        c.style(area, Role::BannerWarn);
+        c.cut(area.x + 1, area.y, area.width.saturating_sub(2), &waits, Role::BannerWarn);
+        return;
+    }
     if let Some(overlay) = app.overlays.last() {
-        for (key, doc) in overlay.keys() {
-            x = pair(c, x, area, key, doc, true);
+        let keys = overlay.keys();
+        let wide = |(key, doc): &(&str, &str)| u16::try_from(text::width(key) + text::width(doc) + 3).unwrap_or(99);
+        // The way back is always in view.
+        let mut left = area.width.saturating_sub(2).saturating_sub(keys.last().map_or(0, wide));
+        for (i, (key, doc)) in keys.iter().enumerate() {
+            let last = i + 1 == keys.len();
+            if last || wide(&(key, doc)) <= left {
+                left = if last { left } else { left - wide(&(key, doc)) };
+                x = pair(c, x, area, key, doc, true);
+            }
         }
         return;
     }
@@ -45,22 +59,56 @@ pub fn draw(app: &App, area: Rect, c: &mut Canvas<'_>) {
         [(Role::Key, &h), (Role::KeyDoc, " help   "), (Role::Key, &q), (Role::KeyDoc, leave)];
     let help_wide = u16::try_from(pieces.iter().map(|(_, t)| t.len()).sum::<usize>()).unwrap_or(0);
     let end = area.right().saturating_sub(help_wide + 2);
-    let contexts = app.contexts();
-    for context in &contexts {
-        for command in commands::ALL.iter().filter(|c| c.context == *context && !c.hint.is_empty()) {
-            if matches!(command.id, "help.open" | "leave") {
-                continue;
-            }
-            let Some(key) = app.keymap.keys_of(command.id).into_iter().next() else { continue };
-            let wide = u16::try_from(key.len() + command.hint.len() + 4).unwrap_or(u16::MAX);
-            if x.saturating_add(wide) > end {
-                break;
-            }
-            x = pair(c, x, Rect { width: end - area.x, ..area }, &key, command.hint, (command.why_not)(app).is_none());
+    let hints = hints(app);
+    let wide: usize = hints.iter().map(|(key, command, _)| text::width(key) + command.hint.len() + 3).sum();
+    // Where not all fit, what cannot be done now makes room for what can.
+    let all = wide <= usize::from(end.saturating_sub(x));
+    for (key, command, on) in hints.iter().filter(|(.., on)| all || *on) {
+        let wide = u16::try_from(text::width(key) + command.hint.len() + 3).unwrap_or(u16::MAX);
+        if x.saturating_add(wide) > end {
+            continue;
         }
+        x = pair(c, x, Rect { width: end - area.x, ..area }, key, command.hint, *on);
     }
     let at = area.right().saturating_sub(help_wide + 1).max(area.x);
     c.line(at, area.y, area.right().saturating_sub(at), &pieces);
+}
+
+/// What was asked for and cannot be answered at present: it is asked for again when the engine is back.
+fn waits(app: &App) -> Option<String> {
+    if !app.watched.is_stale() {
+        return None;
+    }
+    let mut changes = app.pending.values().filter(|p| p.is_change());
+    let first = changes.next()?.title();
+    let more = match changes.count() {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    Some(text::clean(&format!("waiting for the engine: {first}{more}")).into_owned())
+}
+
+/// Keys, commands, and whether they can be used: those of what is looked at first.
+fn hints(app: &App) -> Vec<(String, &'static Command, bool)> {
+    let contexts = app.contexts();
+    let about: &[&str] = match app.pane {
+        Pane::Services | Pane::Runs => &[],
+        Pane::Backups => &["backup.restore"],
+        Pane::Timeline => &["note.write"],
+        Pane::Incident => &["incident.acknowledge", "incident.status", "notify.compose", "note.write"],
+    };
+    let mut out: Vec<&'static Command> = Vec::new();
+    let of_context = contexts.iter().flat_map(|context| commands::ALL.iter().filter(move |c| c.context == *context));
+    let near = of_context.clone().filter(|c| c.context != Context::Global);
+    let about = about.iter().filter_map(|id| commands::find(id));
+    for command in near.chain(about).chain(of_context.filter(|c| c.context == Context::Global)) {
+        let shown = !command.hint.is_empty() && !matches!(command.id, "help.open" | "leave");
+        if shown && !out.iter().any(|c| c.id == command.id) {
+            out.push(command);
+        }
+    }
+    let key = |c: &'static Command| app.keymap.keys_of(c.id).into_iter().next();
+    out.into_iter().filter_map(|c| Some((key(c)?, c, (c.why_not)(app).is_none()))).collect()
 }
 
 fn pair(c: &mut Canvas<'_>, x: u16, area: Rect, key: &str, doc: &str, on: bool) -> u16 {

@@ -111,6 +111,7 @@ pub fn draw(watched: &Watched, look: &Look, area: Rect, c: &mut Canvas<'_>) {
     let mut money = String::new();
     let mut commander = String::new();
     let env = take(environment, 4);
+    let read_only = if watched.peer.read_only { take("READ-ONLY".into(), 9) } else { String::new() };
     if let Some(view) = first {
         id = take(view.incident.id.clone(), 12);
         if let Some(at) = view.update_due {
@@ -119,8 +120,9 @@ pub fn draw(watched: &Watched, look: &Look, area: Rect, c: &mut Canvas<'_>) {
                 let due = take(format!("update due {}", look.hm(at)), 99);
                 (if due.is_empty() { take(format!("due {}", look.hm(at)), 99) } else { due }, Role::Due)
             } else {
-                let over = take(format!(" UPDATE OVERDUE {} ", coarse(now.since(at))), 99);
-                (if over.is_empty() { take(" OVERDUE ".into(), 9) } else { over }, Role::DueOver)
+                let long = format!(" UPDATE OVERDUE {} ", coarse(now.since(at)));
+                let texts = [long, " UPDATE OVERDUE ".into(), " OVERDUE ".into()];
+                (texts.into_iter().map(|t| take(t, 99)).find(|t| !t.is_empty()).unwrap_or_default(), Role::DueOver)
             };
         }
         if open.len() > 1 {
@@ -133,11 +135,9 @@ pub fn draw(watched: &Watched, look: &Look, area: Rect, c: &mut Canvas<'_>) {
             None => take("nobody leads: a".into(), 15),
         };
     } else {
-        title = take("no incident".into(), 11);
-    }
-    if watched.peer.read_only {
-        let mark = take("READ-ONLY".into(), 9);
-        commander = if commander.is_empty() { mark } else { format!("{commander}  {mark}") };
+        let down = watched.mirror.services.values().any(|s| s.state == Health::Down);
+        let can = down && !watched.peer.read_only && !matches!(watched.link(), LinkState::Lost(..));
+        title = take(if can { "no incident: d declares" } else { "no incident" }.into(), 11);
     }
     if system.is_empty() && must.is_none() {
         system = text::width::cut(&head.system, room.saturating_sub(2));
@@ -156,6 +156,7 @@ pub fn draw(watched: &Watched, look: &Look, area: Rect, c: &mut Canvas<'_>) {
         x += 1;
     }
     x = put(x, &env, env_role, c);
+    x = put(x, &read_only, Role::Strong, c);
     if let (Some((sev, clock)), Some(view)) = (&must, first) {
         x = put(x, sev, severity(view.incident.severity), c);
         x = put(x, &id, Role::Header, c);
@@ -177,7 +178,7 @@ pub fn banners(watched: &Watched) -> Vec<(Role, String)> {
     if let LinkState::Lost(_, why) = watched.link() {
         out.push((
             Role::BannerBad,
-            format!("NO LINK TO THE ENGINE: {why}. Nothing shown is current. E starts an engine if none runs"),
+            format!("NO LINK TO THE ENGINE, nothing here is current; E starts one if none runs ({why})"),
         ));
     }
     match &head.recording {

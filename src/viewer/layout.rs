@@ -98,7 +98,9 @@ pub fn parts(app: &App, area: Rect) -> Parts {
     out.panes.push((Pane::Services, Rect { height: services, ..left }));
     out.panes.push((Pane::Runs, Rect { y: left.y + services, height: runs, ..left }));
     let incident = app.pane == Pane::Incident || !app.mirror().open_incidents().is_empty();
-    let backups = wanted(Pane::Backups).clamp(4, (right.height * 35 / 100).max(4));
+    // On a large screen there is room to say the selected one in full.
+    let more = if right.height >= 44 { 6 } else { 0 };
+    let backups = wanted(Pane::Backups).saturating_add(more).clamp(4, (right.height * 35 / 100).max(4));
     let about = 10.min(right.height / 3);
     if area.width >= 160 {
         let upper = if incident { backups.max(about + 2) } else { backups };

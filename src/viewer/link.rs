@@ -3,14 +3,23 @@
 //! A task of its own. It keeps no state that is shown: it hands on what it hears, and fails questions at once while there
 //! is no connection, so that nobody waits for an answer that cannot come. Both directions are bounded. It never starts an
 //! engine by itself: somebody may have stopped it on purpose.
+//!
+//! A change that was asked for before the connection broke is another matter: whether it was done is not known. It is
+//! kept (see [`kept`]) and asked for again with the same key, which the engine knows if it was done.
+
+mod kept;
 
 use std::time::Duration;
 
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use crate::cli::Place;
 use crate::domain::Access;
-use crate::wire::{Answer, Ask, Change, Client, FromEngine, Request, frame};
+use crate::wire::{Answer, Ask, Change, Client, FromEngine, Recording, Request, frame};
+use kept::{Asked, Kept, Record};
+
+pub use kept::{KEPT, LOST};
 
 /// Waits between two attempts to come back: doubling from the first to the last.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
@@ -47,6 +56,8 @@ pub struct Peer {
     pub version: String,
     pub user: String,
     pub read_only: bool,
+    /// Which state directory it keeps; empty when it does not say.
+    pub state: String,
 }
 
 /// The viewer's near end.
@@ -73,6 +84,7 @@ async fn run(
     tell: mpsc::Sender<News>,
 ) {
     let mut wait = BACKOFF.0;
+    let mut kept = Kept::default();
     loop {
         let client = match first.take() {
             Some(client) => Ok(client),
@@ -81,7 +93,7 @@ async fn run(
         let why = match client {
             Ok(client) => {
                 wait = BACKOFF.0;
-                match follow(client, &mut questions, &tell).await {
+                match follow(client, &mut kept, &mut questions, &tell).await {
                     Some(why) => why,
                     None => return,
                 }
@@ -94,8 +106,15 @@ async fn run(
         let again = tokio::time::sleep(wait);
         tokio::pin!(again);
         loop {
+            // Whoever waits is told in time, also while there is nothing to connect to.
+            for lost in kept.take_late(Instant::now()) {
+                if tell.send(lost).await.is_err() {
+                    return;
+                }
+            }
             tokio::select! {
                 () = &mut again => break,
+                () = kept.late() => {}
                 question = questions.recv() => {
                     let Some(question) = question else { return };
                     let answer = Err(format!("no link to the engine: {why}"));
@@ -110,16 +129,22 @@ async fn run(
 }
 
 /// Serves one connection. `Some` says why it ended; `None` when the viewer has gone.
-async fn follow(client: Client, questions: &mut mpsc::Receiver<Question>, tell: &mpsc::Sender<News>) -> Option<String> {
+async fn follow(
+    client: Client,
+    kept: &mut Kept,
+    questions: &mut mpsc::Receiver<Question>,
+    tell: &mpsc::Sender<News>,
+) -> Option<String> {
     let peer = Peer {
         epoch: client.epoch.clone(),
         pid: client.pid,
         version: client.version.clone(),
         user: client.user.clone(),
         read_only: client.access == Access::ReadOnly,
+        state: client.state.clone(),
     };
-    let (mut read, mut write) = client.into_split();
-    let (lines, mut heard) = mpsc::channel::<std::io::Result<Option<FromEngine>>>(4);
+    let (mut read, write) = client.into_split();
+    let (lines, heard) = mpsc::channel::<std::io::Result<Option<FromEngine>>>(4);
     // Reading has a task of its own because a line that is half read must not be given up.
     let reader = tokio::spawn(async move {
         loop {
@@ -130,54 +155,89 @@ async fn follow(client: Client, questions: &mut mpsc::Receiver<Question>, tell: 
             }
         }
     });
-    let end = serve(peer, &mut write, questions, &mut heard, tell).await;
+    let record = Record { state: peer.state.clone(), epoch: peer.epoch.clone() };
+    // Ids on the wire are this connection's own; 1 is the question to follow.
+    let mut talk = Talk { write, heard, tell, record, next: 2, open: Vec::new(), unrecorded: false };
+    let why = talk.serve(peer, kept, questions).await;
     reader.abort();
-    end
+    let why = why?;
+    for (_, mut asked) in talk.open {
+        // What only stood in the memory of an engine that has died cannot be known by the next one.
+        asked.unrecorded |= talk.unrecorded;
+        if let Some(lost) = kept.keep(asked, &why) {
+            tell.send(lost).await.ok()?;
+        }
+    }
+    Some(why)
 }
 
-async fn serve(
-    peer: Peer,
-    write: &mut tokio::net::unix::OwnedWriteHalf,
-    questions: &mut mpsc::Receiver<Question>,
-    heard: &mut mpsc::Receiver<std::io::Result<Option<FromEngine>>>,
-    tell: &mpsc::Sender<News>,
-) -> Option<String> {
-    // Ids on the wire are this connection's own; 1 is the question to follow.
-    let mut next = 2;
-    let mut open: Vec<(u64, u64)> = Vec::new();
-    let follow = Request { id: 1, key: String::new(), via: String::new(), ask: Ask::Follow };
-    if let Err(e) = frame::write(write, &follow).await {
-        return Some(e.to_string());
-    }
-    tell.send(News::Up(peer)).await.ok()?;
-    let why = loop {
-        tokio::select! {
-            biased;
-            line = heard.recv() => match line {
-                Some(Ok(Some(FromEngine::Change(change)))) => tell.send(News::Change(change)).await.ok()?,
-                Some(Ok(Some(FromEngine::Reply(reply)))) => {
-                    if let Some(at) = open.iter().position(|(id, _)| *id == reply.id) {
-                        let (_, tag) = open.swap_remove(at);
-                        tell.send(News::Answer(tag, Ok(reply.answer))).await.ok()?;
+/// One connection.
+struct Talk<'a> {
+    write: tokio::net::unix::OwnedWriteHalf,
+    heard: mpsc::Receiver<std::io::Result<Option<FromEngine>>>,
+    tell: &'a mpsc::Sender<News>,
+    record: Record,
+    next: u64,
+    /// Asked and not answered, oldest first, by the id on the wire.
+    open: Vec<(u64, Asked)>,
+    /// The engine records nothing at present.
+    unrecorded: bool,
+}
+
+impl Talk<'_> {
+    async fn serve(&mut self, peer: Peer, kept: &mut Kept, questions: &mut mpsc::Receiver<Question>) -> Option<String> {
+        let follow = Request { id: 1, key: String::new(), via: String::new(), ask: Ask::Follow };
+        if let Err(e) = frame::write(&mut self.write, &follow).await {
+            return Some(e.to_string());
+        }
+        self.tell.send(News::Up(peer)).await.ok()?;
+        let (again, lost) = kept.for_engine(&self.record, Instant::now());
+        for news in lost {
+            self.tell.send(news).await.ok()?;
+        }
+        let mut failed = None;
+        for asked in again {
+            // One that could not be sent is open all the same, and kept for the next connection.
+            let sent = self.ask(asked).await;
+            failed = failed.or(sent.err());
+        }
+        if let Some(e) = failed {
+            return Some(e.to_string());
+        }
+        loop {
+            tokio::select! {
+                biased;
+                line = self.heard.recv() => match line {
+                    Some(Ok(Some(FromEngine::Change(change)))) => {
+                        if let Some(head) = &change.head {
+                            self.unrecorded = matches!(head.recording, Recording::Off { .. });
+                        }
+                        self.tell.send(News::Change(change)).await.ok()?;
                     }
-                }
-                Some(Ok(None)) | None => break "the engine hung up".to_owned(),
-                Some(Err(e)) => break e.to_string(),
-            },
-            question = questions.recv() => {
-                let Question { tag, key, via, ask } = question?;
-                open.push((next, tag));
-                let request = Request { id: next, key, via, ask };
-                next += 1;
-                if let Err(e) = frame::write(write, &request).await {
-                    break e.to_string();
+                    Some(Ok(Some(FromEngine::Reply(reply)))) => {
+                        if let Some(at) = self.open.iter().position(|(id, _)| *id == reply.id) {
+                            let (_, asked) = self.open.remove(at);
+                            self.tell.send(News::Answer(asked.question.tag, Ok(reply.answer))).await.ok()?;
+                        }
+                    }
+                    Some(Ok(None)) | None => return Some("the engine hung up".to_owned()),
+                    Some(Err(e)) => return Some(e.to_string()),
+                },
+                question = questions.recv() => {
+                    let asked = Asked::new(question?, self.record.clone(), self.unrecorded, Instant::now());
+                    if let Err(e) = self.ask(asked).await {
+                        return Some(e.to_string());
+                    }
                 }
             }
         }
-    };
-    for (_, tag) in open {
-        let lost = format!("the link was lost before an answer came: {why}");
-        tell.send(News::Answer(tag, Err(lost))).await.ok()?;
     }
-    Some(why)
+
+    async fn ask(&mut self, asked: Asked) -> std::io::Result<()> {
+        let Question { key, via, ask, .. } = asked.question.clone();
+        let request = Request { id: self.next, key, via, ask };
+        self.open.push((self.next, asked));
+        self.next += 1;
+        frame::write(&mut self.write, &request).await
+    }
 }

@@ -90,6 +90,14 @@ impl Look {
         at.hm()
     }
 
+    /// `UTC`, or how far the local zone is from it.
+    pub fn zone(&self, at: Time) -> String {
+        if self.local {
+            return at.to_chrono().with_timezone(&chrono::Local).format("local time, UTC%:z").to_string();
+        }
+        "UTC".to_owned()
+    }
+
     /// `2026-11-20 02:14:07 UTC`
     pub fn full(&self, at: Time) -> String {
         if self.local {

@@ -154,6 +154,21 @@ impl Output {
         }
     }
 
+    /// The first line to show so that the last ones fill `rows` of `columns`: long lines take several rows.
+    pub fn last_top(&self, rows: usize, columns: usize) -> usize {
+        let mut left = rows;
+        let mut top = self.lines.len();
+        for line in self.lines.iter().rev() {
+            let high = height(line, columns);
+            if high > left && top < self.lines.len() {
+                break;
+            }
+            top -= 1;
+            left = left.saturating_sub(high);
+        }
+        top
+    }
+
     /// Everything there is has been read.
     pub fn is_caught_up(&self) -> bool {
         self.next >= self.total
@@ -175,9 +190,27 @@ impl Output {
     }
 }
 
+/// Rows that a line of output takes when it is `columns` wide.
+pub fn height(line: &str, columns: usize) -> usize {
+    crate::text::width(line).div_ceil(columns.max(1)).max(1)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_last_lines_fill_the_room() {
+        let mut out = Output::of("r1");
+        out.take(&OutputChunk { text: "a\nb\n0123456789012\nc\n".into(), ..OutputChunk::default() });
+        assert_eq!(out.last_top(10, 10), 0);
+        assert_eq!(out.last_top(4, 10), 1);
+        assert_eq!(out.last_top(3, 10), 2);
+        // A line that is higher than the room is shown from its beginning.
+        assert_eq!(out.last_top(1, 10), 3);
+        assert_eq!(out.last_top(2, 2), 3);
+        assert_eq!(Output::of("r2").last_top(5, 10), 0);
+    }
 
     #[test]
     fn output_comes_in_pieces() {

@@ -23,6 +23,8 @@ use crate::wire::{Answer, Change, Client};
 
 /// Between two frames that no key press asked for.
 const GAP: Duration = Duration::from_millis(100);
+/// Between two frames in which nothing but measured values moves.
+const CALM_GAP: Duration = Duration::from_secs(1);
 /// The first frame waits this long for the first picture, so that it is not an empty one.
 const FIRST: Duration = Duration::from_millis(300);
 /// After this long the code that only starting needs is not kept in memory any more.
@@ -96,6 +98,10 @@ pub trait Face {
     /// The last update changed what is shown.
     fn is_changed(&self) -> bool {
         true
+    }
+    /// The input brings nothing that anybody would have to see within a second. Asked before the update.
+    fn is_calm(&self, _: &Input) -> bool {
+        false
     }
     /// The input must be shown at once.
     fn is_urgent(&self, input: &Input) -> bool {
@@ -177,6 +183,8 @@ struct Loop<'a, F: Face> {
     begun: Instant,
     size: (u16, u16),
     dirty: bool,
+    /// What changed is not only calm.
+    soon: bool,
     whole: bool,
     also: Vec<u8>,
     last_frame: Option<Instant>,
@@ -213,6 +221,7 @@ impl<'a, F: Face> Loop<'a, F> {
             begun,
             size: terminal::size().unwrap_or((80, 24)),
             dirty: true,
+            soon: true,
             whole: true,
             also: Vec::new(),
             last_frame: None,
@@ -246,7 +255,8 @@ impl<'a, F: Face> Loop<'a, F> {
         let mut tick_from = Instant::now();
         while self.after.is_none() {
             let tick = tick_from + Duration::from_millis(self.face.next_tick().max(20));
-            let frame = self.last_frame.map_or_else(Instant::now, |at| at + GAP);
+            let gap = if self.soon { GAP } else { CALM_GAP };
+            let frame = self.last_frame.map_or_else(Instant::now, |at| at + gap);
             tokio::select! {
                 biased;
                 _ = hup.recv() => self.hung_up(),
@@ -305,9 +315,12 @@ impl<'a, F: Face> Loop<'a, F> {
 
     fn tell(&mut self, input: Input) {
         let urgent = self.face.is_urgent(&input);
-        let quiet = matches!(input, Input::Drawn(..));
+        let (quiet, calm) = (matches!(input, Input::Drawn(..)), self.face.is_calm(&input));
         let effects = self.face.update(input, self.now());
-        self.dirty |= !quiet && self.face.is_changed();
+        if !quiet && self.face.is_changed() {
+            self.dirty = true;
+            self.soon |= !calm;
+        }
         for effect in effects {
             self.carry_out(effect);
         }
@@ -331,7 +344,7 @@ impl<'a, F: Face> Loop<'a, F> {
                     }
                 }
             }
-            Effect::Copy(text) => self.also.extend_from_slice(&osc52(&text)),
+            Effect::Copy(text) => self.also.extend_from_slice(&super::clipboard::osc52(&text)),
             Effect::Repaint => self.whole = true,
             // Everybody of this terminal's job is to stop, so the shell takes over; our own handler leaves first.
             // SAFETY: plain system call to our own process group.
@@ -384,7 +397,7 @@ impl<'a, F: Face> Loop<'a, F> {
     }
 
     fn paint(&mut self) {
-        self.dirty = false;
+        (self.dirty, self.soon) = (false, false);
         self.last_frame = Some(Instant::now());
         let (columns, rows) = self.size;
         if columns == 0 || rows == 0 {
@@ -401,35 +414,5 @@ impl<'a, F: Face> Loop<'a, F> {
         let mark = self.face.mark();
         let also = std::mem::take(&mut self.also);
         self.painter.post(Frame { buffer, cursor, whole: std::mem::take(&mut self.whole), mark, also });
-    }
-}
-
-/// The clipboard sequence; long texts are cut where terminals cut them anyway.
-fn osc52(text: &str) -> Vec<u8> {
-    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut out = b"\x1b]52;c;".to_vec();
-    let bytes = text.as_bytes();
-    for chunk in bytes.get(..bytes.len().min(48 << 10)).unwrap_or_default().chunks(3) {
-        let n = chunk.iter().fold(0u32, |n, b| n << 8 | u32::from(*b)) << (8 * (3 - chunk.len()));
-        for i in 0..4 {
-            if i <= chunk.len() {
-                out.push(ALPHABET.get((n >> (18 - 6 * i) & 63) as usize).copied().unwrap_or(b'A'));
-            } else {
-                out.push(b'=');
-            }
-        }
-    }
-    out.extend_from_slice(b"\x1b\\");
-    out
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn clipboard_text_is_base64() {
-        for (text, wanted) in [("", ""), ("a", "YQ=="), ("ab", "YWI="), ("abc", "YWJj"), ("api down", "YXBpIGRvd24=")] {
-            let bytes = super::osc52(text);
-            assert_eq!(String::from_utf8_lossy(&bytes), format!("\x1b]52;c;{wanted}\x1b\\"));
-        }
     }
 }

@@ -98,7 +98,11 @@ pub fn read(buffer: &mut [u8]) -> rustix::io::Result<Option<usize>> {
     if OURS.load(Ordering::SeqCst) { rustix::io::read(inp(), buffer).map(Some) } else { Ok(None) }
 }
 
-/// A panic shows its report on a whole terminal, whichever thread it happens in.
+/// How long a panic may take to end the process by itself.
+const DYING: Duration = Duration::from_secs(1);
+
+/// A panic shows its report on a whole terminal, whichever thread it happens in, and ends the process: a screen that has
+/// lost its terminal, or the thread that draws or reads it, would go on without anybody being able to leave it.
 pub fn leave_on_panic() {
     static ONCE: std::sync::Once = std::sync::Once::new();
     ONCE.call_once(|| {
@@ -106,6 +110,13 @@ pub fn leave_on_panic() {
         std::panic::set_hook(Box::new(move |info| {
             leave();
             before(info);
+            let watch = std::thread::Builder::new().name("panic".into()).spawn(|| {
+                std::thread::sleep(DYING);
+                std::process::exit(101);
+            });
+            if watch.is_err() {
+                std::process::exit(101);
+            }
         }));
     });
 }

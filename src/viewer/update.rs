@@ -1,17 +1,11 @@
-//! What happens to the cockpit: keys, pastes, news, answers, time.
-//!
-//! The top overlay takes every key, also those it does not know: nothing leaks to what lies below. A paste outside of a
-//! text is ignored with a notice. Keys reach commands only through the table, which says why not.
+//! What happens to the cockpit: news, answers, time. Keys and pastes are taken by [`super::keys`].
 
-use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::app::{App, Detail, Pane, Pending};
-use super::commands::{self, Command, Context};
-use super::keymap::{Found, Press};
 use super::layout;
-use super::overlays::{Info, Overlay, Stay};
+use super::overlays::{Info, Overlay};
 use super::records::Output;
 use super::screen::{Effect, Face, Input, Now};
 use super::theme::Role;
@@ -19,8 +13,6 @@ use super::watched::LinkState;
 use crate::domain::health::Health;
 use crate::wire::{Ask, Recording, TimelineQuery};
 
-/// A second Ctrl-C within this many milliseconds leaves.
-const TWICE: u64 = 2000;
 /// Output of a run under way is asked for this often, milliseconds.
 const POLL: u64 = 300;
 
@@ -61,6 +53,10 @@ impl Face for App {
 
     fn is_changed(&self) -> bool {
         self.redraw
+    }
+
+    fn is_calm(&self, input: &Input) -> bool {
+        matches!(input, Input::Change(change) if self.watched.is_calm(change))
     }
 
     fn mark(&self) -> u64 {
@@ -136,18 +132,24 @@ impl App {
     }
 
     fn link_up(&mut self) {
-        // What was under way is answered as lost by the link; rows are read anew, another engine may have taken over.
+        // Changes under way are asked for again by the link; rows are read anew, another engine may have taken over.
         self.timeline.forget();
         if let Some(output) = &mut self.output {
             output.asking = false;
+        }
+        for overlay in &mut self.overlays {
+            if let Overlay::Declare(declare) = overlay {
+                declare.link_is_back();
+            }
         }
         self.resend_notes();
     }
 
     /// Hands over the notes that are not known to be on disk, each with its own key.
     fn resend_notes(&mut self) {
-        let waiting: Vec<usize> =
-            self.notes.iter().enumerate().filter(|(_, n)| n.tag.is_none()).map(|(i, _)| i).collect();
+        // Another record's engine is not told what was written for this one's.
+        let wanted = |n: &super::app::HeldNote| n.tag.is_none() && n.state == self.watched.peer.state;
+        let waiting: Vec<usize> = self.notes.iter().enumerate().filter(|(_, n)| wanted(n)).map(|(i, _)| i).collect();
         for i in waiting {
             let Some(note) = self.notes.get(i).cloned() else { continue };
             // It keeps the time at which it was written.
@@ -168,7 +170,8 @@ impl App {
     pub fn send_note(&mut self, text: String, incident: Option<String>) {
         let key = uuid::Uuid::now_v7().to_string();
         let at = self.watched.engine_now();
-        self.notes.push(super::app::HeldNote { key, text, incident, at, tag: None });
+        let state = self.watched.peer.state.clone();
+        self.notes.push(super::app::HeldNote { key, text, incident, at, tag: None, state });
         if matches!(self.watched.link(), LinkState::Lost(..)) {
             self.tell(Role::BannerWarn, "no link: the note is kept and handed over when the engine is back");
         } else {
@@ -181,7 +184,7 @@ impl App {
         if self.flash.as_ref().and_then(|f| f.until).is_some_and(|until| now >= until) {
             self.flash = None;
         }
-        if self.quit_armed.is_some_and(|at| now > at + TWICE) {
+        if self.quit_armed.is_some_and(|at| now > at + super::keys::TWICE) {
             self.quit_armed = None;
         }
         if self.detail == Some(Detail::Output) {
@@ -216,8 +219,9 @@ impl App {
         }
         let inside = |by: u16, of: fn(&Rect) -> u16| parts.detail.map(|r| usize::from(of(&r).saturating_sub(by)));
         let height = inside(2, |r| r.height).unwrap_or(10);
+        let wide = parts.detail.map_or(70, |r| r.width.saturating_sub(2));
         if let Some(output) = &mut self.output {
-            let last = output.lines.len().saturating_sub(height);
+            let last = output.last_top(height, super::detail::output::columns(wide));
             if output.follow {
                 output.top = last;
             }
@@ -239,189 +243,6 @@ impl App {
             self.timeline.asking_older = true;
             let query = TimelineQuery { before: Some(first), limit: 300, ..TimelineQuery::default() };
             self.ask(Pending::Timeline { older: true }, Ask::Timeline(query));
-        }
-    }
-
-    /// The contexts that keys are looked up in now, the nearest first.
-    pub fn contexts(&self) -> Vec<Context> {
-        let mut out = Vec::with_capacity(3);
-        let searching = match &self.detail {
-            Some(Detail::Output) => self.output.as_ref().is_some_and(|o| !o.search.is_empty()),
-            Some(_) => false,
-            None => !self.list(self.pane).filter.is_empty(),
-        };
-        if searching {
-            out.push(Context::Filter);
-        }
-        match &self.detail {
-            Some(Detail::Output) => out.extend([Context::Output, Context::Runs]),
-            Some(Detail::Service(_)) => out.push(Context::Services),
-            Some(Detail::Backup(_)) => out.push(Context::Backups),
-            Some(Detail::Run(_)) => out.push(Context::Runs),
-            Some(Detail::Incident(_)) => out.push(Context::Incident),
-            Some(Detail::Entry(_)) => out.push(Context::Timeline),
-            None => out.push(match self.pane {
-                Pane::Services => Context::Services,
-                Pane::Backups => Context::Backups,
-                Pane::Timeline => Context::Timeline,
-                Pane::Runs => Context::Runs,
-                Pane::Incident => Context::Incident,
-            }),
-        }
-        out.push(Context::Global);
-        out
-    }
-
-    fn key(&mut self, key: &KeyEvent, at: u64) {
-        let ctrl_c = key.code == KeyCode::Char('c') && key.modifiers.contains(KeyModifiers::CONTROL);
-        if ctrl_c {
-            return self.ctrl_c();
-        }
-        // Painting anew and suspending must work whatever is open.
-        if key.modifiers.contains(KeyModifiers::CONTROL) {
-            match key.code {
-                KeyCode::Char('l') => return self.effect(Effect::Repaint),
-                KeyCode::Char('z') => return self.effect(Effect::Suspend),
-                _ => {}
-            }
-        }
-        if let Some(mut top) = self.overlays.pop() {
-            let place = self.overlays.len();
-            if top.key(self, key, at) == Stay::Open {
-                self.overlays.insert(place.min(self.overlays.len()), top);
-            }
-            return;
-        }
-        if self.filtering {
-            return self.filter_key(key);
-        }
-        let Some(press) = Press::of(key) else { return };
-        self.chord.push(press);
-        let contexts = self.contexts();
-        match self.keymap.find(&contexts, &self.chord) {
-            Found::Begun => {}
-            Found::Command(id) => {
-                let said = super::keymap::say_chord(&self.chord);
-                self.chord.clear();
-                if let Some(command) = commands::find(id) {
-                    self.via = format!("key {said}");
-                    self.do_command(command);
-                }
-            }
-            Found::Nothing => {
-                if self.chord.len() > 1 {
-                    let said = super::keymap::say_chord(&self.chord);
-                    self.tell(Role::Dim, format!("{said} means nothing"));
-                }
-                self.chord.clear();
-            }
-        }
-    }
-
-    /// Does a command, or says why not.
-    pub fn do_command(&mut self, command: &'static Command) {
-        match (command.why_not)(self) {
-            Some(why) => self.tell(Role::BannerInfo, format!("{}: {why}", command.title)),
-            None => (command.run)(self),
-        }
-    }
-
-    fn ctrl_c(&mut self) {
-        let now = self.watched.now.ms();
-        if self.quit_armed.is_some_and(|at| now <= at + TWICE) {
-            return self.quit();
-        }
-        self.quit_armed = Some(now);
-        if !self.chord.is_empty() {
-            self.chord.clear();
-        } else if let Some(mut top) = self.overlays.pop() {
-            top.left(self);
-        }
-        self.filtering = false;
-        self.tell(Role::BannerInfo, "Ctrl-C again within 2 s leaves; the engine and its runs go on");
-    }
-
-    /// Leaves the cockpit, saying what goes on without it.
-    pub fn quit(&mut self) {
-        let mirror = &self.watched.mirror;
-        let mut said = vec![if matches!(self.watched.link(), LinkState::Lost(..)) {
-            "left the cockpit; the engine was not linked".to_owned()
-        } else {
-            format!("left the cockpit; engine {} keeps watching (mayday engine stop ends it)", self.watched.peer.pid)
-        }];
-        for run in mirror.runs.values().filter(|r| !r.state.is_over()) {
-            let progress = run.permille.map(|p| format!(", {} %", p / 10)).unwrap_or_default();
-            said.push(format!("run {} goes on: {} ({}{progress})", run.id, run.title, run.state.word()));
-        }
-        if let Some(incident) = mirror.open_incidents().first() {
-            said.push(format!(
-                "{} {} is open: {}",
-                incident.incident.severity, incident.incident.id, incident.incident.title
-            ));
-        }
-        self.spool_notes();
-        self.fx.push(Effect::Quit(said.iter().map(|s| crate::text::clean(s).into_owned()).collect()));
-    }
-
-    /// Notes that are not known to be on disk are kept for the next engine.
-    fn spool_notes(&mut self) {
-        let spool = |n: super::app::HeldNote| Effect::Spool { text: n.text, incident: n.incident, at: n.at };
-        self.fx.extend(std::mem::take(&mut self.notes).into_iter().map(spool));
-    }
-
-    fn filter_key(&mut self, key: &KeyEvent) {
-        if self.detail == Some(Detail::Output) {
-            let Some(output) = &mut self.output else { return };
-            let mut line = super::overlays::Line::new(output.search.clone());
-            match key.code {
-                KeyCode::Enter => self.filtering = false,
-                KeyCode::Esc => {
-                    output.search.clear();
-                    self.filtering = false;
-                }
-                _ => {
-                    line.key(key);
-                    output.search = line.text().to_owned();
-                    if let Some(at) = output.find(output.top, false) {
-                        output.follow = false;
-                        output.top = at;
-                    }
-                }
-            }
-            return;
-        }
-        let pane = self.pane;
-        let mut line = super::overlays::Line::new(self.list(pane).filter.clone());
-        match key.code {
-            KeyCode::Enter => self.filtering = false,
-            KeyCode::Esc => {
-                self.list_mut(pane).filter.clear();
-                self.filtering = false;
-                self.rebuild(pane);
-            }
-            KeyCode::Up => self.list_mut(pane).step(-1),
-            KeyCode::Down => self.list_mut(pane).step(1),
-            _ => {
-                line.key(key);
-                let text = line.text().to_lowercase();
-                self.list_mut(pane).filter = text;
-                self.rebuild(pane);
-            }
-        }
-    }
-
-    fn paste(&mut self, text: &str) {
-        if let Some(mut top) = self.overlays.pop() {
-            if !top.paste(text) {
-                self.tell(Role::BannerInfo, "a paste was ignored: nothing here takes text");
-            }
-            self.overlays.push(top);
-        } else if self.filtering {
-            for c in crate::text::clean(text).chars().take(200) {
-                self.filter_key(&KeyEvent::new(KeyCode::Char(c), KeyModifiers::NONE));
-            }
-        } else {
-            self.tell(Role::BannerInfo, "a paste was ignored: keys are commands here; . opens a note");
         }
     }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::link::Peer;
 use super::screen::{Input, Now};
 use crate::domain::Time;
-use crate::wire::{IncidentView, Mirror, ServiceView};
+use crate::wire::{Change, IncidentView, Mirror, ServiceView};
 
 /// Milliseconds without a word from the engine (which speaks every second) until nothing counts as current.
 pub const SILENT: u64 = 3000;
@@ -72,13 +72,8 @@ impl Watched {
                 self.heard = Some(now.ms());
                 let change = std::mem::take(change.as_mut());
                 for view in &change.incidents {
-                    // A part is sent as it was when it last changed. In a whole picture that may be long ago: then the
-                    // engine's wall clock says more.
-                    let wall = change.at.ms_since(view.incident.declared_at);
-                    let old = change.whole || !self.clocks.contains_key(&view.incident.id);
-                    let wall = u64::try_from(wall).unwrap_or(0);
-                    let elapsed = if old { view.elapsed_ms.max(wall) } else { view.elapsed_ms };
-                    self.clocks.insert(view.incident.id.clone(), (now.ms(), elapsed));
+                    // The engine counts it up to the moment of sending, by the clock that is never stepped.
+                    self.clocks.insert(view.incident.id.clone(), (now.ms(), view.elapsed_ms));
                 }
                 heard.services = change.whole || !change.services.is_empty() || !change.services_gone.is_empty();
                 heard.picture = self.mirror.apply(change);
@@ -90,6 +85,44 @@ impl Watched {
             _ => {}
         }
         heard
+    }
+
+    /// Only measured values moved: latencies and times, of services whose state is what it was.
+    pub fn is_calm(&self, change: &Change) -> bool {
+        // Written out, so that a part added later is not taken for calm by default.
+        let Change {
+            epoch: _,
+            rev: _,
+            at: _,
+            whole: false,
+            head: None,
+            services,
+            services_gone,
+            backups,
+            backups_gone,
+            incidents,
+            incidents_gone,
+            runs,
+            runs_gone,
+            messages,
+            messages_gone,
+            seq: None,
+        } = change
+        else {
+            return false;
+        };
+        let gone = [services_gone, backups_gone, incidents_gone, runs_gone, messages_gone];
+        gone.iter().all(|names| names.is_empty())
+            && backups.is_empty()
+            && incidents.is_empty()
+            && runs.is_empty()
+            && messages.is_empty()
+            && services.iter().all(|new| {
+                self.mirror.services.get(&new.name).is_some_and(|old| {
+                    let said = |v: &ServiceView| (v.state, v.since, v.confirming, v.stale, v.paused_until);
+                    said(old) == said(new) && old.because == new.because && old.held_by == new.held_by
+                })
+            })
     }
 
     /// Milliseconds since the engine was heard.

@@ -13,6 +13,7 @@ use super::frame;
 use super::request::{Answer, Ask, FromEngine, Hello, Request, Welcome};
 use super::{MAX_REPLY, PROTOCOL, PROTOCOL_MIN};
 use crate::domain::Access;
+use crate::sys::runtime;
 
 /// What `engine.json` says: the engine that last bound its socket here.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,11 +39,7 @@ impl EngineFile {
 
     /// Where the engine of `state_dir` may have its socket, the likeliest first: `shared` for one of a group.
     pub fn sockets(state_dir: &Path, shared: bool) -> Vec<PathBuf> {
-        use sha2::{Digest, Sha256};
-        use std::os::unix::ffi::OsStrExt;
-        let whole = std::fs::canonicalize(state_dir).unwrap_or_else(|_| state_dir.to_owned());
-        let digest = Sha256::digest(whole.as_os_str().as_bytes());
-        let name = format!("{}.sock", hex::encode(digest.get(..6).unwrap_or_default()));
+        let name = Self::socket_name(state_dir);
         let mut all = Vec::new();
         if shared {
             // Members of the group must reach it, so it has a folder of its own that they may enter.
@@ -50,23 +47,43 @@ impl EngineFile {
         } else if let Some(runtime) = std::env::var_os("XDG_RUNTIME_DIR").filter(|v| !v.is_empty()) {
             all.push(PathBuf::from(runtime).join("mayday").join(&name));
         }
-        all.push(state_dir.join("engine.sock"));
+        all.push(state_dir.join(Self::SOCKET));
         all
     }
 
-    /// Reads the file. On a full disk an engine may not have been able to write it: then the socket is looked for where
-    /// it would be.
+    /// Name of the socket, or of the link to it, in the state directory.
+    pub const SOCKET: &'static str = "engine.sock";
+
+    /// Name of the socket of `state_dir` in a folder that it shares with others.
+    pub fn socket_name(state_dir: &Path) -> String {
+        use sha2::{Digest, Sha256};
+        use std::os::unix::ffi::OsStrExt;
+        let whole = std::fs::canonicalize(state_dir).unwrap_or_else(|_| state_dir.to_owned());
+        let digest = Sha256::digest(whole.as_os_str().as_bytes());
+        format!("{}.sock", hex::encode(digest.get(..6).unwrap_or_default()))
+    }
+
+    /// Reads the file. On a full disk an engine may not have been able to write it: then the link to the socket is
+    /// followed, and the socket is looked for where it would be, also for somebody who came in another way than whoever
+    /// started the engine. Where everybody may write, only a folder of the state directory's owner counts.
     fn find(state_dir: &Path) -> io::Result<Option<EngineFile>> {
-        match Self::read(state_dir) {
-            Ok(Some(file)) => Ok(Some(file)),
-            other => {
-                let mut sockets = Self::sockets(state_dir, false);
-                sockets.extend(Self::sockets(state_dir, true));
-                match sockets.into_iter().find(|s| s.exists()) {
-                    Some(socket) => Ok(Some(EngineFile { pid: 0, version: String::new(), protocol: PROTOCOL, socket })),
-                    None => other,
-                }
-            }
+        let other = match Self::read(state_dir) {
+            Ok(Some(file)) => return Ok(Some(file)),
+            other => other,
+        };
+        // A path through a link may be longer than a socket's address can be.
+        let mut sockets: Vec<PathBuf> = std::fs::read_link(state_dir.join(Self::SOCKET)).into_iter().collect();
+        sockets.extend(Self::sockets(state_dir, false));
+        sockets.extend(Self::sockets(state_dir, true));
+        if let Ok(meta) = std::fs::metadata(state_dir) {
+            let owner = std::os::unix::fs::MetadataExt::uid(&meta);
+            let name = Self::socket_name(state_dir);
+            let private = runtime::elsewhere(owner).into_iter().filter(|folder| runtime::is_private(folder, owner));
+            sockets.extend(private.map(|folder| folder.join(&name)));
+        }
+        match sockets.into_iter().find(|s| s.exists()) {
+            Some(socket) => Ok(Some(EngineFile { pid: 0, version: String::new(), protocol: PROTOCOL, socket })),
+            None => other,
         }
     }
 }
@@ -102,6 +119,8 @@ pub struct Client {
     pub version: String,
     pub user: String,
     pub access: Access,
+    /// Which state directory it keeps, to be compared with what another engine says; empty when it does not say.
+    pub state: String,
 }
 
 impl Client {
@@ -154,22 +173,33 @@ impl Client {
         };
         frame::write(&mut write, &hello).await.map_err(gone)?;
         match frame::read::<Welcome, _>(&mut read, MAX_REPLY).await.map_err(gone)? {
-            Some(Welcome::Welcome { version, pid, epoch, access, user, .. }) => {
-                Ok(Client { read, write, next_id: 1, epoch, pid, version, user, access })
+            Some(Welcome::Welcome { version, pid, epoch, access, user, state, .. }) => {
+                Ok(Client { read, write, next_id: 1, epoch, pid, version, user, access, state })
             }
             Some(Welcome::No { reason, instead }) => Err(ConnectError::Refused { reason, instead }),
             None => Err(ConnectError::Stale { dir: dir.to_owned(), socket: socket.clone() }),
         }
     }
 
-    /// Sends a request and gives its id; the answer comes with [`Client::next`].
-    pub async fn send(&mut self, via: &str, ask: Ask) -> io::Result<u64> {
-        let id = self.next_id;
-        self.next_id += 1;
-        let key = match &ask {
+    /// A key for a request: the same with every repeat of it, so that it is carried out once. Empty for what may be asked
+    /// any number of times.
+    pub fn key_for(ask: &Ask) -> String {
+        match ask {
             Ask::Do(_) | Ask::Start { .. } => uuid::Uuid::now_v7().to_string(),
             _ => String::new(),
-        };
+        }
+    }
+
+    /// Sends a request and gives its id; the answer comes with [`Client::next`].
+    pub async fn send(&mut self, via: &str, ask: Ask) -> io::Result<u64> {
+        let key = Self::key_for(&ask);
+        self.send_keyed(via, key, ask).await
+    }
+
+    /// The same with the key of a request that may have been sent before.
+    pub async fn send_keyed(&mut self, via: &str, key: String, ask: Ask) -> io::Result<u64> {
+        let id = self.next_id;
+        self.next_id += 1;
         frame::write(&mut self.write, &Request { id, key, via: via.into(), ask }).await?;
         Ok(id)
     }
@@ -181,7 +211,13 @@ impl Client {
 
     /// Asks and waits for the answer, passing over changes.
     pub async fn ask(&mut self, via: &str, ask: Ask, timeout: Duration) -> io::Result<Answer> {
-        let id = self.send(via, ask).await?;
+        let key = Self::key_for(&ask);
+        self.ask_keyed(via, key, ask, timeout).await
+    }
+
+    /// The same with the key of a request that may have been sent before.
+    pub async fn ask_keyed(&mut self, via: &str, key: String, ask: Ask, timeout: Duration) -> io::Result<Answer> {
+        let id = self.send_keyed(via, key, ask).await?;
         let wait = async {
             loop {
                 match self.next().await? {

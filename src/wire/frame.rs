@@ -16,7 +16,7 @@ pub async fn read_line<R: AsyncBufRead + Unpin>(from: &mut R, limit: usize) -> i
             return if line.is_empty() {
                 Ok(None)
             } else {
-                Err(io::Error::new(io::ErrorKind::InvalidData, "the line was cut"))
+                Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the line was cut"))
             };
         }
         let (taken, whole) = match piece.iter().position(|b| *b == b'\n') {

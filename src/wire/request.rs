@@ -39,6 +39,10 @@ pub enum Welcome {
         access: Access,
         /// The user that the kernel says the client is.
         user: String,
+        /// Which state directory it keeps, in the engine's own words: the same words, the same folder. Only for
+        /// comparing; engines before it was there leave it empty.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        state: String,
     },
     /// The connection ends after this.
     No { reason: String, instead: String },

@@ -93,6 +93,8 @@ fn what_a_restore_needs_is_looked_for() {
         dsn: mayday::config::secret::MaybeSecret::Plain("host=/tmp".to_owned()),
         password: None,
         verify: Vec::new(),
+        only: Vec::new(),
+        amcheck: None,
         jobs: None,
         grace: None,
         timeout: None,

@@ -139,3 +139,29 @@ fn a_note_too_long_is_refused_and_a_long_one_kept() {
     shop.run_with(&["note", "-"], b"").expect(2);
     assert!(shop.entries().iter().any(|e| e["payload"]["text"] == long.as_str()));
 }
+
+#[test]
+fn an_export_names_the_head_that_it_shows_and_masks_what_became_a_secret_later() {
+    let config = "[system]\nname = \"shop\"\n";
+    let shop = super::support::Cockpit::new(config);
+    let id = shop.run(&["incident", "declare", "leaked"]).ok().line();
+    shop.run(&["note", "the door opens with Opensesame77"]).ok();
+    shop.run(&["engine", "stop"]).ok();
+    let key = shop.path("door.key");
+    std::fs::write(&key, "Opensesame77\n").unwrap();
+    shop.configure(&format!(
+        "{config}[[channel]]\nname = \"door\"\nwebhook = {{ url = \"https://door.example.org/\", secret = {{ file = \"{}\" }} }}\n",
+        key.display()
+    ));
+    let json = shop.run(&["export", &id, "--format", "json"]).ok();
+    let md = shop.run(&["export", &id]).ok();
+    for told in [&json.out, &md.out] {
+        assert!(told.contains("the door opens with") && !told.contains("Opensesame77"), "{told}");
+    }
+    let head = json.json()["incident"]["head"].as_str().unwrap_or_default().to_owned();
+    assert_eq!(head.len(), 64, "{head}");
+    assert!(md.out.contains(&head), "{}", md.out);
+    let last = json.json()["incident"]["last_entry"].to_string();
+    let verified = shop.run(&["journal", "verify", "--anchor", &head[..8]]).ok();
+    assert!(verified.out.contains(&format!("the head after entry {last}")), "{}", verified.out);
+}

@@ -199,3 +199,23 @@ fn a_folder_restored_beside_swapped_undone_and_dropped() {
             <= 3
     });
 }
+
+#[test]
+fn the_output_kept_of_a_run_is_as_configured() {
+    let config = "[system]\nname = \"shop\"\n[engine]\noutput_limit = \"64KiB\"\n\
+                  [[action]]\nname = \"floods\"\nrisk = \"observe\"\n\
+                  run = [\"sh\", \"-c\", \"yes 0123456789 | head -c 3000000; echo the end\"]\n";
+    let shop = super::support::Cockpit::new(config);
+    let ran = shop.run(&["act", "floods", "--wait", "--json"]).expect(5).json();
+    let shown = shop.run(&["runs", "show", ran["id"].as_str().unwrap()]).out;
+    assert!(shown.contains("the end"), "{}", shown.chars().take(300).collect::<String>());
+    assert!(shown.len() < 100_000, "{} bytes were kept", shown.len());
+    let folder = shop.state().join("runs").join(ran["id"].as_str().unwrap());
+    let kept: u64 = std::fs::read_dir(folder)
+        .unwrap()
+        .flatten()
+        .filter(|e| e.file_name().to_string_lossy().starts_with("output"))
+        .map(|e| e.metadata().unwrap().len())
+        .sum();
+    assert!(kept > 30_000 && kept <= 70_000, "{kept}");
+}

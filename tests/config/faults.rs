@@ -161,7 +161,7 @@ pub fn local_cases() -> Vec<Case> {
         in_service("control = {}", "control needs one of: `systemd`, `docker`"),
         in_service("control = { systemd = \"a.service\", docker = \"b\" }", "not `systemd` and `docker`"),
         in_service("control = { docker = \"b\", timeout = \"1m\" }", "`timeout` does nothing beside `docker`"),
-        in_backup("restore = {}", "restore needs one of: `postgres_dump`, `folder`"),
+        in_backup("restore = {}", "restore needs one of: `postgres_dump`, `postgres_pitr`, `folder`"),
         in_backup("restore = { folder = {} }", "folder needs `path`"),
         in_backup("restore = { folder = { path = \"~/docs\" } }", "neither ~ nor variables are replaced"),
         in_backup("restore = { folder = { path = \"\" } }", "`path` must not be empty"),
@@ -281,6 +281,52 @@ fn other_cases() -> Vec<Case> {
             "new databases are made from it",
         ),
         in_backup("restore = { postgres_dump = { database = \"d\" } }", "does not say how to reach the server"),
+        in_backup("restore = { redis = {} }", "redis does not say how to reach the server"),
+        in_backup(
+            "restore = { redis = { url = \"redis://h\", conflicts = \"skip\" } }",
+            "`conflicts` does nothing without `keys`",
+        ),
+        in_backup("restore = { redis = { url = \"redis://h\", by = \"file\" } }", "nothing says how"),
+        in_backup(
+            "restore = { redis = { url = \"redis://h\", reachable_as = \"this-host\" } }",
+            "must be an IP address",
+        ),
+        in_backup(
+            "restore = { rabbitmq_definitions = { url = \"http://h\", user = \"u\" } }",
+            "rabbitmq_definitions needs `password`",
+        ),
+        in_backup(
+            "restore = { postgres_pitr = { database = \"d\", directory = \"/s\" } }",
+            "needs one of: `wal_archive`, `pgbackrest`",
+        ),
+        in_backup(
+            "restore = { postgres_pitr = { database = \"d\", directory = \"/b/s\", wal_archive = \"/w\" } }",
+            "would be listed as copies",
+        ),
+        in_backup(
+            "restore = { postgres_pitr = { database = \"d\", directory = \"/s,t\", wal_archive = \"/w\" } }",
+            "without comma, quotes and backslash",
+        ),
+        in_backup(
+            "restore = { postgres_pitr = { database = \"d\", directory = \"/s\", wal_archive = \"/w\", settings = { Archive_Mode = \"on\" } } }",
+            "keeps the side server apart from the live one",
+        ),
+        in_backup(
+            "restore = { postgres_pitr = { database = \"d\", directory = \"/s\", wal_archive = \"/w\", settings = { \"a b\" = \"on\" } } }",
+            "no name of a setting",
+        ),
+        in_backup(
+            "restore = { postgres_pitr = { database = \"d\", directory = \"/s\", wal_archive = \"/w\", dsn = \"dbname=a\" } }",
+            "`dsn` does nothing without `tables`",
+        ),
+        in_backup(
+            "restore = { postgres_pitr = { database = \"d\", directory = \"/s\", wal_archive = \"/w\", tables = [\"t\"] } }",
+            "how to reach the server that `tables` go to",
+        ),
+        in_backup(
+            "restore = { postgres_pitr = { database = \"d\", directory = \"/s\", wal_archive = \"/w\", tables = [\"t\"], dsn = \"dbname=a\", switch = [\"x\"] } }",
+            "`switch` does nothing beside `tables`",
+        ),
         // Names between tables.
         in_service("depends_on = [\"ap\"]", "there is no service \"ap\": did you mean \"api\"?"),
         in_service("depends_on = [\"queue\"]", "there is no service \"queue\": add a [[service]]"),

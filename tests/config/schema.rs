@@ -213,3 +213,33 @@ fn compiled(pattern: &str) -> regex::Regex {
     let mut known = KNOWN.lock().unwrap();
     known.entry(pattern.to_owned()).or_insert_with(|| regex::Regex::new(pattern).unwrap()).clone()
 }
+
+#[test]
+fn a_mirror_is_a_path_or_a_table_of_one_way() {
+    let schema = config::schema();
+    let file = |mirror: &str| format!("[system]\nname = \"shop\"\n[journal]\nmirror = {mirror}\n");
+    let path = config::MirrorTo::File("/mnt/x".into());
+    let run = config::MirrorTo::Command(["sh", "-c", "cat >> /mnt/x"].map(str::to_owned).to_vec());
+    for (said, wanted) in [
+        ("\"/mnt/x\"", path.clone()),
+        ("{ path = \"/mnt/x\" }", path),
+        ("{ run = [\"sh\", \"-c\", \"cat >> /mnt/x\"] }", run),
+    ] {
+        let read = config::parse(&file(said), nowhere()).unwrap();
+        assert_eq!(read.journal.mirror.as_ref(), Some(&wanted), "{said}");
+        assert_eq!(faults_of(&schema, &as_json(&file(said))), None, "{said}");
+        let again = config::parse(&config::effective(&read), nowhere()).unwrap();
+        assert_eq!(again.journal.mirror, Some(wanted), "{said}");
+    }
+    for (said, why) in [
+        ("{}", "needs one of"),
+        ("{ path = \"/mnt/x\", run = [\"cat\"] }", "takes one of"),
+        ("{ run = [] }", "must name a program"),
+        ("{ run = \"cat\" }", "must be a list of texts"),
+        ("3", "must be a path or a table"),
+    ] {
+        let faults = config::parse(&file(said), nowhere()).unwrap_err();
+        assert!(faults.iter().any(|f| f.to_string().contains(why)), "{said}: {faults:?}");
+        assert!(faults_of(&schema, &as_json(&file(said))).is_some(), "{said}");
+    }
+}

@@ -222,3 +222,23 @@ async fn listed_secrets_make_a_mask() {
     }
     assert_eq!(Mask::new(values).apply("it was correct horse"), "it was ***");
 }
+
+#[test]
+fn what_is_shown_gives_away_no_hook_and_what_is_kept_still_works() {
+    let token = "9f8e7d6c5b4a39281706";
+    let url = format!("https://ops.example.org/hooks/{token}?room=1");
+    let text = format!(
+        "[system]\nname = \"x\"\n[[channel]]\nname = \"b\"\nwebhook = {{ url = \"{url}\", headers = {{ X-Token = \"hunter2hunter2\" }} }}\n\
+         [[channel]]\nname = \"c\"\nwebhook = {{ url = \"https://u:hunter2hunter2@ops.example.org/hooks/{token}\" }}\n"
+    );
+    let config = good(&text);
+    let shown = config::effective(&config);
+    for secret in [token, "hunter2hunter2"] {
+        assert!(!shown.contains(secret), "{shown}");
+    }
+    assert!(shown.contains("https://ops.example.org/hooks/***?room=1"), "which hook it is still shows: {shown}");
+    assert!(shown.contains("literal, hidden"), "{shown}");
+    // For a start with a broken file: the address is none of the configuration's secrets, and whole.
+    let kept = config::keepable(&config);
+    assert!(kept.contains(&url) && !kept.contains("hunter2hunter2"), "{kept}");
+}

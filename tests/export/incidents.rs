@@ -367,7 +367,7 @@ pub fn restored() -> Told {
     t.onset("02:46:00", "02:45:00");
     t.own("02:47:00", "oncall1", event::IncidentAcknowledged {});
     let restore = |t: &Told, id: &str, backup: &str, taken: &str, rpo: Option<u64>, test| {
-        let work = Work::Restore { backup: backup.into(), copy: None, test, only: Vec::new() };
+        let work = Work::Restore { backup: backup.into(), copy: None, test, to: None, only: Vec::new() };
         let mut plan = plan(id, work, &format!("restore {backup} beside crazy_gary"));
         plan.copy =
             Some(Copy { id: format!("{backup}-1"), taken_at: t.at(taken), size: 412_000_000, ..Copy::default() });

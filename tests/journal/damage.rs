@@ -296,3 +296,28 @@ proptest! {
         })?;
     }
 }
+
+#[test]
+fn the_newest_rows_of_a_long_history_are_found_without_reading_it() {
+    let disk = Memory::new();
+    let options = OpenOptions { rotate_bytes: 64 << 20, ..on(&disk) };
+    let (mut journal, _) = Journal::open(&dir(), options).unwrap();
+    for n in 0..60 {
+        let long: Vec<_> = (n * 300..(n + 1) * 300).map(|n| note(n, &"x".repeat(1500))).collect();
+        journal.append(&long).unwrap();
+    }
+    journal.checkpoint(journal.head().seq, &"state").unwrap();
+    let whole = disk.used() as u64;
+    let last = journal.head().seq;
+    let reader = Reader::open_with(&disk.storage(), &dir()).unwrap();
+    let rows = reader.incident_rows("INC-2026-001").unwrap();
+    let before = disk.bytes_read();
+    for (after, most) in [(0, rows), (last - 30, 10), (last, 0)] {
+        let row = reader.incident_row_after("INC-2026-001", after).unwrap();
+        let page = reader.incident_page("INC-2026-001", row, 20).unwrap().entries;
+        assert!(page.iter().all(|e| e.seq > after) && page.len() as u64 == most.min(20), "{after}: {}", page.len());
+        assert!(row == 0 || reader.incident_page("INC-2026-001", row - 1, 1).unwrap().entries[0].seq <= after);
+    }
+    let read = disk.bytes_read() - before;
+    assert!(read < whole / 3, "{read} of {whole} bytes were read for three looks");
+}

@@ -72,6 +72,7 @@ struct State {
     capacity: Option<usize>,
     can_allocate: bool,
     calls: u64,
+    read: u64,
     power_off_at: Option<u64>,
     fail_syncs: u32,
     fail_writes: Option<(u32, i32)>,
@@ -133,6 +134,11 @@ impl Memory {
     /// Bytes that fit onto it.
     pub fn set_capacity(&self, bytes: Option<usize>) {
         self.state().capacity = bytes;
+    }
+
+    /// Bytes read so far.
+    pub fn bytes_read(&self) -> u64 {
+        self.state().read
     }
 
     pub fn used(&self) -> usize {
@@ -299,10 +305,11 @@ impl Storage for Memory {
 
 impl StoredFile for MemoryFile {
     fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
-        let state = self.0.call()?;
+        let mut state = self.0.call()?;
         let bytes = state.inodes[self.1].cached.get(offset as usize..).unwrap_or_default();
         let n = bytes.len().min(buf.len());
         buf[..n].copy_from_slice(&bytes[..n]);
+        state.read += n as u64;
         Ok(n)
     }
 

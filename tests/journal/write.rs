@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 
 use mayday::domain::event::Event;
 use mayday::journal::{AppendError, Head, Journal, OpenOptions, Opened, Reader, verify};
@@ -210,4 +211,75 @@ fn what_is_too_large_is_refused_and_nothing_else() {
     assert_eq!(journal.next_seq(), 12);
     drop(journal);
     assert!(verify(dir.path(), None).unwrap().is_whole());
+}
+
+/// A disk on which writing a checkpoint takes until it is let go.
+#[derive(Debug)]
+struct Slow {
+    held: std::sync::Mutex<std::sync::mpsc::Receiver<()>>,
+    reached: std::sync::mpsc::Sender<()>,
+    disk: mayday::journal::storage::Disk,
+}
+
+impl mayday::journal::storage::Storage for Slow {
+    fn open(
+        &self,
+        path: &Path,
+        access: mayday::journal::storage::Access,
+    ) -> std::io::Result<std::sync::Arc<dyn mayday::journal::storage::StoredFile>> {
+        if path.ends_with("checkpoint.json.new") {
+            self.reached.send(()).unwrap();
+            self.held.lock().unwrap().recv().unwrap();
+        }
+        self.disk.open(path, access)
+    }
+    fn rename(&self, from: &Path, to: &Path) -> std::io::Result<()> {
+        self.disk.rename(from, to)
+    }
+    fn remove(&self, path: &Path) -> std::io::Result<()> {
+        self.disk.remove(path)
+    }
+    fn list(&self, dir: &Path) -> std::io::Result<Vec<String>> {
+        self.disk.list(dir)
+    }
+    fn sync_dir(&self, dir: &Path) -> std::io::Result<()> {
+        self.disk.sync_dir(dir)
+    }
+}
+
+#[test]
+fn a_checkpoint_is_written_beside_the_recording_and_the_later_one_stays() {
+    let dir = tempfile::tempdir().unwrap();
+    let (let_go, held) = std::sync::mpsc::channel();
+    let (reached, at_it) = std::sync::mpsc::channel();
+    let disk = mayday::journal::storage::Disk::default();
+    let slow = Slow { held: std::sync::Mutex::new(held), reached, disk };
+    let options = OpenOptions { storage: std::sync::Arc::new(slow), ..small() };
+    let (mut journal, _) = Journal::open(dir.path(), options.clone()).unwrap();
+    journal.append(&notes(1..6)).unwrap();
+    let first = journal.begin_checkpoint(5).unwrap();
+    let late = journal.begin_checkpoint(3).unwrap();
+    let writing = std::thread::spawn(move || first.write(&json!({"n": 5})).unwrap());
+    at_it.recv().unwrap();
+    // Entries, parts that are closed, and the next checkpoint begun, while it is not written yet.
+    for n in 6..40 {
+        journal.append(&notes(n..n + 1)).unwrap();
+    }
+    let begun = journal.begin_checkpoint(39).unwrap();
+    let_go.send(()).unwrap();
+    assert!(writing.join().unwrap());
+    // What was overtaken leaves the newer one in its place.
+    assert!(!late.write(&json!({"n": 3})).unwrap());
+    drop(journal);
+    let (mut journal, opened) = Journal::open(dir.path(), options.clone()).unwrap();
+    assert_eq!(opened.checkpoint.as_ref().map(|c| c.state_json.as_str()), Some(r#"{"n":5}"#), "{opened:?}");
+    assert_eq!((opened.damage.len(), journal.head().seq), (0, 39));
+    drop(begun);
+    // What is blanked in the record does not come back by a checkpoint that was begun before.
+    let begun = journal.begin_checkpoint(39).unwrap();
+    journal.redact(redaction(40, 7)).unwrap();
+    assert!(!begun.write(&json!({"note": "the secret"})).unwrap());
+    assert!(!dir.path().join("checkpoint.json").exists());
+    let (_, opened) = Journal::open(dir.path(), options).unwrap();
+    assert_eq!(opened.checkpoint, None);
 }

@@ -399,7 +399,7 @@ fn a_verification_that_fails() {
     fails(&mut desk, docs, &copy, "exit 1");
     desk.configure(|r| match r {
         Restore::Folder(f) => f.verify = vec![vec!["no-such-program".into()]],
-        Restore::PostgresDump(_) => panic!(),
+        _ => panic!(),
     });
     refused(&mut desk, &copy, "tool no-such-program", "install it");
     fails(&mut desk, docs, &copy, "no such program");
@@ -463,7 +463,7 @@ fn places_that_cannot_be_restored_into() {
         let path = path.to_path_buf();
         desk.configure(|r| match r {
             Restore::Folder(f) => f.path = path,
-            Restore::PostgresDump(_) => panic!(),
+            _ => panic!(),
         });
     };
     for (path, wanted) in [

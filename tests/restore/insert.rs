@@ -17,7 +17,7 @@ use crate::support::in_small_disk;
 
 fn only_of(copy: &str, only: &[&str]) -> Work {
     let only = only.iter().map(|p| (*p).to_owned()).collect();
-    Work::Restore { backup: "full".into(), copy: Some(copy.to_owned()), test: false, only }
+    Work::Restore { backup: "full".into(), copy: Some(copy.to_owned()), test: false, to: None, only }
 }
 
 fn copy_in(restored: &Ended, only: &[&str]) -> Work {

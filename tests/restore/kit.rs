@@ -138,6 +138,8 @@ impl Desk {
             dsn: MaybeSecret::Plain(format!("postgres://postgres@127.0.0.1:{}/postgres", server.port())),
             password: Some(SecretRef::Literal(PASSWORD.into())),
             verify: verify.iter().map(|v| (*v).to_owned()).collect(),
+            only: Vec::new(),
+            amcheck: None,
             jobs: Some(2),
             grace: None,
             timeout: None,
@@ -157,7 +159,7 @@ impl Desk {
         }))
     }
 
-    fn new(restore: Restore) -> Desk {
+    pub fn new(restore: Restore) -> Desk {
         mayday::sys::tls::install_provider();
         let dir = scratch();
         let copies = dir.path().join("copies");
@@ -193,7 +195,7 @@ impl Desk {
     pub fn configure_folder(&mut self, change: impl FnOnce(&mut FolderRestore)) {
         self.configure(|r| match r {
             Restore::Folder(f) => change(f),
-            Restore::PostgresDump(_) => panic!("a database"),
+            _ => panic!("no folder"),
         });
     }
 
@@ -209,7 +211,7 @@ impl Desk {
     pub fn configure_pg(&mut self, change: impl FnOnce(&mut PostgresRestore)) {
         self.configure(|r| match r {
             Restore::PostgresDump(r) => change(r),
-            Restore::Folder(_) => panic!("a folder"),
+            _ => panic!("no dump"),
         });
     }
 
@@ -315,7 +317,7 @@ impl Desk {
     pub fn note(&mut self, plan: &Plan, result: &Result<Vec<String>, OpError>, sink: &TestSink, started: Time) {
         let told = sink.told.lock().unwrap();
         for run in &mut self.ctx.runs {
-            run.sides.retain(|s| !told.gone.contains(&s.name));
+            run.sides.retain(|s| !told.gone.contains(&s.name) && told.sides.iter().all(|n| n.name != s.name));
         }
         let state = match result {
             Ok(_) | Err(OpError::Contradicted(_)) => RunState::Succeeded,
@@ -415,7 +417,9 @@ impl Sink for Dying {
         use std::io::Write;
         let mut file = std::fs::OpenOptions::new().create(true).append(true).open(&self.journal)?;
         writeln!(file, "{}", serde_json::to_string(&what).unwrap())?;
-        file.sync_all()
+        file.sync_all()?;
+        self.hear(if what.is_some() { "compensation opened" } else { "compensation closed" });
+        Ok(())
     }
 }
 
@@ -441,11 +445,11 @@ fn a_run_that_is_killed() {
 }
 
 pub fn restore_of(copy: &str) -> Work {
-    Work::Restore { backup: "full".into(), copy: Some(copy.to_owned()), test: false, only: Vec::new() }
+    Work::Restore { backup: "full".into(), copy: Some(copy.to_owned()), test: false, to: None, only: Vec::new() }
 }
 
 pub fn test_of(copy: &str) -> Work {
-    Work::Restore { backup: "full".into(), copy: Some(copy.to_owned()), test: true, only: Vec::new() }
+    Work::Restore { backup: "full".into(), copy: Some(copy.to_owned()), test: true, to: None, only: Vec::new() }
 }
 
 /// The precondition of this name.

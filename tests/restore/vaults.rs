@@ -133,8 +133,13 @@ fn a_folder_comes_back_out_of_a_repository() {
         // A part of it, without fetching the rest.
         fs::write(docs.join("sub/two.bin"), "damaged").unwrap();
         fs::write(docs.join("secret"), "damaged").unwrap();
-        let only =
-            Work::Restore { backup: "full".into(), copy: Some(copy), test: false, only: vec!["sub/*.bin".into()] };
+        let only = Work::Restore {
+            backup: "full".into(),
+            copy: Some(copy),
+            test: false,
+            to: None,
+            only: vec!["sub/*.bin".into()],
+        };
         let restored = desk.run(&only);
         restored.verified();
         assert!(!Path::new(&restored.side().name).join("secret").exists());

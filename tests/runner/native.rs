@@ -52,7 +52,7 @@ impl Folder {
             state_dir: base.join("state"),
             ..PlanContext::default()
         };
-        let work = Work::Restore { backup: "docs".into(), copy: None, test: false, only: Vec::new() };
+        let work = Work::Restore { backup: "docs".into(), copy: None, test: false, to: None, only: Vec::new() };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let planned = runtime.block_on(plan::make(&ctx, &work)).unwrap_or_else(|refusal| panic!("{refusal}"));
         assert_eq!(planned.plan.blockers().count(), 0, "{:?}", planned.plan.preconditions);

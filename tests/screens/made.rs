@@ -96,8 +96,14 @@ impl Stage {
     }
 
     pub fn link_up(&mut self) -> Vec<Effect> {
-        let peer =
-            Peer { epoch: "e".into(), pid: 4242, version: "0.1.0".into(), user: "oncall1".into(), read_only: false };
+        let peer = Peer {
+            epoch: "e".into(),
+            pid: 4242,
+            version: "0.1.0".into(),
+            user: "oncall1".into(),
+            state: "/state 1".into(),
+            ..Peer::default()
+        };
         self.tell(Input::LinkUp(peer))
     }
 
@@ -129,6 +135,26 @@ impl Stage {
     pub fn recording(&mut self, recording: Recording) {
         let head = Head { recording, ..self.app.watched.mirror.head.clone() };
         self.change(Change { head: Some(head), ..Change::default() });
+    }
+
+    pub fn warnings(&mut self, warnings: &[&str], faults: &[&str]) {
+        let owned = |texts: &[&str]| texts.iter().map(|t| (*t).to_owned()).collect();
+        let head =
+            Head { warnings: owned(warnings), config_faults: owned(faults), ..self.app.watched.mirror.head.clone() };
+        self.change(Change { head: Some(head), ..Change::default() });
+    }
+
+    /// One more incident, less severe.
+    pub fn second_incident(&mut self) {
+        let mut view = self.app.watched.mirror.incidents.values().next().unwrap().clone();
+        view.incident.id = "INC-2026-005".into();
+        view.incident.title = "Mails are late".into();
+        view.incident.severity = Severity::P2;
+        view.incident.acknowledged_at = None;
+        view.incident.roles.clear();
+        view.update_due = None;
+        view.against_resolving.clear();
+        self.change(Change { incidents: vec![view], ..Change::default() });
     }
 
     fn set(&mut self, name: &str, state: Health) {
@@ -487,6 +513,9 @@ fn incident() -> Incident {
         notes: 1,
         declared_boot_ms: 0,
         declared_boot: String::new(),
+        declared_stepped_ms: 0,
+        resolved_stepped_ms: 0,
+        unsealed: false,
         reopened: 0,
         last_seq: 9,
     }

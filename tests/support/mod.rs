@@ -8,7 +8,7 @@
 //! | file | gives |
 //! | --- | --- |
 //! | `guard.rs` | starting a server so that it cannot outlive the test |
-//! | `postgres.rs` `redis.rs` `sshd.rs` `smtp.rs` | servers |
+//! | `postgres.rs` `redis.rs` `rabbitmq.rs` `sshd.rs` `smtp.rs` | servers |
 //! | `http.rs` | [`HttpScript`]: answers by a list, records requests |
 //! | `certs.rs` | [`TestCa`]: certificates for localhost |
 //! | `home.rs` | [`Home`]: a user's folders, and the mayday binary run in them |
@@ -24,6 +24,7 @@ pub mod home;
 pub mod http;
 pub mod postgres;
 pub mod pty;
+pub mod rabbitmq;
 pub mod redis;
 pub mod small_disk;
 pub mod smtp;
@@ -39,7 +40,7 @@ pub use http::{Answer, HttpScript, Request};
 pub use postgres::{PgOptions, Postgres};
 pub use pty::{Exit, Pty};
 pub use redis::Redis;
-pub use small_disk::{DiskLimit, in_small_disk};
+pub use small_disk::{DiskLimit, in_small_disk, in_small_disk_as_self};
 pub use smtp::{Mail, Smtp, SmtpOptions};
 pub use sshd::Sshd;
 

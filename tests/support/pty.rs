@@ -196,6 +196,25 @@ impl Pty {
         stty(self.wire.as_ref().expect("the terminal was hung up"))
     }
 
+    /// Fails the test unless the terminal is as it was before: its settings, and every mode taken back that was set.
+    #[track_caller]
+    pub fn assert_given_back(&self) {
+        assert_eq!(self.stty(), self.stty_before());
+        for (on, off) in [
+            (&b"\x1b[?1049h"[..], &b"\x1b[?1049l"[..]),
+            (b"\x1b[?2004h", b"\x1b[?2004l"),
+            (b"\x1b[?25l", b"\x1b[?25h"),
+            (b"\x1b[?2026h", b"\x1b[?2026l"),
+        ] {
+            // Whoever reads the terminal may be behind the program's end.
+            super::wait_until(&format!("{:?} is taken back", String::from_utf8_lossy(on)), PATIENCE, || {
+                let raw = self.raw();
+                let last = |needle: &[u8]| raw.windows(needle.len()).rposition(|w| w == needle);
+                last(off) > last(on)
+            });
+        }
+    }
+
     /// Settings before the program started.
     pub fn stty_before(&self) -> &str {
         &self.stty_before

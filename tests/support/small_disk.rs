@@ -32,9 +32,37 @@ pub fn in_small_disk(bytes: u64, body: impl FnOnce(&Path, DiskLimit)) {
     let test = std::thread::current().name().expect("a test thread has the name of its test").to_owned();
     let me = std::env::current_exe().expect("the path of the test binary");
     let dir = scratch();
-    let (mut command, kind) = small_disk_command(bytes, dir.path());
-    command.arg(me).args(["--exact", &test, "--nocapture", "--test-threads=1"]);
-    command.env(MARK, format!("{kind}:{}", dir.path().display()));
+    let (command, kind) = small_disk_command(bytes, dir.path());
+    run_again(command, kind, &me, &test, dir.path());
+}
+
+/// As [`in_small_disk`], with the rights of the user who runs the test: a body that starts servers, which refuse root,
+/// and as root gives files away.
+#[track_caller]
+pub fn in_small_disk_as_self(bytes: u64, body: impl FnOnce(&Path)) {
+    if let Ok(mark) = std::env::var(MARK) {
+        body(Path::new(mark.trim_start_matches("tmpfs:")));
+        return;
+    }
+    let test = std::thread::current().name().expect("a test thread has the name of its test").to_owned();
+    let me = std::env::current_exe().expect("the path of the test binary");
+    let dir = scratch();
+    let mut command = Command::new(program("unshare", "util-linux"));
+    let mount = r#"mount -t tmpfs -o mode=0777,size="$1" tmpfs "$2" && shift 2 && "#;
+    let (uid, gid) = (rustix::process::getuid().as_raw(), rustix::process::getgid().as_raw());
+    let script = match uid {
+        0 => format!(r#"{mount} exec "$@""#),
+        // Root of a namespace mounts; a further namespace gives the own number back.
+        _ => format!(r#"{mount} exec unshare -U --map-user={uid} --map-group={gid} "$@""#),
+    };
+    command.args([if uid == 0 { "-m" } else { "-Urm" }, "sh", "-c", &script, "sh", &bytes.to_string()]).arg(dir.path());
+    run_again(command, "tmpfs", &me, &test, dir.path());
+}
+
+#[track_caller]
+fn run_again(mut command: Command, kind: &str, me: &Path, test: &str, dir: &Path) {
+    command.arg(me).args(["--exact", test, "--nocapture", "--test-threads=1"]);
+    command.env(MARK, format!("{kind}:{}", dir.display()));
     let output = command.output().expect("starting the test on a small disk");
     let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{test} on a small disk ({kind}) failed:\n{text}");

@@ -6,13 +6,14 @@
 mod checks;
 mod recovery;
 mod service;
+mod stores;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::read::{Item, Sink, Tab, Val};
 use super::secret::MaybeSecret;
-use super::types::{Config, EngineSettings, JournalSettings, SeverityPolicy, System};
+use super::types::{Config, EngineSettings, JournalSettings, MirrorTo, SeverityPolicy, System};
 use crate::domain::catalog::{Cost, Severity};
 use crate::text::parse_duration;
 
@@ -29,7 +30,7 @@ pub fn config(root: &Tab, sink: &mut Sink) -> Config {
         };
     }
     if let Some(tab) = root.tab("journal") {
-        out.journal = JournalSettings { mirror: tab.path("mirror"), rotate: tab.size("rotate") };
+        out.journal = JournalSettings { mirror: mirror(tab), rotate: tab.size("rotate") };
     }
     let defaults = Defaults::read(root.tab("defaults"), &out.system.extra_ca, sink);
     out.services = root.tabs("service").map(|tab| service::service(tab, &defaults, sink)).collect();
@@ -38,6 +39,15 @@ pub fn config(root: &Tab, sink: &mut Sink) -> Config {
     out.channels = root.tabs("channel").map(|tab| recovery::channel(tab, &out.system.extra_ca, sink)).collect();
     out.severities = severities(root);
     out
+}
+
+fn mirror(tab: &Tab) -> Option<MirrorTo> {
+    if let Some(path) = tab.path("mirror") {
+        return Some(MirrorTo::File(path));
+    }
+    let said = tab.tab("mirror")?;
+    let argv = said.item("run").and_then(Item::argv).map(MirrorTo::Command);
+    said.path("path").map(MirrorTo::File).or(argv)
 }
 
 fn system(root: &Tab) -> System {

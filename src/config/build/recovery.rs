@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::checks::{self, Defaults, password};
-use super::{argv, extra_ca, secrets};
+use super::{argv, extra_ca, secrets, stores};
 use crate::config::keys;
 use crate::config::read::{Item, Sink, Tab};
 use crate::config::secret::{MaybeSecret, SecretRef};
@@ -56,6 +56,15 @@ pub fn backup(tab: &Tab, config: &Config, sink: &mut Sink) -> Backup {
             sink.fault(at, message, "restore them with `folder`, and what is in it from there");
         }
         _ => {}
+    }
+    if let Some(Restore::PostgresPitr(target)) = &out.restore
+        && !target.directory.as_os_str().is_empty()
+        && local_place(&out.source).is_some_and(|copies| target.directory.starts_with(copies))
+    {
+        let at =
+            tab.tab("restore").and_then(|t| t.tab("postgres_pitr")).map_or(tab.span.clone(), |t| t.at("directory"));
+        let message = format!("side clusters in {} would be listed as copies", target.directory.display());
+        sink.fault(at, message, "make them outside of the folder of the copies");
     }
     out
 }
@@ -141,36 +150,144 @@ fn restore(tab: &Tab, backup: &Tab, config: &Config, sink: &mut Sink) -> Option<
             timeout: t.duration("timeout"),
         }));
     }
+    if let Some(t) = tab.tab("redis") {
+        return stores::redis(t, backup, config, sink).map(|r| Restore::Redis(Box::new(r)));
+    }
+    if let Some(t) = tab.tab("rabbitmq_definitions") {
+        return Some(Restore::RabbitMq(Box::new(stores::rabbitmq(t))));
+    }
+    if let Some(t) = tab.tab("postgres_pitr") {
+        return Some(Restore::PostgresPitr(Box::new(pitr(t, backup, config, sink))));
+    }
     let t = tab.tab("postgres_dump")?;
+    let Some(mut live) = live(t, backup, config, sink) else {
+        if unreachable(t, backup, config) {
+            let hint = "set `dsn`, or name with `service` one that has a [[service.postgres]] check";
+            sink.missing(t.span.clone(), "postgres_dump does not say how to reach the server", hint);
+        }
+        return None;
+    };
+    live.verify = t.texts("verify");
+    live.only = t.texts("only");
+    live.amcheck = t.has("amcheck").then(|| t.flag("amcheck"));
+    live.jobs = t.int("jobs");
+    live.grace = t.duration("grace");
+    live.timeout = t.duration("timeout");
+    Some(Restore::PostgresDump(live))
+}
+
+/// How a live server is reached: by the table's own `dsn`, else as the service's check does it.
+fn live(t: &Tab, backup: &Tab, config: &Config, sink: &mut Sink) -> Option<PostgresRestore> {
     let own = t.maybe_secret("dsn").map(|dsn| (dsn, password(t, "dsn", sink)));
     let (dsn, password, ca) = match own {
         Some((dsn, password)) => (dsn, password, Vec::new()),
-        None => match of_service(backup.text("service"), config) {
-            Some((dsn, password, ca)) => (dsn, t.secret("password").or(password), ca),
-            None => {
-                // A service that does not exist is a fault of its own.
-                let named = backup.text("service");
-                let dangling = named.is_some_and(|n| !config.services.iter().any(|s| s.name == n));
-                if !t.has("dsn") && !dangling {
-                    let hint = "set `dsn`, or name with `service` one that has a [[service.postgres]] check";
-                    sink.missing(t.span.clone(), "postgres_dump does not say how to reach the server", hint);
-                }
-                return None;
-            }
-        },
+        None => {
+            let (dsn, password, ca) = of_service(backup.text("service"), config)?;
+            (dsn, t.secret("password").or(password), ca)
+        }
     };
     let mut trusted = extra_ca(t, &config.system.extra_ca);
     trusted.extend(ca.into_iter().filter(|p| !trusted.contains(p)).collect::<Vec<_>>());
-    Some(Restore::PostgresDump(PostgresRestore {
+    Some(PostgresRestore {
         database: t.string("database").unwrap_or_default(),
         dsn,
         password,
-        verify: t.texts("verify"),
-        jobs: t.int("jobs"),
-        grace: t.duration("grace"),
-        timeout: t.duration("timeout"),
+        verify: Vec::new(),
+        only: Vec::new(),
+        amcheck: None,
+        jobs: None,
+        grace: None,
+        timeout: None,
         extra_ca: trusted,
-    }))
+    })
+}
+
+/// Nothing says where the server is. A service that does not exist is a fault of its own.
+fn unreachable(t: &Tab, backup: &Tab, config: &Config) -> bool {
+    let named = backup.text("service");
+    let dangling = named.is_some_and(|n| !config.services.iter().any(|s| s.name == n));
+    !t.has("dsn") && !dangling
+}
+
+fn pitr(t: &Tab, backup: &Tab, config: &Config, sink: &mut Sink) -> PitrRestore {
+    let log = match t.tab("pgbackrest") {
+        Some(p) => PitrLog::PgBackRest {
+            stanza: p.string("stanza").unwrap_or_default(),
+            config: p.path("config"),
+            repo: p.int("repo"),
+        },
+        None => PitrLog::Folder(t.path("wal_archive").unwrap_or_default()),
+    };
+    let tables = t.texts("tables");
+    let live = if tables.is_empty() { None } else { live(t, backup, config, sink) };
+    if !tables.is_empty() && live.is_none() && unreachable(t, backup, config) {
+        let hint = "set `dsn`, or name with `service` one that has a [[service.postgres]] check";
+        sink.missing(t.span.clone(), "postgres_pitr does not say how to reach the server that `tables` go to", hint);
+    }
+    if tables.is_empty() {
+        for key in ["dsn", "password", "extra_ca"].into_iter().filter(|k| t.has(k)) {
+            let message = format!("`{key}` does nothing without `tables`");
+            sink.fault(t.at_key(key), message, "leave it out, or say which tables are to come back");
+        }
+    } else if t.has("switch") {
+        let message = "`switch` does nothing beside `tables`: the cluster is not promoted then";
+        sink.fault(t.at_key("switch"), message, "leave one of the two out");
+    }
+    let settings = t.map("settings", |item| item.text().map(str::to_owned));
+    if let Some(inner) = t.tab("settings") {
+        for name in settings.keys().filter(|n| confining(n)) {
+            let message = format!("`{name}` is what keeps the side server apart from the live one");
+            sink.fault(inner.at_key(name), message, "leave it out: mayday sets it");
+        }
+    }
+    let directory = t.path("directory").unwrap_or_default();
+    if directory.to_string_lossy().contains([',', '"', '\'', '\\']) {
+        let message = "`directory` holds a character that a list of socket folders cannot hold";
+        sink.fault(t.at("directory"), message, "choose one without comma, quotes and backslash");
+    }
+    PitrRestore {
+        database: t.string("database").unwrap_or_default(),
+        directory,
+        log,
+        user: t.string("user"),
+        role: t.string("role").unwrap_or_else(|| "postgres".to_owned()),
+        port: t.int("port"),
+        settings,
+        verify: t.texts("verify"),
+        switch: if t.has("switch") { argv(t, "switch", sink) } else { Vec::new() },
+        tables,
+        live,
+        timeout: t.duration("timeout"),
+    }
+}
+
+/// Settings that mayday sets itself, so that the side server neither archives nor answers in the live one's place.
+fn confining(name: &str) -> bool {
+    const SET: [&str; 20] = [
+        "listen_addresses",
+        "port",
+        "unix_socket_directories",
+        "unix_socket_permissions",
+        "hba_file",
+        "ident_file",
+        "data_directory",
+        "config_file",
+        "external_pid_file",
+        "archive_mode",
+        "archive_command",
+        "archive_library",
+        "primary_conninfo",
+        "primary_slot_name",
+        "restore_command",
+        "hot_standby",
+        "synchronous_standby_names",
+        "logging_collector",
+        "log_destination",
+        "cluster_name",
+    ];
+    let name = name.to_ascii_lowercase();
+    SET.contains(&name.as_str())
+        || ["recovery_", "archive_cleanup", "include"].iter().any(|begin| name.starts_with(begin))
 }
 
 /// How the first PostgreSQL check of a service reaches its server.

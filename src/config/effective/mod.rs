@@ -1,18 +1,28 @@
-//! The configuration as it is in force: every default filled in, secrets as `***`, in the form of the file.
+//! The configuration as it is in force: every default filled in, secrets hidden, in the form of the file.
 //!
 //! What is printed reads back to the same configuration, but for secrets that stood in the file itself.
 
 mod out;
+mod stores;
 
 use super::types::*;
 use super::value;
 use crate::domain::run::Risk;
-use out::{Out, address, float, inline, list, maybe, pair, path, scalar, secret, size};
+use out::{Out, address, float, hook, inline, list, maybe, pair, path, scalar, secret, size};
 
 pub(super) use out::string;
 
-/// TOML of everything that is in force.
+/// TOML of everything that is in force, fit to be shown.
 pub fn effective(config: &Config) -> String {
+    render(config, true)
+}
+
+/// The same to be kept: addresses that are no secrets are whole, whatever they give away.
+pub(super) fn whole(config: &Config) -> String {
+    render(config, false)
+}
+
+fn render(config: &Config, shown: bool) -> String {
     let mut out = Out::default();
     out.table("[system]");
     out.text("name", &config.system.name);
@@ -40,7 +50,7 @@ pub fn effective(config: &Config) -> String {
         action(a, &mut out);
     }
     for c in &config.channels {
-        channel(c, &mut out);
+        channel(c, shown, &mut out);
     }
     out.0
 }
@@ -56,8 +66,15 @@ fn engine(config: &Config, out: &mut Out) {
     let j = &config.journal;
     if *j != JournalSettings::default() {
         out.table("[journal]");
-        out.put("mirror", j.mirror.as_deref().map(path));
+        out.put("mirror", j.mirror.as_ref().map(mirror));
         out.put("rotate", j.rotate.map(size));
+    }
+}
+
+fn mirror(to: &MirrorTo) -> String {
+    match to {
+        MirrorTo::File(file) => path(file),
+        MirrorTo::Command(argv) => format!("{{ run = {} }}", list(argv.iter().map(|t| string(t)))),
     }
 }
 
@@ -276,10 +293,42 @@ fn backup(b: &Backup, out: &mut Out) {
             out.put("dsn", Some(address(&p.dsn)));
             out.put("password", p.password.as_ref().map(secret));
             out.texts("verify", &p.verify);
+            out.texts("only", &p.only);
+            out.put("amcheck", p.amcheck.map(|b| b.to_string()));
             out.put("jobs", p.jobs.map(|n| n.to_string()));
             out.duration("grace", p.grace);
             out.duration("timeout", p.timeout);
             out.paths("extra_ca", &p.extra_ca);
+        }
+        Some(Restore::PostgresPitr(p)) => {
+            out.table("[backup.restore.postgres_pitr]");
+            out.text("database", &p.database);
+            out.put("directory", Some(path(&p.directory)));
+            match &p.log {
+                PitrLog::Folder(folder) => out.put("wal_archive", Some(path(folder))),
+                PitrLog::PgBackRest { stanza, config, repo } => {
+                    let opt = |key: &str, value: Option<String>| value.map(|v| pair(key, v));
+                    let parts = [
+                        Some(pair("stanza", string(stanza))),
+                        opt("config", config.as_deref().map(path)),
+                        opt("repo", repo.map(|n| n.to_string())),
+                    ];
+                    out.put("pgbackrest", Some(inline(parts.into_iter().flatten())));
+                }
+            }
+            out.put("user", p.user.as_deref().map(string));
+            out.text("role", &p.role);
+            out.put("port", p.port.map(|n| n.to_string()));
+            out.map("settings", &p.settings, |v| string(v));
+            out.texts("verify", &p.verify);
+            out.texts("switch", &p.switch);
+            out.texts("tables", &p.tables);
+            if let Some(live) = &p.live {
+                out.put("dsn", Some(address(&live.dsn)));
+                out.put("password", live.password.as_ref().map(secret));
+                out.paths("extra_ca", &live.extra_ca);
+            }
+            out.duration("timeout", p.timeout);
         }
         Some(Restore::Folder(f)) => {
             out.table("[backup.restore.folder]");
@@ -294,6 +343,8 @@ fn backup(b: &Backup, out: &mut Out) {
             }
             out.duration("timeout", f.timeout);
         }
+        Some(Restore::Redis(r)) => stores::redis(r, out),
+        Some(Restore::RabbitMq(r)) => stores::rabbitmq(r, out),
         None => {}
     }
 }
@@ -316,7 +367,7 @@ fn action(a: &Action, out: &mut Out) {
     }
 }
 
-fn channel(c: &Channel, out: &mut Out) {
+fn channel(c: &Channel, shown: bool, out: &mut Out) {
     out.table("[[channel]]");
     out.text("name", &c.name);
     out.texts("auto", &c.auto);
@@ -328,7 +379,7 @@ fn channel(c: &Channel, out: &mut Out) {
         }
         ChannelKind::Webhook { url, secret: key, headers } => {
             out.table("[channel.webhook]");
-            out.put("url", Some(address(url)));
+            out.put("url", Some(hook(url, shown)));
             out.put("secret", key.as_ref().map(secret));
             out.map("headers", headers, maybe);
         }

@@ -91,13 +91,16 @@ pub(super) fn pair(key: &str, value: String) -> String {
     if bare { format!("{key} = {value}") } else { format!("{} = {value}", string(key)) }
 }
 
-/// Where it comes from, which is no secret; or stars.
+/// What stands for a secret that was written into the file.
+const HIDDEN: &str = "literal, hidden";
+
+/// Where it comes from, which is no secret; or that it is not shown.
 pub(super) fn secret(s: &SecretRef) -> String {
     match s {
         SecretRef::Env(name) => inline([pair("env", string(name))]),
         SecretRef::File(p) => inline([pair("file", path(p))]),
         SecretRef::Command(argv) => inline([pair("command", list(argv.iter().map(|t| string(t))))]),
-        SecretRef::Literal(_) | SecretRef::Pipe(_) => string(MASKED),
+        SecretRef::Literal(_) | SecretRef::Pipe(_) => string(HIDDEN),
     }
 }
 
@@ -116,6 +119,19 @@ pub(super) fn address(v: &MaybeSecret) -> String {
     }
 }
 
+/// The address of a hook: whoever knows its path may write there, so that a token in it is not shown, secret or not.
+pub(super) fn hook(v: &MaybeSecret, shown: bool) -> String {
+    match v {
+        MaybeSecret::Plain(text) if shown => string(&without_tokens(text, text.clone())),
+        other => address(other),
+    }
+}
+
+/// `shown` without the tokens that `text` has in its path and query.
+fn without_tokens(text: &str, shown: String) -> String {
+    crate::text::mask::parts(text).iter().fold(shown, |shown, token| shown.replace(token.as_str(), MASKED))
+}
+
 fn masked_address(text: &str) -> String {
     if let Ok(mut url) = reqwest::Url::parse(text) {
         let had_password = url.password().is_some();
@@ -125,7 +141,7 @@ fn masked_address(text: &str) -> String {
         if url.query().is_some() {
             url.set_query(Some(MASKED));
         }
-        return url.to_string();
+        return without_tokens(text, url.to_string());
     }
     match crate::text::Mask::default().apply(text) {
         std::borrow::Cow::Owned(masked) => masked,

@@ -4,6 +4,7 @@
 
 mod checks;
 mod recovery;
+mod stores;
 
 pub use checks::{CHECKS, VERIFY};
 pub use recovery::{ACTION, BACKUP, CHANNEL};
@@ -96,11 +97,31 @@ static JOURNAL: Table = Table::new(
     "[journal]",
     "The record.",
     &[&[
-        Key::new("mirror", Ty::Path, "A second file, best on another disk, that every entry is also written to."),
+        Key::new(
+            "mirror",
+            Ty::PathOr(&MIRROR),
+            "A second place for every entry: a file, best on another disk, or a command.",
+        ),
         Key::new("rotate", Ty::Size(1 << 20), "Size after which a new part of the journal begins.")
             .default("\"64MiB\""),
     ]],
 );
+
+/// Stands once in a file, so that only one of its ways can be shown there.
+pub static MIRROR: Table = Table::new(
+    "mirror",
+    "A second place for every entry, so that the record outlives its disk.",
+    &[&[
+        Key::new("path", Ty::Path, "A file, best on another disk."),
+        Key::new(
+            "run",
+            Ty::Argv,
+            "Program and arguments that are given every entry, one line of JSON each, on standard input. It runs as long \
+             as the engine, is started again when it ends, and then gets what it had not read.",
+        ),
+    ]],
+)
+.choosing(&[Choice { by: &["path"], with: &[] }, Choice { by: &["run"], with: &[] }]);
 
 static SEVERITY: Table = Table::new(
     "[severity.P0]",
@@ -217,7 +238,9 @@ const HEADERS: Ty = Ty::Map(&v::HEADER, &Ty::MaybeSecret(&v::HEADER_VALUE, Expos
 pub fn tables() -> Vec<&'static Table> {
     fn tables_of(ty: &'static Ty, out: &mut Vec<&'static Table>) {
         match ty {
-            Ty::Table(t) | Ty::Tables { table: t, .. } if !out.iter().any(|known| std::ptr::eq(*known, *t)) => {
+            Ty::Table(t) | Ty::PathOr(t) | Ty::Tables { table: t, .. }
+                if !out.iter().any(|known| std::ptr::eq(*known, *t)) =>
+            {
                 out.push(t)
             }
             Ty::List(inner) | Ty::Map(_, inner) => tables_of(inner, out),

@@ -2,7 +2,7 @@
 
 use super::super::shape::{Choice, Exposed, Key, Table, Ty};
 use super::super::value as v;
-use super::{ENV, HEADERS, VERIFY};
+use super::{ENV, HEADERS, VERIFY, stores};
 
 pub static BACKUP: Table = Table::new(
     "[[backup]]",
@@ -97,13 +97,30 @@ static RESTORE: Table = Table::new(
     &[&[
         Key::new("postgres_dump", Ty::Table(&POSTGRES_DUMP), "A dump of PostgreSQL, into a new database."),
         Key::new(
+            "postgres_pitr",
+            Ty::Table(&POSTGRES_PITR),
+            "A base backup and the archived log of PostgreSQL, into a new cluster, as of any moment.",
+        ),
+        Key::new(
             "folder",
             Ty::Table(&FOLDER),
             "Files (a tar archive, also .gz, .zst and .age, a folder, restic, borg), into a new folder.",
         ),
+        Key::new("redis", Ty::Table(&stores::REDIS), "An RDB or append-only file of Redis, into a scratch server."),
+        Key::new(
+            "rabbitmq_definitions",
+            Ty::Table(&stores::RABBITMQ),
+            "Definitions of RabbitMQ, compared with the live ones and imported.",
+        ),
     ]],
 )
-.choosing(&[Choice { by: &["postgres_dump"], with: &[] }, Choice { by: &["folder"], with: &[] }]);
+.choosing(&[
+    Choice { by: &["postgres_dump"], with: &[] },
+    Choice { by: &["postgres_pitr"], with: &[] },
+    Choice { by: &["folder"], with: &[] },
+    Choice { by: &["redis"], with: &[] },
+    Choice { by: &["rabbitmq_definitions"], with: &[] },
+]);
 
 static POSTGRES_DUMP: Table = Table::new(
     "postgres_dump",
@@ -121,6 +138,16 @@ static POSTGRES_DUMP: Table = Table::new(
             Ty::List(&Ty::Text(&v::SQL)),
             "Statements whose first value must be true in the restored copy.",
         ),
+        Key::new(
+            "only",
+            Ty::List(&Ty::Text(&v::TEXT)),
+            "Tables (`schema.table`) or schemas (`schema.*`) taken out of the copy instead of all of it; not of a plain dump.",
+        ),
+        Key::new(
+            "amcheck",
+            Ty::Bool,
+            "Check every page and B-tree index of the restored copy with pg_amcheck. Default: where program and extension are there.",
+        ),
         Key::new("jobs", Ty::Int(1, 256), "Parallel jobs. Default: the number of cores."),
         Key::new(
             "grace",
@@ -130,6 +157,76 @@ static POSTGRES_DUMP: Table = Table::new(
         .default("\"5s\""),
         Key::new("timeout", Ty::Text(&v::DURATION), "Time for the whole restore; then it is ended."),
         Key::new("extra_ca", Ty::List(&Ty::Path), "Files (PEM) with certificate authorities trusted for the server."),
+    ]],
+);
+
+static POSTGRES_PITR: Table = Table::new(
+    "postgres_pitr",
+    "Restores a cluster to a moment. The copies are base backups: folders or tar archives of pg_basebackup, backups of \
+     Barman, or the folders of a repository of pgBackRest.",
+    &[&[
+        Key::new("database", Ty::Text(&v::DATABASE), "The database that is verified; typed to confirm the hand-over.")
+            .required(),
+        Key::new(
+            "directory",
+            Ty::Path,
+            "Folder in which side clusters are made: on a disk with room for one, and not below a live data folder.",
+        )
+        .required(),
+        Key::new(
+            "wal_archive",
+            Ty::Path,
+            "Folder with the archived log: segments, also .gz, .zst, .lz4, flat or as Barman lays them out.",
+        ),
+        Key::new("pgbackrest", Ty::Table(&PGBACKREST), "The repository of pgBackRest that holds base backups and log."),
+        Key::new(
+            "user",
+            Ty::Text(&v::PLAIN),
+            "User of this host that the side server runs as, when mayday itself is root. Default: `postgres`.",
+        ),
+        Key::new("role", Ty::Text(&v::DATABASE), "Superuser of the cluster, for the verification.")
+            .default("\"postgres\""),
+        Key::new("port", Ty::Int(1024, 65535), "Port of the side server on loopback. Default: a free one."),
+        Key::new(
+            "settings",
+            Ty::Map(&v::SETTING, &Ty::Text(&v::TEXT)),
+            "Settings of the side server; nothing else of the live one's configuration is used.",
+        ),
+        Key::new(
+            "verify",
+            Ty::List(&Ty::Text(&v::SQL)),
+            "Statements whose first value must be true in the restored cluster.",
+        ),
+        Key::new(
+            "switch",
+            Ty::Argv,
+            "Command that points the clients to the promoted cluster; `{host}`, `{port}`, `{database}` and `{side}` are \
+             filled in.",
+        ),
+        Key::new(
+            "tables",
+            Ty::List(&Ty::Text(&v::PLAIN)),
+            "Instead of a promotion: these tables (patterns of pg_dump) go into a new database beside the live one.",
+        ),
+        Key::new(
+            "dsn",
+            Ty::MaybeSecret(&v::DSN, Exposed::When(v::address_has_secret)),
+            "Live server for `tables`, with a role that may create databases. Default: that of the service's check.",
+        ),
+        Key::new("password", Ty::Secret, "Password, where the address does not carry it."),
+        Key::new("extra_ca", Ty::List(&Ty::Path), "Files (PEM) with certificate authorities trusted for the server."),
+        Key::new("timeout", Ty::Text(&v::DURATION), "Time for the whole restore; then it is ended."),
+    ]],
+)
+.choosing(&[Choice { by: &["wal_archive"], with: &[] }, Choice { by: &["pgbackrest"], with: &[] }]);
+
+static PGBACKREST: Table = Table::new(
+    "pgbackrest",
+    "A repository of pgBackRest, asked through its own program.",
+    &[&[
+        Key::new("stanza", Ty::Text(&v::NAME), "The stanza of the cluster.").required(),
+        Key::new("config", Ty::Path, "Its configuration file. Default: where pgbackrest looks itself."),
+        Key::new("repo", Ty::Int(1, 256), "Number of the repository, where there are several."),
     ]],
 );
 

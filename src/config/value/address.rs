@@ -32,6 +32,10 @@ pub(super) fn host(t: &str) -> Result<(), String> {
     Ok(())
 }
 
+pub(super) fn ip(t: &str) -> Result<(), String> {
+    t.parse::<std::net::IpAddr>().map(drop).map_err(|_| format!("must be an IP address, found {}", quoted(t)))
+}
+
 pub(super) fn host_maybe_port(t: &str) -> Result<(), String> {
     host(t).or_else(|_| host_port(t).map(drop))
 }

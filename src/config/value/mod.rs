@@ -43,6 +43,7 @@ formats! {
     ONLY: "a pattern for paths below a folder", "\"nginx/**\" or \"*.pem\"", r"^[^/]", only;
     HOST_PORT: "an address with a port", "\"db.example.org:5432\"", r"^\S+:[0-9]{1,5}$", |t| host_port(t).map(drop);
     HOST_MAYBE_PORT: "a host, with or without a port", "\"9.9.9.9\" or \"9.9.9.9:53\"", r"^\S+$", host_maybe_port;
+    IP: "an IP address", "\"10.0.4.7\"", r"^[0-9a-fA-F:.]+$", ip;
     HOST: "a host name", "\"mail.example.org\"", r"^[^\s/:@]+$|^[0-9a-fA-F:.]+$", host;
     HTTP_URL: "an http or https address", "\"https://api.example.org/health\"", r"^https?://", http_url;
     REDIS_URL: "a Redis address", "\"redis://127.0.0.1:6379\", \"rediss://…\" or \"unix:/run/redis.sock\"", r"^(rediss?://|redis\+unix://|unix:)", redis_url;
@@ -51,6 +52,7 @@ formats! {
     HEADER: "a header name", "\"X-Api-Version\"", r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$", header_name;
     HEADER_VALUE: "a header value", "\"application/json\"", r"^[^\u0000-\u0008\u000a-\u001f]*$", header_value;
     ENV_NAME: "the name of an environment variable", "\"PGPASSWORD\"", r"^[A-Za-z_][A-Za-z0-9_]*$", env_name;
+    SETTING: "the name of a setting of PostgreSQL", "\"work_mem\"", r"^[A-Za-z_][A-Za-z0-9_.]*$", setting_name;
     FOLDER_KEY: "an absolute path", "\"/var\"", r"^/", absolute;
     UNIT: "the name of a systemd unit", "\"api.service\"", r"^[A-Za-z0-9:_.\\@][A-Za-z0-9:_.\\@-]*$", unit;
     CONTAINER: "the name of a container", "\"app-db-1\"", r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", container;

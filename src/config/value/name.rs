@@ -89,6 +89,14 @@ pub(super) fn only(t: &str) -> Result<(), String> {
     Ok(())
 }
 
+pub(super) fn setting_name(text: &str) -> Result<(), String> {
+    let word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.');
+    match text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') && text.chars().all(word) {
+        true => Ok(()),
+        false => Err(format!("is {}, which is no name of a setting", super::quoted(text))),
+    }
+}
+
 pub(super) fn env_name(t: &str) -> Result<(), String> {
     let mut chars = t.chars();
     let first = chars.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_');

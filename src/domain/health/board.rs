@@ -219,6 +219,15 @@ impl Board {
         events
     }
 
+    /// The wall clock was stepped: what is known is carried over to the clock as it reads now.
+    pub fn step_clock(&mut self, by_ms: i64) {
+        for node in &mut self.nodes {
+            node.status.since = node.status.since.stepped(by_ms);
+            node.status.down_since = node.status.down_since.map(|at| at.stepped(by_ms));
+            node.checks.iter_mut().for_each(|(_, check)| check.step_clock(by_ms));
+        }
+    }
+
     /// What is known of a service.
     pub fn service(&self, name: &str) -> Option<&ServiceStatus> {
         self.index.get(name).and_then(|i| self.nodes.get(*i)).map(|n| &n.status)

@@ -183,6 +183,13 @@ impl Machine {
         Some(change)
     }
 
+    /// The wall clock was stepped: what is known is carried over to the clock as it reads now.
+    pub fn step_clock(&mut self, by_ms: i64) {
+        self.status.step_clock(by_ms);
+        self.counters.step_clock(by_ms);
+        self.seen_at = self.seen_at.stepped(by_ms);
+    }
+
     /// A person paused it.
     pub fn pause(&mut self, at: Time) -> Option<Change> {
         if self.status.state == Health::Paused {

@@ -14,9 +14,11 @@ use tokio::time::Instant;
 use super::grid::{beat, in_flight_limit, next_slot, phase, slots_between};
 use super::{Observation, Shared, Stats, lock};
 use crate::config::Check;
+use crate::domain::event::Event;
 use crate::domain::health::machine::Machine;
 use crate::domain::health::{Outcome, ProbeResult};
 use crate::domain::time::Time;
+use crate::engine::timekeeper::Timekeeper;
 use crate::probe::Probe;
 use crate::sys::clock::Clock;
 
@@ -66,6 +68,8 @@ pub(super) struct Wheel {
     pub(super) next_tick: Instant,
     /// Boot clock less monotonic clock: grows by what the machine slept.
     pub(super) asleep_ms: u64,
+    /// Notices that the wall clock was stepped.
+    pub(super) timekeeper: Timekeeper,
     pub(super) stats: Stats,
 }
 
@@ -86,6 +90,7 @@ impl Wheel {
             incident: BTreeSet::new(),
             tx,
             asleep_ms: clock.boot_ms().saturating_sub(clock.mono_ms()),
+            timekeeper: Timekeeper::new(clock.as_ref()),
             clock,
             shared,
             origin: Instant::now(),
@@ -196,7 +201,17 @@ impl Wheel {
         });
     }
 
+    /// A wall clock that was stepped must not bend what the machines measure.
+    fn look_at_clocks(&mut self) {
+        for event in self.timekeeper.look(self.clock.as_ref()) {
+            if let Event::ClockStepped(e) = event {
+                self.slots.iter_mut().flatten().for_each(|slot| slot.machine.step_clock(e.by_ms));
+            }
+        }
+    }
+
     fn finish(&mut self, done: Finished) {
+        self.look_at_clocks();
         let now = Instant::now();
         let Some(slot) = self.slots.get_mut(done.slot).and_then(Option::as_mut) else {
             return;
@@ -253,6 +268,7 @@ impl Wheel {
     }
 
     fn tick(&mut self, now: Instant) {
+        self.look_at_clocks();
         let (at, boot_ms) = (Time::from_ms(self.clock.wall_ms()), self.clock.boot_ms());
         for slot in self.slots.iter_mut().flatten() {
             if let Some(change) = slot.machine.tick(boot_ms) {

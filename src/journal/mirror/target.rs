@@ -16,11 +16,11 @@ pub struct Target {
     file: Arc<dyn StoredFile>,
     len: u64,
     /// The last entry in it.
-    pub seq: u64,
+    pub last: Head,
 }
 
-/// Writes and syncs what was gathered, which ends with the entry `seq`.
-pub fn flush(piece: &mut Vec<u8>, target: &mut Target, seq: u64) -> io::Result<()> {
+/// Writes and syncs what was gathered, which ends with the entry `last`.
+pub fn flush(piece: &mut Vec<u8>, target: &mut Target, last: Head) -> io::Result<()> {
     if piece.is_empty() {
         return Ok(());
     }
@@ -31,7 +31,7 @@ pub fn flush(piece: &mut Vec<u8>, target: &mut Target, seq: u64) -> io::Result<(
     write_all(target.file.as_ref(), piece, target.len)?;
     target.file.sync()?;
     target.len += piece.len() as u64;
-    target.seq = seq;
+    target.last = last;
     piece.clear();
     Ok(())
 }
@@ -46,7 +46,7 @@ pub fn open(storage: &dyn Storage, path: &Path, record: &OnRecord) -> io::Result
         return Err(other("it holds something else than a journal: it is not touched".into()));
     }
     if whole == 0 {
-        return Ok(Target { file, len: 0, seq: 0 });
+        return Ok(Target { file, len: 0, last: Head::GENESIS });
     }
     let start = parts::last_line_end(file.as_ref(), whole - 1)?;
     let mut lines = Lines::new(file.clone(), Place { offset: start, line: 1 }, whole);
@@ -66,10 +66,11 @@ pub fn open(storage: &dyn Storage, path: &Path, record: &OnRecord) -> io::Result
     if whole < len {
         file.set_len(whole)?;
     }
-    Ok(Target { file, len: whole, seq: last.seq })
+    Ok(Target { file, len: whole, last })
 }
 
-fn hash_at(record: &OnRecord, seq: u64) -> io::Result<Option<Head>> {
+/// The entry `seq` of the record, if it is there.
+pub fn hash_at(record: &OnRecord, seq: u64) -> io::Result<Option<Head>> {
     let index = PartIndex::empty();
     let live = LiveView { name: LIVE, file: &record.live, len: record.len, index: &index };
     let mut entries = Entries::new(&record.closed, Some(live), seq)?;

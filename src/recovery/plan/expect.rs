@@ -92,11 +92,11 @@ mod tests {
 
     #[test]
     fn a_larger_copy_takes_longer() {
-        let work = || Work::Restore { backup: "full".into(), copy: None, test: false, only: Vec::new() };
+        let work = || Work::Restore { backup: "full".into(), copy: None, test: false, to: None, only: Vec::new() };
         let runs = [run(work(), 1000, 100, RunState::Succeeded, Verdict::Verified)];
         assert_eq!(expect(&runs, &work(), Some(250)), (Some(2500), 1));
         assert_eq!(expect(&runs, &work(), None), (Some(1000), 1));
-        let test = Work::Restore { backup: "full".into(), copy: None, test: true, only: Vec::new() };
+        let test = Work::Restore { backup: "full".into(), copy: None, test: true, to: None, only: Vec::new() };
         assert_eq!(expect(&runs, &test, Some(250)), (None, 0), "a test restore is another thing");
     }
 }

@@ -18,6 +18,7 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
+use super::pitr::user::User;
 use crate::recovery::op::OpContext;
 use crate::sys::proc::kill_group;
 
@@ -31,6 +32,8 @@ pub struct Tool {
     pub env: Vec<(String, String)>,
     pub password: Option<SecretString>,
     pub feed: Option<Feed>,
+    /// Who it runs as, where that is not this process' user.
+    pub user: Option<User>,
 }
 
 /// How it ended, and the last of what it said.
@@ -149,6 +152,11 @@ fn command(tool: &Tool, dir: &Path) -> Command {
     }
     command.stdin(if tool.feed.is_some() { Stdio::piped() } else { Stdio::null() });
     command.stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+    // Before what follows: the kernel forgets that on a change of user.
+    if let Some(user) = &tool.user {
+        user.becomes(&mut command);
+        command.current_dir("/");
+    }
     let parent = std::process::id();
     // SAFETY: prctl and getppid are async-signal-safe and touch no memory.
     unsafe {
@@ -267,7 +275,14 @@ mod tests {
 
     fn tool(script: &str, feed: Option<Feed>) -> Tool {
         let args = vec!["-c".into(), script.into()];
-        Tool { program: "/bin/sh".into(), args, env: vec![("GIVEN".into(), "yes".into())], password: None, feed }
+        Tool {
+            program: "/bin/sh".into(),
+            args,
+            env: vec![("GIVEN".into(), "yes".into())],
+            password: None,
+            feed,
+            user: None,
+        }
     }
 
     async fn go(tool: Tool, cancel: &CancellationToken) -> (Result<Ended, Stopped>, Vec<String>) {

@@ -173,6 +173,18 @@ pub fn is_age(front: &[u8]) -> bool {
     front.starts_with(b"age-encryption.org/") || front.starts_with(b"-----BEGIN AGE ENCRYPTED FILE-----")
 }
 
+/// Every entry of an archive of `pg_dump`. Blocks. Errors: why not, in words.
+pub fn entries(path: &Path, kind: Kind) -> Result<Vec<toc::Entry>, String> {
+    let said = |e: &dyn std::fmt::Display| format!("{}: {e}: choose another copy", path.display());
+    let file = if kind == Kind::PgDirectory { path.join("toc.dat") } else { path.to_path_buf() };
+    let mut from = archive::reader(File::open(file).map_err(|e| said(&e))?).map_err(|e| said(&e))?;
+    if kind == Kind::PgTar {
+        // The head of its first member, which is the table of contents.
+        io::copy(&mut from.by_ref().take(512), &mut io::sink()).map_err(|e| said(&e))?;
+    }
+    toc::entries(io::BufReader::new(from)).map_err(|e| said(&e))
+}
+
 fn folder(path: &Path) -> Result<Shape, String> {
     let size = folder_size(path).map_err(|e| format!("{} cannot be read: {e}", path.display()))?;
     let plain = Shape { kind: Kind::Folder, wrap: Wrap::Plain, size, minor: None, toc: None };

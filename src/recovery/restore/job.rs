@@ -10,6 +10,8 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
 use super::format::{Kind, Wrap};
+use super::only::Relation;
+use super::pg::amcheck::Amcheck;
 use super::secrets::Reach;
 use crate::config::FolderCompare;
 use crate::domain::backup::Copy;
@@ -33,6 +35,15 @@ pub struct PgRestore {
     pub jobs: u32,
     pub verify: Vec<String>,
     pub test: bool,
+    /// Tables or schemas that are taken out of the copy; the whole of it when empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub only: Vec<String>,
+    /// The tables meant by `only`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub chosen: Vec<Relation>,
+    /// Whether `pg_amcheck` looks at it.
+    #[serde(default)]
+    pub amcheck: Amcheck,
     /// Side databases of runs that ended without removing them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub leftovers: Vec<Pinned>,
@@ -97,6 +108,63 @@ pub struct PgDrop {
     pub live: String,
     pub run: String,
     pub gone: Pinned,
+}
+
+/// Putting restored tables beside the live ones, in the live database.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct PgTables {
+    pub reach: Reach,
+    pub backup: String,
+    pub run: String,
+    pub live: Pinned,
+    pub side: Pinned,
+    pub copy: Copy,
+    pub tables: Vec<Relation>,
+}
+
+/// Taking such tables away again.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct PgTablesDrop {
+    pub reach: Reach,
+    pub live: String,
+    pub run: String,
+    /// What they are listed as.
+    pub listed: String,
+    pub tables: Vec<PinnedTable>,
+}
+
+/// A table by name and by what the server calls it inside.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PinnedTable {
+    #[serde(flatten)]
+    pub table: Relation,
+    pub oid: u32,
+}
+
+/// What a side carries beyond [`SideArgs`] when it is about single tables.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct SideTables {
+    /// Of a side database: the tables that were asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub chosen: Vec<Relation>,
+    /// In the live database: the tables that were put there.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub put: Vec<PinnedTable>,
+}
+
+impl SideTables {
+    pub fn of(args: &serde_json::Value) -> SideTables {
+        serde_json::from_value(args.clone()).unwrap_or_default()
+    }
+
+    /// Adds them to what a side carries.
+    pub fn add_to(&self, args: &SideArgs) -> serde_json::Value {
+        let mut all = write(args);
+        if let (Some(all), serde_json::Value::Object(own)) = (all.as_object_mut(), write(self)) {
+            all.extend(own);
+        }
+        all
+    }
 }
 
 /// A restore of a folder beside the live one.

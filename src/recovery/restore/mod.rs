@@ -10,8 +10,12 @@ mod folder;
 mod format;
 mod job;
 mod names;
+mod only;
 mod pg;
+mod pitr;
 mod plan;
+mod rabbit;
+mod redis;
 mod secrets;
 mod sql;
 mod toc;
@@ -24,8 +28,11 @@ pub use plan::plan;
 /// Executes one phase of a plan made by [`plan`], or a compensation.
 pub async fn execute(op: &str, args: &serde_json::Value, ctx: &OpContext) -> Result<Done, OpError> {
     match op.split_once('.') {
+        Some(("pitr", _)) => pitr::execute(op, args, ctx).await,
         Some(("pg", _)) => pg::execute(op, args, ctx).await,
         Some(("folder", _)) => folder::execute(op, args, ctx).await,
+        Some(("rabbit", _)) => rabbit::execute(op, args, ctx).await,
+        Some(("redis", _)) => redis::execute(op, args, ctx).await,
         _ => Err(unknown(op)),
     }
 }

@@ -12,6 +12,8 @@ pub enum Beside {
     Before,
     /// Was live between a cut-over and its undo.
     Abandoned,
+    /// A restored table beside the live one.
+    Restored,
 }
 
 impl Beside {
@@ -20,6 +22,7 @@ impl Beside {
             Beside::Restore => "restore",
             Beside::Before => "before",
             Beside::Abandoned => "abandoned",
+            Beside::Restored => "restored",
         }
     }
 }

@@ -58,6 +58,25 @@ impl Toc {
     pub fn count(&self, kind: &str) -> u64 {
         self.kinds.get(kind).copied().unwrap_or(0)
     }
+
+    fn add(&mut self, entry: Entry, definition: Option<String>) {
+        let Entry { desc, tag, owner, .. } = entry;
+        match desc.as_str() {
+            "EXTENSION" => {
+                self.extensions.insert(tag);
+            }
+            "DATABASE" => {
+                self.create_database = definition;
+                self.database_owner = Some(owner.clone()).filter(|o| !o.is_empty());
+            }
+            _ => {}
+        }
+        // The owner of the database entry matters only where the database is made from it.
+        if !owner.is_empty() && !desc.starts_with("DATABASE") {
+            self.owners.insert(owner);
+        }
+        *self.kinds.entry(desc).or_default() += 1;
+    }
 }
 
 /// Why an archive's front could not be read.
@@ -108,6 +127,36 @@ pub fn newest_read_by(pg_restore_major: u32) -> u8 {
     }
 }
 
+/// One entry of a table of contents: a thing that `pg_restore` makes or fills.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Entry {
+    pub id: i64,
+    /// `TABLE`, `TABLE DATA`, `FK CONSTRAINT`, …
+    pub desc: String,
+    /// Its name; of what belongs to a table mostly that one's name, a space, and its own.
+    pub tag: String,
+    /// Its schema; empty for what is in none.
+    pub namespace: String,
+    pub owner: String,
+    /// Entries that it needs.
+    pub needs: Vec<i64>,
+}
+
+/// Reads every entry, for choosing among them. They are all in memory then.
+pub fn entries(from: impl Read) -> Result<Vec<Entry>, TocError> {
+    let mut r = Reader { from, int_size: 4, off_size: 8 };
+    let head = r.head()?;
+    if head.minor > KNOWN {
+        return Err(TocError::Newer(head));
+    }
+    let count = r.count()?;
+    let mut entries = Vec::new();
+    for _ in 0..count {
+        entries.push(r.entry(head.minor, head.kind)?.0);
+    }
+    Ok(entries)
+}
+
 /// Reads the whole table of contents from the front of a custom archive or from a `toc.dat`.
 pub fn read(from: impl Read) -> Result<Toc, TocError> {
     let mut r = Reader { from, int_size: 4, off_size: 8 };
@@ -117,11 +166,10 @@ pub fn read(from: impl Read) -> Result<Toc, TocError> {
     }
     let (minor, kind) = (head.minor, head.kind);
     let mut toc = Toc { head, ..Toc::default() };
-    let count = r.int()?;
-    let count = u64::try_from(count).ok().filter(|n| *n <= ENTRIES_MAX);
-    toc.entries = count.ok_or_else(|| TocError::Broken("its number of entries is impossible".into()))?;
+    toc.entries = r.count()?;
     for _ in 0..toc.entries {
-        r.entry(minor, kind, &mut toc)?;
+        let (entry, definition) = r.entry(minor, kind)?;
+        toc.add(entry, definition);
     }
     Ok(toc)
 }
@@ -207,8 +255,14 @@ impl<R: Read> Reader<R> {
         Ok(head)
     }
 
-    fn entry(&mut self, minor: u8, kind: Kind, toc: &mut Toc) -> Result<(), TocError> {
-        let _id = self.int()?;
+    fn count(&mut self) -> Result<u64, TocError> {
+        let count = u64::try_from(self.int()?).ok().filter(|n| *n <= ENTRIES_MAX);
+        count.ok_or_else(|| TocError::Broken("its number of entries is impossible".into()))
+    }
+
+    /// An entry, and the statement that makes it.
+    fn entry(&mut self, minor: u8, kind: Kind) -> Result<(Entry, Option<String>), TocError> {
+        let id = self.int()?;
         let _has_dumper = self.int()?;
         let _table_oid = self.string()?;
         let _oid = self.string()?;
@@ -220,7 +274,7 @@ impl<R: Read> Reader<R> {
         let definition = self.string()?;
         let _drop = self.string()?;
         let _copy = self.string()?;
-        let _namespace = self.string()?;
+        let namespace = self.string()?.unwrap_or_default();
         let _tablespace = self.string()?;
         if minor >= 14 {
             let _access_method = self.string()?;
@@ -230,7 +284,10 @@ impl<R: Read> Reader<R> {
         }
         let owner = self.string()?.unwrap_or_default();
         let _with_oids = self.string()?;
-        while self.string()?.is_some() {}
+        let mut needs = Vec::new();
+        while let Some(id) = self.string()? {
+            needs.extend(id.trim().parse::<i64>().ok());
+        }
         match kind {
             Kind::Custom => {
                 let _state = self.byte()?;
@@ -242,143 +299,9 @@ impl<R: Read> Reader<R> {
                 let _file = self.string()?;
             }
         }
-        match desc.as_str() {
-            "EXTENSION" => {
-                toc.extensions.insert(tag);
-            }
-            "DATABASE" => {
-                toc.create_database = definition;
-                toc.database_owner = Some(owner.clone()).filter(|o| !o.is_empty());
-            }
-            _ => {}
-        }
-        // The owner of the database entry matters only where the database is made from it.
-        if !owner.is_empty() && !desc.starts_with("DATABASE") {
-            toc.owners.insert(owner);
-        }
-        *toc.kinds.entry(desc).or_default() += 1;
-        Ok(())
+        Ok((Entry { id, desc, tag, namespace, owner, needs }, definition))
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn int(out: &mut Vec<u8>, n: i64) {
-        out.push(u8::from(n < 0));
-        out.extend(&(n.unsigned_abs() as u32).to_le_bytes());
-    }
-
-    fn string(out: &mut Vec<u8>, s: Option<&str>) {
-        match s {
-            None => int(out, -1),
-            Some(s) => {
-                int(out, s.len() as i64);
-                out.extend(s.as_bytes());
-            }
-        }
-    }
-
-    /// An archive of one version, written field by field as pg_dump of that version does.
-    fn archive(minor: u8, entries: &[(&str, &str, &str)]) -> Vec<u8> {
-        let mut out = b"PGDMP".to_vec();
-        out.extend([1, minor, 0, 4, 8, 1]);
-        if minor >= 15 {
-            out.push(1);
-        } else {
-            int(&mut out, -1);
-        }
-        for n in [7, 14, 2, 20, 10, 126, 0] {
-            int(&mut out, n);
-        }
-        for s in ["app", "15.18 (Debian)", "15.18"] {
-            string(&mut out, Some(s));
-        }
-        int(&mut out, entries.len() as i64);
-        for (i, (desc, tag, owner)) in entries.iter().enumerate() {
-            int(&mut out, i as i64 + 1);
-            int(&mut out, 0);
-            for s in ["0", "0", tag, desc] {
-                string(&mut out, Some(s));
-            }
-            if minor >= 11 {
-                int(&mut out, 2);
-            }
-            for s in [Some("CREATE …;"), Some(""), None, Some("public"), None] {
-                string(&mut out, s);
-            }
-            if minor >= 14 {
-                string(&mut out, Some("heap"));
-            }
-            if minor >= 16 {
-                int(&mut out, 114);
-            }
-            string(&mut out, Some(owner));
-            string(&mut out, Some("false"));
-            for dep in [Some("3"), Some("4"), None] {
-                string(&mut out, dep);
-            }
-            out.push(2);
-            out.extend([0; 8]);
-        }
-        out
-    }
-
-    #[test]
-    fn every_known_version_is_read() {
-        for minor in 10..=16 {
-            let bytes = archive(
-                minor,
-                &[
-                    ("DATABASE", "app", "boss"),
-                    ("TABLE", "users", "app_rw"),
-                    ("TABLE", "logs", "app_rw"),
-                    ("EXTENSION", "citext", ""),
-                ],
-            );
-            let toc = read(bytes.as_slice()).unwrap_or_else(|e| panic!("1.{minor}: {e}"));
-            assert_eq!((toc.head.database.as_str(), toc.head.server.as_str()), ("app", "15.18 (Debian)"));
-            assert_eq!((toc.entries, toc.count("TABLE")), (4, 2));
-            assert_eq!(toc.owners, BTreeSet::from(["app_rw".to_owned()]));
-            assert_eq!(toc.extensions, BTreeSet::from(["citext".to_owned()]));
-            assert_eq!(toc.database_owner.as_deref(), Some("boss"));
-            for cut in 0..bytes.len() {
-                assert!(read(&bytes[..cut]).is_err(), "1.{minor} cut at {cut}");
-            }
-        }
-    }
-
-    #[test]
-    fn newer_and_foreign_files_are_told_apart() {
-        let mut bytes = archive(16, &[]);
-        bytes[6] = 17;
-        assert!(matches!(read(bytes.as_slice()), Err(TocError::Newer(Head { minor: 17, .. }))));
-        assert!(matches!(read(&b"SELECT 1;"[..]), Err(TocError::Foreign)));
-        assert!(matches!(read(&b""[..]), Err(TocError::Foreign)));
-    }
-
-    #[test]
-    fn which_tool_reads_what() {
-        for (major, newest) in [(11, 13), (12, 14), (15, 14), (16, 15), (17, 16), (18, 16)] {
-            assert_eq!(newest_read_by(major), newest);
-        }
-        assert_eq!(postgres_of(16), Some(17));
-        assert!(newest_read_by(postgres_of(17).unwrap()) >= 17);
-    }
-
-    proptest::proptest! {
-        #[test]
-        fn damaged_bytes_never_panic(mut bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..400), good in proptest::bool::ANY) {
-            if good {
-                let mut front = archive(14, &[("TABLE", "t", "o")]);
-                let n = front.len().min(bytes.len());
-                for (at, b) in bytes.iter().take(n).enumerate().step_by(7) {
-                    if at > 11 { front[at] ^= b; }
-                }
-                bytes = front;
-            }
-            let _ = read(bytes.as_slice());
-        }
-    }
-}
+mod tests;

@@ -51,6 +51,15 @@ fn needs(config: &Config) -> Needs {
                 need("pg_restore", by.clone());
                 need("psql", by);
             }
+            Some(Restore::Redis(_)) => need("redis-server", by),
+            Some(Restore::RabbitMq(_)) => {}
+            // The server's own programs are no commands: the plan looks where they lie.
+            Some(Restore::PostgresPitr(p)) => {
+                if matches!(p.log, config::PitrLog::PgBackRest { .. }) {
+                    need("pgbackrest", by.clone());
+                }
+                need(p.switch.first().map_or("", String::as_str), by);
+            }
             Some(Restore::Folder(f)) => {
                 if f.identity.is_some() {
                     need("age", by.clone());
@@ -163,6 +172,7 @@ fn package(program: &str) -> Option<&'static str> {
         "railway" => "the Railway CLI",
         "systemctl" => "systemd",
         "redis-cli" => "redis-tools",
+        "redis-server" => "redis-server",
         "curl" => "curl",
         "restic" => "restic",
         "borg" => "borgbackup",

@@ -1,10 +1,15 @@
 //! Leading an incident.
 
 use crate::domain::command::Command;
-use crate::viewer::app::App;
+use crate::viewer::app::{App, Pending};
 use crate::viewer::overlays::{Asked, Declare, Note, Overlay, Picker, Prompt};
+use crate::viewer::theme::Role;
 
 pub fn declare(app: &mut App) {
+    if app.pending.values().any(|p| matches!(p, Pending::Declare)) {
+        app.tell(Role::BannerInfo, "a declaration is under way: what came of it is told here");
+        return;
+    }
     let declare = Declare::new(app);
     app.open_overlay(Overlay::Declare(Box::new(declare)));
 }

@@ -1,6 +1,5 @@
 //! Acting on services, backups and runs: everything goes through a plan and its confirmation.
 
-use crate::domain::command::Command;
 use crate::domain::run::{SideRole, Work};
 use crate::viewer::app::{App, Pane, Pending};
 use crate::viewer::overlays::{Confirm, Overlay, Picker, Verb};
@@ -77,8 +76,7 @@ pub fn output(app: &mut App) {
 
 pub fn cancel(app: &mut App) {
     let Some(run) = app.selected_run().cloned() else { return };
-    let command = Command::Cancel { run: run.id.clone(), reason: String::new() };
-    let confirm = Confirm::of_cancel(app, &run, command);
+    let confirm = Confirm::of_cancel(app, &run);
     app.open_overlay(Overlay::Confirm(Box::new(confirm)));
 }
 

@@ -37,8 +37,9 @@ pub fn step(app: &mut App, by: isize) {
         }
         Some(Detail::Output) => {
             let height = layout::detail_rows(app, area(app));
+            let columns = layout::parts(app, area(app)).detail.map_or(70, |r| r.width.saturating_sub(2));
             if let Some(output) = &mut app.output {
-                let last = output.lines.len().saturating_sub(height);
+                let last = output.last_top(height, detail::output::columns(columns));
                 output.top = output.top.saturating_add_signed(by).min(last);
                 output.follow = output.top >= last && by > 0;
             }

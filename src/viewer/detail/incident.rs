@@ -9,8 +9,12 @@ use crate::viewer::panes::services;
 use crate::viewer::theme::Role;
 use crate::wire::IncidentView;
 
-/// The few lines of the pane.
+/// The few lines of the pane, each of what stands against resolving cut to one.
 pub fn summary(app: &App, view: &IncidentView, columns: usize) -> Lines {
+    head(app, view, columns, false)
+}
+
+fn head(app: &App, view: &IncidentView, columns: usize, whole: bool) -> Lines {
     let i = &view.incident;
     let mut page = Page::new(columns);
     page.push(vec![
@@ -40,15 +44,28 @@ pub fn summary(app: &App, view: &IncidentView, columns: usize) -> Lines {
             (Role::DueOver, format!(" update overdue since {} ", app.look.hm(due)))
         }]);
     }
+    let mut line = Vec::new();
     if let Some(cost) = header::cost(&app.watched, view) {
-        page.push(vec![(Role::Label, "cost so far ".into()), (Role::Cost, cost)]);
+        line.extend([(Role::Label, "cost so far ".into()), (Role::Cost, cost)]);
     }
-    if i.status.is_open() {
-        for against in view.against_resolving.iter().take(5) {
-            page.push(vec![(Role::Bad, format!("{} {against}", app.look.g.lost))]);
-        }
-        if view.against_resolving.is_empty() {
-            page.push(vec![(Role::Good, format!("{} nothing stands against resolving it: s", app.look.g.up))]);
+    let against = if i.status.is_open() { view.against_resolving.len() } else { 0 };
+    if against > 0 {
+        // On the line of the cost: in the pane each row counts.
+        let gap = if line.is_empty() { "" } else { "   " };
+        line.push((Role::Bad, format!("{gap}{against} against resolving:")));
+    }
+    if !line.is_empty() {
+        page.push(line);
+    }
+    if i.status.is_open() && against == 0 {
+        page.push(vec![(Role::Good, format!("{} nothing stands against resolving it: s", app.look.g.up))]);
+    }
+    for said in view.against_resolving.iter().take(against) {
+        let said = format!("{} {said}", app.look.g.lost);
+        if whole {
+            page.text(Role::Bad, 0, &said);
+        } else {
+            page.push(vec![(Role::Bad, said)]);
         }
     }
     page.lines
@@ -57,7 +74,7 @@ pub fn summary(app: &App, view: &IncidentView, columns: usize) -> Lines {
 pub fn lines(app: &App, view: &IncidentView, columns: usize) -> Lines {
     let i = &view.incident;
     let mut page = Page::new(columns);
-    page.lines = summary(app, view, columns);
+    page.lines = head(app, view, columns, true);
     page.blank();
     page.field("declared", Role::Text, &format!("{} by {}", app.look.full(i.declared_at), i.declared_by));
     if let Some(onset) = i.onset {

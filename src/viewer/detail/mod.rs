@@ -78,6 +78,7 @@ pub fn draw(app: &App, area: Rect, c: &mut Canvas<'_>) {
 pub struct Page {
     pub lines: Lines,
     columns: usize,
+    label: usize,
 }
 
 /// Columns of the labels at the left.
@@ -85,7 +86,17 @@ const LABEL: usize = 13;
 
 impl Page {
     pub fn new(columns: usize) -> Page {
-        Page { lines: Vec::new(), columns: columns.max(20) }
+        Page::with_label(columns, LABEL)
+    }
+
+    /// With this many columns for the labels at the left.
+    pub fn with_label(columns: usize, label: usize) -> Page {
+        Page { lines: Vec::new(), columns: columns.max(20), label }
+    }
+
+    /// Columns of a line.
+    pub fn columns(&self) -> usize {
+        self.columns
     }
 
     pub fn push(&mut self, pieces: Vec<(Role, String)>) {
@@ -107,9 +118,9 @@ impl Page {
     /// `label  text`, wrapped.
     pub fn field(&mut self, label: &str, role: Role, value: &str) {
         let value = text::clean_lines(value, 4000);
-        for (i, line) in wrap(&value, self.columns.saturating_sub(LABEL)).into_iter().enumerate() {
+        for (i, line) in wrap(&value, self.columns.saturating_sub(self.label)).into_iter().enumerate() {
             let label = if i == 0 { label } else { "" };
-            self.push(vec![(Role::Label, text::fit(label, LABEL)), (role, line)]);
+            self.push(vec![(Role::Label, text::fit(label, self.label)), (role, line)]);
         }
     }
 

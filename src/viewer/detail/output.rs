@@ -1,10 +1,11 @@
 //! The output of a run, followed as it comes, with search.
 
 use ratatui::layout::Rect;
+use unicode_segmentation::UnicodeSegmentation;
 
 use crate::text;
 use crate::viewer::app::App;
-use crate::viewer::canvas::Canvas;
+use crate::viewer::canvas::{Canvas, inset};
 use crate::viewer::panes::runs;
 use crate::viewer::theme::Role;
 
@@ -21,7 +22,7 @@ pub fn draw(app: &App, title: Rect, area: Rect, c: &mut Canvas<'_>) {
     }
     if let Some(run) = app.mirror().runs.get(&output.run) {
         let (sign, role, words) = runs::outcome(run, c.g);
-        let share = run.permille.filter(|_| !run.state.is_over()).map(|p| format!(" {} %", p / 10)).unwrap_or_default();
+        let share = runs::known_progress(run).map(|p| format!(" {} %", p / 10)).unwrap_or_default();
         c.put_right(x, end, title.y, &format!(" {sign} {}{share} ", words.trim()), role);
     }
     if let Some(problem) = &output.problem {
@@ -32,17 +33,48 @@ pub fn draw(app: &App, title: Rect, area: Rect, c: &mut Canvas<'_>) {
         let said = if output.over { "it wrote nothing" } else { "nothing written yet" };
         c.put(area.x + 1, area.y, area.width.saturating_sub(1), said, Role::Dim);
     }
-    for (i, line) in output.lines.iter().skip(output.top).take(usize::from(area.height)).enumerate() {
-        let y = area.y + u16::try_from(i).unwrap_or(0);
-        c.cut(area.x + 1, y, area.width.saturating_sub(1), line, Role::Text);
-        mark_hits(line, &output.search, Rect::new(area.x + 1, y, area.width.saturating_sub(1), 1), c);
+    let inside = inset(area, 1);
+    let mut y = inside.y;
+    let mut shown = output.top;
+    for line in output.lines.iter().skip(output.top) {
+        if y >= inside.bottom() {
+            break;
+        }
+        for piece in rows(line, usize::from(inside.width)) {
+            if y < inside.bottom() {
+                c.put(inside.x, y, inside.width, piece, Role::Text);
+                mark_hits(piece, &output.search, Rect { y, height: 1, ..inside }, c);
+                y += 1;
+            }
+        }
+        shown += 1;
     }
-    let shown = (output.top + usize::from(area.height)).min(output.lines.len());
     let first = output.dropped + output.top + 1;
     let cut = if output.cut > 0 || output.dropped > 0 { "  earlier or middle parts are cut" } else { "" };
     let follow = if output.follow && !output.over { "  following" } else { "" };
     let said = format!(" {first}–{} of {}{follow}{cut} ", output.dropped + shown, output.dropped + output.lines.len());
     c.put_right(area.x, area.right().saturating_sub(1), area.bottom(), &said, Role::Dim);
+}
+
+/// Columns of a line of output in a view of this width inside its frame.
+pub fn columns(inside: u16) -> usize {
+    usize::from(inset(Rect::new(0, 0, inside, 1), 1).width).max(1)
+}
+
+/// A line in pieces of at most `columns`, cut where it is full: output is shown as it is, blanks and all.
+fn rows(line: &str, columns: usize) -> Vec<&str> {
+    let mut out = Vec::new();
+    let (mut from, mut used) = (0, 0);
+    for (at, grapheme) in line.grapheme_indices(true) {
+        let wide = text::width(grapheme);
+        if used + wide > columns.max(1) && used > 0 {
+            out.push(line.get(from..at).unwrap_or_default());
+            (from, used) = (at, 0);
+        }
+        used += wide;
+    }
+    out.push(line.get(from..).unwrap_or_default());
+    out
 }
 
 fn is_hit(line: &str, search: &str) -> bool {

@@ -45,7 +45,7 @@ pub fn lines(app: &App, run: &RunView, columns: usize) -> Lines {
         }
         page.push(line);
     }
-    if let Some(permille) = run.permille.filter(|_| !run.state.is_over()) {
+    if let Some(permille) = runs::known_progress(run) {
         let wide = 30usize.min(columns / 2);
         let done = wide * usize::from(permille.min(1000)) / 1000;
         let [full, rest] = app.look.g.bar;
@@ -72,7 +72,7 @@ pub fn lines(app: &App, run: &RunView, columns: usize) -> Lines {
         page.field(
             if run.finished_at.is_some() { "took" } else { "under way" },
             Role::Text,
-            &if run.finished_at.is_some() { text::duration(d) } else { coarse(d) },
+            &if run.finished_at.is_some() { text::duration(d) } else { coarse(d).replace("now", "less than 10s") },
         );
     }
     if let Some(id) = &run.incident {
@@ -91,6 +91,8 @@ pub fn lines(app: &App, run: &RunView, columns: usize) -> Lines {
                 SideRole::Ready => ("restored and verified, waits for the cut-over", "C cuts over   D drops it"),
                 SideRole::Before => ("was live before the cut-over", "U puts it back   D drops it"),
                 SideRole::Abandoned => ("was live between a cut-over and its undo", "D drops it"),
+                SideRole::Beside => ("restored, put beside the live tables", "D drops it"),
+                SideRole::Serving => ("promoted and handed over: clients may use it", "D ends and drops it"),
             };
             let size = if side.size > 0 { format!(", {}", text::size(side.size)) } else { String::new() };
             let age = coarse(app.watched.ago(side.created_at));

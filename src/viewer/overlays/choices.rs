@@ -44,15 +44,7 @@ impl Picker {
 
     /// Every command by its name.
     pub fn palette(app: &App) -> Picker {
-        let items = commands::ALL
-            .iter()
-            .map(|c| {
-                let mut item = command_item(app, c);
-                item.detail = format!("{}  {}", c.title, c.doc);
-                item.label = c.id.into();
-                item
-            })
-            .collect();
+        let items = commands::ALL.iter().map(|c| command_item(app, c)).collect();
         Picker::of(Pick::Command, "commands", items)
     }
 
@@ -87,11 +79,10 @@ impl Picker {
         let items = Status::ALL
             .into_iter()
             .map(|s| {
+                let against = s == Status::Resolved && now.is_open() && !view.against_resolving.is_empty();
                 let (detail, off) = match (now.is_open(), s) {
                     (_, s) if s == now => ("where it stands".to_owned(), Some("it is so already".to_owned())),
-                    (true, Status::Resolved) if !view.against_resolving.is_empty() => {
-                        ("needs force and a reason: see above".into(), None)
-                    }
+                    (true, Status::Resolved) if against => ("only by force, with a reason: see above".into(), None),
                     (true, Status::Resolved) => ("the clock stops; nothing stands against it".into(), None),
                     (true, Status::Closed) => ("after it was resolved".into(), Some("resolve it first".into())),
                     (false, Status::Closed) => ("reviewed, or a false alarm".into(), None),
@@ -100,7 +91,8 @@ impl Picker {
                     (true, Status::Identified) => ("the cause is known, the remedy under way".into(), None),
                     (true, Status::Monitoring) => ("mitigated; watching whether it holds".into(), None),
                 };
-                Item { off, ..Item::new(s.word(), s.word(), detail) }
+                let asks = against || !now.is_open() && s.is_open();
+                Item { off, asks, ..Item::new(s.word(), s.word(), detail) }
             })
             .collect();
         let incident = view.incident.id.clone();
@@ -179,7 +171,7 @@ impl Picker {
         if let Some(rpo) = rpo {
             picker
                 .head
-                .push((Role::Dim, format!("RPO {}: what is older loses more than was agreed", text::duration(rpo))));
+                .push((Role::Dim, format!("RPO {}: an older copy loses more than was agreed", text::duration(rpo))));
         }
         // The newest good one stands ready.
         picker.sel = copies.iter().position(|c| c.suspect.is_none()).unwrap_or(0);

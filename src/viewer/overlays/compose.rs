@@ -36,6 +36,8 @@ pub struct Compose {
     top: usize,
     environment: String,
     pub sending: bool,
+    /// What was asked for, and its key, which makes a repeat after a lost answer harmless. Other words are another message.
+    asked_before: Option<(Command, String)>,
     /// A preview's keys count once its first frame was drawn.
     mark: u64,
     armed: Option<u64>,
@@ -53,6 +55,7 @@ impl Compose {
         let kind = |name: &str| facts.iter().find(|c| c.name == name).map(|c| c.kind.clone()).unwrap_or_default();
         let mut text = editor(&crate::text::clean_lines(body.trim_end(), 4000));
         text.move_cursor(ratatui_textarea::CursorMove::Top);
+        text.move_cursor(ratatui_textarea::CursorMove::Head);
         Compose {
             template,
             incident: match template {
@@ -68,6 +71,7 @@ impl Compose {
             top: 0,
             environment: app.environment(),
             sending: false,
+            asked_before: None,
             mark: 0,
             armed: None,
         }
@@ -173,7 +177,10 @@ impl Compose {
             body: self.text(),
             channels,
         };
-        app.ask(Pending::Send, Ask::Do(command));
+        let before = self.asked_before.take().filter(|(asked, _)| *asked == command);
+        let key = before.map_or_else(|| uuid::Uuid::now_v7().to_string(), |(_, key)| key);
+        self.asked_before = Some((command.clone(), key.clone()));
+        app.ask_keyed(Pending::Send, Ask::Do(command), key);
     }
 
     pub(super) fn draw(&self, _app: &App, area: Rect, c: &mut Canvas<'_>) -> Option<(u16, u16)> {

@@ -1,17 +1,17 @@
 //! The dialog before something is done: effect, target, environment, exact commands, age of the data, preconditions.
 //!
+//! A reason can be given with Tab; it stands in the timeline.
+//!
 //! Pinned to the plan it was opened with. Disruptive takes `y`, destructive the target's name, typed; Enter alone never
 //! starts anything. Keys that were read before the dialog's first frame was on the terminal do not count. While nothing
 //! can be recorded, the word `unlogged` is asked for as well.
-
-use std::time::Duration;
 
 use crossterm::event::{KeyCode, KeyEvent};
 use ratatui::layout::Rect;
 
 use super::{Line, Stay, window};
 use crate::domain::command::Command;
-use crate::domain::run::{Checked, Plan, Risk, Work};
+use crate::domain::run::{Plan, Risk, Work};
 use crate::text;
 use crate::viewer::app::{App, Pending};
 use crate::viewer::canvas::{Canvas, wrap};
@@ -34,7 +34,7 @@ enum Stage {
 #[derive(Debug)]
 enum Send {
     Plan { id: String, confirm: String },
-    Command(Command),
+    Cancel { run: String },
 }
 
 /// A dialog.
@@ -49,8 +49,14 @@ pub struct Confirm {
     send: Send,
     stage: Stage,
     typed: Line,
+    /// Why, in the person's words; may stay empty.
+    reason: Line,
+    /// Keys go into the reason.
+    writing: bool,
     top: usize,
     fault: String,
+    /// It was asked for, and no answer came.
+    unsure: bool,
     mark: u64,
     /// Since when its first frame is on the terminal, microseconds.
     armed: Option<u64>,
@@ -71,19 +77,22 @@ impl Confirm {
             target: plan.target.clone(),
             risk: plan.risk,
             environment: app.environment(),
-            lines: plan_lines(app, &plan),
+            lines: super::plan::lines(app, &plan),
             send: Send::Plan { id: plan.id, confirm: String::new() },
             stage,
             typed: Line::default(),
+            reason: Line::default(),
+            writing: false,
             top: 0,
             fault: String::new(),
+            unsure: false,
             mark: app.overlay_count + 1,
             armed: None,
         }
     }
 
     /// For asking a run to stop.
-    pub fn of_cancel(app: &App, run: &RunView, command: Command) -> Confirm {
+    pub fn of_cancel(app: &App, run: &RunView) -> Confirm {
         let lines = vec![
             (Role::Text, 0, format!("Ask run {} to stop: TERM to its processes, KILL after its grace time.", run.id)),
             (Role::Text, 0, format!("It is {} since {}.", run.state.word(), app.look.hms(run.requested_at))),
@@ -95,11 +104,14 @@ impl Confirm {
             risk: Risk::Disruptive,
             environment: app.environment(),
             lines,
-            send: Send::Command(command),
+            send: Send::Cancel { run: run.id.clone() },
             stage: Stage::Yes,
             typed: Line::default(),
+            reason: Line::default(),
+            writing: false,
             top: 0,
             fault: String::new(),
+            unsure: false,
             mark: app.overlay_count + 1,
             armed: None,
         }
@@ -122,27 +134,57 @@ impl Confirm {
         self.fault = text::clean(&format!("{reason}{instead}")).into_owned();
     }
 
+    /// Nobody knows whether it was started: told in the dialog.
+    pub fn lost(&mut self, why: &str) {
+        self.refused(why, "");
+        self.unsure = true;
+    }
+
     pub(super) fn left(&mut self, app: &mut App) {
         if let Send::Plan { .. } = self.send
             && self.stage != Stage::Sending
+            && !self.unsure
         {
             app.record_step(format!("left without starting: {}", self.title), None);
         }
     }
 
+    fn is_asking(&self) -> bool {
+        matches!(self.stage, Stage::Yes | Stage::Typed | Stage::Unlogged)
+    }
+
+    /// Pasted text goes into the reason only: a name that must be typed must be typed.
+    pub(super) fn paste(&mut self, text: &str) -> bool {
+        if self.writing {
+            self.reason.insert(text);
+        }
+        self.writing
+    }
+
     pub(super) fn keys(&self) -> Vec<(&'static str, &'static str)> {
+        if self.writing {
+            return vec![("enter", "done"), ("esc", "back to the question")];
+        }
         let mut out = match self.stage {
             Stage::Yes => vec![("y", "do it"), ("n", "leave it")],
             Stage::Typed => vec![("type", "the name, then enter")],
             Stage::Unlogged => vec![("type", "unlogged, then enter")],
             Stage::Sending | Stage::Blocked => vec![],
         };
+        if self.is_asking() {
+            out.push(("tab", "say why"));
+        }
         out.extend([("↑↓", "scroll"), ("esc", "back")]);
         out
     }
 
     pub(super) fn key(&mut self, app: &mut App, key: &KeyEvent, at: u64) -> Stay {
         match key.code {
+            KeyCode::Tab | KeyCode::BackTab if self.is_asking() => self.writing = !self.writing,
+            KeyCode::Esc | KeyCode::Enter if self.writing => self.writing = false,
+            _ if self.writing => {
+                self.reason.key(key);
+            }
             KeyCode::Esc => {
                 self.left(app);
                 return Stay::Close;
@@ -204,19 +246,18 @@ impl Confirm {
 
     fn go(&mut self, app: &mut App, unlogged: bool) {
         self.stage = Stage::Sending;
-        match &self.send {
+        let why = self.reason.text().trim().to_owned();
+        let ask = match &self.send {
             Send::Plan { id, confirm } => {
-                let ask = Ask::Start { plan: id.clone(), confirm: confirm.clone(), reason: String::new(), unlogged };
-                app.ask(Pending::Start(self.title.clone()), ask);
+                Ask::Start { plan: id.clone(), confirm: confirm.clone(), reason: why, unlogged }
             }
-            Send::Command(command) => {
-                // Answered with a word; the dialog closes with the answer of a start.
-                app.ask(Pending::Start(self.title.clone()), Ask::Do(command.clone()));
-            }
-        }
+            // Answered with a word; the dialog closes with the answer of a start.
+            Send::Cancel { run } => Ask::Do(Command::Cancel { run: run.clone(), reason: why }),
+        };
+        app.ask(Pending::Start(self.title.clone()), ask);
     }
 
-    pub(super) fn draw(&self, _app: &App, area: Rect, c: &mut Canvas<'_>) -> Option<(u16, u16)> {
+    pub(super) fn draw(&self, app: &App, area: Rect, c: &mut Canvas<'_>) -> Option<(u16, u16)> {
         let width = area.width.min(100);
         let text = usize::from(width.saturating_sub(4));
         let mut lines: Vec<(Role, String)> = Vec::new();
@@ -250,14 +291,26 @@ impl Confirm {
             let said = format!("{}–{} of {}  ↑↓", top + 1, (top + n).min(lines.len()), lines.len());
             c.put_right(inside.x, inside.right(), inside.y, &said, Role::Dim);
         }
-        self.draw_question(inside, c)
+        self.draw_question(app, inside, c)
     }
 
-    fn draw_question(&self, inside: Rect, c: &mut Canvas<'_>) -> Option<(u16, u16)> {
+    fn draw_question(&self, app: &App, inside: Rect, c: &mut Canvas<'_>) -> Option<(u16, u16)> {
         let bottom = inside.bottom().saturating_sub(1);
         let ask = bottom.saturating_sub(1);
-        if !self.fault.is_empty() {
+        if !self.fault.is_empty() && !self.writing {
             c.cut(inside.x, bottom, inside.width, &self.fault, Role::Bad);
+        } else if self.is_asking() {
+            let x = c.line(inside.x, bottom, inside.width, &[(Role::Key, "tab"), (Role::Label, " why: ")]);
+            let line = Rect::new(x, bottom, inside.right().saturating_sub(x), 1).intersection(inside);
+            if self.writing || !self.reason.text().is_empty() {
+                let cursor = self.reason.draw(line, self.writing, c);
+                if self.writing {
+                    c.put(inside.x, ask, inside.width, "The reason; enter goes back to the question.", Role::Text);
+                    return cursor;
+                }
+            } else {
+                c.put(x, bottom, line.width, "a reason for the timeline, if you like", Role::Dim);
+            }
         }
         match self.stage {
             Stage::Yes => {
@@ -286,11 +339,13 @@ impl Confirm {
                 self.typed.draw(Rect::new(x, ask, room, 1).intersection(inside), true, c)
             }
             Stage::Sending => {
-                c.put(inside.x, ask, inside.width, "asked for; waiting for it to be on record", Role::Dim);
+                c.put(inside.x, ask, inside.width, super::waiting(app), Role::Dim);
                 None
             }
             Stage::Blocked => {
-                let said = if self.fault.is_empty() {
+                let said = if self.unsure {
+                    "Whether it was started is not known:"
+                } else if self.fault.is_empty() {
                     "It cannot be started: see what fails above."
                 } else {
                     "It was not started:"
@@ -300,86 +355,4 @@ impl Confirm {
             }
         }
     }
-}
-
-fn plan_lines(app: &App, plan: &Plan) -> Vec<(Role, u16, String)> {
-    let clean = |t: &str| text::clean(t).into_owned();
-    let mut out: Vec<(Role, u16, String)> = Vec::new();
-    for p in plan.preconditions.iter().filter(|p| p.result == Checked::Failed) {
-        out.push((Role::Bad, 0, format!("{} {}: {}", app.look.g.lost, clean(&p.name), clean(&p.detail))));
-    }
-    for effect in &plan.effects {
-        out.push((Role::Text, 0, clean(effect)));
-    }
-    if let Some(copy) = &plan.copy {
-        let age = text::duration(app.watched.ago(copy.taken_at));
-        out.push((
-            Role::Text,
-            0,
-            format!(
-                "copy       {} of {} ({age} old, {})",
-                clean(&copy.id),
-                app.look.full(copy.taken_at),
-                copy.size_said()
-            ),
-        ));
-        if let Some(why) = &copy.suspect {
-            out.push((Role::Bad, 11, format!("{} SUSPECT: {}", app.look.g.degraded, clean(why))));
-        }
-    }
-    if let Some(ms) = plan.data_lost_ms {
-        let lost = Duration::from_millis(u64::try_from(ms).unwrap_or(0));
-        let over = plan.rpo_ms.is_some_and(|rpo| lost > Duration::from_millis(rpo));
-        let rpo =
-            plan.rpo_ms.map(|r| format!(" (RPO {})", text::duration(Duration::from_millis(r)))).unwrap_or_default();
-        let said = format!("DATA LOST  everything written in the last {}{rpo}", text::duration(lost));
-        out.push((if over { Role::Bad } else { Role::Strong }, 0, said));
-    }
-    let rto = plan.service.as_deref().and_then(|s| app.mirror().services.get(s)).and_then(|s| {
-        let left = Duration::from_millis(s.rto_ms?).checked_sub(app.watched.ago(s.down_since?));
-        Some(match left {
-            Some(left) => format!("; RTO left {}", text::duration(left)),
-            None => "; RTO is over".to_owned(),
-        })
-    });
-    let rto = rto.unwrap_or_default();
-    out.push(match plan.expected_ms {
-        Some(ms) => (
-            Role::Text,
-            0,
-            format!(
-                "takes      about {} (from {}){rto}",
-                text::duration(Duration::from_millis(ms)),
-                text::plural(plan.expected_from as usize, "earlier run")
-            ),
-        ),
-        None => (Role::Dim, 0, format!("takes      not known: no earlier run{rto}")),
-    });
-    if !plan.holds.is_empty() {
-        out.push((Role::Dim, 0, format!("holds      {}", clean(&plan.holds.join(", ")))));
-    }
-    for p in plan.preconditions.iter().filter(|p| p.result != Checked::Failed) {
-        let (sign, role) = match p.result {
-            Checked::Passed => (app.look.g.up, Role::Good),
-            _ => (app.look.g.degraded, Role::Unsure),
-        };
-        out.push((role, 0, format!("{sign} {}: {}", clean(&p.name), clean(&p.detail))));
-    }
-    out.push((Role::Label, 0, "exact commands".into()));
-    for phase in &plan.phases {
-        for line in phase.step.shown() {
-            out.push((Role::Command, 2, format!("$ {}", clean(&line))));
-        }
-    }
-    match &plan.after {
-        Some(after) => {
-            out.push((Role::Label, 0, "then checks".into()));
-            out.extend(after.shown.iter().map(|s| (Role::Text, 2, clean(s))));
-        }
-        None => out.push((Role::Unsure, 0, "nothing checks the effect: the run will end unverified".into())),
-    }
-    if !plan.undo.is_empty() {
-        out.push((Role::Dim, 0, format!("undo       {}", clean(&plan.undo))));
-    }
-    out
 }

@@ -1,4 +1,5 @@
-//! Declaring: everything is filled in from what is down; Enter declares.
+//! Declaring: everything is filled in from what is down; Enter declares. It stays open until the engine says that it is
+//! done: a title that somebody typed is not lost with the link, and asking again with the same key declares once.
 
 use std::collections::BTreeSet;
 
@@ -9,8 +10,8 @@ use super::{Line, Stay, window};
 use crate::domain::catalog::Severity;
 use crate::domain::command::Command;
 use crate::domain::health::Health;
-use crate::viewer::app::{App, Pane, Pending};
-use crate::viewer::canvas::Canvas;
+use crate::viewer::app::{App, Pending};
+use crate::viewer::canvas::{Canvas, wrap};
 use crate::viewer::header;
 use crate::viewer::lists::rank;
 use crate::viewer::theme::Role;
@@ -34,7 +35,13 @@ pub struct Declare {
     at: usize,
     field: Field,
     fault: String,
-    pub sending: bool,
+    sending: bool,
+    /// What was filled in, to tell it from what somebody typed.
+    filled_in: String,
+    /// Makes a repeat harmless.
+    key: String,
+    /// It was asked for, and no answer came.
+    unsure: bool,
 }
 
 impl Declare {
@@ -62,14 +69,18 @@ impl Declare {
         } else {
             format!("{} down", crate::text::plural(bad.len(), "service"))
         };
+        let kept = app.declare_draft.clone();
         Declare {
-            title: Line::new(title),
+            filled_in: title.clone(),
+            key: uuid::Uuid::now_v7().to_string(),
+            unsure: false,
+            fault: if kept.is_empty() { String::new() } else { "the title is kept from before".into() },
+            title: Line::new(if kept.is_empty() { title } else { kept }),
             severity: mirror.head.suggested,
             services: services.iter().map(|s| s.name.clone()).collect(),
             chosen,
             at: 0,
             field: Field::Title,
-            fault: String::new(),
             sending: false,
         }
     }
@@ -81,12 +92,45 @@ impl Declare {
         self.field == Field::Title
     }
 
-    pub(super) fn key(&mut self, app: &mut App, key: &KeyEvent) -> Stay {
+    /// It goes away without having been declared: a typed title is kept for the next time.
+    pub(super) fn left(&mut self, app: &mut App) {
+        let title = self.title.text().trim();
         if self.sending {
-            return if key.code == KeyCode::Esc { Stay::Close } else { Stay::Open };
+            // Its answer is still told, and clears this.
+            app.declare_draft = title.to_owned();
+            app.tell(Role::BannerInfo, "asked for already: what came of it is told here");
+            return;
+        }
+        if title != self.filled_in && !title.is_empty() {
+            app.declare_draft = title.to_owned();
+            app.tell(Role::BannerInfo, "not declared; the title is kept: d opens it again");
+        }
+    }
+
+    /// It was not declared, or nobody knows.
+    pub fn failed(&mut self, why: &str, unsure: bool) {
+        self.sending = false;
+        self.unsure |= unsure;
+        self.fault = crate::text::clean(why).into_owned();
+    }
+
+    /// The engine can be asked again.
+    pub fn link_is_back(&mut self) {
+        // What is under way is still answered.
+        if self.unsure && !self.sending {
+            self.fault = "the link is back: enter declares, once".into();
+        }
+    }
+
+    pub(super) fn key(&mut self, app: &mut App, key: &KeyEvent) -> Stay {
+        if key.code == KeyCode::Esc {
+            self.left(app);
+            return Stay::Close;
+        }
+        if self.sending {
+            return Stay::Open;
         }
         match (key.code, self.field) {
-            (KeyCode::Esc, _) => return Stay::Close,
             (KeyCode::Enter, _) => return self.send(app),
             (KeyCode::Tab, Field::Title) => self.field = Field::Severity,
             (KeyCode::Tab, Field::Severity) => self.field = Field::Services,
@@ -138,12 +182,19 @@ impl Declare {
             self.field = Field::Title;
             return Stay::Open;
         }
+        // Another engine has forgotten the key, but not the incident.
+        let same = |i: &&crate::wire::IncidentView| i.incident.title == title;
+        if let Some(there) = app.watched.mirror.open_incidents().into_iter().find(same).filter(|_| self.unsure) {
+            self.fault = format!("{} has this title: it was declared after all; esc closes this", there.incident.id);
+            return Stay::Open;
+        }
         let known = &app.watched.mirror.services;
         let services = self.chosen.iter().filter(|s| known.contains_key(*s)).cloned().collect();
         let command = Command::Declare { title, severity: Some(self.severity), services, onset: None };
-        app.ask(Pending::Declare, Ask::Do(command));
-        app.pane = if app.pane == Pane::Incident { Pane::Incident } else { app.pane };
-        Stay::Close
+        self.sending = true;
+        self.fault.clear();
+        app.ask_keyed(Pending::Declare, Ask::Do(command), self.key.clone());
+        Stay::Open
     }
 
     pub(super) fn draw(&self, app: &App, area: Rect, c: &mut Canvas<'_>) -> Option<(u16, u16)> {
@@ -191,7 +242,9 @@ impl Declare {
             c.put(text.x, first, text.width, "no service is configured", Role::Dim);
         }
         let bottom = inside.bottom().saturating_sub(1);
-        if self.fault.is_empty() {
+        if self.sending {
+            c.put(inside.x, bottom, inside.width, super::waiting(app), Role::Dim);
+        } else if self.fault.is_empty() {
             let keys = [
                 (Role::Key, "enter"),
                 (Role::KeyDoc, " declare   "),
@@ -202,7 +255,12 @@ impl Declare {
             ];
             c.line(inside.x, bottom, inside.width, &keys);
         } else {
-            c.cut(inside.x, bottom, inside.width, &self.fault, Role::Bad);
+            let lines = wrap(&self.fault, usize::from(inside.width));
+            let two = lines.len().min(2);
+            for (i, line) in lines.iter().take(two).enumerate() {
+                let y = bottom.saturating_sub(u16::try_from(two - 1 - i).unwrap_or(0));
+                c.put(inside.x, y, inside.width, line, Role::Bad);
+            }
         }
         cursor
     }

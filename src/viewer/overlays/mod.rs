@@ -15,9 +15,11 @@ mod confirm;
 mod declare;
 mod info;
 mod line;
+mod list;
 mod note;
 mod picked;
 mod picker;
+mod plan;
 mod prompt;
 
 pub use compose::Compose;
@@ -70,8 +72,8 @@ impl Overlay {
             Overlay::Note(o) => o.paste(text),
             Overlay::Declare(o) => return o.paste(text),
             Overlay::Compose(o) => return o.paste(text),
-            // A name that must be typed must be typed.
-            Overlay::Confirm(_) | Overlay::Info(_) => return false,
+            Overlay::Confirm(o) => return o.paste(text),
+            Overlay::Info(_) => return false,
         }
         true
     }
@@ -80,6 +82,7 @@ impl Overlay {
     pub fn left(&mut self, app: &mut App) {
         match self {
             Overlay::Note(o) => o.left(app),
+            Overlay::Declare(o) => o.left(app),
             Overlay::Confirm(o) => o.left(app),
             Overlay::Compose(o) => o.left(app),
             Overlay::Picker(o) => o.left(app),
@@ -125,7 +128,7 @@ impl Overlay {
     pub fn keys(&self) -> Vec<(&'static str, &'static str)> {
         match self {
             Overlay::Picker(o) => o.keys(),
-            Overlay::Prompt(_) => vec![("enter", "send"), ("esc", "back")],
+            Overlay::Prompt(o) => vec![("enter", o.verb()), ("esc", "back")],
             Overlay::Note(_) => vec![("enter", "send"), ("ctrl-j", "new line"), ("esc", "keep and close")],
             Overlay::Declare(_) => {
                 vec![
@@ -143,11 +146,26 @@ impl Overlay {
     }
 }
 
+/// What is said while an answer is awaited.
+fn waiting(app: &App) -> &'static str {
+    if app.watched.is_stale() {
+        "asked for; waiting for the engine"
+    } else {
+        "asked for; waiting for it to be on record"
+    }
+}
+
+/// The width that a window of `wanted` columns gets: all of it where only slivers would be left beside it.
+pub fn width_in(area: Rect, wanted: u16) -> u16 {
+    if area.width.saturating_sub(wanted) <= 8 { area.width } else { wanted }
+}
+
 /// A window in the middle, cleared and framed, with its title. Gives what is inside.
 pub fn window(area: Rect, (width, height): (u16, u16), title: &str, danger: bool, c: &mut Canvas<'_>) -> Rect {
     use super::theme::Role;
+    let width = width_in(area, width);
     // A window that nearly fills the room takes all of it: slivers of what lies below would only distract.
-    let height = if area.height.saturating_sub(height) <= 2 { area.height } else { height };
+    let height = if area.height.saturating_sub(height) <= 3 { area.height } else { height };
     let outer = super::canvas::middle(area, width, height);
     c.clear(outer, Role::Overlay);
     let role = if danger { Role::OverlayDanger } else { Role::OverlayFrame };

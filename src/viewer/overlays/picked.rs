@@ -38,8 +38,13 @@ pub fn one(app: &mut App, pick: &Pick, item: &Item) {
         Pick::Backup => acts::runs::copies(app, item.id.clone()),
         Pick::Copy { backup, test } => {
             app.record_step(format!("chose copy {} of {backup}", item.id), Some(backup.clone()));
-            let work =
-                Work::Restore { backup: backup.clone(), copy: Some(item.id.clone()), test: *test, only: Vec::new() };
+            let work = Work::Restore {
+                backup: backup.clone(),
+                copy: Some(item.id.clone()),
+                test: *test,
+                to: None,
+                only: Vec::new(),
+            };
             acts::runs::plan(app, work);
         }
         Pick::Action => acts::runs::plan(app, Work::Act { action: item.id.clone() }),

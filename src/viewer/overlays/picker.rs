@@ -5,12 +5,12 @@ use std::collections::BTreeSet;
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use nucleo_matcher::pattern::{CaseMatching, Normalization, Pattern};
 use nucleo_matcher::{Config, Matcher, Utf32Str};
-use ratatui::layout::Rect;
 
-use super::{Line, Stay, window};
+use super::{Asked, Line, Overlay, Prompt, Stay};
+use crate::domain::catalog::Severity;
+use crate::domain::incident::Status;
 use crate::domain::run::Work;
 use crate::viewer::app::App;
-use crate::viewer::canvas::{Canvas, wrap};
 use crate::viewer::theme::Role;
 
 /// What is being chosen.
@@ -78,6 +78,8 @@ pub struct Item {
     pub hint: String,
     /// Why it cannot be chosen.
     pub off: Option<String>,
+    /// Choosing it asks for a reason by itself.
+    pub asks: bool,
 }
 
 impl Item {
@@ -89,6 +91,7 @@ impl Item {
             role: Role::Text,
             hint: String::new(),
             off: None,
+            asks: false,
         }
     }
 }
@@ -148,7 +151,7 @@ impl Picker {
             .filter_map(|(i, item)| {
                 let mut score = |text: &str| pattern.score(Utf32Str::new(text, &mut buffer), &mut matcher);
                 // A hit in the name weighs more than one in the description.
-                let label = score(&item.label).or_else(|| score(&item.id)).map(|s| s * 4);
+                let label = score(&item.label).max(score(&item.id)).map(|s| s * 4);
                 label.or_else(|| score(&format!("{} {}", item.label, item.detail))).map(|s| (s, i))
             })
             .collect();
@@ -205,6 +208,9 @@ impl Picker {
             KeyCode::Tab => {
                 if let Pick::Copy { test, .. } = &mut self.pick {
                     *test = !*test;
+                } else if let Some(prompt) = self.with_reason() {
+                    app.open_overlay(Overlay::Prompt(prompt));
+                    return Stay::Close;
                 }
             }
             _ => {
@@ -217,6 +223,24 @@ impl Picker {
             let _ = app.look.choose(&item.id);
         }
         Stay::Open
+    }
+
+    /// The prompt in which a reason for the choice is written, where one can be given.
+    fn with_reason(&self) -> Option<Prompt> {
+        let item = self.current().filter(|i| i.off.is_none())?;
+        let (asked, title) = match &self.pick {
+            Pick::Severity { incident } => {
+                let severity = Severity::parse(&item.id).ok()?;
+                (Asked::Severity { incident: incident.clone(), severity }, format!("{incident} becomes {severity}"))
+            }
+            // Resolving against something asks for its reason by itself.
+            Pick::Status { incident } if !item.asks => {
+                let status = Status::ALL.into_iter().find(|s| s.word() == item.id)?;
+                (Asked::Status { incident: incident.clone(), status }, format!("{incident} becomes {}", status.word()))
+            }
+            _ => return None,
+        };
+        Some(Prompt::new(asked, title, "why? it goes into the timeline; it may stay empty", ""))
     }
 
     fn enter(&mut self, app: &mut App) -> Stay {
@@ -241,106 +265,10 @@ impl Picker {
         if matches!(self.pick, Pick::Copy { .. }) {
             out.push(("tab", "test only or for real"));
         }
+        if matches!(self.pick, Pick::Severity { .. } | Pick::Status { .. }) {
+            out.push(("tab", "with a reason"));
+        }
         out.extend([("type", "to find"), ("esc", "back")]);
         out
-    }
-
-    fn head(&self) -> Vec<(Role, String)> {
-        let mut out = self.head.clone();
-        if let Pick::Copy { test, .. } = &self.pick {
-            out.push(if *test {
-                (Role::Strong, "test only: restored beside the live data, proven, dropped again   (tab changes)".into())
-            } else {
-                (
-                    Role::Strong,
-                    "restored beside the live data; the cut-over is a step of its own   (tab changes)".into(),
-                )
-            });
-        }
-        out
-    }
-
-    pub(super) fn draw(&self, _app: &App, area: Rect, c: &mut Canvas<'_>) -> Option<(u16, u16)> {
-        let wide = matches!(self.pick, Pick::Command | Pick::Copy { .. });
-        let width = if wide { 110 } else { 76 }.min(area.width.saturating_sub(if area.width > 70 { 4 } else { 0 }));
-        let text = usize::from(width.saturating_sub(4));
-        let head: Vec<(Role, String)> = self
-            .head()
-            .into_iter()
-            .flat_map(|(role, line)| wrap(&line, text).into_iter().map(move |l| (role, l)))
-            .collect();
-        let head_rows = u16::try_from(head.len()).unwrap_or(4).min(area.height / 3);
-        let rows = u16::try_from(self.items.len()).unwrap_or(u16::MAX).max(1);
-        let height =
-            rows.saturating_add(head_rows + 6).min(area.height.saturating_sub(if area.height > 20 { 2 } else { 0 }));
-        let inside = window(area, (width, height), &self.title, false, c);
-        let mut y = inside.y;
-        for (role, line) in head.iter().take(usize::from(head_rows)) {
-            c.cut(inside.x, y, inside.width, line, *role);
-            y += 1;
-        }
-        let x = c.put(inside.x, y, inside.width, "/ ", Role::Key);
-        let room = inside.right().saturating_sub(x);
-        let count = format!("{} of {}", self.shown.len(), self.items.len());
-        let line = Rect::new(x, y, room.saturating_sub(16), 1).intersection(inside);
-        let cursor = self.query.draw(line, true, c);
-        c.put_right(x, inside.right(), y, &count, Role::Dim);
-        y += 1;
-        let first = y.saturating_add(u16::from(inside.bottom().saturating_sub(y) > 6));
-        let foot = 2u16;
-        let n = usize::from(inside.bottom().saturating_sub(first).saturating_sub(foot));
-        let top = (self.sel + 1).saturating_sub(n.max(1));
-        let label = self.label_width(inside.width);
-        for (row, at) in self.shown.iter().skip(top).take(n).enumerate() {
-            let Some(item) = self.items.get(*at) else { continue };
-            let y = first.saturating_add(u16::try_from(row).unwrap_or(0));
-            self.row(item, Rect::new(inside.x, y, inside.width, 1), label, c);
-            if top + row == self.sel {
-                c.select(Rect::new(inside.x, y, inside.width, 1), Role::Select);
-            }
-        }
-        if self.shown.is_empty() && n > 0 {
-            c.put(inside.x, first, inside.width, "nothing matches", Role::Dim);
-        }
-        // What stands against the selected row, or what it is, in full.
-        if let Some(item) = self.current()
-            && inside.height > 4
-        {
-            let y = inside.bottom() - 1;
-            match &item.off {
-                Some(why) => c.cut(inside.x, y, inside.width, &format!("not now: {why}"), Role::Unsure),
-                None => c.cut(inside.x, y, inside.width, &item.detail, Role::Dim),
-            };
-        }
-        cursor
-    }
-
-    fn label_width(&self, room: u16) -> u16 {
-        let most = self.items.iter().take(400).map(|i| crate::text::width(&i.label)).max().unwrap_or(10);
-        u16::try_from(most + 2).unwrap_or(40).min(room / 2).max(8)
-    }
-
-    fn row(&self, item: &Item, area: Rect, label: u16, c: &mut Canvas<'_>) {
-        let mut x = area.x;
-        if let Some(chosen) = &self.chosen {
-            let on = chosen.contains(&item.id);
-            let sign = if on { c.g.checked } else { c.g.unchecked };
-            x = c.put(x, area.y, 2, &format!("{sign} "), if on { Role::Strong } else { Role::Dim });
-        }
-        let off = item.off.is_some();
-        c.cut(
-            x,
-            area.y,
-            label.min(area.right().saturating_sub(x)),
-            &item.label,
-            if off { Role::KeyOff } else { item.role },
-        );
-        let mut end = area.right();
-        if !item.hint.is_empty() {
-            end = c.put_right(x + label, area.right(), area.y, &item.hint, if off { Role::KeyOff } else { Role::Key });
-        }
-        let x = x.saturating_add(label);
-        let room = end.saturating_sub(x).saturating_sub(1);
-        c.cut(x, area.y, room, &item.detail, if off { Role::KeyOff } else { Role::Dim });
     }
 }

@@ -4,11 +4,13 @@ use crossterm::event::{KeyCode, KeyEvent};
 use ratatui::layout::Rect;
 
 use super::{Line, Stay, window};
+use crate::domain::catalog::Severity;
 use crate::domain::command::Command;
 use crate::domain::incident::Status;
-use crate::viewer::app::App;
+use crate::viewer::app::{App, Pending};
 use crate::viewer::canvas::{Canvas, wrap};
 use crate::viewer::theme::Role;
+use crate::wire::Ask;
 
 /// What the line is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,10 +31,20 @@ pub enum Asked {
     Pause {
         service: String,
     },
+    /// Why the severity changes; may stay empty.
+    Severity {
+        incident: String,
+        severity: Severity,
+    },
+    /// Why the status changes; may stay empty.
+    Status {
+        incident: String,
+        status: Status,
+    },
 }
 
 /// A question with one line of answer.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Prompt {
     asked: Asked,
     title: String,
@@ -40,11 +52,20 @@ pub struct Prompt {
     pub line: Line,
     /// Why the answer was not taken.
     fault: String,
+    /// What was asked for before, and the key it had: the same words again are the same request.
+    asked_before: Option<(String, String)>,
 }
 
 impl Prompt {
     pub fn new(asked: Asked, title: impl Into<String>, help: impl Into<String>, text: &str) -> Prompt {
-        Prompt { asked, title: title.into(), help: help.into(), line: Line::new(text), fault: String::new() }
+        Prompt {
+            asked,
+            title: title.into(),
+            help: help.into(),
+            line: Line::new(text),
+            fault: String::new(),
+            asked_before: None,
+        }
     }
 
     pub(super) fn key(&mut self, app: &mut App, key: &KeyEvent) -> Stay {
@@ -64,47 +85,76 @@ impl Prompt {
         }
     }
 
+    /// What Enter does.
+    pub(super) fn verb(&self) -> &'static str {
+        match self.asked {
+            Asked::Assign { .. } => "assign",
+            Asked::Retitle { .. } | Asked::Severity { .. } | Asked::Status { .. } => "change",
+            Asked::Reopen { .. } => "reopen",
+            Asked::Force { .. } => "resolve by force",
+            Asked::Pause { .. } => "pause",
+        }
+    }
+
+    /// The answer was not taken.
+    pub fn failed(&mut self, why: &str) {
+        self.fault = crate::text::clean(why).into_owned();
+    }
+
     fn send(&self, app: &mut App) -> Result<(), String> {
         let text = self.line.text().trim().to_owned();
-        if text.is_empty() {
+        if text.is_empty() && !matches!(self.asked, Asked::Severity { .. } | Asked::Status { .. }) {
             return Err("nothing is written".into());
         }
-        match self.asked.clone() {
+        let (said, command) = self.command(app, text.clone())?;
+        let before = self.asked_before.clone().filter(|(words, _)| *words == text);
+        let key = before.map_or_else(|| uuid::Uuid::now_v7().to_string(), |(_, key)| key);
+        // Without the fault of an earlier try.
+        let again = Prompt { fault: String::new(), asked_before: Some((text, key.clone())), ..self.clone() };
+        app.ask_keyed(Pending::Prompted(said, Box::new(again)), Ask::Do(command), key);
+        Ok(())
+    }
+
+    fn command(&self, app: &App, text: String) -> Result<(String, Command), String> {
+        Ok(match self.asked.clone() {
             Asked::Assign { incident } => {
                 let (role, user) = text.split_once(' ').ok_or("a role and a user are needed: commander oncall1")?;
                 let (role, user) = (role.trim().to_owned(), user.trim().to_owned());
-                app.act(format!("{role} is {user}"), Command::Assign { incident: Some(incident), role, user });
+                (format!("{role} is {user}"), Command::Assign { incident: Some(incident), role, user })
             }
             Asked::Retitle { incident } => {
-                app.act("title changed", Command::Retitle { incident: Some(incident), title: text });
+                ("title changed".into(), Command::Retitle { incident: Some(incident), title: text })
             }
             Asked::Reopen { incident } => {
-                let said = format!("reopened {incident}");
-                app.act(said, Command::Reopen { incident: Some(incident), reason: text });
+                (format!("reopened {incident}"), Command::Reopen { incident: Some(incident), reason: text })
             }
             Asked::Force { incident } => {
-                let command = Command::SetStatus {
-                    incident: Some(incident),
-                    status: Status::Resolved,
-                    reason: text,
-                    force: true,
-                };
-                app.act("resolved, forced", command);
+                let status = Status::Resolved;
+                let command = Command::SetStatus { incident: Some(incident), status, reason: text, force: true };
+                ("resolved, forced".into(), command)
             }
             Asked::Pause { service } => {
                 let (lasts, reason) = text.split_once(' ').ok_or("a duration and a reason are needed: 30m upgrade")?;
                 let until = app.watched.engine_now().plus(crate::text::parse_duration(lasts)?);
                 let reason = reason.trim().to_owned();
-                app.act(format!("paused {service}"), Command::Pause { service, until, reason });
+                (format!("paused {service}"), Command::Pause { service, until, reason })
             }
-        }
-        Ok(())
+            Asked::Severity { incident, severity } => (
+                format!("severity {severity}"),
+                Command::SetSeverity { incident: Some(incident), severity, reason: text },
+            ),
+            Asked::Status { incident, status } => (
+                format!("status {}", status.word()),
+                Command::SetStatus { incident: Some(incident), status, reason: text, force: false },
+            ),
+        })
     }
 
     pub(super) fn draw(&self, area: Rect, c: &mut Canvas<'_>) -> Option<(u16, u16)> {
         let width = area.width.min(76);
         let help = wrap(&self.help, usize::from(width.saturating_sub(4)));
-        let height = u16::try_from(help.len() + 5).unwrap_or(7);
+        let fault = wrap(&self.fault, usize::from(width.saturating_sub(4)));
+        let height = u16::try_from(help.len() + fault.len() + 4).unwrap_or(7);
         let danger = matches!(self.asked, Asked::Force { .. });
         let inside = window(area, (width, height), &self.title, danger, c);
         let mut y = inside.y;
@@ -113,11 +163,15 @@ impl Prompt {
             y = y.saturating_add(1);
         }
         let cursor = self.line.draw(Rect::new(inside.x, y, inside.width, 1).intersection(inside), true, c);
+        y = y.saturating_add(2);
         if self.fault.is_empty() {
-            let keys = [(Role::Key, "enter"), (Role::KeyDoc, " send   "), (Role::Key, "esc"), (Role::KeyDoc, " back")];
-            c.line(inside.x, y.saturating_add(2), inside.width, &keys);
-        } else {
-            c.cut(inside.x, y.saturating_add(2), inside.width, &self.fault, Role::Bad);
+            let verb = format!(" {}   ", self.verb());
+            let keys = [(Role::Key, "enter"), (Role::KeyDoc, &verb), (Role::Key, "esc"), (Role::KeyDoc, " back")];
+            c.line(inside.x, y, inside.width, &keys);
+        }
+        for line in fault.iter().filter(|l| !l.is_empty()) {
+            c.put(inside.x, y, inside.width, line, Role::Bad);
+            y = y.saturating_add(1);
         }
         cursor
     }

@@ -5,9 +5,9 @@ use std::time::Duration;
 use ratatui::layout::Rect;
 
 use crate::domain::backup::BackupState;
-use crate::text::{self, fit};
+use crate::text;
 use crate::viewer::app::App;
-use crate::viewer::canvas::Canvas;
+use crate::viewer::canvas::{Canvas, fit_name};
 use crate::viewer::header::{self, coarse};
 use crate::viewer::theme::Role;
 use crate::wire::BackupView;
@@ -38,25 +38,25 @@ pub fn row(app: &App, name: &str, area: Rect, names: u16, c: &mut Canvas<'_>) {
     x = end.max(x + 7).saturating_add(1);
     let name_room = usize::from(names.min(area.width * 2 / 5).max(8));
     let strong = if view.state == BackupState::Fresh { Role::Text } else { Role::Strong };
-    x = c.put(x, y, room(x), &fit(&text::clean(name), name_room), strong);
-    let (age, size) = match &view.newest {
-        Some(copy) => {
-            let age = app.watched.ago(copy.taken_at).as_secs() / 10 * 10;
-            (text::ago(Duration::from_secs(age)), copy.size_said())
-        }
-        None => (String::new(), String::new()),
-    };
-    x = c.put(x, y, room(x), &format!(" {age:>4}"), Role::Text);
-    x = c.put(x, y, room(x), &format!(" {size:>7}"), Role::Dim);
+    x = c.put(x, y, room(x), &fit_name(&text::clean(name), name_room), strong);
+    if let Some(copy) = &view.newest {
+        let age = app.watched.ago(copy.taken_at).as_secs() / 10 * 10;
+        let age = text::ago(Duration::from_secs(age));
+        x = c.put(x, y, room(x), &format!(" {age:>4}"), Role::Text);
+        x = c.put(x, y, room(x), &format!(" {:>7}", copy.size_said()), Role::Dim);
+    }
     x = x.saturating_add(2);
-    let mut pieces: Vec<(Role, String)> = headroom(app, view).into_iter().collect();
-    if let Some(suspect) = &view.suspect {
+    let room_left = headroom(app, view);
+    let over = room_left.as_ref().is_some_and(|(role, _)| *role == Role::RtoOver);
+    let mut pieces: Vec<(Role, String)> = room_left.into_iter().collect();
+    // A copy that is not to be trusted is beside a good one, or is all there is: then the detail says so.
+    if let Some(suspect) = view.suspect.as_ref().filter(|_| view.newest.is_some()) {
         let why = suspect.suspect.as_deref().unwrap_or("suspect");
         pieces.push((Role::Unsure, format!("{} newer copy: {why}", app.look.g.degraded)));
     }
     if let Some(problem) = &view.problem {
         pieces.push((Role::Bad, problem.clone()));
-    } else if view.state != BackupState::Fresh && !view.detail.is_empty() {
+    } else if view.state != BackupState::Fresh && !view.detail.is_empty() && !(over && view.newest.is_some()) {
         pieces.push((Role::Text, view.detail.clone()));
     }
     for (role, piece) in pieces {

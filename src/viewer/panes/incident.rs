@@ -26,7 +26,10 @@ pub fn draw(app: &App, area: Rect, c: &mut Canvas<'_>) {
         let at = list.rows.iter().position(|r| *r == view.incident.id).map_or(0, |i| i + 1);
         lines.push(vec![(Role::Dim, format!("{at} of {several} ({open} open)   j k: the others"))]);
     }
-    lines.extend(incident::summary(app, view, usize::from(area.width.saturating_sub(2))));
+    let columns = usize::from(area.width.saturating_sub(2));
+    // With room to spare it is the whole of it; enter scrolls.
+    let whole = area.height > 12 && app.detail.is_none();
+    lines.extend(if whole { incident::lines(app, view, columns) } else { incident::summary(app, view, columns) });
     for (i, line) in lines.iter().take(usize::from(area.height)).enumerate() {
         let y = area.y + u16::try_from(i).unwrap_or(0);
         let mut x = area.x + 1;

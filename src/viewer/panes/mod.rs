@@ -11,6 +11,7 @@ use crate::domain::health::Health;
 
 pub mod backups;
 pub mod incident;
+mod preview;
 pub mod runs;
 pub mod services;
 pub mod timeline;
@@ -44,6 +45,10 @@ pub fn draw(app: &App, pane: Pane, area: Rect, focus: bool, c: &mut Canvas<'_>) 
             c.select(row, if focus { Role::Select } else { Role::SelectIdle });
         }
     }
+    if focus {
+        let rows = u16::try_from(list.rows.len()).unwrap_or(u16::MAX).min(area.height);
+        preview::draw(app, pane, Rect { y: area.y + rows, height: area.height - rows, ..area }, c);
+    }
 }
 
 fn empty(app: &App, pane: Pane, area: Rect, c: &mut Canvas<'_>) {
@@ -54,7 +59,7 @@ fn empty(app: &App, pane: Pane, area: Rect, c: &mut Canvas<'_>) {
         Pane::Backups => "no backup set is configured: add a [[backup]] to mayday.toml",
         Pane::Timeline if !app.timeline.filled => "reading the record",
         Pane::Timeline => "nothing is on record yet",
-        _ => "no run yet: r restarts, R restores, e runs an action",
+        _ => "no run yet: r restarts a service, R restores a backup, e runs an action",
     };
     for (i, line) in super::canvas::wrap(text, usize::from(area.width.saturating_sub(2))).iter().enumerate() {
         let y = area.y.saturating_add(u16::try_from(i).unwrap_or(u16::MAX));
@@ -107,6 +112,7 @@ pub fn summary(app: &App, pane: Pane) -> Vec<(Role, String)> {
             }
         }
         Pane::Timeline => {
+            add(Role::Dim, app.look.zone(app.watched.engine_now()));
             if app.timeline.scope != super::records::Scope::All {
                 add(Role::Strong, app.timeline.scope.word().into());
             }

@@ -29,11 +29,16 @@ pub fn outcome(run: &RunView, g: &Glyphs) -> (&'static str, Role, String) {
             (g.lost, Role::Unsure, format!("{exit}contradicted, since mended"))
         }
         (_, Some(Verdict::Contradicted)) => (g.lost, Role::Contradicted, format!("{exit} CONTRADICTED ")),
-        (RunState::Succeeded, Some(Verdict::Verified)) => (g.up, Role::Good, format!("{exit}VERIFIED")),
+        (RunState::Succeeded, Some(Verdict::Verified)) => (g.up, Role::Good, "VERIFIED".into()),
         (RunState::Succeeded, _) => (g.up, Role::Unsure, format!("{exit}unverified")),
         (RunState::Cancelled | RunState::Expired, _) => (g.degraded, Role::Unsure, run.state.word().to_uppercase()),
         (state, _) => (g.lost, Role::Bad, format!("{exit}{}", state.word().to_uppercase())),
     }
+}
+
+/// How far a run is, where anything is known about it: one that has but begun and tells nothing is not at 0 %.
+pub fn known_progress(run: &RunView) -> Option<u16> {
+    run.permille.filter(|p| !run.state.is_over() && (*p > 0 || run.doing.contains('/')))
 }
 
 /// How long it took, or has been under way.
@@ -55,11 +60,17 @@ pub fn row(app: &App, id: &str, area: Rect, c: &mut Canvas<'_>) {
     let title = text::fit(&text::clean(&run.title), usize::from(title_room));
     x = c.put(x, y, room(x), &title, if run.state.is_over() { Role::Text } else { Role::Strong }).saturating_add(1);
     if run.state.is_over() {
+        // That it waits for somebody says more than that it went well.
+        let ready = run.sides.iter().find(|s| s.role == SideRole::Ready);
+        let words = if ready.is_some() && role == Role::Good { "READY".into() } else { words };
         x = c.cut(x, y, room(x), &words, role).saturating_add(1);
-        if let Some(ready) = run.sides.iter().find(|s| s.role == SideRole::Ready) {
-            x = c.cut(x, y, room(x), &format!("{} ready: C cuts over", ready.name), Role::Strong).saturating_add(1);
+        if let Some(ready) = ready {
+            x = c.cut(x, y, room(x), "C cuts over", Role::Strong).saturating_add(1);
+            x = c.cut(x, y, room(x), &text::clean(&ready.name), Role::Dim).saturating_add(1);
         } else if run.sides.iter().any(|s| s.role == SideRole::Before) {
-            x = c.cut(x, y, room(x), "U undoes", Role::Dim).saturating_add(1);
+            x = c.cut(x, y, room(x), "live; U undoes", Role::Dim).saturating_add(1);
+        } else if !matches!(role, Role::Good) && !run.detail.is_empty() {
+            x = c.cut(x, y, room(x), &text::clean(&run.detail), Role::Text).saturating_add(1);
         }
         let at = run.finished_at.unwrap_or(run.requested_at);
         let mut tail = coarse(app.watched.ago(at)) + " ago";
@@ -76,7 +87,7 @@ pub fn row(app: &App, id: &str, area: Rect, c: &mut Canvas<'_>) {
         c.cut(x, y, room(x), "not known: no news from the engine", Role::Unsure);
         return;
     }
-    if let Some(permille) = run.permille {
+    if let Some(permille) = known_progress(run) {
         let wide = if area.width >= 80 { 16 } else { 8 };
         if room(x) > wide + 6 {
             c.bar(x, y, wide, permille);
@@ -84,7 +95,9 @@ pub fn row(app: &App, id: &str, area: Rect, c: &mut Canvas<'_>) {
         }
         x = c.put(x, y, room(x), &format!("{:>3} %", permille / 10), Role::Running).saturating_add(1);
     } else {
-        x = c.put(x, y, room(x), &words, role).saturating_add(1);
+        // A bar that stands at nothing would look as if nothing happened: how long it has been says more.
+        let since = took(app, run).map(coarse).filter(|s| s != "now").map(|s| format!(" {s}")).unwrap_or_default();
+        x = c.put(x, y, room(x), &format!("{words}{since}"), role).saturating_add(1);
     }
     if run.cancel_requested {
         x = c.cut(x, y, room(x), "being cancelled", Role::Unsure).saturating_add(1);

@@ -5,9 +5,9 @@ use std::time::Duration;
 use ratatui::layout::Rect;
 
 use crate::domain::health::Health;
-use crate::text::{self, fit};
+use crate::text;
 use crate::viewer::app::App;
-use crate::viewer::canvas::Canvas;
+use crate::viewer::canvas::{Canvas, fit_name};
 use crate::viewer::header::{self, coarse};
 use crate::viewer::theme::Role;
 use crate::wire::ServiceView;
@@ -86,20 +86,19 @@ pub fn row(app: &App, name: &str, area: Rect, names: u16, c: &mut Canvas<'_>) {
     let end = c.put(x, y, room(x), &said, if stale { Role::Stale } else { role });
     x += 2;
     x = end.max(x + 8).saturating_add(1);
-    let spark = if area.width >= 90 {
+    let spark: usize = if area.width >= 90 {
         30
     } else if area.width >= 64 {
         14
     } else {
         0
     };
-    let spark = if view.spark.iter().any(|v| *v != 0) { spark } else { 0 };
     let name_room = names.min(area.width * 2 / 5).max(8);
     x = c.put(
         x,
         y,
         room(x),
-        &fit(&text::clean(name), usize::from(name_room)),
+        &fit_name(&text::clean(name), usize::from(name_room)),
         if view.state == Health::Up { Role::Text } else { Role::Strong },
     );
     if area.width >= 44 {
@@ -119,6 +118,13 @@ pub fn row(app: &App, name: &str, area: Rect, names: u16, c: &mut Canvas<'_>) {
         );
     }
     x = x.saturating_add(2);
+    // The words come first; the sparkline gets what they leave, and nothing where that is too little to say anything.
+    let remarks = remarks(app, view);
+    let words = remarks.iter().map(|(_, t)| text::width(t) + 2).sum::<usize>() + if stale { 12 } else { 0 };
+    let known = view.spark.len() - view.spark.iter().take_while(|v| **v == 0).count();
+    let left = usize::from(right.saturating_sub(x)).saturating_sub(words);
+    let spark = spark.min(left).min(known);
+    let spark = if spark < known.min(6) { 0 } else { u16::try_from(spark).unwrap_or(0) };
     let end = right.saturating_sub(if spark > 0 { spark + 1 } else { 0 });
     if stale {
         let age = view.observed_at.map(|at| coarse(app.watched.ago(at)));
@@ -129,7 +135,7 @@ pub fn row(app: &App, name: &str, area: Rect, names: u16, c: &mut Canvas<'_>) {
         };
         x = c.cut(x, y, end.saturating_sub(x), &said, Role::Unsure).saturating_add(2);
     }
-    for (role, piece) in remarks(app, view) {
+    for (role, piece) in remarks {
         if x >= end {
             break;
         }

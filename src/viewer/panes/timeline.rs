@@ -3,10 +3,13 @@
 use ratatui::layout::Rect;
 
 use crate::domain::timeline::{Level, Row};
-use crate::text::{self, fit};
+use crate::text;
 use crate::viewer::app::App;
 use crate::viewer::canvas::Canvas;
 use crate::viewer::theme::Role;
+
+/// Columns of a person's name.
+const WHO: u16 = 16;
 
 /// The role of a row's weight.
 pub const fn role(level: Level) -> Role {
@@ -36,11 +39,6 @@ pub fn row(app: &App, seq: &str, area: Rect, c: &mut Canvas<'_>) {
     let (right, y) = (area.right(), area.y);
     let room = |x: u16| right.saturating_sub(x);
     let mut x = c.put(area.x, y, room(area.x), &when(app, row), Role::Dim).saturating_add(1);
-    if area.width >= 70 {
-        let who = if row.actor == "engine" { String::new() } else { text::clean(&row.actor).into_owned() };
-        let wide = if area.width >= 90 { 12 } else { 8 };
-        x = c.put(x, y, room(x), &fit(&who, wide), Role::Label).saturating_add(1);
-    }
     let sign = match row.level {
         Level::Bad => c.g.down,
         Level::Warn => c.g.degraded,
@@ -49,5 +47,10 @@ pub fn row(app: &App, seq: &str, area: Rect, c: &mut Canvas<'_>) {
     };
     let role = role(row.level);
     x = c.put(x, y, room(x), sign, role).saturating_add(1);
+    // What the engine found has nobody behind it.
+    if row.actor != "engine" {
+        x = c.cut(x, y, room(x).min(WHO), &text::clean(&row.actor), Role::Label);
+        x = c.put(x, y, room(x), ": ", Role::Label);
+    }
     c.cut(x, y, room(x), &text::clean(&row.text), role);
 }

@@ -11,10 +11,10 @@ mod load;
 pub use load::{Fault, Loaded, NAMES, line_of, named, parse, resolve};
 
 macro_rules! roles {
-    ($($variant:ident = $name:literal),* $(,)?) => {
+    ($($(#[$doc:meta])* $variant:ident = $name:literal),* $(,)?) => {
         /// What a piece of the screen is.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-        pub enum Role { $($variant),* }
+        pub enum Role { $($(#[$doc])* $variant),* }
 
         impl Role {
             /// All of them, in order.
@@ -29,6 +29,8 @@ macro_rules! roles {
 }
 
 roles! {
+    /// What everything stands on. The terminal's own background unless a theme chooses one.
+    Screen = "screen",
     Text = "text",
     Strong = "text.strong",
     Dim = "text.dim",

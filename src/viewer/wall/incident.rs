@@ -16,7 +16,8 @@ use crate::wire::IncidentView;
 
 /// A line that is to be said, most important first.
 struct Said {
-    text: String,
+    /// From long to short.
+    texts: Vec<String>,
     role: Role,
     loud: bool,
 }
@@ -57,7 +58,7 @@ pub fn draw(d: &Drawing<'_>, view: &IncidentView, body: Rect, c: &mut Canvas<'_>
     rto(d, view, take(rto_high.min(if body.height < 6 { 1 } else { rto_high })), high, c);
     take(gap);
     for said in &lines {
-        d.say(c, take(high), &said.text, said.role, said.loud);
+        d.say_any(c, take(high), &said.texts, said.role, said.loud);
     }
     take(gap);
     for p in d.facts.problems.iter().filter(|p| p.root) {
@@ -150,16 +151,27 @@ fn rto(d: &Drawing<'_>, view: &IncidentView, area: Rect, high: u16, c: &mut Canv
     };
     let name = text::clean(&service.name);
     let permille = u16::try_from((down.as_millis() * 1000 / rto.as_millis().max(1)).min(1000)).unwrap_or(1000);
-    let (text, role) = match rto.checked_sub(down) {
+    let of = format!("{name} {}", text::duration(rto));
+    let (texts, role) = match rto.checked_sub(down) {
         Some(left) if left > Duration::ZERO => {
             let role = if left < rto / 4 { Role::RtoLow } else { Role::WallBig };
-            (format!("RTO {name} {} LEFT {}", text::duration(rto), coarse_down(left)), role)
+            let left = coarse_down(left);
+            ([format!("RTO {of} LEFT {left}"), format!("RTO {name} LEFT {left}"), format!("RTO LEFT {left}")], role)
         }
         _ => {
-            (format!("RTO {name} {} OVER BY {}", text::duration(rto), coarse(down.saturating_sub(rto))), Role::RtoOver)
+            let over = coarse(down.saturating_sub(rto));
+            let texts =
+                [format!("RTO {of} OVER BY {over}"), format!("RTO {name} OVER {over}"), format!("RTO OVER {over}")];
+            (texts, Role::RtoOver)
         }
     };
-    d.say(c, line, &text, role, role == Role::RtoOver);
+    let which = d.say_any(c, line, &texts, role, role == Role::RtoOver);
+    if which > 0 {
+        // Small beside the large letters: whose it is.
+        let taken = texts.get(which).map_or(0, |t| bigtext::width(t, 1) + 3);
+        let y = line.bottom().saturating_sub(2);
+        c.put_right(line.x + taken, line.right().saturating_sub(2), y, &of, role);
+    }
     let bar = Rect {
         x: area.x + 1,
         y: line.bottom(),
@@ -178,14 +190,19 @@ fn due(d: &Drawing<'_>, view: &IncidentView) -> Said {
     let now = d.facts.now;
     match view.update_due {
         Some(at) if at > now => {
-            let text = format!("UPDATE DUE {} IN {}", d.wall.look.hm(at), coarse_down(at.since(now)));
-            Said { text, role: Role::Due, loud: false }
+            let left = coarse_down(at.since(now));
+            let texts = vec![format!("UPDATE DUE {} IN {left}", d.wall.look.hm(at)), format!("UPDATE DUE IN {left}")];
+            Said { texts, role: Role::Due, loud: false }
         }
         Some(at) => {
-            let text = format!("UPDATE OVERDUE {}", text::duration(at_least_a_second(now.since(at))));
-            Said { text, role: Role::DueOver, loud: true }
+            let over = text::duration(at_least_a_second(now.since(at)));
+            let short = coarse(now.since(at));
+            let texts =
+                [format!("UPDATE OVERDUE {over}"), format!("UPDATE OVERDUE {short}"), format!("OVERDUE {short}")];
+            let texts = texts.into();
+            Said { texts, role: Role::DueOver, loud: true }
         }
-        None => Said { text: "NO UPDATE DUE".into(), role: Role::WallDim, loud: false },
+        None => Said { texts: vec!["NO UPDATE DUE".into()], role: Role::WallDim, loud: false },
     }
 }
 
@@ -198,13 +215,16 @@ fn lead(view: &IncidentView) -> Said {
     let incident = &view.incident;
     match (incident.commander(), &incident.acknowledged_by) {
         (_, None) if incident.acknowledged_at.is_none() => {
-            Said { text: "NOT ACKNOWLEDGED".into(), role: Role::DueOver, loud: true }
+            let texts = vec!["NOT ACKNOWLEDGED".into(), "NO ACK".into()];
+            Said { texts, role: Role::DueOver, loud: true }
         }
-        (Some(user), _) => Said { text: format!("LED BY {}", text::clean(user)), role: Role::WallBig, loud: false },
+        (Some(user), _) => {
+            Said { texts: vec![format!("LED BY {}", text::clean(user))], role: Role::WallBig, loud: false }
+        }
         (None, by) => {
             let by = by.as_deref().unwrap_or("somebody");
-            let text = format!("NO COMMANDER - ACKED BY {}", text::clean(by));
-            Said { text, role: Role::Degraded, loud: false }
+            let texts = vec![format!("NO COMMANDER - ACKED BY {}", text::clean(by)), "NO COMMANDER".into()];
+            Said { texts, role: Role::Degraded, loud: false }
         }
     }
 }

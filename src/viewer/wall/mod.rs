@@ -21,6 +21,7 @@ pub mod facts;
 pub mod frame;
 pub mod incident;
 pub mod pulse;
+pub mod zones;
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use ratatui::buffer::Buffer;
@@ -152,7 +153,7 @@ impl Wall {
 
     fn deck(&self, facts: &Facts<'_>, area: Rect) -> Deck {
         let area = self.orbit(area);
-        Deck::of(facts, frame::Zones::of(self, facts, area, false).body, frame::legible_rows(area.height))
+        Deck::of(facts, zones::Zones::of(self, facts, area, false).body, zones::legible_rows(area.height))
     }
 
     /// Follows the picture: a page that is gone is left, a new urgent incident is shown at once.
@@ -249,6 +250,10 @@ impl Face for Wall {
             self.ctrl_c = None;
         }
         Vec::new()
+    }
+
+    fn is_calm(&self, input: &Input) -> bool {
+        matches!(input, Input::Change(change) if self.watched.is_calm(change))
     }
 
     fn draw(&self, area: Rect, buffer: &mut Buffer) -> Option<(u16, u16)> {

@@ -58,6 +58,15 @@ impl Counters {
         }
     }
 
+    pub(super) fn step_clock(&mut self, by_ms: i64) {
+        for streak in [&mut self.fails, &mut self.bad, &mut self.oks, &mut self.passing] {
+            streak.since = streak.since.stepped(by_ms);
+        }
+        for moment in &mut self.moments {
+            *moment = moment.stepped(by_ms);
+        }
+    }
+
     /// K
     pub fn failed_of_window(&self) -> u32 {
         self.window.count_ones()

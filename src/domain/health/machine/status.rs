@@ -51,6 +51,14 @@ pub struct CheckStatus {
 }
 
 impl CheckStatus {
+    /// The wall clock was stepped: the same moments on the clock as it reads now.
+    pub fn step_clock(&mut self, by_ms: i64) {
+        self.since = self.since.stepped(by_ms);
+        self.happened_at = self.happened_at.stepped(by_ms);
+        self.first_fail_at = self.first_fail_at.map(|at| at.stepped(by_ms));
+        self.observed_at = self.observed_at.map(|at| at.stepped(by_ms));
+    }
+
     /// Failing, but not yet down.
     pub fn is_failing(&self) -> bool {
         self.toward == Some(Health::Down)
@@ -74,6 +82,15 @@ pub struct Seed {
 }
 
 impl Seed {
+    /// The wall clock was stepped: the same moments on the clock as it reads now.
+    pub fn step_clock(&mut self, by_ms: i64) {
+        self.since = self.since.stepped(by_ms);
+        self.happened_at = self.happened_at.stepped(by_ms);
+        self.first_fail_at = self.first_fail_at.map(|at| at.stepped(by_ms));
+        self.observed_at = self.observed_at.map(|at| at.stepped(by_ms));
+        self.counters.step_clock(by_ms);
+    }
+
     /// From the state alone, as a journal has it.
     pub fn new(state: Health, since: Time, down_since: Option<Time>) -> Self {
         let first_fail_at = (state == Health::Down).then(|| down_since.unwrap_or(since));

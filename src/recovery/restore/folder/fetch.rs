@@ -46,7 +46,7 @@ fn tool(access: &Access, args: Vec<String>, dir: Option<&Path>) -> Tool {
         }
         None => (program, args.collect()),
     };
-    Tool { program, args, env: access.environment(), password: None, feed: None }
+    Tool { program, args, env: access.environment(), password: None, feed: None, user: None }
 }
 
 fn end_of(ended: &Ended) -> End {

@@ -12,19 +12,20 @@ mod check;
 mod compare;
 mod copy;
 mod copy_in;
-mod entry;
+pub mod entry;
 mod extract;
 mod fetch;
 mod insert;
 mod only;
 mod open;
 mod swap;
-mod tree;
+pub mod tree;
 
 use std::path::{Path, PathBuf};
 
 pub use check::{Contents, archive as check_archive, folder as check_folder, wrapped as check_wrapped};
 pub use compare::{Ear, Question, run as differences};
+pub use extract::write_error;
 pub use fetch::wanted;
 pub use only::Only;
 pub use open::{Way, cannot_decrypt};

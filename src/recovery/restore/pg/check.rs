@@ -216,7 +216,7 @@ async fn archive_to_end(job: &PgRestore, ctx: &OpContext) -> Result<(), OpError>
     let (feed, position) = source(job, true).map_err(failed)?;
     let sink = ctx.sink.clone();
     let total = job.copy.size;
-    let tool = Tool { program: job.tool.clone(), args, env: Vec::new(), password: None, feed };
+    let tool = Tool { program: job.tool.clone(), args, env: Vec::new(), password: None, feed, user: None };
     let line = sink.clone();
     let ended = child::run(tool, ctx, Arc::new(move |l: &str| line.line(l)), &mut |pid| {
         let done = position.as_ref().map_or_else(|| child::bytes_read(pid), Position::done);

@@ -15,6 +15,7 @@ use std::time::Instant;
 use super::super::child::{self, Feed, Tool};
 use super::super::format::{self, Kind, Wrap};
 use super::super::job::PgRestore;
+use super::super::only;
 use super::super::sql::{Rules, Scanner};
 use super::check::{self, Position};
 use super::{explain, server};
@@ -29,7 +30,10 @@ pub async fn run(job: &PgRestore, ctx: &OpContext) -> Result<Done, OpError> {
     let target = job.reach.target_for(ctx)?.with_database(&job.side);
     let tool = match settings(job, &target).await {
         Ok((major, settings)) if job.kind == Kind::Sql => plain(job, ctx, &target, major, &settings),
-        Ok((_, settings)) => archive(job, &target, &ctx.dir, &settings),
+        Ok((_, settings)) => match list(job, &ctx.dir).await {
+            Ok(list) => archive(job, &target, &ctx.dir, &settings, list.as_deref()),
+            Err(why) => Err(why),
+        },
         Err(why) => Err(why),
     };
     let (tool, position) = tool.map_err(|why| OpError::Failed(format!("{what}: {why}")))?;
@@ -65,7 +69,7 @@ pub fn conninfo(database: &str) -> String {
 }
 
 /// The environment of a tool that is to reach the side database.
-fn environment(target: &PgTarget, dir: &Path, extra_ca: &[PathBuf], settings: &str) -> Vec<(String, String)> {
+pub fn environment(target: &PgTarget, dir: &Path, extra_ca: &[PathBuf], settings: &str) -> Vec<(String, String)> {
     let mut env = env_for_tools(target);
     match env.iter_mut().find(|(name, _)| name == "PGOPTIONS") {
         Some((_, value)) => value.push_str(&format!(" {settings}")),
@@ -127,8 +131,26 @@ fn memory_per_job(job: &PgRestore, target: &PgTarget) -> Option<u64> {
 
 type Ready = (Tool, Option<Position>);
 
-/// What `pg_restore` or `psql` is called with to load the copy.
-pub fn args(job: &PgRestore) -> Vec<OsString> {
+/// Name of the list of the entries that are loaded, in the run's folder.
+pub const USE_LIST: &str = "restore.list";
+
+/// Writes the list of entries for `pg_restore`, where not all of them are loaded.
+async fn list(job: &PgRestore, dir: &Path) -> Result<Option<PathBuf>, String> {
+    if job.only.is_empty() {
+        return Ok(None);
+    }
+    let (path, kind, only) = (format::path_of(&job.copy), job.kind, job.only.clone());
+    let work = tokio::task::spawn_blocking(move || only::choose(&format::entries(&path, kind)?, &only));
+    let chosen = work.await.map_err(|e| e.to_string())??;
+    let lines: String = chosen.ids.iter().map(|id| format!("{id};\n")).collect();
+    let file = dir.join(USE_LIST);
+    disk::write_atomic(&file, lines.as_bytes(), 0o600)
+        .map_err(|e| format!("write {USE_LIST} into the run's folder: {e}: make room there"))?;
+    Ok(Some(file))
+}
+
+/// What `pg_restore` or `psql` is called with to load the copy; of an archive only what stands in `list`.
+pub fn args(job: &PgRestore, list: Option<&Path>) -> Vec<OsString> {
     let database = format!("--dbname={}", conninfo(&job.side));
     let own = |words: &[&str]| words.iter().map(OsString::from).collect::<Vec<_>>();
     if job.kind == Kind::Sql {
@@ -143,14 +165,26 @@ pub fn args(job: &PgRestore) -> Vec<OsString> {
     if several && job.jobs > 1 {
         args.push(format!("--jobs={}", job.jobs).into());
     }
+    if let Some(list) = list {
+        let mut option = OsString::from("--use-list=");
+        option.push(list);
+        args.push(option);
+    }
     args.extend(check::source_args(job));
     args
 }
 
-fn archive(job: &PgRestore, target: &PgTarget, dir: &Path, settings: &str) -> Result<Ready, String> {
+fn archive(
+    job: &PgRestore,
+    target: &PgTarget,
+    dir: &Path,
+    settings: &str,
+    list: Option<&Path>,
+) -> Result<Ready, String> {
     let (feed, position) = check::source(job, false)?;
     let env = environment(target, dir, &job.reach.extra_ca, settings);
-    Ok((Tool { program: job.tool.clone(), args: args(job), env, password: target.password().cloned(), feed }, position))
+    let password = target.password().cloned();
+    Ok((Tool { program: job.tool.clone(), args: args(job, list), env, password, feed, user: None }, position))
 }
 
 fn plain(job: &PgRestore, ctx: &OpContext, target: &PgTarget, major: u32, settings: &str) -> Result<Ready, String> {
@@ -191,10 +225,11 @@ fn plain(job: &PgRestore, ctx: &OpContext, target: &PgTarget, major: u32, settin
     Ok((
         Tool {
             program: job.tool.clone(),
-            args: args(job),
+            args: args(job, None),
             env,
             password: target.password().cloned(),
             feed: Some(feed),
+            user: None,
         },
         Some(position),
     ))

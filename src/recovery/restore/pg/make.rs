@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::super::job::{self, CreateAs, PgRestore, SideArgs};
+use super::super::job::{self, CreateAs, PgRestore, SideArgs, SideTables};
 use super::carry::{self, Properties};
 use super::server::{self, Database, Session, failed};
 use super::{recorded, removal, tables};
@@ -161,7 +161,7 @@ pub async fn ready(job: &PgRestore, ctx: &OpContext) -> Result<Side, OpError> {
         created_at: Time::from_ms(clock::now_ms()),
         size: session.size(&job.side).await.unwrap_or(0),
         role: SideRole::Ready,
-        args: job::write(&args),
+        args: SideTables { chosen: job.chosen.clone(), put: Vec::new() }.add_to(&args),
     };
     ctx.sink.side(&side).map_err(recorded(&what))?;
     ctx.sink.compensation(None).map_err(recorded(&what))?;

@@ -4,12 +4,14 @@
 //! valid is written last: its comment says `INCOMPLETE` until everything was verified, and a run that ends before that
 //! removes it, or leaves the removal open for whoever comes next.
 
+pub mod amcheck;
 pub mod carry;
 mod check;
 mod drop;
 mod explain;
 mod load;
 mod make;
+mod put;
 pub mod server;
 mod standing;
 mod swap;
@@ -20,11 +22,14 @@ use serde::{Deserialize, Serialize};
 
 pub use check::{archive_args, lacking, scan_file, tar_file};
 pub use explain::tool as explain;
-pub use load::{args as load_args, floor};
+pub use load::{USE_LIST, args as load_args, floor};
 pub use make::{MARK as SIDE_MARK, is_incomplete};
+pub use put::name as put_name;
 pub use swap::GRACE_MAX;
+pub use tables::estimate;
+pub use verify::queries;
 
-use super::job::{self, PgDrop, PgRestore, PgSwap};
+use super::job::{self, PgDrop, PgRestore, PgSwap, PgTables, PgTablesDrop};
 use crate::recovery::op::{Compensation, Done, OpContext, OpError};
 
 /// Phases that work on a side database, which is removed when one of them fails.
@@ -33,9 +38,14 @@ pub const CHECK: &str = "pg.check";
 pub const CREATE: &str = "pg.create";
 pub const LOAD: &str = "pg.load";
 pub const SETTLE: &str = "pg.settle";
+pub const AMCHECK: &str = "pg.amcheck";
 pub const VERIFY: &str = "pg.verify";
 pub const PROOF: &str = "pg.drop-proof";
 pub const SWAP: &str = "pg.swap";
+/// Puts restored tables beside the live ones.
+pub const PUT: &str = "pg.put-tables";
+/// Takes them away; also the compensation of putting them there.
+pub const DROP_TABLES: &str = "pg.drop-tables";
 pub const DROP: &str = "pg.drop";
 /// Compensation: whatever became of a cut-over, the live database takes connections again.
 pub const ALLOW: &str = "pg.allow-connections";
@@ -46,6 +56,8 @@ pub async fn execute(op: &str, args: &serde_json::Value, ctx: &OpContext) -> Res
     match op {
         SWAP => swap::run(&job::read::<PgSwap>(op, args)?, ctx).await,
         ALLOW => standing::compensate(&job::read::<PgSwap>(op, args)?, ctx).await,
+        PUT => put::run(&job::read::<PgTables>(op, args)?, ctx).await,
+        DROP_TABLES => put::remove(&job::read::<PgTablesDrop>(op, args)?, ctx).await,
         DROP => drop::run(&job::read::<PgDrop>(op, args)?, ctx).await,
         REMOVE => {
             let job = job::read::<PgRestore>(op, args)?;
@@ -63,12 +75,13 @@ async fn restore(op: &str, job: &PgRestore, ctx: &OpContext) -> Result<Done, OpE
         CREATE => make::create(job, ctx).await,
         LOAD => load::run(job, ctx).await,
         SETTLE => make::settle(job, ctx).await,
+        AMCHECK => amcheck::run(job, ctx).await,
         VERIFY => verify::run(job, ctx).await,
         PROOF => make::drop_proof(job, ctx).await,
         _ => Err(super::unknown(op)),
     };
     match result {
-        Err(error) if matches!(op, CREATE | LOAD | SETTLE | VERIFY | PROOF) => {
+        Err(error) if matches!(op, CREATE | LOAD | SETTLE | AMCHECK | VERIFY | PROOF) => {
             Err(make::give_up(job, ctx, error).await)
         }
         other => other,

@@ -129,7 +129,7 @@ async fn done(job: &PgSwap, ctx: &OpContext, target: &PgTarget, began: Instant) 
             job.live
         )));
     }
-    match verify::queries(target, &job.live, &job.verify, ctx).await {
+    match verify::queries(target, &job.live, &job.verify, false, ctx).await {
         Ok(asked) => Ok(Done {
             verified: Some(format!("{} answers from {}{asked}; {downtime}{kept}", job.live, job.enter.name)),
         }),

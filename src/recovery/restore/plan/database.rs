@@ -8,6 +8,7 @@ use super::super::format::{self, Kind, Shape, Wrap};
 use super::super::job::{self, PgRestore};
 use super::super::names::{self, Beside};
 use super::super::pg;
+use super::super::pg::amcheck::Amcheck;
 use super::super::secrets;
 use super::super::tools;
 use super::facts::{self, Facts};
@@ -27,8 +28,10 @@ pub async fn plan(
     how: &PostgresRestore,
     asked: Option<&str>,
     test: bool,
+    only: &[String],
 ) -> Result<Planned, Refusal> {
-    let work = Work::Restore { backup: set.name.clone(), copy: asked.map(str::to_owned), test, only: Vec::new() };
+    let work =
+        Work::Restore { backup: set.name.clone(), copy: asked.map(str::to_owned), test, to: None, only: only.to_vec() };
     let chosen = copy::choose(ctx, set, asked)?;
     let mut draft = begin(ctx, &work, set, Risk::Disruptive);
     let side = names::database(&how.database, Beside::Restore, &ctx.run_id);
@@ -38,7 +41,7 @@ pub async fn plan(
 
     let path = format::path_of(chosen);
     let looking = tokio::task::spawn_blocking(move || format::look(&path));
-    let shape = match tokio::time::timeout(Duration::from_secs(15), looking).await {
+    let mut shape = match tokio::time::timeout(Duration::from_secs(15), looking).await {
         Ok(Ok(shape)) => shape,
         Ok(Err(e)) => Err(e.to_string()),
         Err(_) => Err(format!("{} does not answer: look at its file system, or choose another copy", chosen.place)),
@@ -56,6 +59,9 @@ pub async fn plan(
         jobs: jobs(how),
         verify: how.verify.clone(),
         test,
+        only: if only.is_empty() { how.only.clone() } else { only.to_vec() },
+        chosen: Vec::new(),
+        amcheck: Amcheck::default(),
         leftovers: Vec::new(),
         entries: None,
         tables: None,
@@ -92,6 +98,7 @@ pub async fn plan(
 
     source::tool(ctx, &mut draft, &mut job, &shape, facts.as_ref()).await;
     source::readable(&mut draft, &mut job, &shape).await;
+    source::choose(&mut draft, &mut job, &mut shape).await?;
     if let Some(facts) = &facts {
         server(&mut draft, facts, &job);
         if let (Some(session), Ok(shape)) = (&session, &shape) {
@@ -103,6 +110,7 @@ pub async fn plan(
         job.leftovers = facts.leftovers.clone();
     }
 
+    job.amcheck = amcheck(&mut draft, ctx, how, session.as_ref(), facts.as_ref()).await;
     describe(&mut draft, set, &job, target.as_ref(), facts.as_ref());
     let (ms, from) = expect_runs(&ctx.runs, &work, Some(job.copy.size));
     (draft.plan.expected_ms, draft.plan.expected_from) = (ms, from);
@@ -110,13 +118,13 @@ pub async fn plan(
     Ok(draft.done(timeout_ms(how.timeout)))
 }
 
-fn jobs(how: &PostgresRestore) -> u32 {
+pub(super) fn jobs(how: &PostgresRestore) -> u32 {
     let cores = std::thread::available_parallelism().map_or(2, usize::from);
     how.jobs.unwrap_or_else(|| u32::try_from(cores).unwrap_or(2)).clamp(1, 64)
 }
 
 /// Server, role, names and connections.
-fn server(draft: &mut Draft<'_>, facts: &Facts, job: &PgRestore) {
+pub(super) fn server(draft: &mut Draft<'_>, facts: &Facts, job: &PgRestore) {
     if facts.in_recovery {
         draft.fail(
             "server",
@@ -216,6 +224,43 @@ async fn lacking(draft: &mut Draft<'_>, session: &pg::server::Session, shape: &S
     }
 }
 
+/// Whether `pg_amcheck` can look at the side copy: program, extension and role. Without being asked for it is done where
+/// it can be; that it cannot is said all the same.
+async fn amcheck(
+    draft: &mut Draft<'_>,
+    ctx: &PlanContext,
+    how: &PostgresRestore,
+    session: Option<&pg::server::Session>,
+    facts: Option<&Facts>,
+) -> Amcheck {
+    let name = "tool pg_amcheck";
+    if how.amcheck == Some(false) {
+        return Amcheck::Without("`amcheck = false`".into());
+    }
+    let (Some(session), Some(facts)) = (session, facts) else { return Amcheck::Unasked };
+    let found = tools::find("pg_amcheck", ctx.tool_path.as_deref()).await;
+    let there = session.rows("select from pg_available_extensions where name = 'amcheck'", &[]).await;
+    let why = match (tools::choose(&found, pg::amcheck::SINCE, Some(facts.major)), there) {
+        _ if facts.major < pg::amcheck::SINCE => {
+            format!("PostgreSQL {} cannot look into tables, {} can", facts.version, pg::amcheck::SINCE)
+        }
+        _ if !facts.superuser => format!("{} is not a superuser, and only one may", facts.role),
+        (None, _) => "there is no pg_amcheck on this host (package postgresql-client or postgresql)".into(),
+        (_, Err(e)) => format!("the server's extensions cannot be listed: {e}"),
+        (_, Ok(rows)) if rows.is_empty() => "the server has no extension amcheck (package postgresql-contrib)".into(),
+        (Some(tool), Ok(_)) => {
+            draft.pass(name, format!("{}; checks every page and B-tree index of the side copy", tool.said));
+            return Amcheck::With(tool.path.clone());
+        }
+    };
+    if how.amcheck == Some(true) {
+        draft.fail(name, format!("{why}, and `amcheck = true` asks for it: see to it, or take that away"));
+    } else {
+        draft.warn(name, format!("{why}: pages and indexes of the side copy are not checked"));
+    }
+    Amcheck::Without(why)
+}
+
 fn describe(draft: &mut Draft<'_>, set: &Backup, job: &PgRestore, target: Option<&PgTarget>, facts: Option<&Facts>) {
     let place = target.map_or_else(|| "its server".to_owned(), facts::place);
     let title = if job.test { "test" } else { "restore" };
@@ -235,7 +280,12 @@ fn describe(draft: &mut Draft<'_>, set: &Backup, job: &PgRestore, target: Option
         draft.effect(format!("a test: {} is dropped after the proof", job.side));
         draft.plan.undo = "nothing is left to undo".into();
     } else {
-        draft.effect("stops at ready to cut over; the cut-over is a step of its own");
+        match job.only.is_empty() {
+            true => draft.effect("stops at ready to cut over; the cut-over is a step of its own"),
+            false => draft.effect(
+                "the tables are then put beside the live ones by a step of its own (cut over), never over them",
+            ),
+        }
         draft.plan.undo = format!("dropping {} undoes it", job.side);
     }
 }
@@ -281,7 +331,10 @@ fn phases(draft: &mut Draft<'_>, job: &PgRestore, target: Option<&PgTarget>, fac
             env.push_str("PGPASSWORD=*** ");
         }
     }
-    let load = format!("{env}{}", line(pg::load_args(job)));
+    let load = format!(
+        "{env}{}",
+        line(pg::load_args(job, (!job.only.is_empty()).then(|| std::path::Path::new(pg::USE_LIST))))
+    );
     let load = match (&decode, job.kind) {
         (Some(decode), _) => format!("{decode} | {load}"),
         (None, Kind::Sql) => format!("{load} < {}", text::shell_word(&job.copy.place)),
@@ -290,6 +343,13 @@ fn phases(draft: &mut Draft<'_>, job: &PgRestore, target: Option<&PgTarget>, fac
     draft.native("load", 60, pg::LOAD, &args, vec![load]);
     let carry = format!("owner, privileges, connection limit and settings of {} are given to {}", job.live, job.side);
     draft.native("carry over and analyze", 10, pg::SETTLE, &args, vec![carry, "ANALYZE every table".into()]);
+    if let Amcheck::With(program) = &job.amcheck {
+        let words = pg::amcheck::args(job).into_iter().map(|a| text::shell_word(&a.to_string_lossy()).to_string());
+        let program = text::shell_word(&program.display().to_string()).to_string();
+        let run = std::iter::once(program).chain(words).collect::<Vec<_>>().join(" ");
+        let make = "CREATE EXTENSION amcheck, for the time of the check".to_owned();
+        draft.native("check pages and indexes", 5, pg::AMCHECK, &args, vec![make, format!("{env}{run}")]);
+    }
     let mut verify = vec!["count the rows of every table".to_owned()];
     verify.extend(job.verify.iter().map(|q| text::clean(q).into_owned()));
     draft.native("verify", 10, pg::VERIFY, &args, verify);

@@ -61,7 +61,8 @@ pub async fn plan(
     test: bool,
     only: &[String],
 ) -> Result<Planned, Refusal> {
-    let work = Work::Restore { backup: set.name.clone(), copy: asked.map(str::to_owned), test, only: only.to_vec() };
+    let work =
+        Work::Restore { backup: set.name.clone(), copy: asked.map(str::to_owned), test, to: None, only: only.to_vec() };
     let only = if only.is_empty() { how.only.clone() } else { only.to_vec() };
     if let Err(why) = Only::new(&only) {
         return Err(Refusal::usage(why, "write it as a path below the folder: 'nginx/**', '*.pem'"));

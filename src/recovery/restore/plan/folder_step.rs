@@ -36,7 +36,9 @@ pub async fn plan(ctx: &PlanContext, work: &Work, found: &Found<'_>, how: &Folde
             SideRole::Ready => "the side folder",
             SideRole::Before => "what was live before the cut-over: it can no longer be undone",
             SideRole::Abandoned if found.args.incomplete => "what an unfinished restore left",
+            SideRole::Serving => "what was handed over",
             SideRole::Abandoned => "what was live between cut-over and undo, with the changes of that time",
+            SideRole::Beside => "what a restore put beside",
         };
         draft.effects(&format!("removes {}, {what}, {age} old, and frees {}", side.name, text::size(side.size)));
         draft.native(

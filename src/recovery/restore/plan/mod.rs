@@ -12,8 +12,17 @@ mod facts;
 mod folder;
 mod folder_insert;
 mod folder_step;
+mod pitr;
+mod pitr_host;
+mod pitr_look;
+mod pitr_step;
+mod rabbit;
+mod redis;
+mod redis_look;
+mod redis_step;
 mod source;
 mod step;
+mod tables_step;
 mod vault;
 
 use std::time::Duration;
@@ -35,17 +44,33 @@ const RESTORE_TIMEOUT: Duration = Duration::from_secs(12 * 3600);
 
 pub async fn plan(ctx: &PlanContext, work: &Work) -> Result<Planned, Refusal> {
     match work {
-        Work::Restore { backup, copy, test, only } => {
+        Work::Restore { backup, copy, test, to, only } => {
             let set = backup_of(ctx, backup)?;
-            if !only.is_empty() && !matches!(set.restore, Some(Restore::Folder(_))) {
-                return Err(only_folders(set));
+            if let (Some(to), Some(of)) = (to, &set.restore)
+                && !matches!(of, Restore::PostgresPitr(_))
+            {
+                return Err(Refusal::usage(
+                    format!(
+                        "backup {backup} cannot be restored to {}: its copies are of one moment each",
+                        text::clean(to)
+                    ),
+                    "choose a copy with --copy, or configure `restore = { postgres_pitr = { … } }` for base backups",
+                ));
             }
             match &set.restore {
-                Some(Restore::PostgresDump(how)) => database::plan(ctx, set, how, copy.as_deref(), *test).await,
+                Some(of) if !only.is_empty() && !matches!(of, Restore::PostgresDump(_) | Restore::Folder(_)) => {
+                    Err(as_a_whole(set))
+                }
+                Some(Restore::PostgresPitr(how)) => {
+                    pitr::plan(ctx, set, how, copy.as_deref(), *test, to.as_deref()).await
+                }
+                Some(Restore::PostgresDump(how)) => database::plan(ctx, set, how, copy.as_deref(), *test, only).await,
                 Some(Restore::Folder(how)) => folder::plan(ctx, set, how, copy.as_deref(), *test, only).await,
+                Some(Restore::Redis(how)) => redis::plan(ctx, work, set, how, copy.as_deref(), *test).await,
+                Some(Restore::RabbitMq(how)) => rabbit::plan(ctx, work, set, how, copy.as_deref(), *test).await,
                 None => Err(Refusal::usage(
                     format!("backup {backup} has no way to be restored"),
-                    "add `restore = { postgres_dump = { … } }` or `restore = { folder = { … } }` to it in the configuration",
+                    "add `restore = { … = { … } }` to it in the configuration: postgres_dump, postgres_pitr, folder, redis or rabbitmq_definitions",
                 )),
             }
         }
@@ -56,14 +81,28 @@ pub async fn plan(ctx: &PlanContext, work: &Work) -> Result<Planned, Refusal> {
             let set = backup_of(ctx, &args.backup)?;
             let found = Found { run: left.run, side: left.side, args, set };
             match &set.restore {
-                Some(Restore::PostgresDump(_)) if matches!(work, Work::CopyIn { .. }) => Err(only_folders(set)),
+                Some(of) if matches!(work, Work::CopyIn { .. }) && !matches!(of, Restore::Folder(_)) => {
+                    Err(as_a_whole(set))
+                }
+                Some(Restore::PostgresDump(how)) if tables_step::is_about(work, left.side) => {
+                    tables_step::plan(ctx, work, &found, how).await
+                }
                 Some(Restore::PostgresDump(how)) if left.side.kind == "database" => {
                     step::plan(ctx, work, &found, how).await
+                }
+                Some(Restore::PostgresPitr(how)) if matches!(left.side.kind.as_str(), "cluster" | "database") => {
+                    pitr_step::plan(ctx, work, &found, how).await
                 }
                 Some(Restore::Folder(how)) if left.side.kind == "folder" => match folder_insert::of(work, &found) {
                     Some(insert) => folder_insert::plan(ctx, work, &found, how, insert).await,
                     None => folder_step::plan(ctx, work, &found, how).await,
                 },
+                Some(Restore::Redis(how)) if left.side.kind == super::redis::SIDE_KIND => {
+                    redis_step::plan(ctx, work, &found, how).await
+                }
+                Some(Restore::RabbitMq(how)) if left.side.kind == super::rabbit::SIDE_KIND => {
+                    rabbit::step(ctx, work, &found, how).await
+                }
                 _ => Err(Refusal::new(
                     format!(
                         "backup {} is no longer configured as it was when run {} restored it",
@@ -78,11 +117,20 @@ pub async fn plan(ctx: &PlanContext, work: &Work) -> Result<Planned, Refusal> {
     }
 }
 
-fn only_folders(set: &Backup) -> Refusal {
-    Refusal::usage(
-        format!("single names cannot be chosen of backup {}: it is restored as a whole", set.name),
-        "leave out --only",
-    )
+/// Names were asked for where only everything comes back.
+fn as_a_whole(set: &Backup) -> Refusal {
+    let (what, instead) = match &set.restore {
+        Some(Restore::PostgresDump(_)) => {
+            ("what is ready of it is put in place as it was restored", "give --only when restoring it")
+        }
+        Some(Restore::PostgresPitr(_)) => (
+            "--only takes tables out of a dump, and its copies are base backups",
+            "`tables` says what comes back of them",
+        ),
+        Some(Restore::Redis(_)) => ("its copies are of Redis", "leave --only away; `keys` says what comes back"),
+        _ => ("it is restored as a whole", "leave --only away"),
+    };
+    Refusal::usage(format!("single names cannot be chosen of backup {}: {what}", set.name), instead)
 }
 
 fn backup_of<'a>(ctx: &'a PlanContext, name: &str) -> Result<&'a Backup, Refusal> {

@@ -5,13 +5,16 @@ use std::time::{Duration, Instant};
 
 use super::super::format::{self, Kind, Shape, Wrap};
 use super::super::job::{CreateAs, PgRestore};
+use super::super::only;
 use super::super::pg;
 use super::super::toc::{self, TocError};
 use super::super::tools::{self, Tool};
 use super::facts::Facts;
 use super::{Draft, Say};
+use crate::domain::command::Refusal;
 use crate::recovery::plan::PlanContext;
 use crate::sys::proc::{self, Cmd};
+use crate::text;
 
 /// Copies up to this size are read to their end while planning; larger ones as the first phase.
 const READ_NOW: u64 = 32 << 20;
@@ -83,6 +86,65 @@ pub async fn readable(draft: &mut Draft<'_>, job: &mut PgRestore, shape: &Result
         ),
     }
 }
+
+/// Of single tables or schemas: which entries of the archive that are. Errors: of a copy out of which nothing can be taken.
+pub async fn choose(
+    draft: &mut Draft<'_>,
+    job: &mut PgRestore,
+    shape: &mut Result<Shape, String>,
+) -> Result<(), Refusal> {
+    let Ok(shape) = shape else { return Ok(()) };
+    if job.only.is_empty() {
+        return Ok(());
+    }
+    if !shape.kind.is_pg_archive() {
+        return Err(Refusal::usage(
+            format!("copy {} is a {}: single tables cannot be taken out of it", job.copy.id, shape.word()),
+            "restore it whole, without `only`, and take the tables out of the side database with pg_dump --table; have \
+             copies made with pg_dump -Fc for another time",
+        ));
+    }
+    let (path, kind, only) = (format::path_of(&job.copy), shape.kind, job.only.clone());
+    let work = tokio::task::spawn_blocking(move || only::choose(&format::entries(&path, kind)?, &only));
+    let chosen = match tokio::time::timeout(READ_LIMIT * 2, work).await {
+        Ok(Ok(chosen)) => chosen,
+        Ok(Err(e)) => Err(e.to_string()),
+        Err(_) => Err(format!("{} does not answer: look at its file system", job.copy.place)),
+    };
+    let chosen = match chosen {
+        Ok(chosen) => chosen,
+        Err(why) => {
+            draft.fail("only", why);
+            return Ok(());
+        }
+    };
+    job.entries = Some(chosen.ids.len() as u64);
+    job.tables = Some(chosen.definitions);
+    if let Some(Ok(toc)) = &mut shape.toc {
+        toc.owners = chosen.owners;
+        toc.extensions = chosen.extensions;
+    }
+    let names: Vec<String> = chosen.tables.iter().take(SHOWN).map(ToString::to_string).collect();
+    let more = if chosen.tables.len() > SHOWN { ", …" } else { "" };
+    draft.effect(format!(
+        "only {} out of the copy, with what belongs to them: {}{more}",
+        text::plural(chosen.tables.len(), "table"),
+        names.join(", ")
+    ));
+    if chosen.without.is_empty() {
+        draft.pass("only", text::plural(chosen.ids.len(), "entry").replace("entrys", "entries"));
+    } else {
+        let more = chosen.without.len().saturating_sub(SHOWN);
+        let more = if more == 0 { String::new() } else { format!("; and {more} more") };
+        let said: Vec<&str> = chosen.without.iter().take(SHOWN).map(String::as_str).collect();
+        draft.warn("only", format!("{}{more}", said.join("; ")));
+    }
+    job.chosen = chosen.tables;
+    Ok(())
+}
+
+/// Names and sentences shown at most.
+const SHOWN: usize = 8;
 
 fn later(word: &str) -> String {
     format!("{word}; it is read to its end as the first phase, before anything is made")

@@ -106,7 +106,7 @@ pub async fn plan(
 }
 
 /// The side database is the one that the run left.
-fn pinned(draft: &mut Draft<'_>, found: &Found<'_>, facts: Option<&Facts>) -> u32 {
+pub fn pinned(draft: &mut Draft<'_>, found: &Found<'_>, facts: Option<&Facts>) -> u32 {
     let name = &found.side.name;
     let Some(facts) = facts else { return found.args.oid.unwrap_or(0) };
     let there = facts.others.iter().find(|d| d.name == *name);
@@ -237,12 +237,14 @@ fn describe_drop(draft: &mut Draft<'_>, ctx: &PlanContext, found: &Found<'_>, pl
     let what = match side.role {
         SideRole::Ready => format!("the side copy of {}, restored {age} ago", side.live),
         SideRole::Before => format!("what was {} before the cut-over {age} ago: it can no longer be undone", side.live),
+        SideRole::Serving => "what was handed over".to_owned(),
         SideRole::Abandoned if found.args.incomplete => {
             format!("what an unfinished restore of {} left {age} ago", side.live)
         }
         SideRole::Abandoned => {
             format!("what was {} between cut-over and undo, with the writes of that time", side.live)
         }
+        SideRole::Beside => format!("what a restore of {} put beside {age} ago", side.live),
     };
     let size = if side.size > 0 { format!("; frees {}", text::size(side.size)) } else { String::new() };
     draft.effects(&format!("drops {} on {place}", side.name));

@@ -1,0 +1,93 @@
+//! A plan in lines: what fails, what is lost, what it does, how long it takes, the exact commands, what checks it.
+
+use std::time::Duration;
+
+use crate::domain::run::{Checked, Plan};
+use crate::text;
+use crate::viewer::app::App;
+use crate::viewer::theme::Role;
+
+/// Role, indentation and text of each line.
+pub fn lines(app: &App, plan: &Plan) -> Vec<(Role, u16, String)> {
+    let clean = |t: &str| text::clean(t).into_owned();
+    let mut out: Vec<(Role, u16, String)> = Vec::new();
+    for p in plan.preconditions.iter().filter(|p| p.result == Checked::Failed) {
+        out.push((Role::Bad, 0, format!("{} {}: {}", app.look.g.lost, clean(&p.name), clean(&p.detail))));
+    }
+    // What is lost by it stands before what it does.
+    if let Some(ms) = plan.data_lost_ms {
+        let lost = Duration::from_millis(u64::try_from(ms).unwrap_or(0));
+        let over = plan.rpo_ms.is_some_and(|rpo| lost > Duration::from_millis(rpo));
+        let rpo =
+            plan.rpo_ms.map(|r| format!(" (RPO {})", text::duration(Duration::from_millis(r)))).unwrap_or_default();
+        let said = format!("DATA LOST  everything written in the last {}{rpo}", text::duration(lost));
+        out.push((if over { Role::Bad } else { Role::Strong }, 0, said));
+    }
+    if let Some(copy) = &plan.copy {
+        let age = text::duration(app.watched.ago(copy.taken_at));
+        out.push((
+            Role::Text,
+            0,
+            format!(
+                "copy       {} of {} ({age} old, {})",
+                clean(&copy.id),
+                app.look.full(copy.taken_at),
+                copy.size_said()
+            ),
+        ));
+        if let Some(why) = &copy.suspect {
+            out.push((Role::Bad, 11, format!("{} SUSPECT: {}", app.look.g.degraded, clean(why))));
+        }
+    }
+    let told = plan.copy.as_ref().map(|c| format!("copy {} of", c.id));
+    for effect in plan.effects.iter().filter(|e| told.as_ref().is_none_or(|t| !e.starts_with(t.as_str()))) {
+        out.push((Role::Text, 0, clean(effect)));
+    }
+    let rto = plan.service.as_deref().and_then(|s| app.mirror().services.get(s)).and_then(|s| {
+        let left = Duration::from_millis(s.rto_ms?).checked_sub(app.watched.ago(s.down_since?));
+        Some(match left {
+            Some(left) => format!("; RTO left {}", text::duration(left)),
+            None => "; RTO is over".to_owned(),
+        })
+    });
+    let rto = rto.unwrap_or_default();
+    out.push(match plan.expected_ms {
+        Some(ms) => (
+            Role::Text,
+            0,
+            format!(
+                "takes      about {} (from {}){rto}",
+                text::duration(Duration::from_millis(ms)),
+                text::plural(plan.expected_from as usize, "earlier run")
+            ),
+        ),
+        None => (Role::Dim, 0, format!("takes      not known: no earlier run{rto}")),
+    });
+    if !plan.holds.is_empty() {
+        out.push((Role::Dim, 0, format!("holds      {}", clean(&plan.holds.join(", ")))));
+    }
+    for p in plan.preconditions.iter().filter(|p| p.result != Checked::Failed) {
+        let (sign, role) = match p.result {
+            Checked::Passed => (app.look.g.up, Role::Good),
+            _ => (app.look.g.degraded, Role::Unsure),
+        };
+        out.push((role, 0, format!("{sign} {}: {}", clean(&p.name), clean(&p.detail))));
+    }
+    out.push((Role::Label, 0, "exact commands".into()));
+    for phase in &plan.phases {
+        for line in phase.step.shown() {
+            out.push((Role::Command, 2, format!("$ {}", clean(&line))));
+        }
+    }
+    match &plan.after {
+        Some(after) => {
+            out.push((Role::Label, 0, "then checks".into()));
+            out.extend(after.shown.iter().map(|s| (Role::Text, 2, clean(s))));
+        }
+        None => out.push((Role::Unsure, 0, "nothing checks the effect: the run will end unverified".into())),
+    }
+    if !plan.undo.is_empty() {
+        out.push((Role::Dim, 0, format!("undo       {}", clean(&plan.undo))));
+    }
+    out
+}
