@@ -6,7 +6,7 @@
 //!
 //! | figure | what is done | limit |
 //! | --- | --- | --- |
-//! | checks | 300 plain HTTP checks every second for 20 s: processor time for 1,000 of them | 0.06 s |
+//! | checks | 300 plain HTTP checks every second for 20 s: processor time for 1,000 of them, and of bare requests | 0.06 s |
 //! | small | 50 checks every 10 s for 40 s: share of a core, resident memory | 0.5 %, 30 MiB |
 //! | large | 10,000 checks every 10 s for 40 s on one core: all are made, none is late | 2 % fewer, 1 s |
 //! | refused | a port closes: until a follower's picture shows it, over 20 rounds | interval + 100 ms |
@@ -37,7 +37,41 @@ async fn cost_of_checks() -> bool {
     tokio::time::sleep(Duration::from_secs(20)).await;
     let (cpu, count) = (engine.cpu() - cpu, served.load(Ordering::Relaxed) - count);
     let each = cpu * 1000.0 / count.max(1) as f64;
-    verdict("checks", each <= 0.06, format!("{each:.4} s of processor time for 1,000 plain HTTP checks ({count} made)"))
+    drop(engine);
+    let mut bare = std::process::Command::new(std::env::current_exe().expect("this program"));
+    let mut bare = bare.arg(BARE).args(ports.iter().map(u16::to_string)).spawn().expect("start the bare loop");
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let (cpu, count) = (kit::cpu(bare.id()), served.load(Ordering::Relaxed));
+    tokio::time::sleep(Duration::from_secs(20)).await;
+    let (cpu, count) = (kit::cpu(bare.id()) - cpu, served.load(Ordering::Relaxed) - count);
+    let _ = bare.kill().and_then(|()| bare.wait());
+    let alone = cpu * 1000.0 / count.max(1) as f64;
+    let words = format!(
+        "{each:.4} s of processor time for 1,000 plain HTTP checks, {:.2} times the {alone:.4} s of bare requests at the \
+         same pace",
+        each / alone
+    );
+    verdict("checks", each <= 0.06, words)
+}
+
+const BARE: &str = "bare-requests";
+
+/// What reqwest alone takes for as many requests at the pace of the engine's beats: 75 at once, four times a second, each
+/// on a connection of its own, on one thread. Runs until it is killed.
+async fn bare_requests(ports: &[String]) {
+    mayday::sys::tls::install_provider();
+    let client = reqwest::Client::builder().no_proxy().http1_only().pool_max_idle_per_host(0).tcp_keepalive(None);
+    let client = client.build().expect("a client");
+    let mut beat = tokio::time::interval(Duration::from_millis(250));
+    loop {
+        beat.tick().await;
+        let mut at_once = tokio::task::JoinSet::new();
+        for n in 0..75 {
+            let request = client.get(format!("http://127.0.0.1:{}/health", ports[n % ports.len()]));
+            at_once.spawn(async move { request.send().await.expect("an answer").bytes().await.expect("its body") });
+        }
+        at_once.join_all().await;
+    }
 }
 
 async fn small() -> bool {
@@ -187,6 +221,10 @@ async fn notes() -> bool {
 fn main() -> ExitCode {
     let wanted: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with('-')).collect();
     let runs = |name: &str| wanted.is_empty() || wanted.iter().any(|w| w == name);
+    if let Some((BARE, ports)) = wanted.split_first().map(|(first, rest)| (first.as_str(), rest)) {
+        let one = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        one.block_on(bare_requests(ports));
+    }
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
     let mut good = true;

@@ -181,6 +181,7 @@ fn run_engine(global: &Global, detached: bool) -> Result<u8, Failure> {
         let _ = rustix::process::setsid();
     }
     log_to(&place.state_dir, detached)?;
+    crate::sys::memory::keep_freed_memory();
     // One thread: handing thousands of short tasks from one to another costs more than it gains. What blocks or computes
     // for long has threads of its own.
     runtime()?.block_on(async {

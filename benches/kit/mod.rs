@@ -62,14 +62,9 @@ impl Engine {
         }
     }
 
-    /// Processor time so far, in seconds (proc(5), fields utime and stime).
+    /// Processor time so far, in seconds.
     pub fn cpu(&self) -> f64 {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).expect("read its stat");
-        let rest = stat.rsplit_once(')').expect("a name in parentheses").1;
-        let field = |n: usize| rest.split_whitespace().nth(n).and_then(|f| f.parse::<f64>().ok()).unwrap_or(0.0);
-        // SAFETY: a plain system call.
-        let ticks = unsafe { libc::sysconf(libc::_SC_CLK_TCK) } as f64;
-        (field(11) + field(12)) / ticks
+        cpu(self.child.id())
     }
 
     /// Resident memory in MiB.
@@ -113,6 +108,16 @@ pub async fn web(ports: usize) -> (Vec<u16>, Arc<AtomicU64>) {
         });
     }
     (all, served)
+}
+
+/// Processor time of a process so far, in seconds (proc(5), fields utime and stime).
+pub fn cpu(pid: u32) -> f64 {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("read its stat");
+    let rest = stat.rsplit_once(')').expect("a name in parentheses").1;
+    let field = |n: usize| rest.split_whitespace().nth(n).and_then(|f| f.parse::<f64>().ok()).unwrap_or(0.0);
+    // SAFETY: a plain system call.
+    let ticks = unsafe { libc::sysconf(libc::_SC_CLK_TCK) } as f64;
+    (field(11) + field(12)) / ticks
 }
 
 /// `services` services of `checks` HTTP checks each.

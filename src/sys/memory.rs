@@ -1,4 +1,4 @@
-//! Giving back memory that only the start of the program needed.
+//! Memory of the process: giving back what only the start needed, keeping what is needed again at once.
 
 use std::io::{self, Read};
 
@@ -22,6 +22,18 @@ pub fn forget_start_up_code() -> io::Result<()> {
         unsafe { libc::madvise(from as *mut libc::c_void, to.saturating_sub(from), libc::MADV_DONTNEED) };
     }
     Ok(())
+}
+
+/// Keeps up to 16 MiB that was freed instead of handing it back to the system at once. The checks of one beat take the
+/// memory that those of the last gave back: without this every beat has its pages cleared anew, a fifth of its cost.
+/// Only glibc's allocator is told; others keep what is freed for a while by themselves.
+pub fn keep_freed_memory() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: plain settings of the allocator, allowed at any time.
+    unsafe {
+        libc::mallopt(libc::M_TRIM_THRESHOLD, 16 << 20);
+        libc::mallopt(libc::M_TOP_PAD, 256 << 10);
+    }
 }
 
 #[cfg(test)]

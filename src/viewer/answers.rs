@@ -211,8 +211,9 @@ impl App {
                 self.tell(Role::BannerWarn, "no link: the note is kept and handed over when the engine is back");
             }
             Pending::Declare => {
+                // What to do first: of a long reason in a narrow terminal only the end may be cut.
                 let instead = "the title is kept; enter asks again, and declares once";
-                if !self.declare_failed(why, instead, true) {
+                if !self.declare_failed(instead, why, true) {
                     self.undecided(pending, why);
                 }
             }

@@ -162,7 +162,12 @@ pub fn work(to: Option<&str>) -> Work {
 }
 
 pub fn cluster(side: &Path) -> serde_json::Value {
-    serde_json::from_slice(&std::fs::read(side.join("cluster.json")).unwrap()).unwrap()
+    cluster_if_there(side).unwrap()
+}
+
+/// None while its folder is there and what it is about is not yet written.
+pub fn cluster_if_there(side: &Path) -> Option<serde_json::Value> {
+    std::fs::read(side.join("cluster.json")).ok().map(|text| serde_json::from_slice(&text).unwrap())
 }
 
 /// The server that works in this side cluster's data folder.

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::pitr::{Scene, cluster, running};
+use crate::pitr::{Scene, cluster, cluster_if_there, running};
 use crate::support::{Cockpit, PATIENCE, guard, wait_for_some, wait_until};
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -75,7 +75,7 @@ fn a_killed_runner_is_finished_off_by_the_engine() {
     let run = run.split_whitespace().next().unwrap().to_owned();
     let side = wait_for_some("its side cluster is verified", LIMIT, || {
         let side = scene.side_folders().pop()?;
-        (cluster(&side)["replayed"].as_u64().is_some() && running(&side).is_some()).then_some(side)
+        (cluster_if_there(&side)?["replayed"].as_u64().is_some() && running(&side).is_some()).then_some(side)
     });
     let server = running(&side).unwrap();
     let claim = std::fs::read(shop.state().join("runs").join(&run).join("claim")).unwrap();
