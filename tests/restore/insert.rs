@@ -339,8 +339,67 @@ fn killed_or_cancelled_while_copying_in_the_live_folder_is_as_it_was() {
     fs::rename(new.join("sub/deep/ü –.txt"), docs.join("sub/deep/ü –.txt")).unwrap();
     let (ctx, _) = desk.op_context(&planned);
     let said = desk.op("folder.take-back", &args, &ctx).unwrap().unwrap();
-    assert!(said.contains("2 put back"), "{said}");
+    assert!(said.contains("2 names put back"), "{said}");
     assert_eq!((content(docs), beside(docs)), (before, vec!["docs".to_owned(), side]));
+}
+
+/// Nobody took back what a killed run left, and somebody wrote meanwhile: the next run of any kind does it first, and says
+/// so.
+#[test]
+fn the_next_run_takes_back_what_a_killed_one_left() {
+    let place = place();
+    let docs = &place.docs;
+    let mut desk = Desk::folder(docs, 0, &[]);
+    let copy = back_up(&mut desk, docs, "tar");
+    let restored = desk.run(&restore_of(&copy));
+    let half_done = |desk: &mut Desk| {
+        for name in ["one.txt", "run.sh", "secret"] {
+            fs::write(docs.join(name), "damaged").unwrap();
+        }
+        let planned = desk.plan(&copy_in(&restored, &["*.txt", "run.sh", "secret"]));
+        killed_at(desk, &planned, "all of it lies beside").unwrap();
+        let left = docs.with_file_name(format!("docs.before-{}.partial", planned.plan.id));
+        for name in ["one.txt", "run.sh"] {
+            mayday::sys::disk::rename_exchange(&left.join("new").join(name), &docs.join(name)).unwrap();
+        }
+        assert_eq!(fs::read_to_string(docs.join("one.txt")).unwrap(), "one");
+        left
+    };
+    let said = |plan: &mayday::domain::run::Plan| {
+        let (result, detail) = check(plan, "leftovers");
+        assert!(result == Checked::Warned && detail.contains("was cut short"), "{detail}");
+    };
+
+    let left = half_done(&mut desk);
+    let again = desk.plan(&copy_in(&restored, &["*.txt"]));
+    said(&again.plan);
+    let done = desk.execute(again);
+    done.verified();
+    let text = |name: &str| fs::read_to_string(docs.join(name)).unwrap();
+    assert_eq!(
+        (text("one.txt").as_str(), text("run.sh").as_str(), text("secret").as_str()),
+        ("one", "damaged", "damaged")
+    );
+    assert!(!left.exists());
+    // What was live, and not what the killed run had put there, is kept.
+    assert_eq!(fs::read_to_string(Path::new(&done.side().name).join("replaced/one.txt")).unwrap(), "damaged");
+    desk.run(&Work::Undo { of: done.id.clone() }).verified();
+    assert_eq!(text("one.txt"), "damaged");
+
+    // Before a cut-over of the whole folder, too; and what somebody changed meanwhile is theirs.
+    let left = half_done(&mut desk);
+    fs::write(docs.with_file_name("mine"), "mine").unwrap();
+    fs::rename(docs.with_file_name("mine"), docs.join("run.sh")).unwrap();
+    let cut_over = desk.plan(&Work::CutOver { of: restored.id.clone() });
+    said(&cut_over.plan);
+    let done = desk.execute(cut_over);
+    assert!(done.result.is_ok(), "{:?}", done.result);
+    let kept = docs.with_file_name(format!("docs.before-{}", done.id));
+    assert_eq!(fs::read_to_string(kept.join("one.txt")).unwrap(), "damaged");
+    assert_eq!(fs::read_to_string(kept.join("run.sh")).unwrap(), "mine");
+    let rest = left.with_file_name(left.file_name().unwrap().to_string_lossy().replace(".partial", ".rest"));
+    assert_eq!(fs::read_to_string(rest.join("new/run.sh")).unwrap(), "damaged");
+    assert!(!left.exists());
 }
 
 #[test]

@@ -382,6 +382,65 @@ fn a_disk_that_fills_up_while_fetching_leaves_the_live_folder_alone() {
     });
 }
 
+/// A program in the place of restic or borg: it notes its arguments, does what it should, and then `afterwards` in the
+/// folder it wrote into; and says that all is well.
+fn liar(vault: &Vault, afterwards: &str) -> PathBuf {
+    let dir = vault.dir.path().join("liar");
+    let word = vault.tool.word();
+    let real = program(word, vault.tool.package());
+    let _ = fs::create_dir(&dir);
+    let script = format!(
+        "#!/bin/sh\nprintf '%s\\n' \"$@\" >>{args}\n{real} \"$@\" || exit $?\n\
+         case \" $* \" in *\" restore \"*|*\" extract \"*) ;; *) exit 0 ;; esac\n\
+         for word; do [ \"$last\" = --target ] && cd \"$word\"; last=$word; done\n{afterwards}\nexit 0\n",
+        args = dir.join("args").display(),
+        real = real.display(),
+    );
+    let at = dir.join(word);
+    fs::write(&at, script).unwrap();
+    fs::set_permissions(&at, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    dir
+}
+
+#[test]
+fn exit_0_is_no_evidence_that_anything_came() {
+    for tool in BOTH {
+        let place = place();
+        let docs = &place.docs;
+        let vault = Vault::new(tool);
+        vault.back_up(docs, "first");
+        let (mut desk, copy) = vault.desk(docs);
+        let before = picture(docs);
+        for (afterwards, wanted) in [
+            ("find . -name two.bin -delete", "not all of it came"),
+            ("for f in $(find . -name two.bin); do : >$f; done", "not all of it came"),
+            ("rm -rf ./*", "nothing came"),
+            ("ln -s /etc/passwd $(dirname $(find . -name one.txt))/more", "which is absolute"),
+        ] {
+            let dir = liar(&vault, afterwards);
+            let path = format!("{}:{}", dir.display(), std::env::var("PATH").unwrap());
+            desk.ctx.tool_path = Some(path.into());
+            let planned = desk.plan(&restore_of(&copy));
+            let ended = desk.execute(planned);
+            assert!(ended.error().contains(wanted), "{tool:?} {afterwards}: {}", ended.error());
+            untouched(&ended, docs, &before);
+            // The phase that looks first is not needed for that.
+            let mut planned = desk.plan(&restore_of(&copy));
+            planned.plan.phases.remove(0);
+            let ended = desk.execute(planned);
+            assert!(ended.error().contains(wanted), "{tool:?} {afterwards}: {}", ended.error());
+            untouched(&ended, docs, &before);
+        }
+        liar(&vault, "true");
+        let planned = desk.plan(&restore_of(&copy));
+        assert!(!serde_json::to_string(&planned.plan).unwrap().contains(PASSWORD));
+        desk.execute(planned).verified();
+        let told = fs::read_to_string(vault.dir.path().join("liar/args")).unwrap();
+        assert!(told.contains("first") || told.contains("snapshots") || told.contains("restore"), "{told}");
+        assert!(!told.contains(PASSWORD), "a password among the arguments:\n{told}");
+    }
+}
+
 #[test]
 fn a_link_out_of_the_folder_in_a_repository_is_refused() {
     for tool in BOTH {

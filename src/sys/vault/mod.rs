@@ -163,7 +163,8 @@ impl Access {
             VaultTool::Borg => borg::archives(&text),
         };
         let mut found = read.map_err(|why| Fault::other(self.tool, &why))?;
-        found.sort_by(|a, b| b.at_ms.cmp(&a.at_ms).then_with(|| a.id.cmp(&b.id)));
+        // borg knows whole seconds; of one second, names that count up tell which is newer.
+        found.sort_by(|a, b| b.at_ms.cmp(&a.at_ms).then_with(|| b.id.cmp(&a.id)));
         Ok(found)
     }
 

@@ -11,6 +11,7 @@
 //! | `new` | what comes in; after the exchange what was there before |
 //! | `old` | what was there before, where the file system cannot exchange |
 //! | `replaced` | one of the two, when all is done |
+//! | `taken` | what had come in and was taken back |
 
 use std::collections::{HashMap, HashSet};
 use std::fs::{File, Metadata};
@@ -55,6 +56,7 @@ const LIST: &str = "list";
 const NEW: &str = "new";
 const OLD: &str = "old";
 const REPLACED: &str = "replaced";
+const TAKEN: &str = "taken";
 
 /// What was done.
 #[derive(Clone, Copy, Debug, Default)]
@@ -372,20 +374,29 @@ pub fn tidy(job: &FolderCopyIn) -> Result<(), String> {
     made.iter().rev().try_for_each(|dir| live.remove_empty(dir))
 }
 
-/// Takes back whatever was done of an exchange. Safe to do again. What it leaves of the kept folder holds nothing that was
-/// live.
-pub fn take_back(job: &FolderCopyIn) -> Result<u64, String> {
+/// What taking back did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Back {
+    /// Names that are in the live folder as they were.
+    pub put: u64,
+    /// Names that somebody else changed meanwhile: what was there before the copying stays in the kept folder.
+    pub stays: u64,
+}
+
+/// Takes back whatever was done of an exchange. Safe to do again. Unless something [stays](Back::stays), what it leaves of
+/// the kept folder holds nothing that was live.
+pub fn take_back(job: &FolderCopyIn) -> Result<Back, String> {
+    take_back_with(job, false)
+}
+
+/// `linked`: as where the file system cannot exchange.
+fn take_back_with(job: &FolderCopyIn, linked: bool) -> Result<Back, String> {
     let beside = partial(&job.kept_as);
+    let mut back = Back::default();
     if beside.join(LIST).symlink_metadata().is_err() {
-        return Ok(0);
+        return Ok(back);
     }
     let (mut kept, mut live) = (Tree::open(&beside)?, Tree::open(&job.live)?);
-    // The last step of an exchange gave it its other name.
-    let new = |kept: &mut Tree, below: &Path| -> Result<PathBuf, String> {
-        let renamed = Path::new(REPLACED).join(below);
-        Ok(if kept.look(&renamed)?.is_some() { renamed } else { new(below) })
-    };
-    let mut back = 0;
     let mut made = Vec::new();
     for line in lines(&beside)? {
         let below = line.path();
@@ -393,27 +404,36 @@ pub fn take_back(job: &FolderCopyIn) -> Result<u64, String> {
             made.push(below);
             continue;
         }
-        let from = new(&mut kept, &below)?;
-        let there = kept.look(&from)?;
-        if line.taken {
-            if there.is_some() && kept.move_new(&from, &mut live, &below)? {
-                back += 1;
+        // What was live is in one of these: the last steps of an exchange give `new` or `old` the third name.
+        let mut was = None;
+        for from in [NEW, OLD, REPLACED].map(|dir| Path::new(dir).join(&below)) {
+            if let Some(there) = kept.look(&from)?.filter(|there| Some(there.inode) != line.inode) {
+                was = Some((from, there.inode));
             }
-            continue;
         }
-        if line.inode.is_none() || live.look(&below)?.map(|t| t.inode) != line.inode {
-            continue;
+        let now = live.look(&below)?.map(|t| t.inode);
+        match (now, was) {
+            (Some(now), Some((from, _))) if Some(now) == line.inode => {
+                if linked || kept.exchange(&from, &mut live, &below)? == Exchanged::Unsupported {
+                    kept.move_over(&from, &mut live, &below)?;
+                }
+                back.put += 1;
+            }
+            // It was added. Where it came from there may be a further name of it: it goes to a place of its own.
+            (Some(now), None) if Some(now) == line.inode => {
+                let aside = Path::new(TAKEN).join(&below);
+                kept.make_way(&aside)?;
+                live.move_new(&below, &mut kept, &aside)?;
+                back.put += 1;
+            }
+            (None, Some((from, _))) if live.has_folder_of(&below)? && kept.move_new(&from, &mut live, &below)? => {
+                back.put += 1;
+            }
+            // A further name of what is live: it was about to be replaced.
+            (Some(now), Some((_, was))) if now == was => {}
+            (_, Some(_)) => back.stays += 1,
+            (_, None) => {}
         }
-        let old = Path::new(OLD).join(&below);
-        if kept.look(&old)?.is_some() {
-            kept.move_over(&old, &mut live, &below)?;
-        } else if there.is_some() {
-            kept.exchange(&from, &mut live, &below)?;
-        } else {
-            kept.make_way(&from)?;
-            live.move_new(&below, &mut kept, &from)?;
-        }
-        back += 1;
     }
     for dir in made.iter().rev() {
         live.remove_empty(dir)?;

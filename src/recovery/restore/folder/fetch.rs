@@ -3,10 +3,11 @@
 //!
 //! Both programs write by names, and older ones follow links that a copy itself brings. So nothing is fetched into a
 //! folder that has something in it, and nothing of which a name lies below a link. Exit 0 is no proof that anything came:
-//! restic ends so when the path is not in the snapshot.
+//! restic ends so when the path is not in the snapshot. Names and bytes that came are counted against the listing.
 
 use std::collections::HashSet;
 use std::ffi::OsString;
+use std::hash::{BuildHasher, RandomState};
 use std::ops::ControlFlow;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -24,8 +25,8 @@ use crate::sys::proc::End;
 use crate::sys::vault::{self, Access, Fault, VaultTool};
 use crate::text;
 
-/// Links that are remembered while a copy is looked through.
-const LINKS: usize = 200_000;
+/// Links that are remembered while a copy is looked through; more of them are refused.
+const LINKS: usize = 800_000;
 /// Bytes left on a disk when fetching stops.
 const FLOOR: u64 = 1 << 20;
 
@@ -64,6 +65,27 @@ fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
     of.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// The links of a copy, as keyed hashes of their paths: there may be very many.
+#[derive(Default)]
+struct Links {
+    seen: HashSet<u64>,
+    key: RandomState,
+}
+
+impl Links {
+    fn has(&self, path: &Path) -> bool {
+        self.seen.contains(&self.key.hash_one(path))
+    }
+
+    fn add(&mut self, path: &Path) -> Result<(), String> {
+        if self.seen.len() >= LINKS {
+            return Err(format!("it has more than {LINKS} links, too many to look after: fetch it by hand"));
+        }
+        self.seen.insert(self.key.hash_one(path));
+        Ok(())
+    }
+}
+
 /// What a listing says, name by name.
 struct Listing {
     tool: VaultTool,
@@ -72,7 +94,7 @@ struct Listing {
     only: Only,
     contents: Contents,
     any: bool,
-    links: HashSet<PathBuf>,
+    links: Links,
     against: Option<String>,
 }
 
@@ -88,6 +110,7 @@ impl Listing {
                         "dev" | "chardev" => 'b',
                         "symlink" => 'l',
                         "file" => '-',
+                        "socket" => 's',
                         _ => 'd',
                     };
                     self.name(&n.path, kind, None, n.size)
@@ -114,7 +137,7 @@ impl Listing {
         let Some(below) = entry::path(below.as_bytes(), 0)? else { return Ok(()) };
         let shown = || text::clean(path).into_owned();
         self.any = true;
-        if below.ancestors().skip(1).any(|above| self.links.contains(above)) {
+        if below.ancestors().skip(1).any(|above| self.links.has(above)) {
             return Err(format!("\"{}\" lies below a link: nothing is fetched; choose another copy", shown()));
         }
         match kind {
@@ -128,13 +151,12 @@ impl Listing {
                 if let Some(target) = target.filter(|t| !t.is_empty()) {
                     entry::link(&below, target.as_bytes(), &self.live)?;
                 }
-                if self.links.len() < LINKS {
-                    self.links.insert(below.clone());
-                }
+                self.links.add(&below)?;
             }
             _ => {}
         }
-        if self.only.has(&below) {
+        // Sockets are made anew by whoever listens: they do not come.
+        if kind != 's' && self.only.has(&below) {
             self.contents.entries += 1;
             self.contents.bytes = self.contents.bytes.saturating_add(if kind == '-' { size } else { 0 });
         }
@@ -156,7 +178,7 @@ pub async fn look(job: &FolderRestore, ctx: &OpContext) -> Result<Contents, OpEr
         only,
         contents: Contents::default(),
         any: false,
-        links: HashSet::new(),
+        links: Links::default(),
         against: None,
     }));
     let hears = listing.clone();
@@ -204,6 +226,11 @@ pub async fn fetch(job: &FolderRestore, ctx: &OpContext, expected: Option<Conten
     let failed = |why: String| OpError::Failed(format!("{what}: {why}"));
     let access = vault.access(&ctx.secrets).map_err(failed)?;
     let only = Only::new(&job.only).map_err(failed)?;
+    // Without it nothing would tell whether all of it came.
+    let expected = match expected {
+        Some(contents) => contents,
+        None => look(job, ctx).await?,
+    };
     let beside = partial(&job.side);
     // Made here, for this user alone, and empty.
     drop(Tree::create(&beside).map_err(failed)?);
@@ -218,7 +245,7 @@ pub async fn fetch(job: &FolderRestore, ctx: &OpContext, expected: Option<Conten
     let line = Arc::new(move |line: &str| hear(of, line, &hears, &*sink));
     let (sees, sink, parent) =
         (heard.clone(), ctx.sink.clone(), job.live.parent().unwrap_or(Path::new("/")).to_path_buf());
-    let total = expected.map_or(job.copy.size, |c| c.bytes);
+    let total = expected.bytes;
     let mut watch = move |pid: i32| {
         let (done, total) = lock(&sees).bytes.unwrap_or_else(|| (child::bytes_written(pid).min(total), total));
         sink.progress(done, total, "fetching");
@@ -250,7 +277,7 @@ pub async fn fetch(job: &FolderRestore, ctx: &OpContext, expected: Option<Conten
             ctx.sink.progress(done, total, "looking at what was fetched");
             if cancel.is_cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         };
-        lift(&own, of, &inside, &only, &mut { go_on })
+        lift(&own, of, &inside, &only, expected, &mut { go_on })
     });
     let found = found.await.map_err(|e| match e {
         OpError::Failed(why) => failed(why),
@@ -314,6 +341,7 @@ fn lift(
     of: VaultTool,
     inside: &str,
     only: &Only,
+    expected: Contents,
     go_on: check::Progress<'_>,
 ) -> Result<Contents, OpError> {
     let failed = OpError::Failed;
@@ -333,6 +361,16 @@ fn lift(
     }
     let content = beside.join(&within);
     let found = check::folder(&content, only, &job.live, go_on).map_err(failed)?.ok_or(OpError::Cancelled)?;
+    if found.entries < expected.entries || found.bytes < expected.bytes {
+        return Err(failed(format!(
+            "not all of it came: {} of {} names with {} of {}, though {} called it done; try again, or choose another copy",
+            found.entries,
+            expected.entries,
+            text::size(found.bytes),
+            text::size(expected.bytes),
+            of.word()
+        )));
+    }
     if whole
         && let (Ok(now), Ok(live)) = (content.metadata(), job.live.metadata())
         && now.permissions().mode() & 0o7777 == 0o700

@@ -1,6 +1,6 @@
 //! The step that copies chosen names into the live folder, and its undo: what is journaled around it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::super::job::{self, FolderCopyIn, PinnedFolder, SideArgs};
 use super::only::Only;
@@ -124,21 +124,52 @@ fn settle(job: &FolderCopyIn, ctx: &OpContext) {
     }
 }
 
-/// Takes back what was done and removes what lies beside.
-fn back(job: &FolderCopyIn, ctx: &OpContext) -> Result<u64, OpError> {
+/// Takes back what was done and removes what lies beside, unless that has what was live and could not go back.
+fn back(job: &FolderCopyIn, ctx: &OpContext) -> Result<String, OpError> {
     let back = copy_in::take_back(job).map_err(OpError::Failed)?;
-    super::remove_tree(&partial(&job.kept_as))?;
+    let names = |n: u64| text::plural(usize::try_from(n).unwrap_or(usize::MAX), "name");
+    let (beside, live) = (partial(&job.kept_as), job.live.display());
+    let said = match (back.put, back.stays) {
+        (0, 0) => format!("{live} is untouched"),
+        (put, 0) => format!("{} put back: {live} is as it was", names(put)),
+        (put, stays) => {
+            let rest = rest(&job.kept_as);
+            std::fs::rename(&beside, &rest)
+                .map_err(|e| OpError::Failed(format!("rename {} to {}: {e}", beside.display(), rest.display())))?;
+            let args = SideArgs {
+                backup: job.backup.clone(),
+                copy: job.copy.clone(),
+                folder: pin(&rest).ok(),
+                incomplete: true,
+                ..SideArgs::default()
+            };
+            let size = super::format::folder_size(&rest).unwrap_or(0);
+            let side = super::side(&rest, &job.live, SideRole::Before, size, &args);
+            ctx.sink.side(&side).map_err(recorded("what is kept"))?;
+            format!(
+                "{} put back in {live}; {} changed by somebody else meanwhile and left alone, what was there before is \
+                 kept in {}",
+                names(put),
+                names(stays),
+                rest.display()
+            )
+        }
+    };
+    super::remove_tree(&beside)?;
     ctx.sink.compensation(None).map_err(recorded("that it was taken back"))?;
-    Ok(back)
+    Ok(said)
+}
+
+/// What is kept when not all could be taken back.
+fn rest(kept_as: &Path) -> PathBuf {
+    let mut name = kept_as.as_os_str().to_owned();
+    name.push(".rest");
+    PathBuf::from(name)
 }
 
 fn give_up(job: &FolderCopyIn, ctx: &OpContext, error: OpError) -> OpError {
-    let live = job.live.display();
     let add = match back(job, ctx) {
-        Ok(0) => format!("{live} is untouched"),
-        Ok(n) => {
-            format!("{} put back: {live} is as it was", text::plural(usize::try_from(n).unwrap_or(usize::MAX), "name"))
-        }
+        Ok(said) => said,
         Err(why) => format!("not all could be taken back ({why}): this stays open and is tried again"),
     };
     match error {
@@ -158,8 +189,9 @@ pub async fn compensate(job: FolderCopyIn, ctx: &OpContext) -> Result<Done, OpEr
             settle(&job, ctx);
             return Ok(Done { verified: Some(format!("{} had been done", word(&job))) });
         }
-        let back = back(&job, ctx)?;
-        Ok(Done { verified: Some(format!("{} is as it was: {back} put back", job.live.display())) })
+        let said = back(&job, ctx)?;
+        ctx.sink.line(&said);
+        Ok(Done { verified: Some(said) })
     })
     .await
 }

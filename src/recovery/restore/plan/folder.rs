@@ -336,21 +336,7 @@ async fn names_free(draft: &mut Draft<'_>, ctx: &PlanContext, job: &mut Job) {
     } else {
         draft.pass("name free", format!("{} is free", job.side.display()));
     }
-    let parent = job.live.parent().unwrap_or(Path::new("/")).to_path_buf();
-    let begin = format!("{}.restore-", name_of(&job.live));
-    let found = blocking("look for what earlier runs left", move || {
-        let names = std::fs::read_dir(&parent).into_iter().flatten().flatten().map(|e| e.path());
-        let ours = |p: &PathBuf| {
-            let name = p.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-            name.starts_with(&begin) && name.ends_with(PARTIAL) && p.symlink_metadata().is_ok_and(|m| m.is_dir())
-        };
-        names.filter(ours).collect::<Vec<_>>()
-    });
-    let running = |path: &PathBuf| {
-        let name = path.display().to_string();
-        ctx.runs.iter().any(|r| !r.state.is_over() && name.ends_with(&format!("-{}{PARTIAL}", r.id())))
-    };
-    job.leftovers = found.await.unwrap_or_default().into_iter().filter(|p| !running(p)).collect();
+    job.leftovers = incomplete(ctx, &job.live, &[Beside::Restore]).await;
     if !job.leftovers.is_empty() {
         let names: Vec<String> = job.leftovers.iter().map(|p| p.display().to_string()).collect();
         draft.warn(
@@ -358,6 +344,29 @@ async fn names_free(draft: &mut Draft<'_>, ctx: &PlanContext, job: &mut Job) {
             format!("left incomplete by earlier runs and removed at the start: {}", names.join(", ")),
         );
     }
+}
+
+/// Folders of these kinds beside the live one that say of themselves that they are incomplete, and that no run works on.
+pub(super) async fn incomplete(ctx: &PlanContext, live: &Path, kinds: &[Beside]) -> Vec<PathBuf> {
+    let parent = live.parent().unwrap_or(Path::new("/")).to_path_buf();
+    let begin: Vec<String> = kinds.iter().map(|kind| name_of(&beside(live, *kind, ""))).collect();
+    let found = blocking("look for what earlier runs left", move || {
+        let names = std::fs::read_dir(&parent).into_iter().flatten().flatten().map(|e| e.path());
+        let ours = |p: &PathBuf| {
+            let name = p.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+            begin.iter().any(|b| name.starts_with(b))
+                && name.ends_with(PARTIAL)
+                && p.symlink_metadata().is_ok_and(|m| m.is_dir())
+        };
+        names.filter(ours).collect::<Vec<_>>()
+    });
+    let running = |path: &PathBuf| {
+        let name = path.display().to_string();
+        ctx.runs.iter().any(|r| !r.state.is_over() && name.ends_with(&format!("-{}{PARTIAL}", r.id())))
+    };
+    let mut found: Vec<PathBuf> = found.await.unwrap_or_default().into_iter().filter(|p| !running(p)).collect();
+    found.sort();
+    found
 }
 
 fn phases(draft: &mut Draft<'_>, job: &Job) {

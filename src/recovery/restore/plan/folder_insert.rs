@@ -1,14 +1,14 @@
 //! Planning the copying of chosen names into the live folder, and its undo; and what a cut-over of any kind would change.
 
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::super::folder::{self, Ear, Only, Question};
 use super::super::format;
 use super::super::job::{self, FolderCopyIn};
-use super::super::names::Beside;
-use super::folder::{beside, blocking, live_folder, name_of, patterns, resolve};
+use super::super::names::{Beside, PARTIAL};
+use super::folder::{beside, blocking, incomplete, live_folder, name_of, patterns, resolve};
 use super::folder_step::{pinned, still_of};
 use super::{Draft, Found, STEP_TIMEOUT_MS, Say, begin, disk, expect};
 use crate::config::{FolderCompare, FolderRestore};
@@ -86,6 +86,7 @@ pub(super) async fn plan(
         draft.fail("name free", format!("there is already a {}: rename or remove it", job.kept_as.display()));
     }
     room(&mut draft, &job).await;
+    take_back_first(&mut draft, found, &job.live).await;
     let (live, kept) = (job.live.display().to_string(), job.kept_as.display().to_string());
     draft.plan.target = name_of(&job.live);
     let word = |p: &Path| text::shell_word(&p.display().to_string());
@@ -124,6 +125,38 @@ pub(super) async fn plan(
     let bytes = if undo { found.side.size } else { side.size };
     // A large side folder is written once more.
     Ok(draft.done(STEP_TIMEOUT_MS.saturating_add(bytes / 10_000)))
+}
+
+/// Copying in that was cut short and never taken back comes first: afterwards nobody could tell what was its doing.
+pub(super) async fn take_back_first(draft: &mut Draft<'_>, found: &Found<'_>, live: &Path) {
+    let nobody = job::PinnedFolder { path: live.to_path_buf(), inode: 0 };
+    for left in incomplete(draft.ctx, live, &[Beside::Before, Beside::Abandoned]).await {
+        let shown = left.display().to_string();
+        let Some(kept_as) = shown.strip_suffix(PARTIAL).map(PathBuf::from) else { continue };
+        draft.warn(
+            "leftovers",
+            format!(
+                "an earlier run that copied into {} was cut short: what it changed is taken back at the start, and {shown} \
+                 removed",
+                live.display()
+            ),
+        );
+        let job = FolderCopyIn {
+            backup: found.set.name.clone(),
+            run: draft.ctx.run_id.clone(),
+            live: live.to_path_buf(),
+            enter: nobody.clone(),
+            leave: nobody.clone(),
+            kept_as,
+            only: Vec::new(),
+            undo: false,
+            verify: Vec::new(),
+            copy: found.args.copy.clone(),
+        };
+        let word = text::shell_word(&shown);
+        let shown = vec![format!("take back what {word}/list says; rm -r {word}")];
+        draft.native("take back what was cut short", 1, folder::TAKE_BACK, &job::write(&job), shown);
+    }
 }
 
 /// What comes in is first written beside.

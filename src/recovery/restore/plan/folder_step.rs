@@ -7,7 +7,7 @@ use super::super::format;
 use super::super::job::{self, FolderDrop, FolderSwap, PinnedFolder};
 use super::super::names::Beside;
 use super::folder::{beside, blocking, live_folder, name_of, resolve};
-use super::folder_insert::difference;
+use super::folder_insert::{difference, take_back_first};
 use super::{Draft, Found, STEP_TIMEOUT_MS, Say, begin, expect};
 use crate::config::FolderRestore;
 use crate::domain::command::Refusal;
@@ -95,6 +95,7 @@ pub async fn plan(ctx: &PlanContext, work: &Work, found: &Found<'_>, how: &Folde
             );
         }
     }
+    take_back_first(&mut draft, found, &job.live).await;
     let target = draft.plan.target.clone();
     draft.expect(expect::of_steps(&ctx.runs, work, &target));
     if !undo {

@@ -85,8 +85,8 @@ fn stopped_after_any_name_all_is_as_it_was() {
             let ended = exchange_with(&job, prepared, linked, &mut each);
             assert_eq!(ended.is_err(), stop <= names, "{linked} {stop}");
             if ended.is_err() {
-                take_back(&job).unwrap();
-                assert_eq!(take_back(&job), Ok(0), "again: nothing is left to do");
+                assert_eq!(take_back_with(&job, linked).unwrap().stays, 0);
+                assert_eq!(take_back_with(&job, linked), Ok(Back::default()), "again: nothing is left to do");
                 assert_eq!(texts(&job.live), before, "{linked} {stop}");
                 assert!(!job.live.join("e").exists());
                 // All that comes in is still there for another try, and nothing that was live.
@@ -121,5 +121,49 @@ fn without_an_exchange_it_is_done_and_undone_all_the_same() {
         tidy(&undo).unwrap();
         assert_eq!(texts(&undo.live), before, "{linked}");
         assert!(!undo.live.join("e").exists());
+    }
+}
+
+/// All names have changed places, and of the last renames of folders none or one was done.
+#[test]
+fn stopped_between_the_last_names_all_is_as_it_was() {
+    for (linked, renamed) in [(false, false), (false, true), (true, false), (true, true)] {
+        let dir = tempfile::tempdir().unwrap();
+        let (job, ctx) = (job(dir.path()), ctx(dir.path()));
+        let before = texts(&job.live);
+        let Ok(prepared) = prepare(&job, &Only::all(), &ctx) else { panic!("it was not prepared") };
+        exchange_with(&job, prepared, linked, &mut |_, _| Ok(())).unwrap();
+        let beside = partial(&job.kept_as);
+        std::fs::rename(&job.kept_as, &beside).unwrap();
+        if !renamed {
+            std::fs::rename(beside.join(REPLACED), beside.join(if linked { OLD } else { NEW })).unwrap();
+        }
+        assert_eq!(take_back_with(&job, linked), Ok(Back { put: 4, stays: 0 }), "{linked} {renamed}");
+        assert_eq!(take_back_with(&job, linked), Ok(Back::default()));
+        assert_eq!(texts(&job.live), before, "{linked} {renamed}");
+        assert!(texts(&beside).iter().all(|(_, text)| text != "docs"));
+    }
+}
+
+/// Whoever changes a name between the end of a run and its taking back keeps the change, and what was there before is not
+/// thrown away. A name that is gone meanwhile comes back.
+#[test]
+fn what_somebody_else_changed_meanwhile_is_left_alone() {
+    for linked in [false, true] {
+        let dir = tempfile::tempdir().unwrap();
+        let (job, ctx) = (job(dir.path()), ctx(dir.path()));
+        let Ok(prepared) = prepare(&job, &Only::all(), &ctx) else { panic!("it was not prepared") };
+        let ended =
+            exchange_with(&job, prepared, linked, &mut |_, moved| if moved == 4 { Err("x".into()) } else { Ok(()) });
+        assert!(ended.is_err());
+        std::fs::write(dir.path().join("mine"), "mine").unwrap();
+        std::fs::rename(dir.path().join("mine"), job.live.join("a")).unwrap();
+        std::fs::remove_file(job.live.join("d/b")).unwrap();
+        assert_eq!(take_back_with(&job, linked).unwrap(), Back { put: 3, stays: 1 });
+        let now = texts(&job.live);
+        let wanted = [("a", "mine"), ("d/b", "docs"), ("kept", "docs")];
+        assert_eq!(now, wanted.map(|(at, text)| (PathBuf::from(at), text.to_owned())), "{linked}");
+        let left = texts(&partial(&job.kept_as));
+        assert!(left.iter().any(|(at, text)| at.ends_with("a") && text == "docs"), "{linked}: {left:?}");
     }
 }

@@ -127,6 +127,11 @@ impl Tree {
         rustix::fs::linkat(&a, &from, &b, &to, AtFlags::empty()).map_err(|e| other.moved(to_path, e))
     }
 
+    /// Whether the folder that a path is in is there.
+    pub fn has_folder_of(&mut self, path: &Path) -> Result<bool, String> {
+        Ok(self.spot(path)?.is_some())
+    }
+
     /// Makes the folders that a path is in.
     pub fn make_way(&mut self, path: &Path) -> Result<(), String> {
         self.enter(path).map(|_| ())
