@@ -6,7 +6,7 @@
 //!
 //! | figure | what is done | limit |
 //! | --- | --- | --- |
-//! | checks | 300 plain HTTP checks every second for 20 s: processor time for 1,000 of them, and of bare requests | 0.06 s |
+//! | checks | 300 plain HTTP checks every second for 20 s: processor time for 1,000 of them, and of bare requests | 0.06 s, or 1.5 × bare |
 //! | small | 50 checks every 10 s for 40 s: share of a core, resident memory | 0.5 %, 30 MiB |
 //! | large | 10,000 checks every 10 s for 40 s on one core: all are made, none is late | 2 % fewer, 1 s |
 //! | refused | a port closes: until a follower's picture shows it, over 20 rounds | interval + 100 ms |
@@ -51,7 +51,8 @@ async fn cost_of_checks() -> bool {
          same pace",
         each / alone
     );
-    verdict("checks", each <= 0.06, words)
+    // 0.06 s belongs to a machine on which bare requests take 0.04 s; on another the ratio counts.
+    verdict("checks", each <= 0.06 || each <= 1.5 * alone, words)
 }
 
 const BARE: &str = "bare-requests";
