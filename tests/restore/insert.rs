@@ -343,6 +343,36 @@ fn killed_or_cancelled_while_copying_in_the_live_folder_is_as_it_was() {
     assert_eq!((content(docs), beside(docs)), (before, vec!["docs".to_owned(), side]));
 }
 
+#[test]
+fn killed_among_the_names_each_is_the_old_or_the_new_one() {
+    let place = place();
+    let docs = &place.docs;
+    fs::create_dir(docs.join("many")).unwrap();
+    let names: Vec<String> = (0..300).map(|n| format!("f{n:03}")).collect();
+    let write = |text: &str| names.iter().for_each(|n| fs::write(docs.join("many").join(n), text).unwrap());
+    write("new");
+    let mut desk = Desk::folder(docs, 0, &[]);
+    let copy = back_up(&mut desk, docs, "tar");
+    write("old");
+    let restored = desk.run(&restore_of(&copy));
+    let now = || {
+        let text = |n: &String| fs::read_to_string(docs.join("many").join(n)).unwrap_or_else(|e| panic!("{n}: {e}"));
+        let texts: Vec<String> = names.iter().map(text).collect();
+        assert!(texts.iter().all(|t| t == "old" || t == "new"), "{texts:?}");
+        texts.iter().filter(|t| *t == "new").count()
+    };
+    for at in ["f007", "f150", "f299"] {
+        let planned = desk.plan(&copy_in(&restored, &["many"]));
+        let open = killed_at(&desk, &planned, &format!("{at} is in place")).expect("what is to be taken back");
+        assert!(now() > 0);
+        let (ctx, _) = desk.op_context(&planned);
+        desk.op(&open.op, &open.args, &ctx).unwrap();
+        assert_eq!(now(), 0);
+    }
+    desk.run(&copy_in(&restored, &["many"])).verified();
+    assert_eq!(now(), names.len());
+}
+
 /// Nobody took back what a killed run left, and somebody wrote meanwhile: the next run of any kind does it first, and says
 /// so.
 #[test]

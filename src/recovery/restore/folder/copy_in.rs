@@ -305,7 +305,7 @@ fn conflict(below: &Path, what: &str) -> String {
 pub fn exchange(job: &FolderCopyIn, prepared: Prepared, ctx: &OpContext) -> Result<Moved, String> {
     let mut each = |line: &Line, n| {
         let below = line.path();
-        ctx.sink.progress(n, 0, &text::clean_bytes(below.as_os_str().as_bytes()));
+        ctx.sink.progress(n, 0, &format!("{} is in place", text::clean_bytes(below.as_os_str().as_bytes())));
         Ok(())
     };
     exchange_with(job, prepared, false, &mut each)

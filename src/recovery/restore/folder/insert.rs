@@ -124,37 +124,39 @@ fn settle(job: &FolderCopyIn, ctx: &OpContext) {
     }
 }
 
-/// Takes back what was done and removes what lies beside, unless that has what was live and could not go back.
+/// Takes back what was done and removes what lies beside, unless that has what was live and could not go back. Safe to do
+/// again.
 fn back(job: &FolderCopyIn, ctx: &OpContext) -> Result<String, OpError> {
     let back = copy_in::take_back(job).map_err(OpError::Failed)?;
     let names = |n: u64| text::plural(usize::try_from(n).unwrap_or(usize::MAX), "name");
-    let (beside, live) = (partial(&job.kept_as), job.live.display());
-    let said = match (back.put, back.stays) {
-        (0, 0) => format!("{live} is untouched"),
-        (put, 0) => format!("{} put back: {live} is as it was", names(put)),
-        (put, stays) => {
-            let rest = rest(&job.kept_as);
-            std::fs::rename(&beside, &rest)
-                .map_err(|e| OpError::Failed(format!("rename {} to {}: {e}", beside.display(), rest.display())))?;
-            let args = SideArgs {
-                backup: job.backup.clone(),
-                copy: job.copy.clone(),
-                folder: pin(&rest).ok(),
-                incomplete: true,
-                ..SideArgs::default()
-            };
-            let size = super::format::folder_size(&rest).unwrap_or(0);
-            let side = super::side(&rest, &job.live, SideRole::Before, size, &args);
-            ctx.sink.side(&side).map_err(recorded("what is kept"))?;
-            format!(
-                "{} put back in {live}; {} changed by somebody else meanwhile and left alone, what was there before is \
-                 kept in {}",
-                names(put),
-                names(stays),
-                rest.display()
-            )
-        }
+    let (beside, live, rest) = (partial(&job.kept_as), job.live.display(), rest(&job.kept_as));
+    if back.stays > 0 {
+        std::fs::rename(&beside, &rest)
+            .map_err(|e| OpError::Failed(format!("rename {} to {}: {e}", beside.display(), rest.display())))?;
+    }
+    let mut said = match back.put {
+        0 => format!("{live} is untouched"),
+        put if back.stays > 0 => format!("{} put back in {live}", names(put)),
+        put => format!("{} put back: {live} is as it was", names(put)),
     };
+    // It may also have its name of a try that was cut short before it was recorded.
+    if rest.symlink_metadata().is_ok() {
+        let args = SideArgs {
+            backup: job.backup.clone(),
+            copy: job.copy.clone(),
+            folder: pin(&rest).ok(),
+            incomplete: true,
+            ..SideArgs::default()
+        };
+        let size = super::format::folder_size(&rest).unwrap_or(0);
+        let side = super::side(&rest, &job.live, SideRole::Before, size, &args);
+        ctx.sink.side(&side).map_err(recorded("what is kept"))?;
+        let changed = if back.stays > 0 { names(back.stays) } else { "names".into() };
+        said.push_str(&format!(
+            "; {changed} changed by somebody else meanwhile and left alone, what was there before is kept in {}",
+            rest.display()
+        ));
+    }
     super::remove_tree(&beside)?;
     ctx.sink.compensation(None).map_err(recorded("that it was taken back"))?;
     Ok(said)
