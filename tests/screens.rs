@@ -9,10 +9,10 @@ mod made;
 mod shown;
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
-use made::{Stage, answer_copies, answer_draft, answer_plan};
+use made::{Stage, answer_copies, answer_draft, answer_plan, backup_that_asks};
 use mayday::domain::catalog::Severity;
 use mayday::domain::command::{Command, Refusal};
-use mayday::domain::run::Risk;
+use mayday::domain::run::{Risk, Work};
 use mayday::viewer::app::{App, Detail, Pane};
 use mayday::viewer::commands;
 use mayday::viewer::screen::{Effect, Input};
@@ -282,6 +282,52 @@ fn restoring_goes_by_copy_and_plan() {
     assert!(asked, "{:?}", stage.asks);
     // The record shows what the person did on the way.
     assert!(stage.asks.iter().any(|a| matches!(a, Ask::Do(Command::Step { what, .. }) if what.contains("chose copy"))));
+}
+
+fn restores(stage: &Stage) -> Vec<&Work> {
+    stage.asks.iter().filter_map(|a| if let Ask::Plan(work) = a { Some(work) } else { None }).collect()
+}
+
+#[test]
+fn restoring_to_a_moment_asks_which() {
+    for (typed, wanted) in [("", None), ("lsn:0/16B3748", Some("lsn:0/16B3748")), ("02:14", Some("T02:14:00.000Z"))] {
+        let mut stage = Stage::burning();
+        backup_that_asks(&mut stage, true, false);
+        stage.keys("2");
+        stage.app.list_mut(Pane::Backups).go_to("postgres-full");
+        stage.keys("R");
+        answer_copies(&mut stage);
+        stage.key(KeyCode::Enter);
+        assert!(restores(&stage).is_empty(), "{:?}", stage.asks);
+        stage.keys(typed);
+        if typed == "02:14" {
+            snapshot("restore-moment", &mut stage, &[(80, 24)]);
+        }
+        stage.key(KeyCode::Enter);
+        let [Work::Restore { copy: None, to, .. }] = restores(&stage)[..] else { panic!("{:?}", stage.asks) };
+        assert!(to.as_deref().zip(wanted).map_or(to.is_none() && wanted.is_none(), |(a, b)| a.ends_with(b)), "{to:?}");
+    }
+}
+
+#[test]
+fn parts_of_a_copy_are_named() {
+    let mut stage = Stage::burning();
+    backup_that_asks(&mut stage, false, true);
+    stage.keys("2");
+    stage.app.list_mut(Pane::Backups).go_to("postgres-full");
+    stage.keys("R");
+    answer_copies(&mut stage);
+    stage.key(KeyCode::Tab);
+    stage.ctrl('o');
+    stage.key(KeyCode::Enter);
+    assert!(shown::text(&stage.app, 80, 24).contains("nothing is named"));
+    stage.keys("public.orders, audit.*");
+    snapshot("restore-parts", &mut stage, &[(80, 24)]);
+    stage.key(KeyCode::Enter);
+    let [Work::Restore { copy: Some(_), test: true, only, .. }] = restores(&stage)[..] else {
+        panic!("{:?}", stage.asks)
+    };
+    assert_eq!(only[..], ["public.orders", "audit.*"]);
 }
 
 #[test]

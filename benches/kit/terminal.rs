@@ -11,6 +11,17 @@ use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system}
 /// No output for this long makes a point of rest.
 const GAP: Duration = Duration::from_millis(50);
 
+/// What a terminal says to the questions that programs ask at their start; some wait seconds for it.
+fn answers_to(output: &[u8]) -> impl Iterator<Item = &'static [u8]> {
+    const KNOWN: [(&[u8], &[u8]); 4] = [
+        (b"\x1b[c", b"\x1b[?64;1;2;6;22c"),
+        (b"\x1b[0c", b"\x1b[?64;1;2;6;22c"),
+        (b"\x1b[>c", b"\x1b[>41;370;0c"),
+        (b"\x1b[6n", b"\x1b[1;1R"),
+    ];
+    KNOWN.into_iter().filter(|(question, _)| output.windows(question.len()).any(|w| w == *question)).map(|(_, a)| a)
+}
+
 /// A program on a terminal. Dropping it kills it.
 pub struct Program {
     _master: Box<dyn MasterPty + Send>,
@@ -45,17 +56,21 @@ impl Program {
         let child = pair.slave.spawn_command(command).expect("start the program");
         let mut reader = pair.master.try_clone_reader().expect("its output");
         let (send, output) = channel();
+        // SAFETY: the descriptor is open for as long as the master, and copied at once.
+        let wire = unsafe { std::os::fd::BorrowedFd::borrow_raw(pair.master.as_raw_fd().expect("a descriptor")) };
+        let wire = wire.as_fd().try_clone_to_owned().expect("a copy of it");
+        let answers = wire.try_clone().expect("a copy of it");
         std::thread::spawn(move || {
             let mut buffer = vec![0; 1 << 16];
             while let Ok(n @ 1..) = reader.read(&mut buffer) {
+                for answer in answers_to(&buffer[..n]) {
+                    let _ = rustix::io::write(&answers, answer);
+                }
                 if send.send((Instant::now(), buffer[..n].to_vec())).is_err() {
                     return;
                 }
             }
         });
-        // SAFETY: the descriptor is open for as long as the master, and copied at once.
-        let wire = unsafe { std::os::fd::BorrowedFd::borrow_raw(pair.master.as_raw_fd().expect("a descriptor")) };
-        let wire = wire.as_fd().try_clone_to_owned().expect("a copy of it");
         Program { _master: pair.master, wire, child, output, begun, size: (columns, rows) }
     }
 

@@ -186,15 +186,9 @@ pub fn parse_time(text: &str) -> Result<Time, Failure> {
     if let Ok(at) = Time::parse(text) {
         return Ok(at);
     }
-    let clock = chrono::NaiveTime::parse_from_str(text, "%H:%M:%S")
-        .or_else(|_| chrono::NaiveTime::parse_from_str(text, "%H:%M"))
-        .map_err(|_| {
-            Failure::usage(format!("\"{text}\" is not a time: write 02:14, 02:14:07 or 2026-11-20T02:14:07Z"))
-        })?;
-    let now = chrono::Utc::now();
-    let today = now.date_naive().and_time(clock).and_utc();
-    let at = if today > now { today - chrono::Duration::days(1) } else { today };
-    Ok(Time::from_ms(at.timestamp_millis()))
+    Time::of_day(text, Time::from_ms(crate::sys::clock::now_ms())).ok_or_else(|| {
+        Failure::usage(format!("\"{text}\" is not a time: write 02:14, 02:14:07 or 2026-11-20T02:14:07Z"))
+    })
 }
 
 /// What `mayday notify` was asked.

@@ -56,6 +56,16 @@ impl Time {
             .map_err(|_| format!("\"{text}\" is not a time like 2026-11-20T02:14:07Z"))
     }
 
+    /// `HH:MM` or `HH:MM:SS` of the day of `now`, or of the day before when that is still to come. UTC.
+    pub fn of_day(text: &str, now: Time) -> Option<Self> {
+        let clock = chrono::NaiveTime::parse_from_str(text, "%H:%M:%S")
+            .or_else(|_| chrono::NaiveTime::parse_from_str(text, "%H:%M"))
+            .ok()?;
+        let today = now.to_chrono().date_naive().and_time(clock).and_utc();
+        let at = Time::from_ms(today.timestamp_millis());
+        Some(if at > now { at.minus(Duration::from_secs(24 * 3600)) } else { at })
+    }
+
     /// The chrono value, for zones and formatting. Moments outside chrono's range become the epoch.
     pub fn to_chrono(self) -> DateTime<Utc> {
         DateTime::from_timestamp_millis(self.0).unwrap_or_default()

@@ -221,6 +221,8 @@ impl Core {
             rpo_ms: backup.rpo.map(ms),
             every_ms: backup.every.map(ms),
             restorable: backup.restore.is_some(),
+            any_moment: matches!(backup.restore, Some(config::Restore::PostgresPitr(_))),
+            any_part: matches!(backup.restore, Some(config::Restore::PostgresDump(_) | config::Restore::Folder(_))),
             place: match &backup.source {
                 config::BackupSource::Files(f) => {
                     text::clean(&f.path.join(&f.pattern).display().to_string()).into_owned()

@@ -188,6 +188,8 @@ struct Loop<'a, F: Face> {
     whole: bool,
     also: Vec<u8>,
     last_frame: Option<Instant>,
+    /// Questions to the engine that it has not answered.
+    unanswered: usize,
     /// What is left to do after leaving; `Some` ends the loop.
     after: Option<Vec<Effect>>,
     spool: Vec<Effect>,
@@ -225,6 +227,7 @@ impl<'a, F: Face> Loop<'a, F> {
             whole: true,
             also: Vec::new(),
             last_frame: None,
+            unanswered: 0,
             after: None,
             spool: Vec::new(),
             starting: None,
@@ -276,12 +279,7 @@ impl<'a, F: Face> Loop<'a, F> {
                     Some(Event::Gone) | None => self.hung_up(),
                 },
                 news = self.link.news.recv() => match news {
-                    Some(news) => self.tell(match news {
-                        News::Up(peer) => Input::LinkUp(peer),
-                        News::Down(why) => Input::LinkDown(why),
-                        News::Change(change) => Input::Change(change),
-                        News::Answer(tag, answer) => Input::Answer(tag, answer),
-                    }),
+                    Some(news) => self.hear(news),
                     None => return Err(Failure::failed("the link to the engine ended by itself")),
                 },
                 () = tokio::time::sleep_until(frame.into()), if self.dirty => self.paint(),
@@ -296,21 +294,30 @@ impl<'a, F: Face> Loop<'a, F> {
         Ok(after)
     }
 
-    /// The first picture, unless it takes too long.
+    /// The first picture with what was asked for it, unless that takes too long.
     async fn first_picture(&mut self) {
         let until = tokio::time::Instant::now() + FIRST;
+        let mut there = false;
         while let Ok(Some(news)) = tokio::time::timeout_at(until, self.link.news.recv()).await {
-            let whole = matches!(news, News::Change(_));
-            self.tell(match news {
-                News::Up(peer) => Input::LinkUp(peer),
-                News::Down(why) => Input::LinkDown(why),
-                News::Change(change) => Input::Change(change),
-                News::Answer(tag, answer) => Input::Answer(tag, answer),
-            });
-            if whole {
+            there |= matches!(news, News::Change(_));
+            self.hear(news);
+            if there && self.unanswered == 0 {
                 return;
             }
         }
+    }
+
+    fn hear(&mut self, news: News) {
+        let input = match news {
+            News::Up(peer) => Input::LinkUp(peer),
+            News::Down(why) => Input::LinkDown(why),
+            News::Change(change) => Input::Change(change),
+            News::Answer(tag, answer) => {
+                self.unanswered = self.unanswered.saturating_sub(1);
+                Input::Answer(tag, answer)
+            }
+        };
+        self.tell(input);
     }
 
     fn tell(&mut self, input: Input) {
@@ -333,7 +340,9 @@ impl<'a, F: Face> Loop<'a, F> {
         match effect {
             Effect::Ask(question) => {
                 let tag = question.tag;
+                self.unanswered += 1;
                 if self.link.ask.try_send(question).is_err() {
+                    self.unanswered -= 1;
                     let why = "too many questions wait for the engine; try again".to_owned();
                     let more = self.face.update(Input::Answer(tag, Err(why)), self.now());
                     // One level only: an answer to a failed question asks nothing that could fail the same way.

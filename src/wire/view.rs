@@ -194,6 +194,12 @@ pub struct BackupView {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
     pub restorable: bool,
+    /// A restore of it can be told the moment to restore to.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub any_moment: bool,
+    /// A restore of it can be told which parts to bring back.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub any_part: bool,
     /// Where the copies lie, and their pattern.
     pub place: String,
 }

@@ -462,6 +462,13 @@ fn backup(name: &str, state: BackupState) -> BackupView {
     }
 }
 
+/// The restore of a set asks for more than its copy.
+pub fn backup_that_asks(stage: &mut Stage, moment: bool, part: bool) {
+    let mut set = backup("postgres-full", BackupState::Fresh);
+    (set.any_moment, set.any_part) = (moment, part);
+    stage.change(Change { backups: vec![set], ..Change::default() });
+}
+
 fn run(id: &str, title: &str, state: RunState, verdict: Option<Verdict>) -> RunView {
     let n: i64 = id[1..].parse().unwrap_or(0);
     RunView {

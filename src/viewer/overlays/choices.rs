@@ -166,7 +166,8 @@ impl Picker {
                 Item { role, ..Item::new(copy.id.clone(), label, text::clean(&detail).into_owned()) }
             })
             .collect();
-        let pick = Pick::Copy { backup: backup.to_owned(), test: false };
+        let parts = app.mirror().backups.get(backup).is_some_and(|b| b.any_part);
+        let pick = Pick::Copy { backup: backup.to_owned(), test: false, parts };
         let mut picker = Picker::of(pick, format!("restore {backup}: which copy? · {}", app.environment()), items);
         if let Some(rpo) = rpo {
             picker

@@ -21,6 +21,7 @@ mod picked;
 mod picker;
 mod plan;
 mod prompt;
+mod restoring;
 
 pub use compose::Compose;
 pub use confirm::Confirm;

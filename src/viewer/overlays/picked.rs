@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::picker::{Item, Pick};
+use super::restoring::Restoring;
 use super::{Asked, Overlay, Prompt};
 use crate::domain::catalog::Severity;
 use crate::domain::command::Command;
@@ -36,16 +37,19 @@ pub fn one(app: &mut App, pick: &Pick, item: &Item) {
         Pick::Status { incident } => status(app, incident, &item.id),
         Pick::Service(verb) => acts::runs::plan(app, verb.work(item.id.clone())),
         Pick::Backup => acts::runs::copies(app, item.id.clone()),
-        Pick::Copy { backup, test } => {
+        Pick::Copy { backup, test, .. } => {
             app.record_step(format!("chose copy {} of {backup}", item.id), Some(backup.clone()));
-            let work = Work::Restore {
-                backup: backup.clone(),
-                copy: Some(item.id.clone()),
-                test: *test,
-                to: None,
-                only: Vec::new(),
-            };
-            acts::runs::plan(app, work);
+            let mut to_come = Restoring { backup: backup.clone(), copy: Some(item.id.clone()), test: *test };
+            let view = app.mirror().backups.get(backup);
+            if view.is_some_and(|b| b.any_moment) {
+                // The newest was only where the cursor stood: an earlier moment may need an earlier one.
+                to_come.copy =
+                    to_come.copy.filter(|id| view.and_then(|b| b.newest.as_ref()).is_none_or(|n| n.id != *id));
+                let prompt = to_come.asks_moment(app);
+                app.open_overlay(Overlay::Prompt(prompt));
+            } else {
+                acts::runs::plan(app, to_come.work(None, Vec::new()));
+            }
         }
         Pick::Action => acts::runs::plan(app, Work::Act { action: item.id.clone() }),
         Pick::Theme { .. } => acts::view::choose_theme(app, &item.id),

@@ -6,6 +6,7 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use nucleo_matcher::pattern::{CaseMatching, Normalization, Pattern};
 use nucleo_matcher::{Config, Matcher, Utf32Str};
 
+use super::restoring::Restoring;
 use super::{Asked, Line, Overlay, Prompt, Stay};
 use crate::domain::catalog::Severity;
 use crate::domain::incident::Status;
@@ -29,6 +30,8 @@ pub enum Pick {
     Copy {
         backup: String,
         test: bool,
+        /// It can be told which parts to bring back.
+        parts: bool,
     },
     Action,
     Affected {
@@ -191,6 +194,12 @@ impl Picker {
             KeyCode::Enter => return self.enter(app),
             KeyCode::Down => self.sel = (self.sel + 1).min(last),
             KeyCode::Up => self.sel = self.sel.saturating_sub(1),
+            KeyCode::Char('o') if ctrl => {
+                if let Some(prompt) = self.of_parts(app) {
+                    app.open_overlay(Overlay::Prompt(prompt));
+                    return Stay::Close;
+                }
+            }
             KeyCode::Char('n') if ctrl => self.sel = (self.sel + 1).min(last),
             KeyCode::Char('p') if ctrl => self.sel = self.sel.saturating_sub(1),
             KeyCode::PageDown => self.sel = (self.sel + 10).min(last),
@@ -243,6 +252,14 @@ impl Picker {
         Some(Prompt::new(asked, title, "why? it goes into the timeline; it may stay empty", ""))
     }
 
+    /// The prompt in which parts of the copy are named, where a restore can be told them.
+    fn of_parts(&self, app: &mut App) -> Option<Prompt> {
+        let Pick::Copy { backup, test, parts: true } = &self.pick else { return None };
+        let item = self.current().filter(|i| i.off.is_none())?;
+        app.record_step(format!("chose copy {} of {backup}", item.id), Some(backup.clone()));
+        Some(Restoring { backup: backup.clone(), copy: Some(item.id.clone()), test: *test }.asks_parts())
+    }
+
     fn enter(&mut self, app: &mut App) -> Stay {
         if let Some(chosen) = self.chosen.take() {
             super::picked::several(app, &self.pick, &chosen);
@@ -262,8 +279,11 @@ impl Picker {
         if self.chosen.is_some() {
             out.push(("space", "mark"));
         }
-        if matches!(self.pick, Pick::Copy { .. }) {
+        if let Pick::Copy { parts, .. } = self.pick {
             out.push(("tab", "test only or for real"));
+            if parts {
+                out.push(("ctrl-o", "only parts"));
+            }
         }
         if matches!(self.pick, Pick::Severity { .. } | Pick::Status { .. }) {
             out.push(("tab", "with a reason"));

@@ -3,6 +3,7 @@
 use crossterm::event::{KeyCode, KeyEvent};
 use ratatui::layout::Rect;
 
+use super::restoring::Restoring;
 use super::{Line, Stay, window};
 use crate::domain::catalog::Severity;
 use crate::domain::command::Command;
@@ -41,6 +42,10 @@ pub enum Asked {
         incident: String,
         status: Status,
     },
+    /// The moment to restore to; may stay empty.
+    Moment(Restoring),
+    /// What of a copy is brought back.
+    Parts(Restoring),
 }
 
 /// A question with one line of answer.
@@ -93,6 +98,7 @@ impl Prompt {
             Asked::Reopen { .. } => "reopen",
             Asked::Force { .. } => "resolve by force",
             Asked::Pause { .. } => "pause",
+            Asked::Moment(_) | Asked::Parts(_) => "show the plan",
         }
     }
 
@@ -103,6 +109,11 @@ impl Prompt {
 
     fn send(&self, app: &mut App) -> Result<(), String> {
         let text = self.line.text().trim().to_owned();
+        match &self.asked {
+            Asked::Moment(of) => return of.at_moment(app, &text),
+            Asked::Parts(of) => return of.parts(app, &text),
+            _ => {}
+        }
         if text.is_empty() && !matches!(self.asked, Asked::Severity { .. } | Asked::Status { .. }) {
             return Err("nothing is written".into());
         }
@@ -147,6 +158,7 @@ impl Prompt {
                 format!("status {}", status.word()),
                 Command::SetStatus { incident: Some(incident), status, reason: text, force: false },
             ),
+            Asked::Moment(_) | Asked::Parts(_) => return Err("it is planned, not recorded".into()),
         })
     }
 
