@@ -1,3 +1,4 @@
+use super::back::{Back, take_back_with};
 use super::*;
 use crate::recovery::op::{Compensation, Sink};
 use crate::recovery::restore::folder::pin;
