@@ -148,7 +148,13 @@ fn demo(screen: &crate::cli::args::Screen, no_servers: bool, no_screen: bool) ->
     // SAFETY: no other thread exists yet; the engine that is started from here reads it.
     unsafe { std::env::set_var("MAYDAY_SANDBOX", "1") };
     let left = if no_screen { without_screen(&global) } else { crate::viewer::open(&global, screen) };
+    let dir = sandbox.dir.clone();
     drop(sandbox);
+    if dir.exists() {
+        eprintln!("  something of the sandbox could not be removed: see {}", dir.display());
+    } else {
+        eprintln!("  the sandbox and all that ran in it is gone");
+    }
     left
 }
 

@@ -430,6 +430,14 @@ fn esc_never_leaves_and_q_does() {
     });
     let said = said.unwrap();
     assert!(said.contains("keeps watching") && said.contains("INC-2026-004"), "{said}");
+    // Of the sandbox nothing goes on, and nothing is said to.
+    let mut stage = Stage::burning();
+    stage.becomes_a_sandbox();
+    let said = stage.keys("q").iter().find_map(|e| match e {
+        Effect::Quit(lines) => Some(lines.join("\n")),
+        _ => None,
+    });
+    assert_eq!(said.as_deref(), Some("left the cockpit of the sandbox"));
 }
 
 #[test]

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use super::service::{self, Settings};
 use super::{servers, text};
+use crate::sys::proc;
 use crate::wire::client::EngineFile;
 
 /// Services in the order in which they are stopped.
@@ -152,11 +153,13 @@ fn remove(dir: &Path) {
 }
 
 fn end(pid: u32) {
-    use rustix::process::{Pid, Signal, kill_process, test_kill_process};
-    let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) else { return };
+    use rustix::process::{Pid, Signal, kill_process};
+    let Ok(number) = i32::try_from(pid) else { return };
+    let (Some(pid), Some(start)) = (Pid::from_raw(number), proc::pid_start_time(number)) else { return };
     let _ = kill_process(pid, Signal::TERM);
     let begun = Instant::now();
-    while test_kill_process(pid).is_ok() {
+    // Whoever started it may be about to end as well and not reap it: only what still runs is waited for.
+    while proc::is_alive(number, start) {
         if begun.elapsed() > Duration::from_secs(5) {
             let _ = kill_process(pid, Signal::KILL);
             return;

@@ -119,6 +119,11 @@ impl App {
     /// Leaves the cockpit, saying what goes on without it.
     pub fn quit(&mut self) {
         let mirror = &self.watched.mirror;
+        if mirror.head.sandbox {
+            // Nothing in there goes on once its owner, `mayday demo`, has ended.
+            self.fx.push(Effect::Quit(vec!["left the cockpit of the sandbox".into()]));
+            return;
+        }
         let mut said = vec![if matches!(self.watched.link(), LinkState::Lost(..)) {
             "left the cockpit; the engine was not linked".to_owned()
         } else {

@@ -127,6 +127,11 @@ impl Stage {
         self.tell(Input::Change(Box::new(change)));
     }
 
+    pub fn becomes_a_sandbox(&mut self) {
+        let head = Head { sandbox: true, ..self.app.mirror().head.clone() };
+        self.change(Change { head: Some(head), ..Change::default() });
+    }
+
     /// The engine says that it lives.
     pub fn heartbeat(&mut self) {
         self.change(Change::default());
