@@ -95,7 +95,8 @@ async fn connected(session: &mut Session, command: Cmd) -> Result<u8, Failure> {
         Cmd::Act { action, how } => runs::start(session, Work::Act { action }, how).await,
         Cmd::Restore { backup, copy, to, test, only, cut_over, undo, drop, run, how } => {
             let work = if cut_over {
-                Work::CutOver { of: runs::restore_run(session, &backup, run, Some(SideRole::Ready)).await? }
+                let of = runs::restore_run(session, &backup, run, Some(SideRole::Ready)).await?;
+                if only.is_empty() { Work::CutOver { of } } else { Work::CopyIn { of, only } }
             } else if undo {
                 Work::Undo { of: runs::restore_run(session, &backup, run, Some(SideRole::Before)).await? }
             } else if drop {

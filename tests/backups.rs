@@ -41,8 +41,10 @@ pub fn set(name: &str, path: &Path, pattern: &str) -> Backup {
 }
 
 pub fn files(backup: &mut Backup) -> &mut FilesSource {
-    let BackupSource::Files(files) = &mut backup.source;
-    files
+    match &mut backup.source {
+        BackupSource::Files(files) => files,
+        BackupSource::Vault(_) => panic!("a repository"),
+    }
 }
 
 /// One look, without a catalogue.

@@ -4,6 +4,8 @@ mod support;
 
 #[path = "restore/folders.rs"]
 mod folders;
+#[path = "restore/insert.rs"]
+mod insert;
 #[path = "restore/kit.rs"]
 mod kit;
 #[path = "restore/pg_amcheck.rs"]
@@ -38,3 +40,5 @@ mod redis_faults;
 mod redis_file;
 #[path = "restore/redis_keys.rs"]
 mod redis_keys;
+#[path = "restore/vaults.rs"]
+mod vaults;

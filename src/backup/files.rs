@@ -321,7 +321,7 @@ impl Source for Files {
                 ..Copy::default()
             };
             let reading = look.cannot.map_or(Reading::NotYet, Reading::Cannot);
-            copies.push(Seen { found: Found { copy, fault: look.fault, reading, changed_at: None }, mark: c.mark });
+            copies.push(Seen { found: Found { copy, fault: look.fault, reading, ..Found::default() }, mark: c.mark });
         }
         *self.looks.lock().unwrap_or_else(PoisonError::into_inner) = looks;
         let remark = match passed.remark(self.source.folders, newest.count) {

@@ -77,7 +77,10 @@ pub fn content_of(head: &[u8]) -> Content {
         [0xFD, b'7', b'z', b'X', b'Z', 0, ..] => Content::Xz,
         [b'B', b'Z', b'h', b'1'..=b'9', ..] => Content::Bzip2,
         [0x04, 0x22, 0x4D, 0x18, ..] => Content::Lz4,
-        _ if head.starts_with(b"age-encryption.org/") || head.starts_with(b"-----BEGIN PGP MESSAGE") => {
+        _ if head.starts_with(b"age-encryption.org/")
+            || head.starts_with(b"-----BEGIN AGE ENCRYPTED FILE")
+            || head.starts_with(b"-----BEGIN PGP MESSAGE") =>
+        {
             Content::Encrypted
         }
         _ if is_tar(head) => Content::Tar,

@@ -15,6 +15,7 @@ pub mod catalogue;
 pub mod files;
 mod look;
 pub mod pgdump;
+pub mod vault;
 pub mod verify;
 mod watch;
 mod whole;
@@ -52,6 +53,8 @@ pub fn rules_of(backup: &config::Backup) -> Rules {
     let ms = |d: Duration| u64::try_from(d.as_millis()).unwrap_or(u64::MAX);
     let settle = match &backup.source {
         BackupSource::Files(f) => f.settle,
+        // A snapshot appears when it is complete.
+        BackupSource::Vault(_) => Some(Duration::ZERO),
     };
     Rules {
         rpo_ms: backup.rpo.map(ms),
@@ -173,6 +176,7 @@ pub trait Source: Send + Sync + 'static {
 pub fn source_of(backup: &config::Backup) -> Arc<dyn Source> {
     match &backup.source {
         BackupSource::Files(f) => Arc::new(files::Files::new(f.clone(), backup.restore.as_ref())),
+        BackupSource::Vault(v) => Arc::new(vault::Vault::new(v)),
     }
 }
 

@@ -126,8 +126,10 @@ pub enum Cmd {
         /// Restore, verify, report, drop.
         #[arg(long, conflicts_with_all = ["cut_over", "undo", "drop"])]
         test: bool,
-        /// Restore a single table (schema.table) or schema (schema.*) instead of the whole copy; repeatable.
-        #[arg(long, value_name = "TABLE", conflicts_with_all = ["cut_over", "undo", "drop"])]
+        /// Only these instead of the whole copy; repeatable. Of a database: a table (schema.table) or schema (schema.*).
+        /// Of a folder: names below it that match, such as 'nginx/**' or '*.pem'; they are copied into the live folder one
+        /// by one and nothing else there is touched, also with --cut-over of a whole side copy.
+        #[arg(long, value_name = "NAME", conflicts_with_all = ["undo", "drop"])]
         only: Vec<String>,
         /// Put the side copy that is ready in the live place.
         #[arg(long)]

@@ -43,6 +43,12 @@ const TOPICS: &[(&str, &str, &str)] = &[
          lsn:0/16B3748, xid:1234 or name:POINT, with @2 behind it for another timeline. --plan shows the window; a moment\n\
          outside of it is refused with the nearest one. The side cluster is paused there: look into it, take a later\n\
          moment with another --to (it goes on where it stands), then --cut-over, or --drop.\n\n\
+         Folders, out of archives, copies, restic or borg, are unpacked beside and compared with the live one: what was\n\
+         added, changed or is gone is counted, and every name is listed in the folder of the run. The cut-over exchanges\n\
+         the two in one step. NAME is then the name of the live folder.\n\n\
+         --only brings back a part, and may be given again. Of a dump: a table (public.orders) or a schema (shop.*), put\n\
+         beside the live ones under new names. Of a folder: names below it (nginx, '*.pem', 'conf/**'; a folder means\n\
+         all in it), each of which changes places with the live one at the cut-over; nothing else there is touched.\n\n\
          Redis: the copy is loaded into a scratch server; the cut-over lets the live one follow it and become a master\n\
          again, without a restart, or exchanges its files, or brings back single keys. RabbitMQ: definitions are compared\n\
          first, then imported and read back; an import removes nothing and holds no messages. NAME is then the service.",

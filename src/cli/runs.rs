@@ -104,7 +104,7 @@ pub fn plan_text(plan: &Plan) -> String {
     let mut out = vec![format!("{} ({})", plan.title, plan.risk.word())];
     out.extend(plan.effects.iter().map(|e| format!("  effect     {e}")));
     if let Some(copy) = &plan.copy {
-        out.push(format!("  copy       {} of {} ({})", copy.id, copy.taken_at, text::size(copy.size)));
+        out.push(format!("  copy       {} of {} ({})", copy.id, copy.taken_at, copy.size_said()));
     }
     if let Some(ms) = plan.data_lost_ms {
         let lost = text::duration(Duration::from_millis(u64::try_from(ms).unwrap_or(0)));
@@ -280,11 +280,9 @@ pub async fn restore_run(
         .collect();
     let belongs = |run: &RunView| match &run.work {
         Work::Restore { backup: b, .. } => b == backup,
-        Work::CutOver { of } | Work::Undo { of } => {
-            restores.contains(&of.as_str())
-                || runs
-                    .iter()
-                    .any(|r| r.id == *of && matches!(&r.work, Work::CutOver { of } if restores.contains(&of.as_str())))
+        Work::CutOver { of } | Work::CopyIn { of, .. } | Work::Undo { of } => {
+            let of_restore = |work: &Work| matches!(work, Work::CutOver { of } | Work::CopyIn { of, .. } if restores.contains(&of.as_str()));
+            restores.contains(&of.as_str()) || runs.iter().any(|r| r.id == *of && of_restore(&r.work))
         }
         _ => false,
     };

@@ -230,8 +230,9 @@ pub async fn backups(session: &mut Session, command: &BackupsCmd) -> Result<u8, 
                 say("no copy");
             }
             for c in copies {
+                let size = c.size_said();
                 let doubt = c.suspect.map(|w| format!("  SUSPECT: {w}")).unwrap_or_default();
-                say(&format!("{}  {:>9}  {}  {}{doubt}", c.taken_at, text::size(c.size), c.id, c.note));
+                say(&format!("{}  {size:>9}  {}  {}{doubt}", c.taken_at, c.id, c.note));
             }
         }
         _ => {
@@ -245,7 +246,7 @@ pub async fn backups(session: &mut Session, command: &BackupsCmd) -> Result<u8, 
             }
             for b in picture.backups.values() {
                 let age = b.newest.as_ref().map(|c| text::duration(picture.at.since(c.taken_at)));
-                let size = b.newest.as_ref().map(|c| text::size(c.size)).unwrap_or_default();
+                let size = b.newest.as_ref().map(|c| c.size_said()).unwrap_or_default();
                 say(&format!(
                     "{:<8} {:<24} age {:<8} {size:>9}  {} of {}  {}",
                     if b.state == BackupState::Fresh { "fresh".into() } else { b.state.word().to_uppercase() },

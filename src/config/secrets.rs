@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::secret::{MaybeSecret, SecretRef};
-use super::types::{ChannelKind, Check, CheckKind, Config, Control, Restore};
+use super::types::{BackupSource, ChannelKind, Check, CheckKind, Config, Control, Restore};
 
 /// Takes the secrets out of a check, so that it can be serialised into a plan: each becomes [`SecretRef::Pipe`] under a
 /// name that begins with `prefix`, and comes back beside that name. References that are pipes already stay.
@@ -68,6 +68,12 @@ fn visit(config: &mut Config, see: See<'_>) {
         }
     }
     for backup in &mut config.backups {
+        if let BackupSource::Vault(v) = &mut backup.source {
+            let at = format!("backup {} {}", backup.name, v.tool.word());
+            maybe(format!("{at} repository"), &mut v.repository, see);
+            whole(format!("{at} password"), &mut v.password, see);
+            in_map(&format!("{at} env"), &mut v.env, see);
+        }
         match &mut backup.restore {
             Some(Restore::PostgresDump(p)) => {
                 let at = format!("backup {} restore", backup.name);

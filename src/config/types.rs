@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::secret::{MaybeSecret, SecretRef};
 use crate::domain::catalog::{Cost, Severity};
 use crate::domain::run::Risk;
+pub use crate::sys::vault::VaultTool;
 
 /// Durations in serialised checks (runner plans): milliseconds.
 mod ms {
@@ -453,6 +454,8 @@ pub struct Backup {
 #[derive(Clone, Debug, PartialEq)]
 pub enum BackupSource {
     Files(FilesSource),
+    /// A repository of restic or borg.
+    Vault(Box<VaultSource>),
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -467,6 +470,29 @@ pub struct FilesSource {
     pub rescan: Option<Duration>,
     /// A file changed within this time is still being written (default 10 s).
     pub settle: Option<Duration>,
+}
+
+/// A repository that is asked through its own program.
+#[derive(Clone, Debug, PartialEq)]
+pub struct VaultSource {
+    pub tool: VaultTool,
+    /// As the program takes it: a folder, `sftp:…`, `ssh://…`, `s3:…`, `rest:…`.
+    pub repository: MaybeSecret,
+    pub password: Option<SecretRef>,
+    /// Environment of the program beside the engine's own few.
+    pub env: BTreeMap<String, MaybeSecret>,
+    /// restic: only snapshots of this host.
+    pub host: Option<String>,
+    /// restic: only snapshots of this path.
+    pub path: Option<PathBuf>,
+    /// restic: only snapshots with all of these tags.
+    pub tags: Vec<String>,
+    /// borg: only archives whose names match.
+    pub archives: Option<String>,
+    /// Look again at least this often (default 5 min).
+    pub rescan: Option<Duration>,
+    /// Time for one question to the repository (default 2 min).
+    pub timeout: Option<Duration>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -497,6 +523,26 @@ pub struct PostgresRestore {
     pub grace: Option<Duration>,
     pub timeout: Option<Duration>,
     pub extra_ca: Vec<PathBuf>,
+}
+
+/// How files of a restored folder are compared with those of the live one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FolderCompare {
+    /// By size, time and mode.
+    #[default]
+    Quick,
+    /// Files that these call the same are read as well.
+    Content,
+}
+
+impl FolderCompare {
+    pub const fn word(self) -> &'static str {
+        match self {
+            FolderCompare::Quick => "quick",
+            FolderCompare::Content => "content",
+        }
+    }
 }
 
 /// A cluster as of a moment, out of a base backup and the archived log.
@@ -538,6 +584,14 @@ pub struct FolderRestore {
     pub path: PathBuf,
     /// Leading path parts dropped from the archive's names.
     pub strip: u32,
+    /// The folder within a snapshot or borg archive that the live one comes from; found by itself by default.
+    pub inside: Option<PathBuf>,
+    /// Only names that match one of these patterns come back, copied into the live folder one by one.
+    pub only: Vec<String>,
+    /// What counts as the same when the restored folder is compared with the live one.
+    pub compare: FolderCompare,
+    /// Identity file with which `age` decrypts.
+    pub identity: Option<PathBuf>,
     /// Commands that must exit 0 with the side folder as `{side}` in an argument.
     pub verify: Vec<Vec<String>>,
     pub timeout: Option<Duration>,

@@ -62,6 +62,15 @@ pub struct Copy {
 }
 
 impl Copy {
+    /// Its size in words. A sound copy of no bytes is one whose source does not say how many there are.
+    pub fn size_said(&self) -> String {
+        if self.size == 0 && self.suspect.is_none() {
+            "size not known".to_owned()
+        } else {
+            crate::text::size(self.size)
+        }
+    }
+
     /// The path that [`Copy::place`] means, byte by byte: names that are not UTF-8 or hold control characters are
     /// written escaped there, so that they can be shown and journaled as they are (see [`place`]).
     pub fn path_bytes(&self) -> Vec<u8> {

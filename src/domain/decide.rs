@@ -285,7 +285,7 @@ fn decide_run(state: &State, plan: super::run::Plan, confirm: &str, reason: Stri
             format!("wait for it, or cancel it: mayday runs cancel {}", holder.id()),
         ));
     }
-    if let Work::CutOver { of } | Work::Undo { of } | Work::Drop { of } = &plan.work {
+    if let Work::CutOver { of } | Work::CopyIn { of, .. } | Work::Undo { of } | Work::Drop { of } = &plan.work {
         let run = state.runs.get(of).ok_or_else(|| unknown_run(of))?;
         if run.state != RunState::Succeeded {
             let drop = matches!(plan.work, Work::Drop { .. });

@@ -59,7 +59,8 @@ pub enum Work {
         copy: Option<String>,
         #[serde(default)]
         test: bool,
-        /// Single tables (`schema.table`) or schemas (`schema.*`) instead of the whole copy, where the kind of copy allows.
+        /// Instead of the whole copy, where the kind of copy allows. Of a database: tables (`schema.table`) or schemas
+        /// (`schema.*`). Of a folder: patterns of the names that come back; those of the configuration when there are none.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         only: Vec<String>,
         /// The moment to restore to, where the backup set can (point in time): a time, `lsn:…`, `xid:…`, `name:…`. `None`
@@ -70,6 +71,11 @@ pub enum Work {
     /// Puts the side copy of run `of` in the place of the live data.
     CutOver {
         of: String,
+    },
+    /// Copies the names that match `only` out of the side copy of run `of` into the live folder, one by one.
+    CopyIn {
+        of: String,
+        only: Vec<String>,
     },
     /// Puts back what the cut-over run `of` replaced.
     Undo {
@@ -92,6 +98,7 @@ impl Work {
             Work::Restore { test: true, .. } => "test restore",
             Work::Restore { .. } => "restore",
             Work::CutOver { .. } => "cut over",
+            Work::CopyIn { .. } => "copy in",
             Work::Undo { .. } => "undo",
             Work::Drop { .. } => "drop",
         }
@@ -103,7 +110,7 @@ impl Work {
             Work::Restart { service } | Work::Stop { service } | Work::Start { service } => service,
             Work::Act { action } => action,
             Work::Restore { backup, .. } => backup,
-            Work::CutOver { of } | Work::Undo { of } | Work::Drop { of } => of,
+            Work::CutOver { of } | Work::CopyIn { of, .. } | Work::Undo { of } | Work::Drop { of } => of,
         }
     }
 }

@@ -165,7 +165,7 @@ fn sentence(event: &Event) -> (Level, String) {
             (level, format!("backup {} {} → {}{}", e.backup, e.from.word(), e.to.word(), because(&e.detail)))
         }
         Event::BackupArrived(e) => {
-            (Detail, format!("backup {} has a new copy {} ({})", e.backup, e.copy.id, text::size(e.copy.size)))
+            (Detail, format!("backup {} has a new copy {} ({})", e.backup, e.copy.id, e.copy.size_said()))
         }
         Event::IncidentDeclared(e) => {
             let on = if e.services.is_empty() { String::new() } else { format!(" affecting {}", list(&e.services)) };

@@ -239,6 +239,7 @@ impl Core {
                 config::BackupSource::Files(f) => {
                     text::clean(&f.path.join(&f.pattern).display().to_string()).into_owned()
                 }
+                config::BackupSource::Vault(v) => crate::backup::vault::place(v),
             },
             ..BackupView::default()
         };

@@ -57,9 +57,11 @@ pub async fn make(ctx: &PlanContext, work: &Work) -> Result<Planned, Refusal> {
         match work {
             Work::Restart { .. } | Work::Stop { .. } | Work::Start { .. } => super::control::plan(ctx, work).await,
             Work::Act { action } => super::act::plan(ctx, work, action).await,
-            Work::Restore { .. } | Work::CutOver { .. } | Work::Undo { .. } | Work::Drop { .. } => {
-                super::restore::plan(ctx, work).await
-            }
+            Work::Restore { .. }
+            | Work::CutOver { .. }
+            | Work::CopyIn { .. }
+            | Work::Undo { .. }
+            | Work::Drop { .. } => super::restore::plan(ctx, work).await,
         }
     };
     tokio::time::timeout(PATIENCE, made).await.unwrap_or_else(|_| {

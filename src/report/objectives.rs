@@ -127,7 +127,7 @@ pub(super) fn restores(out: &mut Vec<Measure>, story: &Story<'_>, onset: Option<
                 .iter()
                 .find(|r| work(&r.plan.work) && r.finished.as_ref().is_some_and(|f| f.state == RunState::Succeeded))
         };
-        let live = done(&|w| matches!(w, Work::CutOver { of } if *of == run.plan.id));
+        let live = done(&|w| matches!(w, Work::CutOver { of } | Work::CopyIn { of, .. } if *of == run.plan.id));
         let undone = live.and_then(|l| done(&|w| matches!(w, Work::Undo { of } if *of == l.plan.id)));
         let mut m = match (&run.plan.copy, onset) {
             (None, _) => Measure::missing(name, label, "the plan names no copy"),

@@ -129,6 +129,15 @@ pub fn reader(mut file: File) -> io::Result<Box<dyn Read + Send>> {
     decode(file, codec)
 }
 
+/// As [`reader`], for what is no file and cannot go back to its beginning.
+pub fn stream(mut from: impl Read + Send + 'static) -> io::Result<Box<dyn Read + Send>> {
+    let mut head = [0; 4];
+    let n = fill(&mut from, &mut head)?;
+    let head = head.get(..n).unwrap_or_default().to_vec();
+    let codec = Codec::by_magic(&head);
+    decode(io::Cursor::new(head).chain(from), codec)
+}
+
 fn decode<R: Read + Send + 'static>(from: R, codec: Codec) -> io::Result<Box<dyn Read + Send>> {
     Ok(match codec {
         Codec::Plain => Box::new(from),

@@ -14,6 +14,7 @@
 //! | [`disk`] | free space, durable writes, exchanging two names |
 //! | [`peer`] | who is at the other end of a Unix socket |
 //! | [`runtime`] | a user's private folders beside the state folder |
+//! | [`vault`] | repositories of restic and borg: command lines, answers, faults in words |
 //! | [`notify_socket`] | telling systemd how the engine is |
 
 pub mod archive;
@@ -26,6 +27,7 @@ pub mod pg;
 pub mod proc;
 pub mod runtime;
 pub mod tls;
+pub mod vault;
 
 /// Makes text of a server or an operating system fit for one line of an error: control characters become spaces and
 /// the length is bounded. Display goes through `text::clean` besides; this only keeps errors to one line.

@@ -201,6 +201,32 @@ fn a_folder_restored_beside_swapped_undone_and_dropped() {
 }
 
 #[test]
+fn chosen_names_of_a_folder_come_back_one_by_one() {
+    let shop = shop();
+    let text = |name: &str| std::fs::read_to_string(shop.path("documents").join(name)).unwrap();
+    std::fs::write(shop.path("documents/a.txt"), "spoilt").unwrap();
+    std::fs::write(shop.path("documents/mine.txt"), "mine").unwrap();
+    shop.until_code(&["restore", "documents", "--plan"], 0);
+    shop.run(&["restore", "documents", "--only", "../a.txt", "--plan"]).expect(2).says(&["no path below"]);
+    let done = |ran: super::support::Ran| assert!(matches!(ran.code, 0 | 5), "{ran:#?}");
+    done(shop.run(&["restore", "documents", "--only", "a.*", "--yes", "--wait"]));
+    assert_eq!(text("a.txt"), "spoilt", "the live data is untouched");
+    // What was restored by patterns is not a whole folder: its cut-over copies in.
+    let plan = shop.run(&["restore", "documents", "--cut-over", "--plan", "--json"]).ok().json();
+    assert_eq!(plan["plan"]["risk"], "destructive", "{plan:#}");
+    let target = plan["plan"]["target"].as_str().unwrap().to_owned();
+    shop.run(&["restore", "documents", "--cut-over", "--yes"]).expect(3);
+    done(shop.run(&["restore", "documents", "--cut-over", "--confirm", &target, "--wait"]));
+    assert_eq!((text("a.txt").as_str(), text("mine.txt").as_str()), ("as it was", "mine"));
+    done(shop.run(&["restore", "documents", "--undo", "--confirm", &target, "--wait"]));
+    assert_eq!((text("a.txt").as_str(), text("mine.txt").as_str()), ("spoilt", "mine"));
+    // Of a whole side folder, too.
+    done(shop.run(&["restore", "documents", "--yes", "--wait"]));
+    done(shop.run(&["restore", "documents", "--cut-over", "--only", "a.txt", "--confirm", &target, "--wait"]));
+    assert_eq!((text("a.txt").as_str(), text("mine.txt").as_str()), ("as it was", "mine"));
+}
+
+#[test]
 fn the_output_kept_of_a_run_is_as_configured() {
     let config = "[system]\nname = \"shop\"\n[engine]\noutput_limit = \"64KiB\"\n\
                   [[action]]\nname = \"floods\"\nrisk = \"observe\"\n\

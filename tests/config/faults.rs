@@ -38,6 +38,12 @@ fn in_backup(line: &str, fault: &'static str) -> Case {
     case(format!("{SYSTEM}{BACKUP}{line}\n"), &[(7, fault)])
 }
 
+/// A backup in a repository, with its restore in line 5.
+fn vault(source: &str, restore: &str) -> String {
+    let password = source.replace(" }", ", password = { env = \"P\" } }");
+    format!("{SYSTEM}[[backup]]\nname = \"v\"\n{password}\nrestore = {restore}\n")
+}
+
 fn in_action(line: &str, fault: &'static str) -> Case {
     case(format!("{SYSTEM}[[action]]\nname = \"a\"\nrun = [\"true\"]\n{line}\n"), &[(6, fault)])
 }
@@ -169,6 +175,8 @@ pub fn local_cases() -> Vec<Case> {
         in_backup("restore = { folder = {} }", "folder needs `path`"),
         in_backup("restore = { folder = { path = \"~/docs\" } }", "neither ~ nor variables are replaced"),
         in_backup("restore = { folder = { path = \"\" } }", "`path` must not be empty"),
+        in_backup("restore = { folder = { path = \"/d\", only = [\"/etc\"] } }", "begins with a slash"),
+        in_backup("restore = { folder = { path = \"/d\", compare = \"bytes\" } }", "\"quick\""),
         in_backup(
             "restore = { folder = { path = \"/a\", strip = -1 } }",
             "`strip` must be a whole number from 0 to 64",
@@ -264,7 +272,34 @@ fn other_cases() -> Vec<Case> {
             format!("{SYSTEM}[[backup]]\nname = \"b\"\nfiles = {{ path = \"/b\", pattern = \"a[\" }}\n"),
             &[(5, "`pattern` is not a pattern")],
         ),
-        case(format!("{SYSTEM}[[backup]]\nname = \"b\"\n"), &[(3, "[[backup]] needs `files`")]),
+        case(
+            format!("{SYSTEM}[[backup]]\nname = \"b\"\n"),
+            &[(3, "[[backup]] needs one of: `files`, `restic`, `borg`")],
+        ),
+        case(
+            vault("restic = { repository = \"/r\" }", "{ folder = { path = \"/r\" } }"),
+            &[(6, "which holds the copies")],
+        ),
+        case(
+            vault("restic = { repository = \"/r\" }", "{ folder = { path = \"/d\", strip = 1 } }"),
+            &[(6, "`strip` does nothing for copies of `restic`")],
+        ),
+        case(
+            vault("borg = { repository = \"/r\" }", "{ folder = { path = \"/d\", identity = \"/k\" } }"),
+            &[(6, "`identity` does nothing for copies of `borg`")],
+        ),
+        case(
+            vault("borg = { repository = \"r\" }", "{ folder = { path = \"/d\" } }"),
+            &[(5, "write it as an absolute path")],
+        ),
+        case(
+            vault("borg = { repository = \"/r\" }", "{ postgres_dump = { database = \"a\", dsn = \"dbname=a\" } }"),
+            &[(6, "copies of `borg` are folders")],
+        ),
+        in_backup(
+            "restore = { folder = { path = \"/d\", inside = \"/x\" } }",
+            "`inside` does nothing for copies of `files`",
+        ),
         in_backup("restore = { folder = { path = \"/\" } }", ""),
         in_backup("restore = { folder = { path = \"/b\" } }", "a restore would replace /b, which holds the copies"),
         in_backup(

@@ -166,7 +166,9 @@ fn a_secret_in_the_open_needs_a_file_that_others_cannot_read() {
            [[service.redis]]\nurl = \"redis://h\"\npassword = \"sekrit2\"\n\
            [[service.http]]\nurl = \"https://h/?token=sekrit3\"\nheaders = { Authorization = \"Bearer sekrit4\", Accept = \"text/plain\" }\n\
            [[service.exec]]\nrun = [\"/bin/true\"]\nenv = { API_TOKEN = \"sekrit5\", LANG = \"C\" }\n\
-           [[channel]]\nname = \"c\"\nslack = { webhook = \"https://hooks.slack.com/services/sekrit6\" }\n";
+           [[channel]]\nname = \"c\"\nslack = { webhook = \"https://hooks.slack.com/services/sekrit6\" }\n\
+           [[backup]]\nname = \"v\"\nrpo = \"1h\"\n[backup.restic]\nrepository = \"rest:https://u:sekrit7@h/v\"\n\
+           password = \"sekrit8\"\nenv = { AWS_SECRET_ACCESS_KEY = \"sekrit9\" }\n";
     std::fs::write(&path, &text).unwrap();
     for (mode, fine) in [(0o600, true), (0o640, true), (0o644, false), (0o604, false)] {
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
@@ -179,7 +181,7 @@ fn a_secret_in_the_open_needs_a_file_that_others_cannot_read() {
             }
             Err(faults) => {
                 assert!(!fine, "{mode:o} {faults:?}");
-                assert_eq!(faults.iter().map(|f| f.line).collect::<Vec<_>>(), [6, 9, 11, 12, 15, 18]);
+                assert_eq!(faults.iter().map(|f| f.line).collect::<Vec<_>>(), [6, 9, 11, 12, 15, 18, 23, 24, 25]);
                 assert!(faults.iter().all(|f| f.message.contains("everybody on this host can read")));
                 let shown =
                     faults.iter().map(ToString::to_string).collect::<String>() + &config::render(&faults, &text, false);

@@ -16,7 +16,7 @@ use crate::kit::{Desk, Ended, check, killed_at, restore_of, test_of};
 use crate::support::{in_small_disk, program, scratch};
 
 /// A folder with everything in it that a folder can have.
-fn make_docs(at: &Path) {
+pub fn make_docs(at: &Path) {
     fs::create_dir_all(at.join("sub/deep")).unwrap();
     fs::write(at.join("one.txt"), "one").unwrap();
     fs::write(at.join("sub/two.bin"), vec![7u8; 300_000]).unwrap();
@@ -45,7 +45,7 @@ fn make_docs(at: &Path) {
 }
 
 /// Everything about a folder: kind, mode, owner, time, content, links.
-fn picture(at: &Path) -> BTreeMap<PathBuf, String> {
+pub fn picture(at: &Path) -> BTreeMap<PathBuf, String> {
     let mut seen = BTreeMap::new();
     let mut open = vec![PathBuf::new()];
     while let Some(dir) = open.pop() {
@@ -74,7 +74,7 @@ fn picture(at: &Path) -> BTreeMap<PathBuf, String> {
 }
 
 /// What lies beside the live folder.
-fn beside(live: &Path) -> Vec<String> {
+pub fn beside(live: &Path) -> Vec<String> {
     let mut names: Vec<String> = fs::read_dir(live.parent().unwrap())
         .unwrap()
         .map(|e| e.unwrap().file_name().to_string_lossy().into_owned())
@@ -85,7 +85,7 @@ fn beside(live: &Path) -> Vec<String> {
 }
 
 /// Makes a copy of `docs` in one of the forms.
-fn back_up(desk: &mut Desk, docs: &Path, form: &str) -> String {
+pub fn back_up(desk: &mut Desk, docs: &Path, form: &str) -> String {
     let name = format!("docs.{form}");
     let path = desk.copy_path(&name);
     if form == "folder" {
@@ -106,12 +106,12 @@ fn back_up(desk: &mut Desk, docs: &Path, form: &str) -> String {
     name
 }
 
-struct Place {
+pub struct Place {
     _dir: tempfile::TempDir,
-    docs: PathBuf,
+    pub docs: PathBuf,
 }
 
-fn place() -> Place {
+pub fn place() -> Place {
     let dir = scratch();
     let docs = dir.path().canonicalize().unwrap().join("docs");
     make_docs(&docs);
@@ -228,10 +228,10 @@ fn a_lost_folder_comes_back_and_a_link_to_it_stays_a_link() {
 }
 
 /// Name, kind, and where it links to.
-type Entry<'a> = (&'a str, tar::EntryType, &'a str);
+pub type Entry<'a> = (&'a str, tar::EntryType, &'a str);
 
 /// A tar archive with one entry of any name and kind, which tar itself would not write.
-fn hostile(path: &Path, entries: &[Entry]) {
+pub fn hostile(path: &Path, entries: &[Entry]) {
     let mut builder = tar::Builder::new(fs::File::create(path).unwrap());
     for (name, kind, target) in entries {
         let mut header = tar::Header::new_gnu();
@@ -254,7 +254,7 @@ fn hostile(path: &Path, entries: &[Entry]) {
 /// Runs a restore that must fail, from the check on and again without it; the live folder is as it was and nothing lies
 /// beside it.
 #[track_caller]
-fn fails(desk: &mut Desk, docs: &Path, copy: &str, wanted: &str) {
+pub fn fails(desk: &mut Desk, docs: &Path, copy: &str, wanted: &str) {
     let before = picture(docs);
     let planned = desk.plan(&restore_of(copy));
     let mut unchecked = Planned { plan: planned.plan.clone(), secrets: planned.secrets.clone() };
@@ -268,14 +268,14 @@ fn fails(desk: &mut Desk, docs: &Path, copy: &str, wanted: &str) {
 }
 
 #[track_caller]
-fn untouched(ended: &Ended, docs: &Path, before: &BTreeMap<PathBuf, String>) {
+pub fn untouched(ended: &Ended, docs: &Path, before: &BTreeMap<PathBuf, String>) {
     assert_eq!(&picture(docs), before);
     assert_eq!(beside(docs), ["docs"]);
     assert!(ended.open().is_none() && ended.sink.told.lock().unwrap().sides.is_empty());
 }
 
 #[track_caller]
-fn refused(desk: &mut Desk, copy: &str, name: &str, wanted: &str) {
+pub fn refused(desk: &mut Desk, copy: &str, name: &str, wanted: &str) {
     let plan = desk.plan(&restore_of(copy)).plan;
     let (result, detail) = check(&plan, name);
     assert!(result == Checked::Failed && detail.contains(wanted), "wanted \"{wanted}\": {result:?} {detail}");

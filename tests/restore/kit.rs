@@ -151,7 +151,12 @@ impl Desk {
     pub fn folder(live: &Path, strip: u32, verify: &[&[&str]]) -> Desk {
         let own = |argv: &&[&str]| argv.iter().map(|a| (*a).to_owned()).collect();
         let verify = verify.iter().map(own).collect();
-        Desk::new(Restore::Folder(FolderRestore { path: live.to_path_buf(), strip, verify, timeout: None }))
+        Desk::new(Restore::Folder(FolderRestore {
+            path: live.to_path_buf(),
+            strip,
+            verify,
+            ..FolderRestore::default()
+        }))
     }
 
     pub fn new(restore: Restore) -> Desk {
@@ -184,6 +189,22 @@ impl Desk {
     pub fn configure(&mut self, change: impl FnOnce(&mut Restore)) {
         let mut config = (*self.ctx.config).clone();
         change(config.backups[0].restore.as_mut().unwrap());
+        self.ctx.config = Arc::new(config);
+    }
+
+    pub fn configure_folder(&mut self, change: impl FnOnce(&mut FolderRestore)) {
+        self.configure(|r| match r {
+            Restore::Folder(f) => change(f),
+            _ => panic!("no folder"),
+        });
+    }
+
+    /// Another source of copies; what it lists now is what can be restored.
+    pub fn source(&mut self, source: BackupSource) {
+        let mut config = (*self.ctx.config).clone();
+        config.backups[0].source = source;
+        let listed = mayday::backup::source_of(&config.backups[0]).list(100, &Default::default()).unwrap();
+        self.ctx.copies.insert("full".into(), listed.copies.into_iter().map(|s| s.found.copy).collect());
         self.ctx.config = Arc::new(config);
     }
 

@@ -137,7 +137,8 @@ fn a_daemon_that_an_earlier_step_started_survives_the_killed_runner() {
 fn after_a_reboot_a_running_run_is_lost_and_a_finished_one_is_not() {
     let bench = Bench::of(&["sleep 600"]);
     let pid = bench.start();
-    wait_until("it runs", PATIENCE, || matches!(bench.look(), Seen::Running { .. }));
+    // Its claim is there before what the claim says: until then it is of no boot.
+    wait_until("it runs", PATIENCE, || matches!(bench.look(), Seen::Running { pid: 1.., .. }));
     match runner::look_on(&bench.dir, "another-boot").unwrap() {
         Seen::Lost { why, .. } => assert!(why.contains("restarted"), "{why}"),
         other => panic!("{other:?}"),

@@ -14,6 +14,8 @@ use super::{
 };
 use crate::domain::Time;
 
+/// Between two looks at a repository, which reports nothing by itself.
+const VAULT_RESCAN: Duration = Duration::from_secs(300);
 /// How long no watch is tried after one could not be had.
 const WATCH_AGAIN: Duration = Duration::from_secs(300);
 
@@ -84,8 +86,11 @@ impl Entry {
 
     /// How long until the next look when nothing happens.
     pub fn rescan(&self, limits: &Limits) -> Duration {
-        let BackupSource::Files(files) = &self.backup.source;
-        files.rescan.unwrap_or(limits.rescan).max(self.pause(limits))
+        let configured = match &self.backup.source {
+            BackupSource::Files(files) => files.rescan,
+            BackupSource::Vault(vault) => Some(vault.rescan.unwrap_or(VAULT_RESCAN)),
+        };
+        configured.unwrap_or(limits.rescan).max(self.pause(limits))
     }
 
     /// Looks take at most a tenth of the time, however large the folder.

@@ -19,7 +19,7 @@ pub fn backup(tab: &Tab, config: &Config, sink: &mut Sink) -> Backup {
         rpo: tab.duration("rpo"),
         every: tab.duration("every"),
         grace: tab.duration("grace"),
-        source: BackupSource::Files(tab.tab("files").map(|t| files(t, sink)).unwrap_or_default()),
+        source: source(tab, sink),
         restore: tab.tab("restore").and_then(|t| restore(t, tab, config, sink)),
     };
     match (out.grace, out.every) {
@@ -32,19 +32,34 @@ pub fn backup(tab: &Tab, config: &Config, sink: &mut Sink) -> Backup {
         }
         _ => {}
     }
-    let BackupSource::Files(files) = &out.source;
-    // A path that is missing or the root has its own fault.
-    if let Some(Restore::Folder(target)) = &out.restore
-        && target.path.parent().is_some()
-        && files.path.starts_with(&target.path)
-    {
-        let at = tab.tab("restore").and_then(|t| t.tab("folder")).map_or(tab.span.clone(), |t| t.at("path"));
-        let message = format!("a restore would replace {}, which holds the copies", target.path.display());
-        sink.fault(at, message, "keep the copies outside of what they restore");
+    let at = |key: &str| tab.tab("restore").and_then(|t| t.tab("folder")).map_or(tab.span.clone(), |t| t.at(key));
+    match (&out.source, &out.restore) {
+        // A path that is missing or the root has its own fault.
+        (source, Some(Restore::Folder(target))) if target.path.parent().is_some() => {
+            if local_place(source).is_some_and(|copies| copies.starts_with(&target.path)) {
+                let message = format!("a restore would replace {}, which holds the copies", target.path.display());
+                sink.fault(at("path"), message, "keep the copies outside of what they restore");
+            }
+            let (word, idle): (&str, &[(&str, bool)]) = match source {
+                BackupSource::Files(_) => ("files", &[("inside", target.inside.is_some())]),
+                BackupSource::Vault(v) => {
+                    (v.tool.word(), &[("strip", target.strip > 0), ("identity", target.identity.is_some())])
+                }
+            };
+            for (key, _) in idle.iter().filter(|(_, set)| *set) {
+                sink.fault(at(key), format!("`{key}` does nothing for copies of `{word}`"), "leave it out");
+            }
+        }
+        (BackupSource::Vault(v), Some(_)) => {
+            let at = tab.tab("restore").map_or(tab.span.clone(), |t| t.span.clone());
+            let message = format!("copies of `{}` are folders", v.tool.word());
+            sink.fault(at, message, "restore them with `folder`, and what is in it from there");
+        }
+        _ => {}
     }
     if let Some(Restore::PostgresPitr(target)) = &out.restore
         && !target.directory.as_os_str().is_empty()
-        && target.directory.starts_with(&files.path)
+        && local_place(&out.source).is_some_and(|copies| target.directory.starts_with(copies))
     {
         let at =
             tab.tab("restore").and_then(|t| t.tab("postgres_pitr")).map_or(tab.span.clone(), |t| t.at("directory"));
@@ -52,6 +67,47 @@ pub fn backup(tab: &Tab, config: &Config, sink: &mut Sink) -> Backup {
         sink.fault(at, message, "make them outside of the folder of the copies");
     }
     out
+}
+
+/// Where the copies lie, when that is a folder of this host.
+fn local_place(source: &BackupSource) -> Option<PathBuf> {
+    match source {
+        BackupSource::Files(f) => Some(f.path.clone()),
+        BackupSource::Vault(v) => match &v.repository {
+            MaybeSecret::Plain(place) if place.starts_with('/') => Some(PathBuf::from(place)),
+            _ => None,
+        },
+    }
+}
+
+fn source(tab: &Tab, sink: &mut Sink) -> BackupSource {
+    let (tool, t) = match (tab.tab("restic"), tab.tab("borg")) {
+        (Some(t), _) => (VaultTool::Restic, t),
+        (None, Some(t)) => (VaultTool::Borg, t),
+        _ => return BackupSource::Files(tab.tab("files").map(|t| files(t, sink)).unwrap_or_default()),
+    };
+    let repository = t.maybe_secret("repository").unwrap_or_else(|| MaybeSecret::Plain(String::new()));
+    if let MaybeSecret::Plain(place) = &repository
+        && !place.is_empty()
+        && !place.starts_with('/')
+        && !place.contains(':')
+    {
+        let message = format!("`repository` is {place:?}, which depends on where the engine was started");
+        sink.fault(t.at("repository"), message, "write it as an absolute path");
+    }
+    let restic = tool == VaultTool::Restic;
+    BackupSource::Vault(Box::new(VaultSource {
+        tool,
+        repository,
+        password: t.secret("password"),
+        env: secrets(t, "env"),
+        host: if restic { t.string("host") } else { None },
+        path: if restic { t.path("path") } else { None },
+        tags: if restic { t.texts("tags") } else { Vec::new() },
+        archives: if restic { None } else { t.string("archives") },
+        rescan: t.duration("rescan"),
+        timeout: t.duration("timeout"),
+    }))
 }
 
 fn files(tab: &Tab, sink: &mut Sink) -> FilesSource {
@@ -83,6 +139,13 @@ fn restore(tab: &Tab, backup: &Tab, config: &Config, sink: &mut Sink) -> Option<
         return Some(Restore::Folder(FolderRestore {
             path,
             strip: t.int("strip").unwrap_or(0),
+            inside: t.string("inside").map(PathBuf::from),
+            only: t.texts("only"),
+            compare: match t.text("compare") {
+                Some("content") => FolderCompare::Content,
+                _ => FolderCompare::Quick,
+            },
+            identity: t.path("identity"),
             verify: t.list("verify").iter().filter_map(Item::argv).collect(),
             timeout: t.duration("timeout"),
         }));

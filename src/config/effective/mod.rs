@@ -267,14 +267,29 @@ fn backup(b: &Backup, out: &mut Out) {
     out.duration("rpo", b.rpo);
     out.duration("every", b.every);
     out.duration("grace", b.grace);
-    let BackupSource::Files(f) = &b.source;
-    out.table("[backup.files]");
-    out.put("path", Some(path(&f.path)));
-    out.text("pattern", &f.pattern);
-    out.put("recursive", Some(f.recursive.to_string()));
-    out.put("folders", Some(f.folders.to_string()));
-    out.duration("rescan", f.rescan);
-    out.duration("settle", f.settle);
+    match &b.source {
+        BackupSource::Files(f) => {
+            out.table("[backup.files]");
+            out.put("path", Some(path(&f.path)));
+            out.text("pattern", &f.pattern);
+            out.put("recursive", Some(f.recursive.to_string()));
+            out.put("folders", Some(f.folders.to_string()));
+            out.duration("rescan", f.rescan);
+            out.duration("settle", f.settle);
+        }
+        BackupSource::Vault(v) => {
+            out.table(&format!("[backup.{}]", v.tool.word()));
+            out.put("repository", Some(address(&v.repository)));
+            out.put("password", v.password.as_ref().map(secret));
+            out.map("env", &v.env, maybe);
+            out.put("host", v.host.as_deref().map(string));
+            out.put("path", v.path.as_deref().map(path));
+            out.texts("tags", &v.tags);
+            out.put("archives", v.archives.as_deref().map(string));
+            out.duration("rescan", v.rescan);
+            out.duration("timeout", v.timeout);
+        }
+    }
     match &b.restore {
         Some(Restore::PostgresDump(p)) => {
             out.table("[backup.restore.postgres_dump]");
@@ -323,6 +338,10 @@ fn backup(b: &Backup, out: &mut Out) {
             out.table("[backup.restore.folder]");
             out.put("path", Some(path(&f.path)));
             out.put("strip", Some(f.strip.to_string()));
+            out.put("inside", f.inside.as_deref().map(path));
+            out.texts("only", &f.only);
+            out.text("compare", f.compare.word());
+            out.put("identity", f.identity.as_deref().map(path));
             if !f.verify.is_empty() {
                 out.put("verify", Some(list(f.verify.iter().map(|a| list(a.iter().map(|t| string(t)))))));
             }

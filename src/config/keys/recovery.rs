@@ -21,10 +21,17 @@ pub static BACKUP: Table = Table::new(
             Ty::Text(&v::DURATION_OR_ZERO),
             "How much later than `every` a copy may come. Default: a tenth of `every`, at least one minute.",
         ),
-        Key::new("files", Ty::Table(&FILES), "The copies are files, or folders, in a folder.").required(),
+        Key::new("files", Ty::Table(&FILES), "The copies are files, or folders, in a folder."),
+        Key::new("restic", Ty::Table(&RESTIC), "The copies are the snapshots of a restic repository."),
+        Key::new("borg", Ty::Table(&BORG), "The copies are the archives of a borg repository."),
         Key::new("restore", Ty::Table(&RESTORE), "How a copy is restored."),
     ]],
-);
+)
+.choosing(&[
+    Choice { by: &["files"], with: &[] },
+    Choice { by: &["restic"], with: &[] },
+    Choice { by: &["borg"], with: &[] },
+]);
 
 static FILES: Table = Table::new(
     "files",
@@ -47,6 +54,43 @@ static FILES: Table = Table::new(
     ]],
 );
 
+/// Keys that restic and borg share.
+const VAULT: &[Key] = &[
+    Key::new(
+        "repository",
+        Ty::MaybeSecret(&v::PLAIN, Exposed::When(v::address_has_secret)),
+        "Where it is, as the program takes it: an absolute path, `sftp:…`, `ssh://…`, `s3:…`, `rest:…`.",
+    )
+    .required(),
+    Key::new(
+        "password",
+        Ty::Secret,
+        "Password of the repository; handed over in the environment, never as an argument.",
+    ),
+    Key::new("env", ENV, "Environment of the program: keys of object stores, `BORG_RSH`, `SSH_AUTH_SOCK`."),
+    Key::new("rescan", Ty::Text(&v::DURATION), "Look again at least this often.").default("\"5m\""),
+    Key::new("timeout", Ty::Text(&v::DURATION), "Time for one question to the repository.").default("\"2m\""),
+];
+
+static RESTIC: Table = Table::new(
+    "restic",
+    "Snapshots of a restic repository, asked through `restic`, without taking a lock.",
+    &[
+        VAULT,
+        &[
+            Key::new("host", Ty::Text(&v::PLAIN), "Only snapshots of this host."),
+            Key::new("path", Ty::Path, "Only snapshots of this path."),
+            Key::new("tags", Ty::List(&Ty::Text(&v::PLAIN)), "Only snapshots with all of these tags."),
+        ],
+    ],
+);
+
+static BORG: Table = Table::new(
+    "borg",
+    "Archives of a borg repository, asked through `borg`, without taking a lock.",
+    &[VAULT, &[Key::new("archives", Ty::Text(&v::GLOB), "Only archives whose names match: `docs-*`.")]],
+);
+
 static RESTORE: Table = Table::new(
     "restore",
     "How a copy is restored: always beside the live data, put in its place only by a second step.",
@@ -57,7 +101,11 @@ static RESTORE: Table = Table::new(
             Ty::Table(&POSTGRES_PITR),
             "A base backup and the archived log of PostgreSQL, into a new cluster, as of any moment.",
         ),
-        Key::new("folder", Ty::Table(&FOLDER), "An archive of files (tar, .gz, .zst), into a new folder."),
+        Key::new(
+            "folder",
+            Ty::Table(&FOLDER),
+            "Files (a tar archive, also .gz, .zst and .age, a folder, restic, borg), into a new folder.",
+        ),
         Key::new("redis", Ty::Table(&stores::REDIS), "An RDB or append-only file of Redis, into a scratch server."),
         Key::new(
             "rabbitmq_definitions",
@@ -184,10 +232,29 @@ static PGBACKREST: Table = Table::new(
 
 static FOLDER: Table = Table::new(
     "folder",
-    "Restores a folder from an archive.",
+    "Restores a folder.",
     &[&[
         Key::new("path", Ty::Path, "The live folder.").required(),
         Key::new("strip", Ty::Int(0, 64), "Leading parts dropped from the names in the archive.").default("0"),
+        Key::new(
+            "inside",
+            Ty::Text(&v::PLAIN),
+            "Folder within the snapshot (restic, borg) that the live one comes from; `.` for all of it. Default: the \
+             live folder's own path where the snapshot has it, else the only folder that was backed up.",
+        ),
+        Key::new(
+            "only",
+            Ty::List(&Ty::Text(&v::ONLY)),
+            "Only names below the folder that match one of these come back: `nginx/**`, `*.pem`; a folder that matches \
+             brings all in it. They are copied into the live folder one by one, and nothing else there is touched.",
+        ),
+        Key::new(
+            "compare",
+            Ty::Word(&["quick", "content"]),
+            "What the restored folder is compared with the live one by: size, time and mode, or by content as well.",
+        )
+        .default("\"quick\""),
+        Key::new("identity", Ty::Path, "File with the identity (secret key) for copies that `age` encrypted."),
         Key::new("verify", Ty::List(&Ty::Argv), "Commands that must exit 0; `{side}` stands for the restored folder."),
         Key::new("timeout", Ty::Text(&v::DURATION), "Time for the whole restore; then it is ended."),
     ]],

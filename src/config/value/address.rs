@@ -151,6 +151,8 @@ pub fn looks_secret(name: &str) -> bool {
 
 /// Whether an address carries a password or a key in the open.
 pub fn address_has_secret(t: &str) -> bool {
+    // restic puts a word of its own before an address.
+    let t = ["rest:", "s3:"].iter().find_map(|word| t.strip_prefix(word)).unwrap_or(t);
     if let Ok(url) = reqwest::Url::parse(t) {
         let query = url.query_pairs().any(|(k, v)| (looks_secret(&k) || k == "sig") && !v.is_empty());
         return url.password().is_some_and(|p| !p.is_empty()) || query;

@@ -40,6 +40,7 @@ formats! {
     COMPARE: "a comparison with a number", "\"> 2\", \"<= 0.9\" or \"== 0\"", r"^\s*(<|<=|==|!=|>=|>)\s*-?[0-9.eE+-]+\s*$", |t| compare(t).map(drop);
     REGEX: "a regular expression", "\"^ok$\"", r"", regex;
     GLOB: "a pattern for names", "\"*.dump\"", r"", glob;
+    ONLY: "a pattern for paths below a folder", "\"nginx/**\" or \"*.pem\"", r"^[^/]", only;
     HOST_PORT: "an address with a port", "\"db.example.org:5432\"", r"^\S+:[0-9]{1,5}$", |t| host_port(t).map(drop);
     HOST_MAYBE_PORT: "a host, with or without a port", "\"9.9.9.9\" or \"9.9.9.9:53\"", r"^\S+$", host_maybe_port;
     IP: "an IP address", "\"10.0.4.7\"", r"^[0-9a-fA-F:.]+$", ip;

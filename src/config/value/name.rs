@@ -78,6 +78,17 @@ pub(super) fn glob(t: &str) -> Result<(), String> {
     built.map(drop).map_err(|e| format!("is not a pattern: {}", text::clean(&e.kind().to_string())))
 }
 
+pub(super) fn only(t: &str) -> Result<(), String> {
+    glob(t)?;
+    if t.starts_with('/') {
+        return Err("begins with a slash, and is compared with the path below the folder".into());
+    }
+    if t.split('/').any(|part| matches!(part, "" | "." | "..")) {
+        return Err("has a part that is empty, a dot or two".into());
+    }
+    Ok(())
+}
+
 pub(super) fn setting_name(text: &str) -> Result<(), String> {
     let word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.');
     match text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') && text.chars().all(word) {

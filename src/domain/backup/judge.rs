@@ -85,6 +85,8 @@ pub struct Found {
     pub changed_at: Option<Time>,
     /// How far it was read.
     pub reading: Reading,
+    /// Its source does not say how large it is; the copy's size is then 0 and means nothing.
+    pub unsized_: bool,
 }
 
 /// What a source found when it last looked.
@@ -232,7 +234,7 @@ fn own_doubt(f: &Found, listing: &Listing, rules: &Rules, now: Time) -> Option<D
     if let Some(complete) = complete.filter(|c| listing.scanned_at.is_none_or(|at| *c > at)) {
         return Some(Doubt { why: WRITING.to_owned(), until: future, writing: Some(complete) });
     }
-    let why = if f.copy.size == 0 {
+    let why = if f.copy.size == 0 && !f.unsized_ {
         "it is empty".to_owned()
     } else if let Some(fault) = &f.fault {
         fault.clone()
@@ -246,8 +248,11 @@ fn own_doubt(f: &Found, listing: &Listing, rules: &Rules, now: Time) -> Option<D
 
 /// Whether a size is far from what its predecessors were.
 fn odd_size<'a>(f: &Found, before: impl Iterator<Item = (&'a &'a Found, &'a Option<Doubt>)>) -> Option<String> {
+    if f.unsized_ {
+        return None;
+    }
     let mut sizes: Vec<u64> = before
-        .filter(|(p, doubt)| doubt.is_none() && p.copy.format == f.copy.format)
+        .filter(|(p, doubt)| doubt.is_none() && !p.unsized_ && p.copy.format == f.copy.format)
         .map(|(p, _)| p.copy.size)
         .take(PREDECESSORS)
         .collect();
@@ -285,7 +290,7 @@ fn detail(
     newest: Option<&Copy>,
     suspect: Option<&Copy>,
 ) -> String {
-    let good = |c: &Copy| format!("{} of {}, {}, {}", c.id, moment(c.taken_at), text::size(c.size), c.note);
+    let good = |c: &Copy| format!("{} of {}, {}, {}", c.id, moment(c.taken_at), c.size_said(), c.note);
     let doubtful = suspect
         .map(|c| format!("{} is newer and not to be trusted: {}", c.id, c.suspect.as_deref().unwrap_or_default()));
     let mut parts = Vec::new();

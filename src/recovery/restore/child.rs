@@ -261,6 +261,13 @@ pub fn bytes_read(pid: i32) -> u64 {
     rchar(pid).saturating_add(children)
 }
 
+/// Bytes that a process has written, what it writes to its own caches and its output included: proc_pid_io(5), `wchar`.
+pub fn bytes_written(pid: i32) -> u64 {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/io")).unwrap_or_default();
+    let value = text.lines().find_map(|l| l.strip_prefix("wchar: "));
+    value.and_then(|v| v.trim().parse::<u64>().ok()).unwrap_or(0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -29,6 +29,8 @@ pub enum Kind {
     Tar,
     /// A folder.
     Folder,
+    /// A snapshot or archive in a repository of restic or borg.
+    Vault,
 }
 
 impl Kind {
@@ -40,6 +42,7 @@ impl Kind {
             Kind::Sql => "SQL dump",
             Kind::Tar => "tar archive",
             Kind::Folder => "folder",
+            Kind::Vault => "copy in a repository",
         }
     }
 
@@ -57,6 +60,8 @@ pub enum Wrap {
     Plain,
     Gzip,
     Zstd,
+    /// Encrypted by age; how it is compressed is known only to who can decrypt it.
+    Age,
 }
 
 impl From<Codec> for Wrap {
@@ -89,6 +94,7 @@ impl Shape {
             Wrap::Plain => self.kind.word().to_owned(),
             Wrap::Gzip => format!("{}, gzip", self.kind.word()),
             Wrap::Zstd => format!("{}, zstd", self.kind.word()),
+            Wrap::Age => format!("{}, encrypted by age", self.kind.word()),
         }
     }
 }
@@ -138,6 +144,9 @@ pub fn look(path: &Path) -> Result<Shape, String> {
             _ => Ok(shape(Kind::PgCustom, minor(0), Some(toc))),
         };
     }
+    if is_age(&front) {
+        return Ok(Shape { kind: Kind::Tar, wrap: Wrap::Age, size: meta.len(), minor: None, toc: None });
+    }
     if front.get(257..262) == Some(b"ustar") {
         let name = front.get(..100).unwrap_or_default().split(|b| *b == 0).next().unwrap_or_default();
         if name == b"toc.dat" {
@@ -157,6 +166,11 @@ pub fn look(path: &Path) -> Result<Shape, String> {
         ));
     }
     Ok(shape(Kind::Sql, None, None))
+}
+
+/// Of age-encryption.org/v1, binary or armored.
+pub fn is_age(front: &[u8]) -> bool {
+    front.starts_with(b"age-encryption.org/") || front.starts_with(b"-----BEGIN AGE ENCRYPTED FILE-----")
 }
 
 /// Every entry of an archive of `pg_dump`. Blocks. Errors: why not, in words.

@@ -3,16 +3,20 @@
 //! They are plain facts that were true while planning. Whatever could have changed since and matters (a database that was
 //! dropped and made anew under its old name, a file that has grown) is pinned here by identity and looked at again.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
 use super::format::{Kind, Wrap};
 use super::only::Relation;
 use super::pg::amcheck::Amcheck;
 use super::secrets::Reach;
+use crate::config::FolderCompare;
 use crate::domain::backup::Copy;
 use crate::recovery::op::OpError;
+use crate::sys::vault::{Access, VaultTool};
 
 /// A restore of a PostgreSQL dump beside the live database.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -179,6 +183,99 @@ pub struct FolderRestore {
     pub test: bool,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub leftovers: Vec<PathBuf>,
+    /// How the copy is wrapped.
+    #[serde(default)]
+    pub wrap: Wrap,
+    /// Patterns of the names that come back; all of them when there are none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub only: Vec<String>,
+    #[serde(default)]
+    pub compare: FolderCompare,
+    /// With which `age` decrypts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identity: Option<PathBuf>,
+    /// The repository, of a copy in one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vault: Option<VaultCopy>,
+}
+
+/// A copy in a repository of restic or borg, and how the repository is reached: what is secret by name.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct VaultCopy {
+    pub tool: VaultTool,
+    pub program: PathBuf,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repository: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repository_secret: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password_secret: Option<String>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub env: BTreeMap<String, String>,
+    /// Variable → name of the secret.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub secret_env: BTreeMap<String, String>,
+    /// As the program takes it.
+    pub id: String,
+    /// The folder in it that becomes the side folder, as the program writes it; `.` for all of it.
+    pub inside: String,
+}
+
+impl VaultCopy {
+    /// How the repository is reached, with the values of the secrets given by name.
+    pub fn access(&self, secrets: &BTreeMap<String, SecretString>) -> Result<Access, String> {
+        let value = |name: &String| {
+            let missing = || format!("the secret {name} was not handed over: start the run again from its plan");
+            secrets.get(name).cloned().ok_or_else(missing)
+        };
+        let repository = match (&self.repository, &self.repository_secret) {
+            (Some(plain), _) => plain.clone().into(),
+            (None, Some(name)) => value(name)?,
+            (None, None) => return Err("no repository is configured".into()),
+        };
+        let mut env: Vec<(String, SecretString)> =
+            self.env.iter().map(|(k, v)| (k.clone(), v.clone().into())).collect();
+        for (variable, name) in &self.secret_env {
+            env.push((variable.clone(), value(name)?));
+        }
+        Ok(Access {
+            tool: self.tool,
+            program: self.program.clone(),
+            repository,
+            password: self.password_secret.as_ref().map(value).transpose()?,
+            env,
+        })
+    }
+}
+
+/// Copying names of one folder into another, one by one: what they replace is kept.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct FolderCopyIn {
+    pub backup: String,
+    pub run: String,
+    pub live: PathBuf,
+    /// Where the names come from: a side folder, or for an undo what an earlier copying in has kept.
+    pub enter: PinnedFolder,
+    pub leave: PinnedFolder,
+    pub kept_as: PathBuf,
+    #[serde(default)]
+    pub only: Vec<String>,
+    pub undo: bool,
+    pub verify: Vec<Vec<String>>,
+    pub copy: Copy,
+}
+
+/// What was different between a side folder and the live one.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Differences {
+    pub same: u64,
+    pub added: u64,
+    pub changed: u64,
+    pub gone: u64,
+    pub unread: u64,
+    /// Where every single one is listed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub list: Option<PathBuf>,
 }
 
 /// A folder by path and inode. Not by device: those get other numbers when a host starts again.
@@ -212,7 +309,7 @@ pub struct FolderDrop {
 }
 
 /// What a [`Side`](crate::domain::run::Side) carries for the steps that may follow.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct SideArgs {
     pub backup: String,
     pub copy: Copy,
@@ -222,6 +319,15 @@ pub struct SideArgs {
     /// Of a folder.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub folder: Option<PinnedFolder>,
+    /// Of a folder that holds chosen names only: their patterns.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub only: Vec<String>,
+    /// Of what was kept when names were copied in one by one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub copied_in: bool,
+    /// Of a folder: how it differed from the live one when it was restored.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub differences: Option<Differences>,
     /// The restore did not finish: it may be dropped and nothing else.
     #[serde(default)]
     pub incomplete: bool,

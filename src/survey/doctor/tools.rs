@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::{Finding, Host, Place};
-use crate::config::{self, CheckKind, Config, Control, Restore};
+use crate::config::{self, BackupSource, CheckKind, Config, Control, Restore};
 use crate::sys::proc::{self, Cmd};
 use crate::text;
 
@@ -42,6 +42,9 @@ fn needs(config: &Config) -> Needs {
         }
     }
     for backup in &config.backups {
+        if let BackupSource::Vault(v) = &backup.source {
+            need(v.tool.word(), format!("backup {}", backup.name));
+        }
         let by = format!("backup {} restore", backup.name);
         match &backup.restore {
             Some(Restore::PostgresDump(_)) => {
@@ -58,6 +61,9 @@ fn needs(config: &Config) -> Needs {
                 need(p.switch.first().map_or("", String::as_str), by);
             }
             Some(Restore::Folder(f)) => {
+                if f.identity.is_some() {
+                    need("age", by.clone());
+                }
                 for argv in &f.verify {
                     need(argv.first().map_or("", String::as_str), by.clone());
                 }
@@ -76,7 +82,7 @@ fn needs(config: &Config) -> Needs {
 }
 
 /// How each of the known tools tells its version. What has no entry is somebody's own and is not run.
-const VERSIONS: [(&str, &[&str]); 9] = [
+const VERSIONS: [(&str, &[&str]); 12] = [
     ("systemctl", &["--version"]),
     ("docker", &["--version"]),
     ("kubectl", &["version", "--client"]),
@@ -86,6 +92,9 @@ const VERSIONS: [(&str, &[&str]); 9] = [
     ("psql", &["--version"]),
     ("redis-cli", &["--version"]),
     ("curl", &["--version"]),
+    ("restic", &["version"]),
+    ("borg", &["--version"]),
+    ("age", &["--version"]),
 ];
 
 /// Tools that are useful though nothing in the configuration needs them.
@@ -165,6 +174,9 @@ fn package(program: &str) -> Option<&'static str> {
         "redis-cli" => "redis-tools",
         "redis-server" => "redis-server",
         "curl" => "curl",
+        "restic" => "restic",
+        "borg" => "borgbackup",
+        "age" => "age",
         _ => return None,
     })
 }

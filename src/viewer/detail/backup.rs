@@ -63,7 +63,7 @@ pub fn lines(app: &App, view: &BackupView, columns: usize) -> Lines {
                 let mut line = vec![
                     (Role::Text, app.look.full(copy.taken_at)),
                     (Role::Dim, format!("  {:>6} old", text::ago(app.watched.ago(copy.taken_at)))),
-                    (Role::Text, format!("  {:>8}", text::size(copy.size))),
+                    (Role::Text, format!("  {:>8}", copy.size_said())),
                     (Role::Dim, format!("  {}", copy.format)),
                 ];
                 line.push((Role::Text, format!("  {}", copy.id)));

@@ -191,7 +191,7 @@ impl Picker {
                     None if copy.note.is_empty() => String::new(),
                     None => format!("  {}", copy.note),
                 };
-                let label = format!("{}  {:>8}", app.look.full(copy.taken_at), text::size(copy.size));
+                let label = format!("{}  {:>8}", app.look.full(copy.taken_at), copy.size_said());
                 let detail = format!(
                     "DATA LOST {}{}  {}{suspect}",
                     text::duration(age),

@@ -88,7 +88,7 @@ pub fn lines(app: &App, plan: &Plan) -> Vec<(Role, u16, String)> {
                 "copy       {} of {} ({age} old, {})",
                 clean(&copy.id),
                 app.look.full(copy.taken_at),
-                text::size(copy.size)
+                copy.size_said()
             ),
         ));
         if let Some(why) = &copy.suspect {

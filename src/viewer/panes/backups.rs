@@ -43,7 +43,7 @@ pub fn row(app: &App, name: &str, area: Rect, names: u16, c: &mut Canvas<'_>) {
         let age = app.watched.ago(copy.taken_at).as_secs() / 10 * 10;
         let age = text::ago(Duration::from_secs(age));
         x = c.put(x, y, room(x), &format!(" {age:>4}"), Role::Text);
-        x = c.put(x, y, room(x), &format!(" {:>7}", text::size(copy.size)), Role::Dim);
+        x = c.put(x, y, room(x), &format!(" {:>7}", copy.size_said()), Role::Dim);
     }
     x = x.saturating_add(2);
     let room_left = headroom(app, view);

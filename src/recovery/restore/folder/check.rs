@@ -1,18 +1,21 @@
 //! Reading a copy of a folder to its end, and looking at every name in it, before anything is unpacked.
 
-use std::fs::File;
-use std::io::{self, Read, Seek};
+use std::io::{self, Read};
 use std::ops::ControlFlow;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use serde::{Deserialize, Serialize};
+
+use super::super::format::Wrap;
 use super::entry;
-use crate::sys::archive;
+use super::only::Only;
+use super::open::{self, Refused, Way};
 use crate::text;
 
 /// What is in a copy.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Contents {
     pub entries: u64,
     /// Bytes of the files, unpacked.
@@ -38,6 +41,9 @@ impl<R: Read> Read for Counted<R> {
 
 /// A failing read in words.
 pub fn read_error(e: &io::Error) -> String {
+    if let Some(refused) = e.get_ref().and_then(|inner| inner.downcast_ref::<Refused>()) {
+        return refused.0.clone();
+    }
     match e.kind() {
         io::ErrorKind::UnexpectedEof => "it is cut off: choose another copy".into(),
         _ if e.raw_os_error().is_some() => format!("it cannot be read: {e}"),
@@ -49,31 +55,48 @@ pub fn read_error(e: &io::Error) -> String {
     }
 }
 
-/// Reads a tar archive to its end. Blocks. `None` when it was ended by `progress`. Errors: why it is not to be unpacked.
+/// As [`wrapped`], for an archive that is not encrypted and of which all is meant.
 pub fn archive(path: &Path, strip: u32, live: &Path, progress: Progress<'_>) -> Result<Option<Contents>, String> {
-    let open = |e: io::Error| format!("{} cannot be read: {e}", path.display());
-    let file = File::open(path).map_err(open)?;
-    let total = file.metadata().map_err(open)?.len();
-    let mut position = file.try_clone().map_err(open)?;
-    let mut stream = Counted { from: archive::reader(file).map_err(open)?, read: 0 };
+    let way = Way { place: path.to_path_buf(), wrap: Wrap::Plain, identity: None };
+    wrapped(&way, strip, &Only::all(), live, progress)
+}
+
+/// Reads a tar archive to its end. Blocks. `None` when it was ended by `progress`. Errors: why it is not to be unpacked.
+/// What is chosen by `only` is counted; looked at are all names.
+pub fn wrapped(
+    way: &Way,
+    strip: u32,
+    only: &Only,
+    live: &Path,
+    progress: Progress<'_>,
+) -> Result<Option<Contents>, String> {
+    let mut opened = open::open(way)?;
+    let total = opened.total;
+    let mut stream = Counted { from: std::mem::replace(&mut opened.stream, Box::new(io::empty())), read: 0 };
     let mut contents = Contents::default();
-    let mut end_of_last = 0u64;
+    let (mut end_of_last, mut any) = (0u64, false);
     {
         let mut archive = tar::Archive::new(&mut stream);
         for found in archive.entries().map_err(|e| read_error(&e))? {
             let mut found = found.map_err(|e| read_error(&e))?;
-            look(&mut found, strip, live)?;
-            contents.entries += 1;
-            contents.bytes = contents.bytes.saturating_add(found.size());
+            let below = look(&mut found, strip, live)?;
+            any = true;
+            if below.as_deref().map_or(only.is_all(), |below| only.has(below)) {
+                contents.entries += 1;
+                contents.bytes = contents.bytes.saturating_add(found.size());
+            }
             let stored = found.header().entry_size().map_err(|e| read_error(&e))?;
             end_of_last = found.raw_file_position().saturating_add(stored.div_ceil(512) * 512);
-            if progress(position.stream_position().unwrap_or(0), total).is_break() {
+            if progress(opened.read_so_far(), total).is_break() {
                 return Ok(None);
             }
         }
     }
-    if contents.entries == 0 {
+    if !any {
         return Err("there is nothing in it: choose another copy".into());
+    }
+    if contents.entries == 0 {
+        return Err(NOTHING_CHOSEN.into());
     }
     // An archive ends with blocks of zeros. Cut off between two entries it has none, and nothing else tells.
     if stream.read < end_of_last.saturating_add(512) {
@@ -84,7 +107,7 @@ pub fn archive(path: &Path, strip: u32, live: &Path, progress: Progress<'_>) -> 
     loop {
         match stream.read(&mut rest) {
             Ok(0) => return Ok(Some(contents)),
-            Ok(_) if progress(position.stream_position().unwrap_or(0), total).is_break() => return Ok(None),
+            Ok(_) if progress(opened.read_so_far(), total).is_break() => return Ok(None),
             Ok(_) => {}
             Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
             Err(e) => return Err(read_error(&e)),
@@ -92,12 +115,15 @@ pub fn archive(path: &Path, strip: u32, live: &Path, progress: Progress<'_>) -> 
     }
 }
 
-/// One entry: its name, and what it is.
-fn look<R: Read>(found: &mut tar::Entry<'_, R>, strip: u32, live: &Path) -> Result<(), String> {
+/// What is said when no name matches.
+pub const NOTHING_CHOSEN: &str = "nothing in it matches `only`: look at the patterns, or choose another copy";
+
+/// One entry: its name, and what it is. Returns where it would come.
+fn look<R: Read>(found: &mut tar::Entry<'_, R>, strip: u32, live: &Path) -> Result<Option<PathBuf>, String> {
     use tar::EntryType;
     let name = found.path_bytes().into_owned();
-    let Some(path) = entry::path(&name, strip)? else { return Ok(()) };
-    match found.header().entry_type() {
+    let Some(path) = entry::path(&name, strip)? else { return Ok(None) };
+    let sound = match found.header().entry_type() {
         EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse | EntryType::Directory | EntryType::Fifo => {
             Ok(())
         }
@@ -115,13 +141,14 @@ fn look<R: Read>(found: &mut tar::Entry<'_, R>, strip: u32, live: &Path) -> Resu
             text::clean_bytes(&name)
         )),
         // Global headers and what a vendor added say nothing that is unpacked.
-        _ => Ok(()),
-    }
+        _ => return Ok(None),
+    };
+    sound.map(|()| Some(path))
 }
 
 /// Looks at every name of a copy that is a folder itself. Blocks.
-pub fn folder(path: &Path, live: &Path, progress: Progress<'_>) -> Result<Option<Contents>, String> {
-    let mut contents = Contents::default();
+pub fn folder(path: &Path, only: &Only, live: &Path, progress: Progress<'_>) -> Result<Option<Contents>, String> {
+    let (mut contents, mut any) = (Contents::default(), false);
     let mut open = vec![path.to_path_buf()];
     while let Some(dir) = open.pop() {
         let failed = |e: io::Error| {
@@ -133,10 +160,12 @@ pub fn folder(path: &Path, live: &Path, progress: Progress<'_>) -> Result<Option
             let at = found.path();
             let below = at.strip_prefix(path).unwrap_or(&at).to_path_buf();
             let kind = meta.file_type();
-            contents.entries += 1;
+            any = true;
+            let chosen = only.has(&below);
+            contents.entries += u64::from(chosen);
             if kind.is_dir() {
                 open.push(at);
-            } else if kind.is_file() {
+            } else if kind.is_file() && chosen {
                 contents.bytes = contents.bytes.saturating_add(meta.size());
                 rustix::fs::access(&at, rustix::fs::Access::READ_OK).map_err(|e| failed(e.into()))?;
             } else if kind.is_symlink() {
@@ -153,8 +182,9 @@ pub fn folder(path: &Path, live: &Path, progress: Progress<'_>) -> Result<Option
             }
         }
     }
-    if contents.entries == 0 {
-        return Err("there is nothing in it: choose another copy".into());
+    match (any, contents.entries) {
+        (false, _) => Err("there is nothing in it: choose another copy".into()),
+        (true, 0) => Err(NOTHING_CHOSEN.into()),
+        _ => Ok(Some(contents)),
     }
-    Ok(Some(contents))
 }

@@ -1,99 +1,129 @@
-//! What is different between the side folder and the live one: added, changed, gone. By content, not by times: a copy that
-//! is damaged has the size and the time of a good one.
+//! What is different between the side folder and the live one: added, changed, gone.
+//!
+//! Files are the same when size, time and mode are; with `compare = "content"` those are read as well, since a file that
+//! was damaged on its disk keeps the size and the time of a good one. Every difference stands in a file in the run's
+//! folder; the first ones are said.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::{File, Metadata};
-use std::io::{self, Read};
+use std::io::{self, BufWriter, Read, Write};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
-use crate::recovery::op::{OpContext, OpError};
-use crate::text;
+use super::only::Only;
+use crate::config::FolderCompare;
+use crate::domain::backup::place;
+use crate::recovery::restore::job::Differences;
 
-/// Contents are compared for this long; whatever is left then counts as the same when size and time are.
-const CONTENTS: Duration = Duration::from_secs(300);
-
-/// Differences listed by name; the rest is counted.
-const LISTED: u64 = 20;
-
-#[derive(Default)]
-struct Seen {
-    same: u64,
-    added: u64,
-    changed: u64,
-    gone: u64,
-    unread: u64,
-    /// Taken for the same by size and time.
-    by_time: u64,
+/// How two folders are compared.
+pub struct Question<'a> {
+    pub side: &'a Path,
+    pub live: &'a Path,
+    pub only: &'a Only,
+    pub how: FolderCompare,
+    /// Owners matter where they could be kept.
+    pub owners: bool,
 }
 
-/// Compares; the sentence says how many of each. Blocks.
-pub fn run(side: &Path, live: &Path, ctx: &OpContext) -> Result<String, OpError> {
-    if !live.is_dir() {
-        return Ok(format!("{} does not exist: everything is added", live.display()));
-    }
-    let mut seen = Seen::default();
-    let until = Instant::now() + CONTENTS;
+/// Is told each difference (`changed`, the path, what of it), and after each name whether to go on.
+pub trait Ear {
+    fn difference(&mut self, what: &str, below: &Path, of_it: &str);
+    /// False ends the comparison.
+    fn go_on(&mut self, seen: u64) -> bool;
+}
+
+/// Compares. Blocks. `None`: it was ended.
+pub fn run(q: &Question<'_>, ear: &mut dyn Ear) -> Result<Option<Differences>, String> {
+    let mut seen = Differences::default();
     let mut open = vec![PathBuf::new()];
     while let Some(dir) = open.pop() {
-        let here = list(&side.join(&dir))
-            .map_err(|e| OpError::Failed(format!("compare {}: {e}", side.join(&dir).display())))?;
-        let mut there = list(&live.join(&dir)).unwrap_or_else(|_| {
-            seen.unread += 1;
+        let here = list(&q.side.join(&dir)).map_err(|e| format!("{}: {e}", q.side.join(&dir).display()))?;
+        let mut there = list(&q.live.join(&dir)).unwrap_or_else(|e| {
+            seen.unread += u64::from(e.kind() != io::ErrorKind::NotFound);
             BTreeMap::new()
         });
         for (name, meta) in here {
-            if ctx.cancel.is_cancelled() {
-                return Err(OpError::Cancelled);
+            if !ear.go_on(seen.same + seen.added + seen.changed + seen.gone) {
+                return Ok(None);
             }
             let below = dir.join(&name);
-            match there.remove(&name) {
-                None => {
-                    seen.added += 1 + if meta.is_dir() { count(&side.join(&below)) } else { 0 };
-                    tell(ctx, seen.added + seen.changed + seen.gone, "added", &below);
+            let other = there.remove(&name);
+            if meta.is_dir() && (q.only.may_have_below(&below) || q.only.has(&below)) {
+                match &other {
+                    Some(other) if !other.is_dir() => {}
+                    _ => open.push(below.clone()),
                 }
-                Some(other) if meta.is_dir() && other.is_dir() => open.push(below),
-                Some(other) if Instant::now() > until && looks_equal(&meta, &other) => seen.by_time += 1,
-                Some(other) => match equal(&side.join(&below), &meta, &live.join(&below), &other) {
-                    Ok(true) => seen.same += 1,
-                    Ok(false) => {
+            }
+            if !q.only.has(&below) {
+                continue;
+            }
+            match other {
+                None => {
+                    seen.added += 1;
+                    ear.difference("added", &below, "");
+                }
+                Some(other) => match differ(q, &below, &meta, &other, ear) {
+                    Ok(None) => seen.same += u64::from(!meta.is_dir()),
+                    Ok(Some(of_it)) => {
                         seen.changed += 1;
-                        tell(ctx, seen.added + seen.changed + seen.gone, "changed", &below);
+                        ear.difference("changed", &below, &of_it);
                     }
-                    Err(_) => seen.unread += 1,
+                    Err(Unread::Ended) => return Ok(None),
+                    Err(Unread::Io(e)) => {
+                        seen.unread += 1;
+                        ear.difference("unread", &below, &e.to_string());
+                    }
                 },
             }
-            ctx.sink.progress(seen.same + seen.added + seen.changed, 0, "comparing");
         }
-        for (name, meta) in there {
-            let below = dir.join(name);
-            seen.gone += 1 + if meta.is_dir() { count(&live.join(&below)) } else { 0 };
-            tell(ctx, seen.added + seen.changed + seen.gone, "gone", &below);
+        // What only the live folder has. Where names were chosen nothing else goes.
+        for (name, meta) in there.into_iter().filter(|_| q.only.is_all()) {
+            if !gone(q, &dir.join(name), meta.is_dir(), &mut seen, ear) {
+                return Ok(None);
+            }
         }
     }
-    let mut said = format!(
-        "against {}: {} the same, {} added, {} changed, {} gone",
-        live.display(),
-        seen.same,
-        seen.added,
-        seen.changed,
-        seen.gone
-    );
-    if seen.by_time > 0 {
-        said.push_str(&format!(", {} of the same size and time, not read", seen.by_time));
-    }
-    if seen.unread > 0 {
-        said.push_str(&format!(", {} could not be read", seen.unread));
-    }
-    Ok(said)
+    Ok(Some(seen))
 }
 
-fn tell(ctx: &OpContext, number: u64, what: &str, below: &Path) {
-    if number <= LISTED {
-        ctx.sink.line(&format!("{what}: {}", text::clean_bytes(below.as_os_str().as_bytes())));
+/// Everything at and below a path that only the live folder has. False: it was ended.
+fn gone(q: &Question<'_>, first: &Path, is_dir: bool, seen: &mut Differences, ear: &mut dyn Ear) -> bool {
+    let mut open = vec![(first.to_path_buf(), is_dir)];
+    while let Some((below, is_dir)) = open.pop() {
+        if !ear.go_on(seen.same + seen.added + seen.changed + seen.gone) {
+            return false;
+        }
+        seen.gone += 1;
+        ear.difference("gone", &below, "");
+        if !is_dir {
+            continue;
+        }
+        match list(&q.live.join(&below)) {
+            Ok(names) => open.extend(names.into_iter().rev().map(|(name, meta)| (below.join(name), meta.is_dir()))),
+            Err(_) => seen.unread += 1,
+        }
+    }
+    true
+}
+
+impl Differences {
+    /// `against /srv/docs: 12 the same, 1 added, 2 changed, 1 gone`.
+    pub fn said(&self, live: &Path, how: FolderCompare) -> String {
+        let by = match how {
+            FolderCompare::Quick => "by size, time and mode",
+            FolderCompare::Content => "by content",
+        };
+        let unread = if self.unread > 0 { format!(", {} could not be read", self.unread) } else { String::new() };
+        format!(
+            "against {} ({by}): {} the same, {} added, {} changed, {} gone{unread}",
+            live.display(),
+            self.same,
+            self.added,
+            self.changed,
+            self.gone
+        )
     }
 }
 
@@ -101,39 +131,59 @@ fn list(dir: &Path) -> io::Result<BTreeMap<OsString, Metadata>> {
     std::fs::read_dir(dir)?.map(|found| found.and_then(|f| Ok((f.file_name(), f.metadata()?)))).collect()
 }
 
-/// Names below a folder.
-fn count(dir: &Path) -> u64 {
-    let mut n = 0;
-    let mut open = vec![dir.to_path_buf()];
-    while let Some(dir) = open.pop() {
-        for found in std::fs::read_dir(&dir).into_iter().flatten().flatten() {
-            n += 1;
-            if found.file_type().is_ok_and(|t| t.is_dir()) {
-                open.push(found.path());
-            }
+enum Unread {
+    Ended,
+    Io(io::Error),
+}
+
+impl From<io::Error> for Unread {
+    fn from(e: io::Error) -> Self {
+        Unread::Io(e)
+    }
+}
+
+/// What is different about a name that both have, in words.
+fn differ(
+    q: &Question<'_>,
+    below: &Path,
+    side: &Metadata,
+    live: &Metadata,
+    ear: &mut dyn Ear,
+) -> Result<Option<String>, Unread> {
+    if side.file_type() != live.file_type() {
+        return Ok(Some("kind".to_owned()));
+    }
+    let (a, b) = (q.side.join(below), q.live.join(below));
+    if side.is_symlink() {
+        let same = std::fs::read_link(a)? == std::fs::read_link(b)?;
+        return Ok((!same).then(|| "where it links to".to_owned()));
+    }
+    let mut of_it = Vec::new();
+    if side.is_file() {
+        if side.len() != live.len() {
+            of_it.push(format!("size {} instead of {}", side.len(), live.len()));
+        } else if !same_time(side, live) {
+            of_it.push("time".to_owned());
+        } else if q.how == FolderCompare::Content && !same_content(&a, &b, ear)? {
+            of_it.push("content, with size and time the same".to_owned());
         }
     }
-    n
+    if side.mode() != live.mode() {
+        of_it.push(format!("mode {:o} instead of {:o}", side.mode() & 0o7777, live.mode() & 0o7777));
+    }
+    if q.owners && (side.uid(), side.gid()) != (live.uid(), live.gid()) {
+        of_it.push("owner".to_owned());
+    }
+    Ok((!of_it.is_empty()).then(|| of_it.join(", ")))
 }
 
-fn looks_equal(a: &Metadata, b: &Metadata) -> bool {
-    let same = |x: &Metadata| (x.file_type(), x.len(), x.modified().ok());
-    a.is_file() && same(a) == same(b)
+/// Many archives keep whole seconds only.
+fn same_time(a: &Metadata, b: &Metadata) -> bool {
+    let whole = a.mtime_nsec() == 0 || b.mtime_nsec() == 0;
+    a.mtime() == b.mtime() && (whole || a.mtime_nsec() == b.mtime_nsec())
 }
 
-fn equal(a: &Path, of_a: &Metadata, b: &Path, of_b: &Metadata) -> io::Result<bool> {
-    if of_a.file_type() != of_b.file_type() {
-        return Ok(false);
-    }
-    if of_a.is_symlink() {
-        return Ok(std::fs::read_link(a)? == std::fs::read_link(b)?);
-    }
-    if !of_a.is_file() {
-        return Ok(true);
-    }
-    if of_a.len() != of_b.len() {
-        return Ok(false);
-    }
+fn same_content(a: &Path, b: &Path, ear: &mut dyn Ear) -> Result<bool, Unread> {
     let open = |path: &Path| File::options().read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(path);
     let (mut a, mut b) = (open(a)?, open(b)?);
     let (mut from_a, mut from_b) = (vec![0; 1 << 16], vec![0; 1 << 16]);
@@ -145,6 +195,9 @@ fn equal(a: &Path, of_a: &Metadata, b: &Path, of_b: &Metadata) -> io::Result<boo
         }
         if n == 0 {
             return Ok(true);
+        }
+        if !ear.go_on(0) {
+            return Err(Unread::Ended);
         }
     }
 }
@@ -160,4 +213,40 @@ fn fill(from: &mut File, buffer: &mut [u8]) -> io::Result<usize> {
         }
     }
     Ok(n)
+}
+
+/// Where a run keeps the whole list.
+pub const LIST: &str = "differences.txt";
+/// Where it keeps the counts for its later phases.
+pub const COUNTS: &str = "differences.json";
+
+/// Every difference, a line each, in a file. A disk that is full ends the list and not the restore.
+pub struct List {
+    to: Result<BufWriter<File>, io::Error>,
+    pub path: PathBuf,
+}
+
+impl List {
+    pub fn create(path: PathBuf) -> List {
+        let file = File::options().write(true).create(true).truncate(true).mode(0o600).open(&path);
+        List { to: file.map(BufWriter::new), path }
+    }
+
+    pub fn add(&mut self, what: &str, below: &Path, of_it: &str) {
+        if let Ok(to) = &mut self.to {
+            let path = place::of_bytes(below.as_os_str().as_bytes());
+            let of_it = if of_it.is_empty() { String::new() } else { format!("\t{of_it}") };
+            if let Err(e) = writeln!(to, "{what}\t{path}{of_it}") {
+                self.to = Err(e);
+            }
+        }
+    }
+
+    /// Whether the list is whole.
+    pub fn finish(mut self) -> io::Result<PathBuf> {
+        match &mut self.to {
+            Ok(to) => to.flush().map(|()| self.path),
+            Err(e) => Err(io::Error::new(e.kind(), e.to_string())),
+        }
+    }
 }

@@ -11,13 +11,15 @@ use std::path::{Path, PathBuf};
 
 use super::super::format;
 use super::super::job::FolderRestore;
+use super::check::NOTHING_CHOSEN;
 use super::entry;
 use super::extract::write_error;
+use super::only::Only;
 use super::tree::{Fault, Lost, Meta, Tree};
 use crate::recovery::op::OpContext;
 use crate::text;
 
-pub fn run(job: &FolderRestore, tree: &mut Tree, ctx: &OpContext) -> Result<Lost, Fault> {
+pub fn run(job: &FolderRestore, only: &Only, tree: &mut Tree, ctx: &OpContext) -> Result<Lost, Fault> {
     let from = &format::path_of(&job.copy);
     let read = |at: &Path, e: io::Error| Fault::Failed(format!("{} cannot be read: {e}", at.display()));
     let top = std::fs::metadata(from).map_err(|e| read(from, e))?;
@@ -39,6 +41,13 @@ pub fn run(job: &FolderRestore, tree: &mut Tree, ctx: &OpContext) -> Result<Lost
             let stat = found.metadata().map_err(|e| read(&at, e))?;
             let kind = stat.file_type();
             let meta = meta(&at, &stat);
+            if !only.has(&below) {
+                if kind.is_dir() && only.may_have_below(&below) {
+                    tree.folder_if_made(below.clone(), meta);
+                    open.push(below);
+                }
+                continue;
+            }
             if kind.is_dir() {
                 tree.folder(&below, meta)?;
                 open.push(below);
@@ -54,7 +63,7 @@ pub fn run(job: &FolderRestore, tree: &mut Tree, ctx: &OpContext) -> Result<Lost
                     tree.hardlink(&below, first)?;
                     continue;
                 }
-                done += file(&at, &below, &meta, tree, ctx, &mut buffer, (done, job.copy.size))?;
+                done += file(&at, &below, &below, &meta, tree, ctx, &mut buffer, (done, job.copy.size))?;
                 if stat.nlink() > 1 {
                     names.insert(id, below);
                 }
@@ -68,12 +77,17 @@ pub fn run(job: &FolderRestore, tree: &mut Tree, ctx: &OpContext) -> Result<Lost
             }
         }
     }
+    if tree.made() == 0 && !only.is_all() {
+        return Err(NOTHING_CHOSEN.to_owned().into());
+    }
     Ok(std::mem::take(&mut tree.lost))
 }
 
-/// Copies one file; returns its bytes.
-fn file(
+/// Copies one file to `to_path`; `below` is what it is called. Returns its bytes.
+#[expect(clippy::too_many_arguments, reason = "all of it is one file's")]
+pub fn file(
     at: &Path,
+    to_path: &Path,
     below: &Path,
     meta: &Meta,
     tree: &mut Tree,
@@ -85,7 +99,7 @@ fn file(
     // Whatever took its place since it was looked at must neither be followed nor waited for.
     let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
     let mut from = File::options().read(true).custom_flags(flags).open(at).map_err(read)?;
-    let mut to = tree.file(below)?;
+    let mut to = tree.file(to_path)?;
     let mut done = 0u64;
     loop {
         if ctx.cancel.is_cancelled() {
@@ -97,17 +111,17 @@ fn file(
             Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
             Err(e) => return Err(read(e)),
         };
-        to.write_all(buffer.get(..n).unwrap_or_default()).map_err(|e| write_error(at, &e))?;
+        to.write_all(buffer.get(..n).unwrap_or_default()).map_err(|e| write_error(&tree.full(to_path), &e))?;
         done += n as u64;
         ctx.sink.progress(before + done, total, &text::clean_bytes(below.as_os_str().as_bytes()));
     }
     let mut meta = meta.clone();
     meta.xattrs = attributes(&from);
-    tree.close(below, &to, &meta)?;
+    tree.close(to_path, &to, &meta)?;
     Ok(done)
 }
 
-fn meta(at: &Path, stat: &std::fs::Metadata) -> Meta {
+pub fn meta(at: &Path, stat: &std::fs::Metadata) -> Meta {
     // Of a file they are read when it is open.
     let open = || File::options().read(true).custom_flags(libc::O_NOFOLLOW | libc::O_DIRECTORY).open(at);
     let xattrs = if stat.is_dir() { open().map(|d| attributes(&d)).unwrap_or_default() } else { Vec::new() };

@@ -1,26 +1,23 @@
 //! Unpacking a tar archive. Every name is judged again here: the file may be another one by now than the one checked.
 
-use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{self, Read, Seek, Write};
-use std::path::Path;
+use std::collections::{BTreeMap, HashSet};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
 
-use super::super::format;
 use super::super::job::FolderRestore;
-use super::check::{Counted, read_error};
+use super::check::{Counted, NOTHING_CHOSEN, read_error};
 use super::entry;
+use super::only::Only;
+use super::open::{self, Opened, Way};
 use super::tree::{Fault, Lost, Meta, Tree};
 use crate::recovery::op::OpContext;
-use crate::sys::archive;
 use crate::text;
 
-pub fn run(job: &FolderRestore, tree: &mut Tree, ctx: &OpContext) -> Result<Lost, Fault> {
-    let place = &format::path_of(&job.copy);
-    let open = |e: io::Error| Fault::Failed(format!("{} cannot be read: {e}", place.display()));
-    let file = File::open(place).map_err(open)?;
-    let total = file.metadata().map_err(open)?.len();
-    let mut position = file.try_clone().map_err(open)?;
-    let mut stream = Counted { from: archive::reader(file).map_err(open)?, read: 0 };
+pub fn run(job: &FolderRestore, only: &Only, tree: &mut Tree, ctx: &OpContext) -> Result<Lost, Fault> {
+    // A further name of a file says nothing of its content: a file that has a chosen further name comes along.
+    let along = if only.is_all() { HashSet::new() } else { targets(job, only, ctx)? };
+    let (mut opened, mut stream) = start(job)?;
+    let total = opened.total;
     let mut archive = tar::Archive::new(&mut stream);
     let mut buffer = vec![0; 1 << 17];
     for found in archive.entries().map_err(|e| read_error(&e))? {
@@ -30,7 +27,7 @@ pub fn run(job: &FolderRestore, tree: &mut Tree, ctx: &OpContext) -> Result<Lost
         }
         let name = found.path_bytes().into_owned();
         let below = entry::path(&name, job.strip)?;
-        ctx.sink.progress(position.stream_position().unwrap_or(0), total, &text::clean_bytes(&name));
+        ctx.sink.progress(opened.read_so_far(), total, &text::clean_bytes(&name));
         let meta = meta(&mut found)?;
         let kind = found.header().entry_type();
         let Some(below) = below else {
@@ -40,6 +37,12 @@ pub fn run(job: &FolderRestore, tree: &mut Tree, ctx: &OpContext) -> Result<Lost
             }
             continue;
         };
+        if !only.has(&below) && !along.contains(&below) {
+            if kind.is_dir() {
+                tree.folder_if_made(below, meta);
+            }
+            continue;
+        }
         match kind {
             tar::EntryType::Directory => tree.folder(&below, meta)?,
             tar::EntryType::Symlink => {
@@ -71,7 +74,7 @@ pub fn run(job: &FolderRestore, tree: &mut Tree, ctx: &OpContext) -> Result<Lost
                     let bytes = buffer.get(..n).unwrap_or_default();
                     file.write_all(bytes).map_err(|e| write_error(&job.side.join(&below), &e))?;
                     written += n as u64;
-                    ctx.sink.progress(position.stream_position().unwrap_or(0), total, &text::clean_bytes(&name));
+                    ctx.sink.progress(opened.read_so_far(), total, &text::clean_bytes(&name));
                 }
                 if written != wanted {
                     return Err("it is cut off: choose another copy".to_owned().into());
@@ -84,7 +87,52 @@ pub fn run(job: &FolderRestore, tree: &mut Tree, ctx: &OpContext) -> Result<Lost
             _ => {}
         }
     }
-    Ok(std::mem::take(&mut tree.lost))
+    if tree.made() == 0 && !only.is_all() {
+        return Err(NOTHING_CHOSEN.to_owned().into());
+    }
+    // Only at its very end does a compression compare its sum, and an encryption say that this was the end.
+    loop {
+        match stream.read(&mut buffer) {
+            Ok(0) => return Ok(std::mem::take(&mut tree.lost)),
+            Ok(_) if ctx.cancel.is_cancelled() => return Err(Fault::Cancelled),
+            Ok(_) => {}
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(read_error(&e).into()),
+        }
+    }
+}
+
+type Stream = Counted<Box<dyn Read + Send>>;
+
+fn start(job: &FolderRestore) -> Result<(Opened, Stream), String> {
+    let mut opened = open::open(&Way::of(job))?;
+    let from = std::mem::replace(&mut opened.stream, Box::new(io::empty()));
+    Ok((opened, Counted { from, read: 0 }))
+}
+
+/// Files of which a chosen name is a further one.
+fn targets(job: &FolderRestore, only: &Only, ctx: &OpContext) -> Result<HashSet<PathBuf>, Fault> {
+    let (mut opened, mut stream) = start(job)?;
+    let mut archive = tar::Archive::new(&mut stream);
+    let mut found = HashSet::new();
+    for entry in archive.entries().map_err(|e| read_error(&e))? {
+        let entry = entry.map_err(|e| read_error(&e))?;
+        if ctx.cancel.is_cancelled() {
+            return Err(Fault::Cancelled);
+        }
+        ctx.sink.progress(opened.read_so_far(), opened.total, "looking for files with several names");
+        if entry.header().entry_type() != tar::EntryType::Link {
+            continue;
+        }
+        let below = entry::path(&entry.path_bytes(), job.strip)?;
+        let of = entry.link_name_bytes().map(|t| entry::path(&t, job.strip)).transpose()?.flatten();
+        if let (Some(below), Some(of)) = (below, of)
+            && only.has(&below)
+        {
+            found.insert(of);
+        }
+    }
+    Ok(found)
 }
 
 /// A failing write in words.

@@ -130,15 +130,22 @@ fn swap(job: &FolderSwap) -> Result<Duration, String> {
             rename(&job.enter.path, &job.kept_as)?;
             sync(job).map(|()| Duration::ZERO)
         }
-        Err(ExchangeError::Unsupported(_)) => {
-            let began = Instant::now();
-            rename(&job.live, &job.kept_as)?;
-            rename(&job.enter.path, &job.live)?;
-            let down = began.elapsed();
-            sync(job).map(|()| down)
-        }
+        Err(ExchangeError::Unsupported(_)) => two_renames(job),
         Err(e) => Err(e.to_string()),
     }
+}
+
+/// For file systems that cannot exchange. Returns how long there was no live folder.
+fn two_renames(job: &FolderSwap) -> Result<Duration, String> {
+    let rename = |from: &Path, to: &Path| {
+        std::fs::rename(from, to)
+            .map_err(|e| format!("rename {} to {}: {}", from.display(), to.display(), rename_error(&e)))
+    };
+    let began = Instant::now();
+    rename(&job.live, &job.kept_as)?;
+    rename(&job.enter.path, &job.live)?;
+    let down = began.elapsed();
+    sync(job).map(|()| down)
 }
 
 fn rename_error(e: &io::Error) -> String {
@@ -199,6 +206,7 @@ fn record(job: &FolderSwap, ctx: &OpContext) {
             oid: None,
             folder: Some(kept),
             incomplete: false,
+            ..SideArgs::default()
         };
         let size = super::super::format::folder_size(&job.kept_as).unwrap_or(0);
         faults.extend(ctx.sink.side(&super::side(&job.kept_as, &job.live, role, size, &args)).err());
@@ -225,4 +233,49 @@ pub async fn compensate(job: FolderSwap, ctx: &OpContext) -> Result<Done, OpErro
         Ok(Done { verified: Some(format!("{live} is as it was: nothing was exchanged")) })
     })
     .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn job(dir: &Path) -> FolderSwap {
+        for (name, text) in [("docs", "old"), ("side", "new")] {
+            std::fs::create_dir(dir.join(name)).unwrap();
+            std::fs::write(dir.join(name).join("f"), text).unwrap();
+        }
+        FolderSwap {
+            backup: "full".into(),
+            run: "r1".into(),
+            live: dir.join("docs"),
+            enter: pin(&dir.join("side")).unwrap(),
+            leave: Some(pin(&dir.join("docs")).unwrap()),
+            kept_as: dir.join("docs.before-r1"),
+            undo: false,
+            verify: Vec::new(),
+            copy: Default::default(),
+        }
+    }
+
+    #[test]
+    fn two_renames_do_what_an_exchange_does() {
+        let dir = tempfile::tempdir().unwrap();
+        let job = job(dir.path());
+        assert!(two_renames(&job).unwrap() < Duration::from_secs(5));
+        assert_eq!(settle(&job), Ok(true));
+        let text = |name: &str| std::fs::read_to_string(dir.path().join(name).join("f")).unwrap();
+        assert_eq!((text("docs").as_str(), text("docs.before-r1").as_str()), ("new", "old"));
+    }
+
+    #[test]
+    fn when_the_second_rename_fails_the_first_is_taken_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let job = job(dir.path());
+        std::fs::rename(dir.path().join("side"), dir.path().join("elsewhere")).unwrap();
+        assert!(two_renames(&job).unwrap_err().contains("side"));
+        assert!(!job.live.exists());
+        assert_eq!(settle(&job), Ok(false));
+        assert_eq!(std::fs::read_to_string(job.live.join("f")).unwrap(), "old");
+        assert!(!job.kept_as.exists());
+    }
 }

@@ -1,5 +1,7 @@
 //! Writing below a folder without ever following a link: every step down is opened for itself, from the folder above it.
 
+mod names;
+
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
@@ -14,6 +16,8 @@ use rustix::process::{Gid, Uid, geteuid};
 
 use crate::sys::peer;
 use crate::text;
+
+pub use names::Exchanged;
 
 /// What belongs to a file besides its content.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -83,6 +87,8 @@ pub struct Tree {
     last: Option<(PathBuf, OwnedFd)>,
     /// Folders get mode and times at the end: before it they are written into.
     folders: Vec<(PathBuf, Meta)>,
+    /// Folders that get them when something was put into them.
+    perhaps: Vec<(PathBuf, Meta)>,
     rooted: bool,
     made: u64,
     pub lost: Lost,
@@ -105,18 +111,40 @@ impl Tree {
         };
         rustix::fs::mkdir(path, Mode::RWXU).map_err(|e| failed(e.into()))?;
         let root = rustix::fs::open(path, OPEN_DIR, Mode::empty()).map_err(|e| failed(e.into()))?;
-        Ok(Tree {
+        Ok(Tree::at_root(root, path, false))
+    }
+
+    /// A folder that exists. Its own mode, owner and times stay as they are.
+    pub fn open(path: &Path) -> Result<Tree, String> {
+        let root = rustix::fs::open(path, OPEN_DIR, Mode::empty())
+            .map_err(|e| format!("{} cannot be opened: {}", path.display(), io::Error::from(e)))?;
+        Ok(Tree::at_root(root, path, true))
+    }
+
+    fn at_root(root: OwnedFd, path: &Path, rooted: bool) -> Tree {
+        Tree {
             root,
             path: path.to_path_buf(),
             last: None,
             folders: Vec::new(),
-            rooted: false,
+            perhaps: Vec::new(),
+            rooted,
             made: 0,
             lost: Lost::default(),
             root_user: geteuid().is_root(),
             users: Default::default(),
             groups: Default::default(),
-        })
+        }
+    }
+
+    /// Where a path below the folder is.
+    pub fn full(&self, below: &Path) -> PathBuf {
+        self.path.join(below)
+    }
+
+    /// A folder that is not made for itself; when it was made for something in it, it gets this at the end.
+    pub fn folder_if_made(&mut self, path: PathBuf, meta: Meta) {
+        self.perhaps.push((path, meta));
     }
 
     pub fn made(&self) -> u64 {
@@ -289,6 +317,11 @@ impl Tree {
                 });
             if live.is_dir() {
                 self.folders.push((PathBuf::new(), meta));
+            }
+        }
+        for (path, meta) in std::mem::take(&mut self.perhaps) {
+            if self.is_folder(&path)? {
+                self.folders.push((path, meta));
             }
         }
         // From the deepest up: writing into a folder changes its times.

@@ -152,6 +152,7 @@ pub async fn ready(job: &PgRestore, ctx: &OpContext) -> Result<Side, OpError> {
         oid: Some(side.oid),
         folder: None,
         incomplete: false,
+        ..SideArgs::default()
     };
     let side = Side {
         kind: "database".into(),
@@ -241,6 +242,7 @@ pub async fn give_up(job: &PgRestore, ctx: &OpContext, error: OpError) -> OpErro
                 oid: None,
                 folder: None,
                 incomplete: true,
+                ..SideArgs::default()
             };
             let side = Side {
                 kind: "database".into(),

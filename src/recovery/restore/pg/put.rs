@@ -252,8 +252,7 @@ impl Shape {
 }
 
 async fn record(job: &PgTables, ctx: &OpContext, listed: &str, put: Vec<PinnedTable>) -> std::io::Result<()> {
-    let args =
-        SideArgs { backup: job.backup.clone(), copy: job.copy.clone(), oid: None, folder: None, incomplete: false };
+    let args = SideArgs { backup: job.backup.clone(), copy: job.copy.clone(), ..SideArgs::default() };
     let side = Side {
         kind: "tables".into(),
         name: listed.to_owned(),

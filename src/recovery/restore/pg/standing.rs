@@ -136,6 +136,7 @@ pub async fn record(job: &PgSwap, ctx: &OpContext, target: &PgTarget) {
             oid: Some(leave.oid),
             folder: None,
             incomplete: false,
+            ..SideArgs::default()
         };
         let side = Side {
             kind: "database".into(),

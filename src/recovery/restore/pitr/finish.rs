@@ -102,8 +102,13 @@ pub async fn verify(job: &Job, ctx: &OpContext) -> Result<Done, OpError> {
 }
 
 fn side(job: &Job, pinned: PinnedFolder, role: SideRole, size: u64, incomplete: bool) -> Side {
-    let args =
-        SideArgs { backup: job.backup.clone(), copy: job.copy.clone(), oid: None, folder: Some(pinned), incomplete };
+    let args = SideArgs {
+        backup: job.backup.clone(),
+        copy: job.copy.clone(),
+        folder: Some(pinned),
+        incomplete,
+        ..SideArgs::default()
+    };
     Side {
         kind: "cluster".into(),
         name: job.side.display().to_string(),

@@ -104,9 +104,8 @@ pub async fn promote(job: &Hand, ctx: &OpContext) -> Result<Done, OpError> {
     let args = SideArgs {
         backup: job.backup.clone(),
         copy: job.copy.clone(),
-        oid: None,
         folder: Some(job.side.clone()),
-        incomplete: false,
+        ..SideArgs::default()
     };
     let listed = Side {
         kind: "cluster".into(),

@@ -305,6 +305,8 @@ fn phases(draft: &mut Draft<'_>, job: &PgRestore, target: Option<&PgTarget>, fac
         Wrap::Plain => None,
         Wrap::Gzip => Some(format!("gzip -dc {}", text::shell_word(&job.copy.place))),
         Wrap::Zstd => Some(format!("zstd -dc {}", text::shell_word(&job.copy.place))),
+        // No dump is taken for one that is encrypted: it was refused before.
+        Wrap::Age => None,
     };
     let check = match (job.kind, &decode) {
         (Kind::Sql, _) => format!("read {} to its end and look for its last line", text::shell_word(&job.copy.place)),

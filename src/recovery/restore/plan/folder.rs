@@ -4,12 +4,12 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use super::super::folder::{self, Contents};
-use super::super::format::{self, Kind, Shape};
+use super::super::folder::{self, Contents, Only, Way};
+use super::super::format::{self, Kind, Shape, Wrap};
 use super::super::job::{self, FolderRestore as Job};
 use super::super::names::{self, Beside, PARTIAL};
-use super::{Draft, Say, begin, copy, disk, timeout_ms};
-use crate::config::{Backup, FolderRestore};
+use super::{Draft, Say, begin, copy, disk, timeout_ms, vault};
+use crate::config::{Backup, BackupSource, FolderCompare, FolderRestore};
 use crate::domain::command::Refusal;
 use crate::domain::run::{Risk, Work};
 use crate::recovery::plan::expect::expect as expect_runs;
@@ -59,9 +59,14 @@ pub async fn plan(
     how: &FolderRestore,
     asked: Option<&str>,
     test: bool,
+    only: &[String],
 ) -> Result<Planned, Refusal> {
     let work =
-        Work::Restore { backup: set.name.clone(), copy: asked.map(str::to_owned), test, to: None, only: Vec::new() };
+        Work::Restore { backup: set.name.clone(), copy: asked.map(str::to_owned), test, to: None, only: only.to_vec() };
+    let only = if only.is_empty() { how.only.clone() } else { only.to_vec() };
+    if let Err(why) = Only::new(&only) {
+        return Err(Refusal::usage(why, "write it as a path below the folder: 'nginx/**', '*.pem'"));
+    }
     let chosen = copy::choose(ctx, set, asked)?;
     let mut draft = begin(ctx, &work, set, Risk::Disruptive);
     copy::judge(&mut draft, ctx, set, chosen, asked.is_some());
@@ -78,18 +83,34 @@ pub async fn plan(
         verify: how.verify.clone(),
         test,
         leftovers: Vec::new(),
+        wrap: Wrap::Plain,
+        only,
+        compare: how.compare,
+        identity: how.identity.clone(),
+        vault: None,
     };
     let place = format::path_of(chosen);
-    let shape = blocking("look at the copy", move || format::look(&place)).await.and_then(|s| s);
+    let shape = match &set.source {
+        BackupSource::Vault(source) => {
+            job.kind = Kind::Vault;
+            job.vault = vault::look(&mut draft, ctx, set, source, how, &job).await;
+            None
+        }
+        BackupSource::Files(_) => {
+            Some(blocking("look at the copy", move || format::look(&place)).await.and_then(|s| s))
+        }
+    };
     let contents = match shape {
-        Ok(shape) => {
+        None => None,
+        Some(Ok(shape)) => {
             job.kind = shape.kind;
+            job.wrap = shape.wrap;
             if shape.size > 0 {
                 job.copy.size = shape.size;
             }
             readable(&mut draft, &job, &shape).await
         }
-        Err(why) => {
+        Some(Err(why)) => {
             draft.fail("copy readable", why);
             None
         }
@@ -114,6 +135,9 @@ pub async fn plan(
     draft.plan.holds.push(format!("folder {live}"));
     draft.effects(&format!("unpacks into {}", job.side.display()));
     draft.effect(format!("{live} is not touched"));
+    if !job.only.is_empty() {
+        draft.effect(format!("only what matches {} comes back, copied into {live} one by one", patterns(&job.only)));
+    }
     draft.price(set, &job.copy.clone());
     if test {
         draft.effect(format!("a test: {} is removed after the proof", job.side.display()));
@@ -142,6 +166,19 @@ async fn readable(draft: &mut Draft<'_>, job: &Job, shape: &Shape) -> Option<Con
         return None;
     }
     let word = shape.word();
+    if shape.wrap == Wrap::Age {
+        match (folder::cannot_decrypt(job.identity.as_deref()), Tools::of(draft.ctx).which("age")) {
+            (Some(why), _) => {
+                draft.fail("copy readable", why);
+                return None;
+            }
+            (None, None) => {
+                draft.fail("tool age", "the copy is encrypted and age is not in PATH of the engine: install age");
+                return None;
+            }
+            (None, Some(found)) => draft.pass("tool age", found.display().to_string()),
+        }
+    }
     if shape.kind == Kind::Tar && shape.size > READ_NOW {
         draft.pass(
             "copy readable",
@@ -151,11 +188,11 @@ async fn readable(draft: &mut Draft<'_>, job: &Job, shape: &Shape) -> Option<Con
     }
     let (own, until) = (job.clone(), Instant::now() + READ_LIMIT);
     let read = blocking("read the copy", move || {
-        let place = &format::path_of(&own.copy);
+        let only = Only::new(&own.only)?;
         let mut watch = |_, _| if Instant::now() > until { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
         match own.kind {
-            Kind::Tar => folder::check_archive(place, own.strip, &own.live, &mut watch),
-            _ => folder::check_folder(place, &own.live, &mut watch),
+            Kind::Tar => folder::check_wrapped(&Way::of(&own), own.strip, &only, &own.live, &mut watch),
+            _ => folder::check_folder(&format::path_of(&own.copy), &only, &own.live, &mut watch),
         }
     });
     match read.await.and_then(|r| r) {
@@ -261,7 +298,13 @@ async fn room(draft: &mut Draft<'_>, job: &Job, contents: Option<Contents>) {
     let (need, sure) = match (contents, job.kind) {
         // A block for each name.
         (Some(c), _) => (c.bytes.saturating_add(c.entries.saturating_mul(4096)), true),
-        (None, Kind::Folder) => (job.copy.size, true),
+        (None, Kind::Folder) => (job.copy.size, job.only.is_empty()),
+        (None, Kind::Vault) => {
+            // Where the repository does not say it, as much as is live now.
+            let live = job.live.clone();
+            let live = blocking("add up the live folder", move || format::folder_size(&live).unwrap_or(0)).await;
+            (job.copy.size.max(live.unwrap_or(0)), false)
+        }
         (None, _) => (job.copy.size.saturating_mul(4), false),
     };
     match disk::space(parent).await {
@@ -293,21 +336,7 @@ async fn names_free(draft: &mut Draft<'_>, ctx: &PlanContext, job: &mut Job) {
     } else {
         draft.pass("name free", format!("{} is free", job.side.display()));
     }
-    let parent = job.live.parent().unwrap_or(Path::new("/")).to_path_buf();
-    let begin = format!("{}.restore-", name_of(&job.live));
-    let found = blocking("look for what earlier runs left", move || {
-        let names = std::fs::read_dir(&parent).into_iter().flatten().flatten().map(|e| e.path());
-        let ours = |p: &PathBuf| {
-            let name = p.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-            name.starts_with(&begin) && name.ends_with(PARTIAL) && p.symlink_metadata().is_ok_and(|m| m.is_dir())
-        };
-        names.filter(ours).collect::<Vec<_>>()
-    });
-    let running = |path: &PathBuf| {
-        let name = path.display().to_string();
-        ctx.runs.iter().any(|r| !r.state.is_over() && name.ends_with(&format!("-{}{PARTIAL}", r.id())))
-    };
-    job.leftovers = found.await.unwrap_or_default().into_iter().filter(|p| !running(p)).collect();
+    job.leftovers = incomplete(ctx, &job.live, &[Beside::Restore]).await;
     if !job.leftovers.is_empty() {
         let names: Vec<String> = job.leftovers.iter().map(|p| p.display().to_string()).collect();
         draft.warn(
@@ -315,6 +344,29 @@ async fn names_free(draft: &mut Draft<'_>, ctx: &PlanContext, job: &mut Job) {
             format!("left incomplete by earlier runs and removed at the start: {}", names.join(", ")),
         );
     }
+}
+
+/// Folders of these kinds beside the live one that say of themselves that they are incomplete, and that no run works on.
+pub(super) async fn incomplete(ctx: &PlanContext, live: &Path, kinds: &[Beside]) -> Vec<PathBuf> {
+    let parent = live.parent().unwrap_or(Path::new("/")).to_path_buf();
+    let begin: Vec<String> = kinds.iter().map(|kind| name_of(&beside(live, *kind, ""))).collect();
+    let found = blocking("look for what earlier runs left", move || {
+        let names = std::fs::read_dir(&parent).into_iter().flatten().flatten().map(|e| e.path());
+        let ours = |p: &PathBuf| {
+            let name = p.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+            begin.iter().any(|b| name.starts_with(b))
+                && name.ends_with(PARTIAL)
+                && p.symlink_metadata().is_ok_and(|m| m.is_dir())
+        };
+        names.filter(ours).collect::<Vec<_>>()
+    });
+    let running = |path: &PathBuf| {
+        let name = path.display().to_string();
+        ctx.runs.iter().any(|r| !r.state.is_over() && name.ends_with(&format!("-{}{PARTIAL}", r.id())))
+    };
+    let mut found: Vec<PathBuf> = found.await.unwrap_or_default().into_iter().filter(|p| !running(p)).collect();
+    found.sort();
+    found
 }
 
 fn phases(draft: &mut Draft<'_>, job: &Job) {
@@ -333,26 +385,46 @@ fn phases(draft: &mut Draft<'_>, job: &Job) {
         &args,
         vec![format!("read {copy} to its end and look at every name in it")],
     );
-    let unpack = match job.kind {
-        Kind::Tar if job.strip > 0 => format!("tar -xpf {copy} --strip-components={} -C {}", job.strip, word(&partial)),
-        Kind::Tar => format!("tar -xpf {copy} -C {}", word(&partial)),
+    if let Some(vault) = &job.vault {
+        return vault::phases(draft, job, vault, &args);
+    }
+    let unpack = match (job.kind, job.wrap) {
+        (Kind::Tar, Wrap::Age) => {
+            let identity = job.identity.as_deref().map(word).unwrap_or_default();
+            format!("age -d -i {identity} {copy} | tar -xp --strip-components={} -C {}", job.strip, word(&partial))
+        }
+        (Kind::Tar, _) if job.strip > 0 => {
+            format!("tar -xpf {copy} --strip-components={} -C {}", job.strip, word(&partial))
+        }
+        (Kind::Tar, _) => format!("tar -xpf {copy} -C {}", word(&partial)),
         _ => format!("cp -a {copy}/. {}", word(&partial)),
     };
     let rename = format!("mv {} {}", word(&partial), word(&job.side));
     draft.native("unpack", 60, folder::EXTRACT, &args, vec![unpack, rename]);
-    draft.native(
-        "compare",
-        15,
-        folder::COMPARE,
-        &args,
-        vec![format!("diff -rq {} {}", word(&job.side), word(&job.live))],
-    );
+    last_phases(draft, job, &args);
+}
+
+/// What follows once the side folder is whole.
+pub(super) fn last_phases(draft: &mut Draft<'_>, job: &Job, args: &serde_json::Value) {
+    let word = |p: &Path| text::shell_word(&p.display().to_string());
+    let how = match job.compare {
+        FolderCompare::Quick => "rsync -ain --delete",
+        FolderCompare::Content => "rsync -ainc --delete",
+    };
+    let compare = format!("{how} {}/ {}/", word(&job.side), word(&job.live));
+    draft.native("compare", 15, folder::COMPARE, args, vec![compare]);
     let shown = |argv: &Vec<String>| {
         let side = job.side.display().to_string();
         argv.iter().map(|a| text::shell_word(&a.replace("{side}", &side))).collect::<Vec<_>>().join(" ")
     };
-    draft.native("verify", 5, folder::VERIFY, &args, job.verify.iter().map(shown).collect());
+    let verify = if job.only.is_empty() { job.verify.iter().map(shown).collect() } else { Vec::new() };
+    draft.native("verify", 5, folder::VERIFY, args, verify);
     if job.test {
-        draft.native("remove the proof", 2, folder::PROOF, &args, vec![format!("rm -r {}", word(&job.side))]);
+        draft.native("remove the proof", 2, folder::PROOF, args, vec![format!("rm -r {}", word(&job.side))]);
     }
+}
+
+/// Patterns as people write them.
+pub(super) fn patterns(only: &[String]) -> String {
+    only.iter().map(|p| format!("\"{}\"", text::clean(p))).collect::<Vec<_>>().join(", ")
 }

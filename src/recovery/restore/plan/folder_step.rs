@@ -2,11 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use super::super::folder;
+use super::super::folder::{self, Only};
 use super::super::format;
 use super::super::job::{self, FolderDrop, FolderSwap, PinnedFolder};
 use super::super::names::Beside;
 use super::folder::{beside, blocking, live_folder, name_of, resolve};
+use super::folder_insert::{difference, take_back_first};
 use super::{Draft, Found, STEP_TIMEOUT_MS, Say, begin, expect};
 use crate::config::FolderRestore;
 use crate::domain::command::Refusal;
@@ -21,18 +22,7 @@ pub async fn plan(ctx: &PlanContext, work: &Work, found: &Found<'_>, how: &Folde
     let undo = matches!(work, Work::Undo { .. });
     let path = how.path.clone();
     let live = blocking("look at the live folder", move || resolve(&path)).await.unwrap_or_else(|_| how.path.clone());
-    if live.display().to_string() != side.live {
-        return Err(Refusal::new(
-            format!(
-                "{} was restored for {}, and backup {} is of {} now",
-                side.name,
-                side.live,
-                found.set.name,
-                live.display()
-            ),
-            format!("put `path = \"{}\"` back into the configuration, or deal with {} by hand", side.live, side.name),
-        ));
-    }
+    still_of(found, &live)?;
     let risk = if drop && side.role == SideRole::Ready { Risk::Disruptive } else { Risk::Destructive };
     let mut draft = begin(ctx, work, found.set, risk);
     draft.plan.holds.push(format!("folder {}", side.live));
@@ -97,6 +87,7 @@ pub async fn plan(ctx: &PlanContext, work: &Work, found: &Found<'_>, how: &Folde
     } else {
         draft.plan.title = format!("cut {live} over to {}", side.name);
         draft.price(found.set, &found.args.copy.clone());
+        difference(&mut draft, found, &job.live, &Only::all()).await;
         if job.leave.is_some() {
             draft.plan.undo = format!(
                 "undo puts {} back until it is dropped; changes made in between are lost with it",
@@ -104,6 +95,7 @@ pub async fn plan(ctx: &PlanContext, work: &Work, found: &Found<'_>, how: &Folde
             );
         }
     }
+    take_back_first(&mut draft, found, &job.live).await;
     let target = draft.plan.target.clone();
     draft.expect(expect::of_steps(&ctx.runs, work, &target));
     if !undo {
@@ -121,8 +113,26 @@ pub async fn plan(ctx: &PlanContext, work: &Work, found: &Found<'_>, how: &Folde
     Ok(draft.done(STEP_TIMEOUT_MS))
 }
 
+/// What was left is of the folder that is configured now.
+pub(super) fn still_of(found: &Found<'_>, live: &Path) -> Result<(), Refusal> {
+    let side = found.side;
+    if live.display().to_string() == side.live {
+        return Ok(());
+    }
+    Err(Refusal::new(
+        format!(
+            "{} was restored for {}, and backup {} is of {} now",
+            side.name,
+            side.live,
+            found.set.name,
+            live.display()
+        ),
+        format!("put `path = \"{}\"` back into the configuration, or deal with {} by hand", side.live, side.name),
+    ))
+}
+
 /// The side folder is the one that the run left.
-async fn pinned(draft: &mut Draft<'_>, found: &Found<'_>) -> PinnedFolder {
+pub(super) async fn pinned(draft: &mut Draft<'_>, found: &Found<'_>) -> PinnedFolder {
     let path = PathBuf::from(&found.side.name);
     let none = PinnedFolder { path: path.clone(), inode: 0 };
     let look = path.clone();

@@ -10,6 +10,7 @@ mod disk;
 mod expect;
 mod facts;
 mod folder;
+mod folder_insert;
 mod folder_step;
 mod pitr;
 mod pitr_host;
@@ -22,6 +23,7 @@ mod redis_step;
 mod source;
 mod step;
 mod tables_step;
+mod vault;
 
 use std::time::Duration;
 
@@ -56,15 +58,14 @@ pub async fn plan(ctx: &PlanContext, work: &Work) -> Result<Planned, Refusal> {
                 ));
             }
             match &set.restore {
-                Some(Restore::PostgresPitr(_) | Restore::Folder(_)) if !only.is_empty() => Err(Refusal::usage(
-                    format!("backup {backup} is not a dump of a database, and --only takes tables out of a dump"),
-                    "leave --only away; of base backups `tables` says what comes back",
-                )),
+                Some(of) if !only.is_empty() && !matches!(of, Restore::PostgresDump(_) | Restore::Folder(_)) => {
+                    Err(as_a_whole(set))
+                }
                 Some(Restore::PostgresPitr(how)) => {
                     pitr::plan(ctx, set, how, copy.as_deref(), *test, to.as_deref()).await
                 }
                 Some(Restore::PostgresDump(how)) => database::plan(ctx, set, how, copy.as_deref(), *test, only).await,
-                Some(Restore::Folder(how)) => folder::plan(ctx, set, how, copy.as_deref(), *test).await,
+                Some(Restore::Folder(how)) => folder::plan(ctx, set, how, copy.as_deref(), *test, only).await,
                 Some(Restore::Redis(how)) => redis::plan(ctx, work, set, how, copy.as_deref(), *test).await,
                 Some(Restore::RabbitMq(how)) => rabbit::plan(ctx, work, set, how, copy.as_deref(), *test).await,
                 None => Err(Refusal::usage(
@@ -73,13 +74,16 @@ pub async fn plan(ctx: &PlanContext, work: &Work) -> Result<Planned, Refusal> {
                 )),
             }
         }
-        Work::CutOver { of } | Work::Undo { of } | Work::Drop { of } => {
+        Work::CutOver { of } | Work::CopyIn { of, .. } | Work::Undo { of } | Work::Drop { of } => {
             let left = left_by(ctx, work, of)?;
             let args: SideArgs = serde_json::from_value(left.side.args.clone())
                 .map_err(|e| Refusal::new(format!("what run {of} left cannot be read: {e}"), "drop it by hand"))?;
             let set = backup_of(ctx, &args.backup)?;
             let found = Found { run: left.run, side: left.side, args, set };
             match &set.restore {
+                Some(of) if matches!(work, Work::CopyIn { .. }) && !matches!(of, Restore::Folder(_)) => {
+                    Err(as_a_whole(set))
+                }
                 Some(Restore::PostgresDump(how)) if tables_step::is_about(work, left.side) => {
                     tables_step::plan(ctx, work, &found, how).await
                 }
@@ -89,9 +93,10 @@ pub async fn plan(ctx: &PlanContext, work: &Work) -> Result<Planned, Refusal> {
                 Some(Restore::PostgresPitr(how)) if matches!(left.side.kind.as_str(), "cluster" | "database") => {
                     pitr_step::plan(ctx, work, &found, how).await
                 }
-                Some(Restore::Folder(how)) if left.side.kind == "folder" => {
-                    folder_step::plan(ctx, work, &found, how).await
-                }
+                Some(Restore::Folder(how)) if left.side.kind == "folder" => match folder_insert::of(work, &found) {
+                    Some(insert) => folder_insert::plan(ctx, work, &found, how, insert).await,
+                    None => folder_step::plan(ctx, work, &found, how).await,
+                },
                 Some(Restore::Redis(how)) if left.side.kind == super::redis::SIDE_KIND => {
                     redis_step::plan(ctx, work, &found, how).await
                 }
@@ -110,6 +115,22 @@ pub async fn plan(ctx: &PlanContext, work: &Work) -> Result<Planned, Refusal> {
         }
         other => Err(Refusal::usage(format!("{} is not a restore", other.verb()), "")),
     }
+}
+
+/// Names were asked for where only everything comes back.
+fn as_a_whole(set: &Backup) -> Refusal {
+    let (what, instead) = match &set.restore {
+        Some(Restore::PostgresDump(_)) => {
+            ("what is ready of it is put in place as it was restored", "give --only when restoring it")
+        }
+        Some(Restore::PostgresPitr(_)) => (
+            "--only takes tables out of a dump, and its copies are base backups",
+            "`tables` says what comes back of them",
+        ),
+        Some(Restore::Redis(_)) => ("its copies are of Redis", "leave --only away; `keys` says what comes back"),
+        _ => ("it is restored as a whole", "leave --only away"),
+    };
+    Refusal::usage(format!("single names cannot be chosen of backup {}: {what}", set.name), instead)
 }
 
 fn backup_of<'a>(ctx: &'a PlanContext, name: &str) -> Result<&'a Backup, Refusal> {
@@ -137,7 +158,7 @@ struct Left<'a> {
 /// The side that a step is about. The run named may also be the restore whose cut-over left it.
 fn left_by<'a>(ctx: &'a PlanContext, work: &Work, of: &str) -> Result<Left<'a>, Refusal> {
     let wanted = |side: &Side| match work {
-        Work::CutOver { .. } => side.role == SideRole::Ready,
+        Work::CutOver { .. } | Work::CopyIn { .. } => side.role == SideRole::Ready,
         Work::Undo { .. } => side.role != SideRole::Ready && !is_incomplete(side),
         _ => true,
     };
@@ -152,12 +173,12 @@ fn left_by<'a>(ctx: &'a PlanContext, work: &Work, of: &str) -> Result<Left<'a>, 
         }
     }
     let what = match work {
-        Work::CutOver { .. } => "left nothing that is ready to cut over",
+        Work::CutOver { .. } | Work::CopyIn { .. } => "left nothing that is ready to cut over",
         Work::Undo { .. } => "kept nothing that could be put back",
         _ => "left nothing beside the live data",
     };
     let instead = match (work, run.sides.is_empty()) {
-        (Work::CutOver { .. }, _) => "restore first",
+        (Work::CutOver { .. } | Work::CopyIn { .. }, _) => "restore first",
         (_, true) => "there is nothing to do",
         (Work::Undo { .. }, false) => "undo needs the run that cut over",
         _ => "",
@@ -170,7 +191,10 @@ fn follows(ctx: &PlanContext, run: &Run, of: &str) -> bool {
     let mut at = run;
     // Runs are few and each step names an earlier one; the bound is against records that name each other.
     for _ in 0..ctx.runs.len() {
-        let (Work::CutOver { of: from } | Work::Undo { of: from }) = &at.plan.work else { return false };
+        let (Work::CutOver { of: from } | Work::CopyIn { of: from, .. } | Work::Undo { of: from }) = &at.plan.work
+        else {
+            return false;
+        };
         if from == of {
             return true;
         }
@@ -246,7 +270,7 @@ impl Say for Draft<'_> {
             "copy {} of {} ({}): {} of later changes are not in it{rpo}",
             copy.id,
             copy.taken_at,
-            text::size(copy.size),
+            copy.size_said(),
             text::duration(lost)
         ));
         self.plan.copy = Some(copy.clone());

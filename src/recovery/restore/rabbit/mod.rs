@@ -204,7 +204,7 @@ async fn prepare(job: &Job, ctx: &OpContext) -> Result<Done, OpError> {
 
 fn side(folder: &Path, live: &str, role: SideRole, backup: &str, copy: &Copy) -> Side {
     let pinned = super::folder::pin(folder).ok();
-    let args = SideArgs { backup: backup.to_owned(), copy: copy.clone(), oid: None, folder: pinned, incomplete: false };
+    let args = SideArgs { backup: backup.to_owned(), copy: copy.clone(), folder: pinned, ..SideArgs::default() };
     Side {
         kind: SIDE_KIND.into(),
         name: folder.display().to_string(),

@@ -193,9 +193,8 @@ fn side(path: &Path, live: &str, role: SideRole, size: u64, backup: &str, copy: 
     let args = SideArgs {
         backup: backup.to_owned(),
         copy: copy.clone(),
-        oid: None,
         folder: super::folder::pin(path).ok(),
-        incomplete: false,
+        ..SideArgs::default()
     };
     Side {
         kind: SIDE_KIND.into(),
