@@ -114,6 +114,11 @@ async fn settings(job: &PgRestore, target: &PgTarget) -> Result<(u32, String), S
     {
         settings.push_str(&format!(" -c maintenance_work_mem={may_kib}kB"));
     }
+    // A client that was killed must not leave its statement at work for hours. PostgreSQL 14, where the system can tell.
+    let sql = "select set_config('client_connection_check_interval', '2s', false)";
+    if session.major >= 14 && session.rows(sql, &[]).await.is_ok() {
+        settings.push_str(" -c client_connection_check_interval=2s");
+    }
     Ok((session.major, settings))
 }
 
