@@ -96,8 +96,12 @@ fn the_connection_is_cut_within_a_restore_and_the_restore_finishes() {
             _ => unreachable!(),
         }
         assert!(alive(engine), "the engine outlives the login that started it");
-        let shown = shop.run(&["runs", "show", &run, "--json"]).json();
-        assert_eq!(shown["state"], "running", "{shown:#}");
+        // What a runner writes is there to be read before the engine has looked at the runner again.
+        wait_until("it is known to run, and goes on", PATIENCE, || {
+            let shown = shop.run(&["runs", "show", &run, "--json"]).json();
+            assert!(matches!(shown["state"].as_str(), Some("requested" | "running")), "{shown:#}");
+            shown["state"] == "running"
+        });
         std::fs::write(shop.path("go"), "").unwrap();
         let end = shop.finished(&run, PATIENCE);
         assert_eq!(end["state"], "succeeded", "{end:#}");
