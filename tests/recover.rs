@@ -304,11 +304,13 @@ fn a_service_that_stays_down_is_not_good_either() {
 
 #[test]
 fn a_time_box_that_runs_out_kills_nothing() {
-    let shop = shop(&one(&[("action = \"slow\"", "1s"), ("action = \"look-around\"", "1m")]));
+    let shop = shop(&one(&[("action = \"slow\"", "4s"), ("action = \"look-around\"", "1m")]));
     let asks = shop.run(&["recover", "one", "--yes", "--wait", "--json"]).expect(1).json();
     assert_eq!(asks["halt"]["why"], "overdue", "{asks:#}");
     let run = asks["steps"][0]["runs"][0].as_str().unwrap().to_owned();
-    assert_eq!(shop.run(&["runs", "show", &run, "--json"]).json()["state"], "running");
+    wait_until("it is known to run", PATIENCE, || {
+        shop.run(&["runs", "show", &run, "--json"]).json()["state"] == "running"
+    });
     // A run under way is not passed by.
     shop.run(&["recover", "skip", "--reason", "in a hurry"]).expect(3).says(&["still under way", "runs cancel"]);
     std::fs::write(shop.path("go"), "").unwrap();
