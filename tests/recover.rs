@@ -307,6 +307,10 @@ fn a_time_box_that_runs_out_kills_nothing() {
     let shop = shop(&one(&[("action = \"slow\"", "4s"), ("action = \"look-around\"", "1m")]));
     let asks = shop.run(&["recover", "one", "--yes", "--wait", "--json"]).expect(1).json();
     assert_eq!(asks["halt"]["why"], "overdue", "{asks:#}");
+    let said = shop.run(&["status"]).out;
+    assert!(said.contains("recovery one") && said.contains("STOPPED, overdue: run"), "{said}");
+    assert!(said.contains("WAITS FOR A PERSON: mayday recover status"), "{said}");
+    assert_eq!(shop.run(&["status", "--json"]).json()["recovery"]["wants_person"], true);
     let run = asks["steps"][0]["runs"][0].as_str().unwrap().to_owned();
     wait_until("it is known to run", PATIENCE, || {
         shop.run(&["runs", "show", &run, "--json"]).json()["state"] == "running"

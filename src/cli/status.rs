@@ -105,9 +105,16 @@ fn as_json(picture: &Mirror, engine: &EngineStatus, worst: Health) -> serde_json
             })
         })
         .collect();
+    let recovery = picture.open_recovery().map(|v| {
+        let r = &v.recovery;
+        serde_json::json!({
+            "id": r.id(), "name": r.plan.name, "state": r.state, "step": r.step, "steps": r.plan.steps.len(),
+            "wants_person": r.wants_person(), "halt": r.halt, "waits": v.waits,
+        })
+    });
     serde_json::json!({
         "system": picture.head.system, "state": worst, "at": picture.at, "services": services, "backups": backups,
-        "incidents": incidents, "config_faults": picture.head.config_faults, "warnings": picture.head.warnings,
+        "incidents": incidents, "recovery": recovery, "config_faults": picture.head.config_faults, "warnings": picture.head.warnings,
         "engine": {
             "pid": engine.pid, "version": engine.version, "recording": engine.recording, "seq": engine.seq,
             "head": engine.head,
@@ -133,6 +140,12 @@ fn as_text(picture: &Mirror, engine: &EngineStatus, worst: Health) -> Vec<String
         };
         let clock = text::clock(Duration::from_millis(view.elapsed_ms));
         out.push(format!("{} {} {}  T+{clock}  {}{acked}{due}", i.severity, i.id, i.status.word(), i.title));
+    }
+    if let Some(view) = picture.open_recovery() {
+        let r = &view.recovery;
+        let answer = if r.wants_person() { "  WAITS FOR A PERSON: mayday recover status" } else { "" };
+        let halt = r.halt.as_ref().map(|h| format!("  STOPPED, {}: {}", h.why.word(), h.detail)).unwrap_or_default();
+        out.push(format!("recovery {} {} at {}{halt}{answer}", r.plan.name, r.state.word(), r.place()));
     }
     if picture.services.is_empty() {
         out.push("no services are configured".into());
