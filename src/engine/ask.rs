@@ -23,6 +23,9 @@ use crate::wire::{Answer, Ask, EngineStatus};
 pub(super) const PLAN_LIVES: Duration = Duration::from_secs(600);
 /// Longest time for making a plan.
 const PLANNING: Duration = Duration::from_secs(90);
+/// How long a just started engine lets a question about a backup set wait until that is listed, and how often it looks.
+const LISTED_WITHIN: Duration = Duration::from_secs(5);
+const LISTED_SOON: Duration = Duration::from_millis(50);
 
 impl Core {
     pub(super) fn ask(&mut self, actor: Actor, key: String, ask: Ask, reply: oneshot::Sender<Answer>) {
@@ -44,6 +47,14 @@ impl Core {
                 self.waiting.push((reply, String::new(), answer));
                 return;
             }
+        }
+        if self.is_too_early(&ask) {
+            let inbox = self.inbox.clone();
+            tokio::spawn(async move {
+                tokio::time::sleep(LISTED_SOON).await;
+                let _ = inbox.send(Message::Ask { actor, key: String::new(), ask, reply }).await;
+            });
+            return;
         }
         match ask {
             Ask::Do(command) => self.command(actor, key, command, reply),
@@ -241,6 +252,14 @@ impl Core {
             state_dir: self.state_dir.clone(),
             tool_path: None,
         }
+    }
+
+    /// It is about a backup set that this engine, just started, has not listed yet: it is looked at again in a moment.
+    fn is_too_early(&self, ask: &Ask) -> bool {
+        let (Ask::Plan(Work::Restore { backup, .. }) | Ask::Copies { backup }) = ask else { return false };
+        !self.reports.contains_key(backup)
+            && self.config.backups.iter().any(|b| b.name == *backup)
+            && self.now().since(self.started_at) < LISTED_WITHIN
     }
 
     fn plan(&mut self, work: Work, reply: oneshot::Sender<Answer>) {

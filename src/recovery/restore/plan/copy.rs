@@ -9,7 +9,13 @@ use crate::text;
 
 /// The copy asked for, else the newest good one.
 pub fn choose<'a>(ctx: &'a PlanContext, set: &Backup, asked: Option<&str>) -> Result<&'a Copy, Refusal> {
-    let copies = ctx.copies.get(&set.name).map(Vec::as_slice).unwrap_or_default();
+    // Not listed is not empty.
+    let Some(copies) = ctx.copies.get(&set.name) else {
+        return Err(Refusal::new(
+            format!("the copies of backup {} are not listed yet", set.name),
+            "try again in a moment; if it stays so its place does not answer, see mayday backups list",
+        ));
+    };
     if let Some(id) = asked {
         return copies.iter().find(|c| c.id == id).ok_or_else(|| {
             let newest: Vec<&str> = copies.iter().take(3).map(|c| c.id.as_str()).collect();
