@@ -154,8 +154,10 @@ pub fn explain(side: &Path) -> String {
     let message = |line: &str| {
         ["FATAL:  ", "PANIC:  ", "postgres: "].iter().find_map(|w| line.split_once(w).map(|(_, m)| m.to_owned()))
     };
-    // What comes with a shutdown says nothing of its cause.
-    let noise = |m: &String| m.contains("terminating") || m.contains("shutting down") || m.contains("starting up");
+    // What comes with a shutdown, and what clients are told meanwhile, says nothing of its cause.
+    let noise = |m: &String| {
+        m.contains("terminating") || ["the database system is ", "the database is "].iter().any(|w| m.starts_with(w))
+    };
     let fatal = lines.iter().rev().filter_map(|l| message(l)).find(|m| !noise(m));
     let fetch = lines.iter().rev().find_map(|l| l.strip_prefix("fetch-wal: ").map(str::to_owned));
     let Some(fatal) = fatal.or_else(|| lines.iter().rev().find(|l| !l.trim().is_empty()).cloned()) else {
