@@ -35,7 +35,7 @@ impl App {
                 }
                 self.done(&format!("declared {}", incident.unwrap_or_default()), recorded);
             }
-            (Pending::Plan(work), Answer::Plan { plan, .. }) => {
+            (Pending::Plan(_), Answer::Plan { plan, .. }) => {
                 if plan.risk == Risk::Observe && plan.blockers().next().is_none() && !self.is_unrecorded() {
                     let ask = Ask::Start {
                         plan: plan.id.clone(),
@@ -47,7 +47,7 @@ impl App {
                     return;
                 }
                 self.record_step(format!("opened the plan: {}", plan.title), plan.service.clone());
-                let confirm = Confirm::of_plan(self, *plan, work);
+                let confirm = Confirm::of_plan(self, *plan);
                 self.open_overlay(Overlay::Confirm(Box::new(confirm)));
             }
             (Pending::Recovery(name), Answer::Recovery(plan)) => {

@@ -94,14 +94,14 @@ fn several_systems_are_listed_and_other_files_are_none() {
 #[test]
 fn the_state_folder_is_where_the_documentation_says() {
     let mut config = config::parse(&named("shop"), Path::new("/etc/mayday/shop.toml")).unwrap();
-    let mut env = Env { home: Some("/home/ann".into()), cwd: "/work".into(), ..Env::default() };
+    let mut env = Env { home: Some("/home/ann".into()), cwd: "/home/ann/shop".into(), ..Env::default() };
     assert_eq!(config::state_dir(&config, &env), Path::new("/home/ann/.local/state/mayday/shop"));
     env.xdg_state_home = Some("/state".into());
     assert_eq!(config::state_dir(&config, &env), Path::new("/state/mayday/shop"));
     config.engine.state_dir = Some("/var/lib/mayday".into());
     assert_eq!(config::state_dir(&config, &env), Path::new("/var/lib/mayday"));
     env.mayday_state_dir = Some("here".into());
-    assert_eq!(config::state_dir(&config, &env), Path::new("/work/here"));
+    assert_eq!(config::state_dir(&config, &env), Path::new("/home/ann/shop/here"));
     // A broken file still says where its record is.
     let dir = tempfile::tempdir().unwrap();
     let env = Env { home: Some("/home/ann".into()), ..Env::default() };

@@ -42,3 +42,23 @@ fn unknown(op: &str) -> OpError {
         "{op}: this version of mayday does not know this step: run it with the version that planned it"
     ))
 }
+
+/// What to say when something cannot be written down: then it is not done.
+fn recorded(what: &str) -> impl FnOnce(std::io::Error) -> OpError {
+    move |e| {
+        OpError::Failed(format!(
+            "{what} could not be recorded ({e}), so it is not done: make room on the disk of the state folder"
+        ))
+    }
+}
+
+/// Runs something that blocks, with a copy of the context, on a thread for that.
+async fn blocking<T: Send + 'static>(
+    what: &str,
+    ctx: &OpContext,
+    work: impl FnOnce(&OpContext) -> Result<T, OpError> + Send + 'static,
+) -> Result<T, OpError> {
+    let ctx = ctx.clone();
+    let done = tokio::task::spawn_blocking(move || work(&ctx)).await;
+    done.map_err(|e| OpError::Failed(format!("{what}: {e}")))?
+}

@@ -12,7 +12,7 @@ use ratatui::layout::Rect;
 use super::{Line, Stay, window};
 use crate::domain::command::{Command, RecoveryAnswer};
 use crate::domain::recovery::{RecoveryPlan, Shown};
-use crate::domain::run::{Plan, Risk, Work};
+use crate::domain::run::{Plan, Risk};
 use crate::text;
 use crate::viewer::app::{App, Pending};
 use crate::viewer::canvas::{Canvas, wrap};
@@ -67,31 +67,11 @@ pub struct Confirm {
 
 impl Confirm {
     /// For a plan of the engine.
-    pub fn of_plan(app: &App, plan: Plan, work: Work) -> Confirm {
+    pub fn of_plan(app: &App, plan: Plan) -> Confirm {
+        let lines = super::plan::lines(app, &plan);
         let blocked = plan.blockers().next().is_some();
-        let stage = match plan.risk {
-            _ if blocked => Stage::Blocked,
-            Risk::Observe | Risk::Disruptive => Stage::Yes,
-            Risk::Destructive => Stage::Typed,
-        };
-        let _ = work;
-        Confirm {
-            title: plan.title.clone(),
-            target: plan.target.clone(),
-            risk: plan.risk,
-            environment: app.environment(),
-            lines: super::plan::lines(app, &plan),
-            send: Send::Plan { id: plan.id, confirm: String::new() },
-            stage,
-            typed: Line::default(),
-            reason: Line::default(),
-            writing: false,
-            top: 0,
-            fault: String::new(),
-            unsure: false,
-            mark: app.overlay_count + 1,
-            armed: None,
-        }
+        let send = Send::Plan { id: plan.id, confirm: String::new() };
+        Confirm::asking(app, plan.title, plan.target, plan.risk, lines, send).or_blocked(blocked)
     }
 
     /// For a recovery as a whole.
@@ -99,11 +79,7 @@ impl Confirm {
         let lines = super::plan::recovery_lines(app, &plan);
         let send = Send::Recovery { id: plan.id, confirm: String::new() };
         let title = format!("recover {}: {}", plan.name, plan.title);
-        let mut out = Confirm::asking(app, title, plan.target, plan.risk, lines, send);
-        if !plan.blocked.is_empty() {
-            out.stage = Stage::Blocked;
-        }
-        out
+        Confirm::asking(app, title, plan.target, plan.risk, lines, send).or_blocked(!plan.blocked.is_empty())
     }
 
     /// For a step of a recovery that is not what was confirmed.
@@ -112,6 +88,14 @@ impl Confirm {
         lines.extend(super::plan::shown_lines(app, now, 0));
         let send = Send::Resume { digest: now.digest.clone(), confirm: String::new() };
         Confirm::asking(app, now.title.clone(), now.target.clone(), now.risk, lines, send)
+    }
+
+    /// It is shown, and cannot be started.
+    fn or_blocked(mut self, blocked: bool) -> Confirm {
+        if blocked {
+            self.stage = Stage::Blocked;
+        }
+        self
     }
 
     fn asking(

@@ -21,6 +21,7 @@ mod open;
 mod swap;
 pub mod tree;
 
+use super::{blocking, recorded};
 use std::path::{Path, PathBuf};
 
 pub use check::{Contents, archive as check_archive, folder as check_folder, wrapped as check_wrapped};
@@ -97,17 +98,6 @@ async fn restore(op: &str, job: FolderRestore, ctx: &OpContext) -> Result<Done, 
         Err(error) if matches!(op, EXTRACT | COMPARE | VERIFY | PROOF) => Err(give_up(&job, ctx, error).await),
         other => other,
     }
-}
-
-/// Runs something that blocks, with a copy of the context, on a thread for that.
-async fn blocking<T: Send + 'static>(
-    what: &str,
-    ctx: &OpContext,
-    work: impl FnOnce(&OpContext) -> Result<T, OpError> + Send + 'static,
-) -> Result<T, OpError> {
-    let ctx = ctx.clone();
-    let done = tokio::task::spawn_blocking(move || work(&ctx)).await;
-    done.map_err(|e| OpError::Failed(format!("{what}: {e}")))?
 }
 
 /// `docs.restore-k3f9.partial`.
@@ -475,12 +465,4 @@ async fn drop_kept(job: FolderDrop, ctx: &OpContext) -> Result<Done, OpError> {
         Ok(Done { verified: Some(format!("{name} is gone")) })
     })
     .await
-}
-
-fn recorded(what: &str) -> impl FnOnce(std::io::Error) -> OpError {
-    move |e| {
-        OpError::Failed(format!(
-            "{what} could not be recorded ({e}), so it is not done: make room on the disk of the state folder"
-        ))
-    }
 }

@@ -18,6 +18,7 @@ mod swap;
 mod tables;
 mod verify;
 
+use super::recorded;
 use serde::{Deserialize, Serialize};
 
 pub use check::{archive_args, lacking, scan_file, tar_file};
@@ -119,14 +120,5 @@ impl Facts {
         let bytes = serde_json::to_vec(self).unwrap_or_default();
         crate::sys::disk::write_atomic(&ctx.dir.join(Self::FILE), &bytes, 0o600)
             .map_err(|e| OpError::Failed(format!("write {} into the run's folder: {e}: make room there", Self::FILE)))
-    }
-}
-
-/// Writes the journal of the run, or fails: nothing may follow of which the record does not know.
-fn recorded(what: &str) -> impl FnOnce(std::io::Error) -> OpError {
-    move |e| {
-        OpError::Failed(format!(
-            "{what} could not be recorded ({e}), so it is not done: make room on the disk of the state folder"
-        ))
     }
 }

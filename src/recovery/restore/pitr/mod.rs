@@ -33,6 +33,7 @@ pub mod user;
 pub mod wal;
 pub mod window;
 
+use super::{blocking, recorded};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -170,25 +171,6 @@ fn removal(job: &Job) -> Compensation {
         args: job::write(job),
         shown: format!("end and remove the side cluster {}, which was not completed", job.side.display()),
     }
-}
-
-fn recorded(what: &str) -> impl FnOnce(std::io::Error) -> OpError {
-    move |e| {
-        OpError::Failed(format!(
-            "{what} could not be recorded ({e}), so it is not done: make room on the disk of the state folder"
-        ))
-    }
-}
-
-/// Runs something that blocks, with a copy of the context, on a thread for that.
-async fn blocking<T: Send + 'static>(
-    what: &str,
-    ctx: &OpContext,
-    work: impl FnOnce(&OpContext) -> Result<T, OpError> + Send + 'static,
-) -> Result<T, OpError> {
-    let ctx = ctx.clone();
-    let done = tokio::task::spawn_blocking(move || work(&ctx)).await;
-    done.map_err(|e| OpError::Failed(format!("{what}: {e}")))?
 }
 
 /// The data folder of a side cluster.

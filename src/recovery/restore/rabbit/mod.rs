@@ -10,6 +10,7 @@
 pub mod api;
 pub mod definitions;
 
+use super::recorded;
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -408,13 +409,5 @@ async fn settle(job: &Import, ctx: &OpContext) -> Result<Done, OpError> {
     match finish(job, &api, &wanted, &before, ctx).await {
         Err(OpError::Contradicted(why)) => Ok(Done { verified: Some(why) }),
         other => other,
-    }
-}
-
-fn recorded(what: &str) -> impl FnOnce(io::Error) -> OpError {
-    move |e| {
-        OpError::Failed(format!(
-            "{what} could not be recorded ({e}), so it is not done: make room on the disk of the state folder"
-        ))
     }
 }

@@ -26,6 +26,7 @@ mod load;
 pub mod rdb;
 pub mod scratch;
 
+use super::{blocking, recorded};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -209,25 +210,6 @@ fn side(path: &Path, live: &str, role: SideRole, size: u64, backup: &str, copy: 
 
 fn compensation(op: &str, args: serde_json::Value, shown: String) -> Compensation {
     Compensation { op: op.to_owned(), args, shown }
-}
-
-fn recorded(what: &str) -> impl FnOnce(std::io::Error) -> OpError {
-    move |e| {
-        OpError::Failed(format!(
-            "{what} could not be recorded ({e}), so it is not done: make room on the disk of the state folder"
-        ))
-    }
-}
-
-/// Runs something that blocks, with a copy of the context, on a thread for that.
-async fn blocking<T: Send + 'static>(
-    what: &str,
-    ctx: &OpContext,
-    work: impl FnOnce(&OpContext) -> Result<T, OpError> + Send + 'static,
-) -> Result<T, OpError> {
-    let ctx = ctx.clone();
-    let done = tokio::task::spawn_blocking(move || work(&ctx)).await;
-    done.map_err(|e| OpError::Failed(format!("{what}: {e}")))?
 }
 
 /// `20,002 keys (db0 20,000, db3 2)`.
