@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::cli::args::{BackupsCmd, Cli, Cmd, ConfigCmd, EngineCmd, Global, RunsCmd};
-use crate::cli::{Failure, Session, connect, exit, help, incident, record, recover, runs, say, status};
+use crate::cli::{Failure, Session, connect, exit, help, incident, lead, record, recover, runs, say, status};
 use crate::domain::Access;
 use crate::domain::Time;
 use crate::domain::command::Command;
@@ -89,6 +89,9 @@ async fn connected(session: &mut Session, command: Cmd) -> Result<u8, Failure> {
         Cmd::Status => status::status(session).await,
         Cmd::Incident(command) => incident::run(session, command).await,
         Cmd::Note { text, incident, at, .. } => incident::note(session, text, incident, at).await,
+        Cmd::Hypothesis(command) => lead::hypothesis(session, command).await,
+        Cmd::Handoff { to, remark, incident, command } => lead::handoff(session, to, remark, incident, command).await,
+        Cmd::Catchup { since, incident } => lead::catchup(session, incident, since).await,
         Cmd::Restart(run) => runs::start(session, Work::Restart { service: run.service }, run.how).await,
         Cmd::Stop(run) => runs::start(session, Work::Stop { service: run.service }, run.how).await,
         Cmd::Start(run) => runs::start(session, Work::Start { service: run.service }, run.how).await,

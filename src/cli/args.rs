@@ -107,6 +107,31 @@ pub enum Cmd {
         #[arg(long)]
         offline: bool,
     },
+    /// What is thought to be wrong: open hypotheses, add evidence, rule them out.
+    #[command(subcommand)]
+    Hypothesis(HypothesisCmd),
+    /// Hand the lead over, with a capsule of how it stands; the next one confirms with `handoff take`.
+    #[command(args_conflicts_with_subcommands = true)]
+    Handoff {
+        /// To whom (a login name); to whoever takes it by default.
+        #[arg(long, value_name = "USER")]
+        to: Option<String>,
+        /// A word for the next one.
+        #[arg(long, default_value = "", value_name = "TEXT")]
+        remark: String,
+        #[arg(long, value_name = "INC")]
+        incident: Option<String>,
+        #[command(subcommand)]
+        command: Option<HandoffCmd>,
+    },
+    /// How the incident stands, in at most 24 lines, for whoever joins; with --since what happened from then on.
+    Catchup {
+        /// RFC 3339, or HH:MM[:SS] of today, UTC.
+        #[arg(long, value_name = "TIME")]
+        since: Option<String>,
+        #[arg(long, value_name = "INC")]
+        incident: Option<String>,
+    },
     /// Restart a service.
     Restart(ServiceRun),
     /// Stop a service.
@@ -259,6 +284,75 @@ pub struct Which {
     pub incident: Option<String>,
     #[arg(long, default_value = "", value_name = "TEXT")]
     pub reason: String,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum HypothesisCmd {
+    /// Open one; prints its id (H1, H2, …).
+    Open {
+        /// The text, or - for standard input.
+        #[arg(required = true, num_args = 1..)]
+        text: Vec<String>,
+        #[arg(long, value_name = "INC")]
+        incident: Option<String>,
+    },
+    /// Add evidence to one.
+    Evidence {
+        hypothesis: String,
+        /// The text, or - for standard input.
+        #[arg(required = true, num_args = 1..)]
+        text: Vec<String>,
+        /// Which way it points: for, against or neutral.
+        #[arg(long, value_name = "STANCE", default_value = "neutral")]
+        stance: String,
+        /// What it rests on: fact (seen or measured), inference or hearsay.
+        #[arg(long, value_name = "BASIS", default_value = "fact")]
+        basis: String,
+        #[arg(long, value_name = "INC")]
+        incident: Option<String>,
+    },
+    /// It was that; needs --reason.
+    Confirm {
+        hypothesis: String,
+        #[command(flatten)]
+        which: Which,
+    },
+    /// It was not that; needs --reason.
+    Eliminate {
+        hypothesis: String,
+        #[command(flatten)]
+        which: Which,
+    },
+    /// Open one again; needs --reason.
+    Reopen {
+        hypothesis: String,
+        #[command(flatten)]
+        which: Which,
+    },
+    /// All of them, with their evidence.
+    List {
+        #[arg(long, value_name = "INC")]
+        incident: Option<String>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum HandoffCmd {
+    /// Take the lead that is offered to you.
+    Take {
+        #[arg(long, value_name = "INC")]
+        incident: Option<String>,
+    },
+    /// Take the offer back; somebody else's needs --reason.
+    Keep {
+        #[command(flatten)]
+        which: Which,
+    },
+    /// Print the capsule without offering anything.
+    Show {
+        #[arg(long, value_name = "INC")]
+        incident: Option<String>,
+    },
 }
 
 #[derive(Debug, Subcommand)]

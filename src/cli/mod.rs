@@ -8,6 +8,7 @@ pub mod connect;
 pub mod exit;
 pub mod help;
 pub mod incident;
+pub mod lead;
 pub mod record;
 pub mod recover;
 pub mod runs;

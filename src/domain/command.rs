@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::actor::Actor;
 use super::catalog::Severity;
+use super::hypothesis::{Basis, Stance};
 use super::incident::Status;
 use super::message::Template;
 use super::recovery::RecoveryPlan;
@@ -77,6 +78,34 @@ pub enum Command {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         happened_at: Option<Time>,
     },
+    /// Opens a hypothesis, adds evidence to one, or closes it.
+    Hypothesis {
+        #[serde(default)]
+        incident: Option<String>,
+        #[serde(flatten)]
+        ask: HypothesisAsk,
+    },
+    /// Offers the lead of an incident, with a capsule of how it stands. `to: None` means whoever takes it.
+    HandOver {
+        #[serde(default)]
+        incident: Option<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        to: Option<String>,
+        #[serde(default)]
+        remark: String,
+    },
+    /// Takes the lead that is offered.
+    TakeOver {
+        #[serde(default)]
+        incident: Option<String>,
+    },
+    /// Takes an offer back.
+    KeepLead {
+        #[serde(default)]
+        incident: Option<String>,
+        #[serde(default)]
+        reason: String,
+    },
     /// A step on the way to an action, so that the record shows what a person meant to do.
     Step {
         what: String,
@@ -134,6 +163,17 @@ pub enum Command {
     },
 }
 
+/// What is asked of hypotheses.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "ask")]
+pub enum HypothesisAsk {
+    Open { text: String },
+    Evidence { hypothesis: String, stance: Stance, basis: Basis, text: String },
+    Confirm { hypothesis: String, reason: String },
+    Eliminate { hypothesis: String, reason: String },
+    Reopen { hypothesis: String, reason: String },
+}
+
 /// What a person says to a recovery.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "answer")]
@@ -182,6 +222,16 @@ impl Command {
             Command::Retitle { .. } => "change the title".into(),
             Command::Reopen { .. } => "reopen".into(),
             Command::Note { .. } => "note".into(),
+            Command::Hypothesis { ask, .. } => match ask {
+                HypothesisAsk::Open { .. } => "open a hypothesis".into(),
+                HypothesisAsk::Evidence { hypothesis, .. } => format!("add evidence to {hypothesis}"),
+                HypothesisAsk::Confirm { hypothesis, .. } => format!("confirm {hypothesis}"),
+                HypothesisAsk::Eliminate { hypothesis, .. } => format!("eliminate {hypothesis}"),
+                HypothesisAsk::Reopen { hypothesis, .. } => format!("open {hypothesis} again"),
+            },
+            Command::HandOver { .. } => "hand over".into(),
+            Command::TakeOver { .. } => "take over".into(),
+            Command::KeepLead { .. } => "take the handoff back".into(),
             Command::Step { what, .. } => what.clone(),
             Command::Run { plan, .. } => plan.title.clone(),
             Command::Cancel { run, .. } => format!("cancel run {run}"),
@@ -207,9 +257,20 @@ impl Command {
             | Command::Recover { reason, .. }
             | Command::Answer { reason, .. } => vec![reason],
             Command::Note { text, .. } => vec![text],
+            Command::Hypothesis { ask, .. } => match ask {
+                HypothesisAsk::Open { text } | HypothesisAsk::Evidence { text, .. } => vec![text],
+                HypothesisAsk::Confirm { reason, .. }
+                | HypothesisAsk::Eliminate { reason, .. }
+                | HypothesisAsk::Reopen { reason, .. } => vec![reason],
+            },
+            Command::HandOver { remark, .. } => vec![remark],
+            Command::KeepLead { reason, .. } => vec![reason],
             Command::Step { what, .. } => vec![what],
             Command::Send { subject, body, .. } => vec![subject, body],
-            Command::Acknowledge { .. } | Command::Assign { .. } | Command::SetServices { .. } => Vec::new(),
+            Command::Acknowledge { .. }
+            | Command::Assign { .. }
+            | Command::SetServices { .. }
+            | Command::TakeOver { .. } => Vec::new(),
         }
     }
 }

@@ -128,6 +128,10 @@ pub fn decide(state: &State, command: Command, ctx: &Context) -> Outcome {
             };
             one(incident, NoteAdded { text, happened_at })
         }
+        Command::Hypothesis { incident, ask } => super::hypothesis::decide(state, incident, ask),
+        Command::HandOver { incident, to, remark } => super::handoff::offer(state, incident, to, &remark, ctx),
+        Command::TakeOver { incident } => super::handoff::take(state, incident, ctx),
+        Command::KeepLead { incident, reason } => super::handoff::withdraw(state, incident, &reason, ctx),
         Command::Step { what, about } => {
             let what = checked_text("step", &what, 400)?;
             one(first_open(state), StepTaken { what, about })
@@ -341,7 +345,7 @@ fn find_incident<'a>(state: &'a State, id: &str) -> Result<&'a Incident, Refusal
         .ok_or_else(|| Refusal::usage(format!("there is no incident \"{id}\""), "mayday incident list shows them"))
 }
 
-fn open_incident(state: &State, id: Option<String>) -> Result<&Incident, Refusal> {
+pub(super) fn open_incident(state: &State, id: Option<String>) -> Result<&Incident, Refusal> {
     if let Some(id) = id {
         let incident = find_incident(state, &id)?;
         if !incident.status.is_open() {
@@ -378,7 +382,7 @@ fn known_service(state: &State, name: &str) -> Result<(), Refusal> {
     Err(Refusal::usage(format!("there is no service \"{name}\""), instead))
 }
 
-fn checked_text(what: &str, text: &str, limit: usize) -> Result<String, Refusal> {
+pub(super) fn checked_text(what: &str, text: &str, limit: usize) -> Result<String, Refusal> {
     let text = text.trim();
     if text.is_empty() {
         return Err(Refusal::usage(format!("the {what} is empty"), "write something"));

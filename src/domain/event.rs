@@ -12,6 +12,7 @@ use super::actor::Actor;
 use super::backup::{BackupState, Copy};
 use super::catalog::{Catalog, Severity};
 use super::health::Health;
+use super::hypothesis::{Basis, Stance, Standing};
 use super::incident::Status;
 use super::message::{Delivery, Template};
 use super::recovery::{OfStep, RecoveryPlan, Shown, StepState, Why};
@@ -126,6 +127,24 @@ events! {
     "incident.reopened" => IncidentReopened { reason: String }
     /// The samples before and during it were sealed into its folder.
     "incident.sealed" => IncidentSealed { file: String, digest: String, samples: u64 }
+
+    /// What somebody thinks is wrong.
+    "hypothesis.opened" => HypothesisOpened { hypothesis: String, text: String }
+    /// What speaks for it or against it, and what that rests on.
+    "hypothesis.evidence" => HypothesisEvidence { hypothesis: String, stance: Stance, basis: Basis, text: String }
+    /// It was confirmed or eliminated.
+    "hypothesis.closed" => HypothesisClosed { hypothesis: String, standing: Standing, reason: String }
+    "hypothesis.reopened" => HypothesisReopened { hypothesis: String, reason: String }
+
+    /// The one who leads offers the role, to `to` or to whoever takes it, with the capsule as it was read.
+    "handoff.offered" => HandoffOffered { role: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")] to: Option<String>,
+        #[serde(default, skip_serializing_if = "String::is_empty")] remark: String,
+        capsule: Vec<String> }
+    /// The role passed to `to`, who confirmed the offer at this position.
+    "handoff.taken" => HandoffTaken { offered: u64, role: String, from: String, to: String }
+    "handoff.withdrawn" => HandoffWithdrawn { offered: u64,
+        #[serde(default, skip_serializing_if = "String::is_empty")] reason: String }
 
     "note.added" => NoteAdded { text: String,
         #[serde(default, skip_serializing_if = "Option::is_none")] happened_at: Option<Time> }

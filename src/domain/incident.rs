@@ -103,6 +103,12 @@ pub struct Incident {
     /// How often it was reopened.
     #[serde(default)]
     pub reopened: u32,
+    /// What was thought to be wrong, in the order it was said.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hypotheses: Vec<super::hypothesis::Hypothesis>,
+    /// The lead is offered to somebody and not taken yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub handoff: Option<super::handoff::Handoff>,
     /// Last entry that belongs to it.
     #[serde(default)]
     pub last_seq: u64,

@@ -113,6 +113,13 @@ impl State {
             | Event::IncidentTitled(_)
             | Event::IncidentReopened(_)
             | Event::IncidentSealed(_)
+            | Event::HypothesisOpened(_)
+            | Event::HypothesisEvidence(_)
+            | Event::HypothesisClosed(_)
+            | Event::HypothesisReopened(_)
+            | Event::HandoffOffered(_)
+            | Event::HandoffTaken(_)
+            | Event::HandoffWithdrawn(_)
             | Event::NoteAdded(_) => self.apply_incident(entry),
             Event::RunRequested(_)
             | Event::RunClaimed(_)
@@ -148,6 +155,11 @@ impl State {
         for incident in self.incidents.values_mut() {
             real(&mut incident.declared_seq);
             real(&mut incident.last_seq);
+            incident.handoff.iter_mut().for_each(|h| real(&mut h.seq));
+            for hypothesis in &mut incident.hypotheses {
+                real(&mut hypothesis.seq);
+                hypothesis.evidence.iter_mut().for_each(|e| real(&mut e.seq));
+            }
         }
         for run in self.runs.values_mut() {
             real(&mut run.requested_seq);
@@ -279,6 +291,8 @@ impl State {
                 resolved_stepped_ms: 0,
                 unsealed: false,
                 reopened: 0,
+                hypotheses: Vec::new(),
+                handoff: None,
                 last_seq: entry.seq,
             };
             self.incidents.insert(id, incident);
@@ -288,6 +302,8 @@ impl State {
         let Some(incident) = self.incidents.get_mut(&id) else {
             return;
         };
+        super::hypothesis::apply(incident, entry);
+        super::handoff::apply(incident, entry);
         match &entry.event {
             Event::IncidentOnset(e) => incident.onset = Some(e.onset),
             Event::IncidentAcknowledged(_) if incident.acknowledged_at.is_none() => {

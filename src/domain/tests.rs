@@ -70,21 +70,30 @@ fn plan(id: &str, service: &str, risk: Risk) -> Plan {
     }
 }
 
+fn somebody(user: &str) -> Actor {
+    let uid = user.bytes().fold(1000, |sum, b| sum + u32::from(b));
+    Actor { user: user.into(), uid: Some(uid), ..Actor::default() }
+}
+
 /// A small journal in memory: commands and observations in, state and entries out.
-struct World {
-    state: State,
-    entries: Vec<Entry>,
-    now: i64,
+pub(super) struct World {
+    pub state: State,
+    pub entries: Vec<Entry>,
+    pub now: i64,
 }
 
 impl World {
-    fn new() -> World {
+    pub fn new() -> World {
         let mut world = World { state: State::default(), entries: vec![], now: T0 };
         world.happened(None, ConfigLoaded { digest: "d".into(), source: "s".into(), catalog: catalog() });
         world
     }
 
     fn happened(&mut self, incident: Option<String>, event: impl Into<Event>) {
+        self.happened_by("ann", incident, event);
+    }
+
+    fn happened_by(&mut self, user: &str, incident: Option<String>, event: impl Into<Event>) {
         self.now += 1000;
         let entry = Entry {
             seq: self.entries.len() as u64 + 1,
@@ -92,7 +101,7 @@ impl World {
             boot_ms: (self.now - T0) as u64,
             boot: "boot".into(),
             host: "host".into(),
-            actor: Actor { user: "ann".into(), uid: Some(1000), ..Actor::default() },
+            actor: somebody(user),
             incident,
             event: event.into(),
         };
@@ -100,23 +109,28 @@ impl World {
         self.entries.push(entry);
     }
 
-    fn ask(&mut self, command: Command) -> Result<(), String> {
+    pub fn ask(&mut self, command: Command) -> Result<(), String> {
+        self.ask_as("ann", command)
+    }
+
+    /// The same by another user.
+    pub fn ask_as(&mut self, user: &str, command: Command) -> Result<(), String> {
         let ctx = Context {
             now: Time::from_ms(self.now),
             boot_ms: 0,
             boot: "boot".into(),
-            actor: Actor { user: "ann".into(), uid: Some(1000), ..Actor::default() },
+            actor: somebody(user),
             fresh: format!("f{}", self.entries.len()),
         };
         let decided = decide(&self.state, command, &ctx).map_err(|r| r.to_string())?;
         assert!(!decided.is_empty(), "a command that is not refused leads to something");
         for one in decided {
-            self.happened(one.incident, one.event);
+            self.happened_by(user, one.incident, one.event);
         }
         Ok(())
     }
 
-    fn health(&mut self, service: &str, to: Health) {
+    pub fn health(&mut self, service: &str, to: Health) {
         let from = self.state.services.get(service).map(|r| r.state).unwrap_or_default();
         let event = HealthChanged {
             service: service.into(),
@@ -131,7 +145,7 @@ impl World {
         self.happened(incident, event);
     }
 
-    fn declare(&mut self, title: &str) -> String {
+    pub fn declare(&mut self, title: &str) -> String {
         let services = BTreeSet::from(["api".to_owned()]);
         self.ask(Command::Declare { title: title.into(), severity: None, services, onset: None }).unwrap();
         self.state.open_incidents().last().unwrap().id.clone()

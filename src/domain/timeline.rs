@@ -200,6 +200,13 @@ fn sentence(event: &Event) -> (Level, String) {
         Event::IncidentTitled(e) => (Info, format!("title \"{}\"", e.title)),
         Event::IncidentReopened(e) => (Bad, format!("reopened{}", because(&e.reason))),
         Event::IncidentSealed(e) => (Detail, format!("{} samples sealed into {}", e.samples, e.file)),
+        Event::HypothesisOpened(_)
+        | Event::HypothesisEvidence(_)
+        | Event::HypothesisClosed(_)
+        | Event::HypothesisReopened(_) => (Info, super::hypothesis::sentence(event).unwrap_or_default()),
+        Event::HandoffOffered(_) | Event::HandoffTaken(_) | Event::HandoffWithdrawn(_) => {
+            (Info, super::handoff::sentence(event).unwrap_or_default())
+        }
         Event::NoteAdded(e) => (Info, e.text.clone()),
         Event::StepTaken(e) => (Detail, e.what.clone()),
         Event::RunRequested(e) => {

@@ -92,6 +92,9 @@ impl Core {
                     let _ = reply.send(drafting.draft(template, incident.as_deref()));
                 });
             }
+            Ask::Capsule { incident } => {
+                let _ = reply.send(self.capsule(incident.as_deref()));
+            }
             Ask::Status => {
                 let _ = reply.send(Answer::Status(Box::new(self.status())));
             }
@@ -356,6 +359,30 @@ impl Core {
                 self.waiting.push((reply, key, done));
             }
             Err(refusal) => self.refuse(actor, title, refusal, reply),
+        }
+    }
+
+    /// How an incident stands: the one that is named, else the worst that is open, else the last.
+    fn capsule(&self, named: Option<&str>) -> Answer {
+        let found = match named {
+            Some(id) => self.state.incidents.get(id),
+            None => self
+                .state
+                .open_incidents()
+                .first()
+                .copied()
+                .or_else(|| self.state.incidents.values().max_by_key(|i| i.last_seq)),
+        };
+        match found {
+            Some(incident) => {
+                let at = self.now();
+                let sections = crate::domain::handoff::capsule(&self.state, incident, at);
+                Answer::Capsule { incident: incident.id.clone(), at, sections }
+            }
+            None => Answer::Refused(match named {
+                Some(id) => Refusal::usage(format!("there is no incident \"{id}\""), "mayday incident list shows them"),
+                None => Refusal::new("no incident was ever declared here", "declare one with d"),
+            }),
         }
     }
 

@@ -200,7 +200,16 @@ async fn answer(
 }
 
 fn is_looking(ask: &Ask) -> bool {
-    matches!(ask, Ask::Follow | Ask::Picture | Ask::Timeline(_) | Ask::Output { .. } | Ask::Copies { .. } | Ask::Status)
+    matches!(
+        ask,
+        Ask::Follow
+            | Ask::Picture
+            | Ask::Timeline(_)
+            | Ask::Output { .. }
+            | Ask::Copies { .. }
+            | Ask::Capsule { .. }
+            | Ask::Status
+    )
 }
 
 async fn handle(shared: &Arc<Shared>, actor: Actor, request: Request) -> Answer {

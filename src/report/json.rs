@@ -53,6 +53,8 @@ fn document(review: &Review<'_>) -> Json {
         })).collect::<Vec<_>>(),
         "runs": story.runs.iter().map(run).collect::<Vec<_>>(),
         "recoveries": super::recovery::json(story),
+        "hypotheses": super::thinking::hypotheses_json(story),
+        "handoffs": super::thinking::handoffs_json(story),
         "messages": story.messages.iter().map(message).collect::<Vec<_>>(),
         "updates": review.measures.dues.as_ref().map(|dues| dues.iter().map(|d| json!({
             "due": d.due, "sent": d.sent.map(|s| s.at), "late_ms": d.late_ms,

@@ -36,6 +36,7 @@ pub fn render(review: &Review<'_>) -> String {
     parts::runs(&mut page);
     super::recovery::markdown(&mut page);
     page.section("Hypotheses");
+    super::thinking::markdown(&mut page);
     page.place(&sections::HYPOTHESES);
     page.section("Contributing factors");
     page.place(&sections::FACTORS);
@@ -48,6 +49,7 @@ pub fn render(review: &Review<'_>) -> String {
     parts::communication(&mut page);
     page.section("Roles");
     parts::roles(&mut page);
+    super::thinking::handoffs(&mut page);
     page.section("What went well, what went badly, where we were lucky");
     page.place(&sections::WENT);
     parts::prompts(&mut page, &lines);

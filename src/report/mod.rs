@@ -29,6 +29,7 @@ mod objectives;
 mod recovery;
 mod sections;
 pub mod story;
+mod thinking;
 pub mod timeline;
 
 use sha2::{Digest, Sha256};

@@ -2,7 +2,7 @@
 
 use super::app::{App, Pane, Pending};
 use super::link::LOST;
-use super::overlays::{Compose, Confirm, Note, Overlay, Picker};
+use super::overlays::{Capsule, Compose, Confirm, Note, Overlay, Picker};
 use super::theme::Role;
 use crate::domain::run::Risk;
 use crate::wire::{Answer, Ask};
@@ -76,6 +76,10 @@ impl App {
             (Pending::Draft(template), Answer::Draft { subject, body, channels }) => {
                 let compose = Compose::new(self, template, &subject, &body, channels);
                 self.open_overlay(Overlay::Compose(Box::new(compose)));
+            }
+            (Pending::Capsule, Answer::Capsule { incident, sections, .. }) => {
+                let capsule = Capsule::new(self, &incident, &sections);
+                self.open_overlay(Overlay::Capsule(capsule));
             }
             (Pending::Send, Answer::Done { recorded, .. }) => {
                 self.overlays.retain(|o| !matches!(o, Overlay::Compose(_)));
@@ -274,6 +278,7 @@ impl Pending {
             | Pending::Recovery(_)
             | Pending::Copies { .. }
             | Pending::Draft(_)
+            | Pending::Capsule
             | Pending::Timeline { .. }
             | Pending::Output(_) => false,
         }
@@ -290,6 +295,7 @@ impl Pending {
             Pending::Start(title) => title.clone(),
             Pending::Copies { backup, .. } => format!("list the copies of {backup}"),
             Pending::Draft(template) => format!("draft the {} message", template.word()),
+            Pending::Capsule => "read how it stands".into(),
             Pending::Send => "send".into(),
             Pending::Timeline { .. } => "read the timeline".into(),
             Pending::Output(run) => format!("read the output of {run}"),

@@ -99,6 +99,8 @@ pub enum Pending {
         choose: bool,
     },
     Draft(Template),
+    /// How the incident stands.
+    Capsule,
     Send,
     Timeline {
         older: bool,

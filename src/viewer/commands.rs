@@ -117,6 +117,8 @@ pub const ALL: &[Command] = &[
     look("incident.services", &["x"], Global, "", ("affected services", "Choose which services the incident affects."), (why::open_incident, acts::incident::services)),
     look("incident.title", &[], Global, "", ("change the title", "Give the incident another title."), (why::open_incident, acts::incident::retitle)),
     look("incident.reopen", &[], Global, "", ("reopen", "Open a resolved incident again, with a reason."), (why::closed_incident, acts::incident::reopen)),
+    look("hypothesis.open", &["h"], Global, "", ("hypotheses", "What might be wrong: open one, add evidence for or against, rule it out."), (why::open_incident, acts::incident::hypotheses)),
+    look("handoff.open", &["H"], Global, "", ("how it stands, and handing over", "The incident in at most 24 lines; hand the lead over, or take it."), (why::any_incident_known, acts::incident::capsule)),
     act("notify.compose", &["n"], Global, "notify", ("notify", "Write a message from a template, choose channels, and send it after the preview."), (why::has_channels, acts::messages::compose)),
     // Runs.
     look("run.output", &["o"], Global, "output", ("run output", "Follow the output of the selected run, or of the newest."), (why::has_runs, acts::runs::output)),

@@ -75,6 +75,14 @@ pub fn any_incident(app: &App) -> Why {
     may_act(app).or_else(|| app.incident().is_none().then(|| "there is no incident: declare one with d".into()))
 }
 
+/// Reading how it stands needs a link, but no leave to act.
+pub fn any_incident_known(app: &App) -> Why {
+    match app.watched.link() {
+        LinkState::Lost(..) => Some("no link to the engine: E starts one if none runs".into()),
+        _ => app.incident().is_none().then(|| "there is no incident: declare one with d".into()),
+    }
+}
+
 pub fn open_incident(app: &App) -> Why {
     may_act(app).or_else(|| match app.incident() {
         Some(i) if i.incident.status.is_open() => None,

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::view::Change;
 use crate::domain::command::{Command, Refusal};
+use crate::domain::handoff::Section;
 use crate::domain::message::Template;
 use crate::domain::recovery::RecoveryPlan;
 use crate::domain::run::{Plan, Work};
@@ -110,6 +111,11 @@ pub enum Ask {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         incident: Option<String>,
     },
+    /// How an incident stands, for whoever takes over or joins. `None` means the open one.
+    Capsule {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        incident: Option<String>,
+    },
     /// Facts of the engine itself.
     Status,
     /// Read the configuration again.
@@ -186,6 +192,11 @@ pub enum Answer {
         subject: String,
         body: String,
         channels: Vec<String>,
+    },
+    Capsule {
+        incident: String,
+        at: Time,
+        sections: Vec<Section>,
     },
     Status(Box<EngineStatus>),
     Ok,

@@ -4,6 +4,7 @@ use crate::domain::command::Command;
 use crate::viewer::app::{App, Pending};
 use crate::viewer::overlays::{Asked, Declare, Note, Overlay, Picker, Prompt};
 use crate::viewer::theme::Role;
+use crate::wire::Ask;
 
 pub fn declare(app: &mut App) {
     if app.pending.values().any(|p| matches!(p, Pending::Declare)) {
@@ -61,6 +62,17 @@ pub fn retitle(app: &mut App) {
     let (incident, title) = (view.incident.id.clone(), view.incident.title.clone());
     let prompt = Prompt::new(Asked::Retitle { incident }, "change the title", "the new title", &title);
     app.open_overlay(Overlay::Prompt(prompt));
+}
+
+pub fn hypotheses(app: &mut App) {
+    let picker = Picker::hypotheses(app);
+    app.open_overlay(Overlay::Picker(picker));
+}
+
+/// Asks how it stands; the answer opens the window.
+pub fn capsule(app: &mut App) {
+    let incident = id(app);
+    app.ask(Pending::Capsule, Ask::Capsule { incident });
 }
 
 pub fn reopen(app: &mut App) {

@@ -1,10 +1,13 @@
 //! An incident: summary, roles, what stands against resolving it, services, messages and what each channel said.
 
 use super::{Lines, Page, recovery};
+use crate::domain::hypothesis::Standing;
+use crate::domain::incident::Incident;
 use crate::domain::message::Delivery;
 use crate::text;
 use crate::viewer::app::App;
 use crate::viewer::header::{self, coarse};
+use crate::viewer::overlays::thinking;
 use crate::viewer::panes::services;
 use crate::viewer::theme::Role;
 use crate::wire::IncidentView;
@@ -49,6 +52,10 @@ fn head(app: &App, view: &IncidentView, columns: usize, whole: bool) -> Lines {
         line.push((Role::Unsure, "   NOT ACKNOWLEDGED: a".into()));
     }
     page.push(line);
+    if let Some(offer) = &i.handoff {
+        let to = offer.to.as_deref().unwrap_or("whoever takes it");
+        page.push(vec![(Role::Unsure, format!("{} hands it over to {to}: H", offer.from))]);
+    }
     if let Some(due) = view.update_due {
         let now = app.watched.engine_now();
         page.push(vec![if due > now {
@@ -84,6 +91,24 @@ fn head(app: &App, view: &IncidentView, columns: usize, whole: bool) -> Lines {
     page.lines
 }
 
+/// What is thought to be wrong, with what speaks for it and against it.
+fn hypotheses(app: &App, i: &Incident, page: &mut Page) {
+    if i.hypotheses.is_empty() {
+        return;
+    }
+    page.heading("hypotheses   (h adds to them)");
+    for h in &i.hypotheses {
+        let why = if h.reason.is_empty() { String::new() } else { format!(" — {}", h.reason) };
+        let standing = if h.standing == Standing::Open { h.balance() } else { h.standing.word().to_owned() };
+        let standing = if standing.is_empty() { String::new() } else { format!("  ({standing})") };
+        page.text(thinking::role(h.standing), 2, &format!("{} {}{standing}{why}", h.id, h.text));
+        for e in &h.evidence {
+            let said = format!("{} {}, {}: {}  {}", app.look.hms(e.at), e.stance.word(), e.basis.word(), e.text, e.by);
+            page.text(Role::Dim, 6, &said);
+        }
+    }
+}
+
 pub fn lines(app: &App, view: &IncidentView, columns: usize) -> Lines {
     let i = &view.incident;
     let mut page = Page::new(columns);
@@ -109,10 +134,19 @@ pub fn lines(app: &App, view: &IncidentView, columns: usize) -> Lines {
     for (role, user) in &i.roles {
         page.field(role, Role::Text, user);
     }
+    if let Some(offer) = &i.handoff {
+        let to = offer.to.as_deref().unwrap_or("whoever takes it");
+        page.field(
+            "handoff",
+            Role::Unsure,
+            &format!("{} offers the lead to {to} since {}: H", offer.from, app.look.hms(offer.at)),
+        );
+    }
     page.field("notes", Role::Text, &i.notes.to_string());
     if !view.timeline_file.is_empty() {
         page.field("written to", Role::Dim, &view.timeline_file);
     }
+    hypotheses(app, i, &mut page);
     page.heading("affected services   (x changes them)");
     for name in &i.services {
         match app.mirror().services.get(name) {

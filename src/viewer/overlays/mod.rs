@@ -9,6 +9,7 @@ use ratatui::layout::Rect;
 use super::app::App;
 use super::canvas::Canvas;
 
+mod capsule;
 mod choices;
 mod compose;
 mod confirm;
@@ -22,7 +23,9 @@ mod picker;
 mod plan;
 mod prompt;
 mod restoring;
+pub mod thinking;
 
+pub use capsule::Capsule;
 pub use compose::Compose;
 pub use confirm::Confirm;
 pub use declare::Declare;
@@ -49,6 +52,7 @@ pub enum Overlay {
     Confirm(Box<Confirm>),
     Compose(Box<Compose>),
     Info(Info),
+    Capsule(Capsule),
 }
 
 impl Overlay {
@@ -62,6 +66,7 @@ impl Overlay {
             Overlay::Confirm(o) => o.key(app, key, at),
             Overlay::Compose(o) => o.key(app, key, at),
             Overlay::Info(o) => o.key(key),
+            Overlay::Capsule(o) => o.key(app, key, at),
         }
     }
 
@@ -74,7 +79,7 @@ impl Overlay {
             Overlay::Declare(o) => return o.paste(text),
             Overlay::Compose(o) => return o.paste(text),
             Overlay::Confirm(o) => return o.paste(text),
-            Overlay::Info(_) => return false,
+            Overlay::Info(_) | Overlay::Capsule(_) => return false,
         }
         true
     }
@@ -96,6 +101,7 @@ impl Overlay {
         match self {
             Overlay::Confirm(o) => o.drawn(mark, at),
             Overlay::Compose(o) => o.drawn(mark, at),
+            Overlay::Capsule(o) => o.drawn(mark, at),
             _ => {}
         }
     }
@@ -105,6 +111,7 @@ impl Overlay {
         match self {
             Overlay::Confirm(o) => o.waits_for(),
             Overlay::Compose(o) => o.waits_for(),
+            Overlay::Capsule(o) => o.waits_for(),
             _ => None,
         }
     }
@@ -119,6 +126,10 @@ impl Overlay {
             Overlay::Confirm(o) => o.draw(app, area, c),
             Overlay::Compose(o) => o.draw(app, area, c),
             Overlay::Info(o) => {
+                o.draw(area, c);
+                None
+            }
+            Overlay::Capsule(o) => {
                 o.draw(area, c);
                 None
             }
@@ -143,6 +154,7 @@ impl Overlay {
             Overlay::Confirm(o) => o.keys(),
             Overlay::Compose(o) => o.keys(),
             Overlay::Info(_) => vec![("esc", "back")],
+            Overlay::Capsule(o) => o.keys(),
         }
     }
 }

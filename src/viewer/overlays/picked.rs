@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::picker::{Item, Pick};
 use super::restoring::Restoring;
-use super::{Asked, Overlay, Prompt};
+use super::{Asked, Overlay, Prompt, thinking};
 use crate::domain::catalog::Severity;
 use crate::domain::command::Command;
 use crate::domain::incident::Status;
@@ -63,6 +63,8 @@ pub fn one(app: &mut App, pick: &Pick, item: &Item) {
                 app.ask(Pending::Draft(template), Ask::Draft { template, incident });
             }
         }
+        Pick::Hypothesis { incident } => thinking::chosen(app, incident, &item.id),
+        Pick::OfHypothesis { incident, hypothesis } => thinking::said(app, incident, hypothesis, &item.id),
         Pick::Affected { .. } => {}
     }
 }

@@ -43,6 +43,15 @@ pub enum Pick {
         before: String,
     },
     Template,
+    /// A hypothesis of the incident, or a new one.
+    Hypothesis {
+        incident: String,
+    },
+    /// What is said of one.
+    OfHypothesis {
+        incident: String,
+        hypothesis: String,
+    },
 }
 
 /// What is done to a service.

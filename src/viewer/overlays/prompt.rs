@@ -6,7 +6,7 @@ use ratatui::layout::Rect;
 use super::restoring::Restoring;
 use super::{Line, Stay, window};
 use crate::domain::catalog::Severity;
-use crate::domain::command::{Command, RecoveryAnswer};
+use crate::domain::command::{Command, HypothesisAsk, RecoveryAnswer};
 use crate::domain::incident::Status;
 use crate::viewer::app::{App, Pending};
 use crate::viewer::canvas::{Canvas, wrap};
@@ -46,6 +46,15 @@ pub enum Asked {
     Status {
         incident: String,
         status: Status,
+    },
+    /// The words of a hypothesis, of evidence, or why one is closed.
+    Hypothesis {
+        incident: String,
+        ask: HypothesisAsk,
+    },
+    /// To whom the lead is offered, and a word for them; may stay empty.
+    HandOver {
+        incident: String,
     },
     /// The moment to restore to; may stay empty.
     Moment(Restoring),
@@ -105,7 +114,8 @@ impl Prompt {
             Asked::Pause { .. } => "pause",
             Asked::Recovery { answer: RecoveryAnswer::Skip, .. } => "skip the step",
             Asked::Recovery { answer: RecoveryAnswer::Stop, .. } => "stop the recovery",
-            Asked::Recovery { .. } => "say so",
+            Asked::Recovery { .. } | Asked::Hypothesis { .. } => "say so",
+            Asked::HandOver { .. } => "offer the lead",
             Asked::Moment(_) | Asked::Parts(_) => "show the plan",
         }
     }
@@ -113,7 +123,10 @@ impl Prompt {
     fn may_be_empty(&self) -> bool {
         matches!(
             self.asked,
-            Asked::Severity { .. } | Asked::Status { .. } | Asked::Recovery { answer: RecoveryAnswer::Stop, .. }
+            Asked::Severity { .. }
+                | Asked::Status { .. }
+                | Asked::HandOver { .. }
+                | Asked::Recovery { answer: RecoveryAnswer::Stop, .. }
         )
     }
 
@@ -168,6 +181,20 @@ impl Prompt {
             Asked::Recovery { recovery, answer } => {
                 let said = format!("recovery: {}", answer.word());
                 (said, Command::Answer { recovery: Some(recovery), answer, reason: text })
+            }
+            Asked::Hypothesis { incident, ask } => {
+                let (said, ask) = super::thinking::with_words(ask, text);
+                (said, Command::Hypothesis { incident: Some(incident), ask })
+            }
+            Asked::HandOver { incident } => {
+                let (to, remark) = text.split_once(':').unwrap_or((text.as_str(), ""));
+                let to = Some(to.trim().to_owned()).filter(|to| !to.is_empty());
+                if to.as_ref().is_some_and(|to| to.contains(' ')) {
+                    return Err("a login name, then a colon and a word for them: ann: cut over next".into());
+                }
+                let said =
+                    format!("offered to {}; you lead until it is taken", to.as_deref().unwrap_or("whoever takes it"));
+                (said, Command::HandOver { incident: Some(incident), to, remark: remark.trim().to_owned() })
             }
             Asked::Severity { incident, severity } => (
                 format!("severity {severity}"),
