@@ -132,6 +132,32 @@ pub enum Command {
         #[serde(default)]
         reason: String,
     },
+    /// Nothing of `services` is restarted or restored until they are released; none named means everything.
+    Hold {
+        #[serde(default)]
+        services: BTreeSet<String>,
+        reason: String,
+    },
+    /// Ends holds; none named means all of them.
+    Release {
+        #[serde(default)]
+        services: BTreeSet<String>,
+        #[serde(default)]
+        reason: String,
+    },
+    /// Puts a tag on a service. With `over` it is taken from whoever has it.
+    Tag {
+        service: String,
+        reason: String,
+        #[serde(default)]
+        over: bool,
+    },
+    /// Takes a tag off; another's only with a reason.
+    Untag {
+        service: String,
+        #[serde(default)]
+        reason: String,
+    },
 }
 
 /// What a person says to a recovery.
@@ -190,6 +216,10 @@ impl Command {
             Command::Resume { service, .. } => format!("resume {service}"),
             Command::Recover { plan, .. } => format!("recover {}", plan.name),
             Command::Answer { answer, .. } => format!("recovery: {}", answer.word()),
+            Command::Hold { services, .. } => format!("hold {}", named(services)),
+            Command::Release { services, .. } => format!("release {}", named(services)),
+            Command::Tag { service, .. } => format!("tag {service}"),
+            Command::Untag { service, .. } => format!("untag {service}"),
         }
     }
 
@@ -205,13 +235,24 @@ impl Command {
             | Command::Pause { reason, .. }
             | Command::Resume { reason, .. }
             | Command::Recover { reason, .. }
-            | Command::Answer { reason, .. } => vec![reason],
+            | Command::Answer { reason, .. }
+            | Command::Hold { reason, .. }
+            | Command::Release { reason, .. }
+            | Command::Tag { reason, .. }
+            | Command::Untag { reason, .. } => vec![reason],
             Command::Note { text, .. } => vec![text],
             Command::Step { what, .. } => vec![what],
             Command::Send { subject, body, .. } => vec![subject, body],
             Command::Acknowledge { .. } | Command::Assign { .. } | Command::SetServices { .. } => Vec::new(),
         }
     }
+}
+
+fn named(services: &BTreeSet<String>) -> String {
+    if services.is_empty() {
+        return "everything".into();
+    }
+    services.iter().map(String::as_str).collect::<Vec<_>>().join(", ")
 }
 
 /// Who asks, and when.
