@@ -161,6 +161,32 @@ pub enum Command {
         #[serde(default)]
         reason: String,
     },
+    /// Nothing of `services` is restarted or restored until they are released; none named means everything.
+    Hold {
+        #[serde(default)]
+        services: BTreeSet<String>,
+        reason: String,
+    },
+    /// Ends holds; none named means all of them.
+    Release {
+        #[serde(default)]
+        services: BTreeSet<String>,
+        #[serde(default)]
+        reason: String,
+    },
+    /// Puts a tag on a service. With `over` it is taken from whoever has it.
+    Tag {
+        service: String,
+        reason: String,
+        #[serde(default)]
+        over: bool,
+    },
+    /// Takes a tag off; another's only with a reason.
+    Untag {
+        service: String,
+        #[serde(default)]
+        reason: String,
+    },
 }
 
 /// What is asked of hypotheses.
@@ -240,6 +266,10 @@ impl Command {
             Command::Resume { service, .. } => format!("resume {service}"),
             Command::Recover { plan, .. } => format!("recover {}", plan.name),
             Command::Answer { answer, .. } => format!("recovery: {}", answer.word()),
+            Command::Hold { services, .. } => format!("hold {}", named(services)),
+            Command::Release { services, .. } => format!("release {}", named(services)),
+            Command::Tag { service, .. } => format!("tag {service}"),
+            Command::Untag { service, .. } => format!("untag {service}"),
         }
     }
 
@@ -255,7 +285,11 @@ impl Command {
             | Command::Pause { reason, .. }
             | Command::Resume { reason, .. }
             | Command::Recover { reason, .. }
-            | Command::Answer { reason, .. } => vec![reason],
+            | Command::Answer { reason, .. }
+            | Command::Hold { reason, .. }
+            | Command::Release { reason, .. }
+            | Command::Tag { reason, .. }
+            | Command::Untag { reason, .. } => vec![reason],
             Command::Note { text, .. } => vec![text],
             Command::Hypothesis { ask, .. } => match ask {
                 HypothesisAsk::Open { text } | HypothesisAsk::Evidence { text, .. } => vec![text],
@@ -273,6 +307,13 @@ impl Command {
             | Command::TakeOver { .. } => Vec::new(),
         }
     }
+}
+
+fn named(services: &BTreeSet<String>) -> String {
+    if services.is_empty() {
+        return "everything".into();
+    }
+    services.iter().map(String::as_str).collect::<Vec<_>>().join(", ")
 }
 
 /// Who asks, and when.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::catalog::Severity;
 use super::command::{Command, Context, Refusal};
 use super::event::*;
+use super::guard;
 use super::health::Health;
 use super::incident::{Incident, Status};
 use super::run::{Checked, Risk, RunState, Work};
@@ -193,6 +194,10 @@ pub fn decide(state: &State, command: Command, ctx: &Context) -> Outcome {
             one(first_open(state), ServiceResumed { service, reason: checked_reason(&reason)? })
         }
         Command::Recover { .. } | Command::Answer { .. } => super::recovery::decide(state, command),
+        Command::Hold { services, reason } => guard::hold(state, services, &reason),
+        Command::Release { services, reason } => guard::release(state, services, &reason, ctx),
+        Command::Tag { service, reason, over } => guard::tag(state, service, &reason, over, ctx),
+        Command::Untag { service, reason } => guard::untag(state, service, &reason, ctx),
     }
 }
 
@@ -276,6 +281,9 @@ fn decide_run(state: &State, plan: super::run::Plan, confirm: &str, reason: Stri
         return Err(Refusal::new(format!("{}: {}", blocker.name, blocker.detail), "mend that and plan again"));
     }
     confirmed(plan.risk, &plan.title, &plan.target, confirm)?;
+    if let Some(refusal) = guard::against(state, &plan) {
+        return Err(refusal);
+    }
     if let Some(holder) = state.holder(&plan.holds) {
         return Err(Refusal::new(
             format!(
@@ -369,7 +377,7 @@ pub(super) fn open_incident(state: &State, id: Option<String>) -> Result<&Incide
     }
 }
 
-fn known_service(state: &State, name: &str) -> Result<(), Refusal> {
+pub(super) fn known_service(state: &State, name: &str) -> Result<(), Refusal> {
     if state.catalog.services.contains_key(name) {
         return Ok(());
     }

@@ -103,6 +103,18 @@ events! {
     "service.paused" => ServicePaused { service: String, until: Time, reason: String }
     /// A pause ended, by a person or by its expiry.
     "service.resumed" => ServiceResumed { service: String, reason: String }
+    /// Nothing is restarted or restored of these until they are released; with none named, of anything.
+    "service.held" => ServiceHeld { services: BTreeSet<String>, reason: String }
+    /// Released again; with none named, all that was held.
+    "service.released" => ServiceReleased { services: BTreeSet<String>, reason: String }
+    /// A person put a tag on it: nobody touches it meanwhile.
+    "service.tagged" => ServiceTagged { service: String, reason: String,
+        /// Whose tag was taken over.
+        #[serde(default, skip_serializing_if = "Option::is_none")] from: Option<String> }
+    "service.untagged" => ServiceUntagged { service: String,
+        #[serde(default, skip_serializing_if = "String::is_empty")] reason: String,
+        /// Whose tag it was, when somebody else took it off.
+        #[serde(default, skip_serializing_if = "Option::is_none")] from: Option<String> }
 
     /// A confirmed change of a backup set's state.
     "backup.changed" => BackupChanged { backup: String, from: BackupState, to: BackupState, detail: String,

@@ -11,6 +11,7 @@ pub mod catalog;
 pub mod command;
 pub mod decide;
 pub mod event;
+pub mod guard;
 pub mod handoff;
 pub mod health;
 pub mod hypothesis;

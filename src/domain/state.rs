@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::backup::BackupRecord;
 use super::catalog::{Catalog, Severity};
 use super::event::{Entry, Event};
+use super::guard::{self, Guards};
 use super::health::{Health, ServiceRecord};
 use super::incident::{Incident, Status};
 use super::message::{ChannelDelivery, Delivery, Message, Template};
@@ -43,6 +44,9 @@ pub struct State {
     pub recovery_order: Vec<String>,
     pub messages: BTreeMap<String, Message>,
     pub message_order: Vec<String>,
+    /// Tags and holds on services.
+    #[serde(skip_serializing_if = "Guards::is_empty")]
+    pub guards: Guards,
     /// Highest incident number per year.
     pub numbers: BTreeMap<i32, u32>,
     /// The engine that wrote last had not said goodbye.
@@ -138,6 +142,9 @@ impl State {
             | Event::RecoverySkipped(_)
             | Event::RecoveryFinished(_) => recovery::apply(self, entry),
             Event::MessageQueued(_) | Event::MessageAttempted(_) => self.apply_message(entry),
+            Event::ServiceHeld(_) | Event::ServiceReleased(_) | Event::ServiceTagged(_) | Event::ServiceUntagged(_) => {
+                guard::apply(self, entry)
+            }
             Event::ClockStepped(e) => self.apply_step(e.by_ms),
             Event::Unknown { .. } => self.unknown_kinds += 1,
             _ => {}

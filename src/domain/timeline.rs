@@ -75,6 +75,8 @@ fn service_of(event: &Event) -> Option<String> {
         Event::HealthBecause(e) => Some(e.service.clone()),
         Event::ServicePaused(e) => Some(e.service.clone()),
         Event::ServiceResumed(e) => Some(e.service.clone()),
+        Event::ServiceTagged(e) => Some(e.service.clone()),
+        Event::ServiceUntagged(e) => Some(e.service.clone()),
         Event::RunRequested(e) => e.plan.service.clone(),
         _ => None,
     }
@@ -99,6 +101,10 @@ fn because(reason: &str) -> String {
 
 fn list(items: &std::collections::BTreeSet<String>) -> String {
     items.iter().map(String::as_str).collect::<Vec<_>>().join(", ")
+}
+
+fn all_or(items: &std::collections::BTreeSet<String>) -> String {
+    if items.is_empty() { "everything".into() } else { list(items) }
 }
 
 fn sentence(event: &Event) -> (Level, String) {
@@ -154,6 +160,19 @@ fn sentence(event: &Event) -> (Level, String) {
         },
         Event::ServicePaused(e) => (Info, format!("paused {} until {}{}", e.service, e.until, because(&e.reason))),
         Event::ServiceResumed(e) => (Info, format!("resumed {}{}", e.service, because(&e.reason))),
+        Event::ServiceHeld(e) => (
+            Warn,
+            format!("HELD {}: nothing of it is restarted or restored{}", all_or(&e.services), because(&e.reason)),
+        ),
+        Event::ServiceReleased(e) => (Info, format!("released {}{}", all_or(&e.services), because(&e.reason))),
+        Event::ServiceTagged(e) => match &e.from {
+            Some(from) => (Warn, format!("took the tag on {} over from {from}{}", e.service, because(&e.reason))),
+            None => (Info, format!("tagged {}{}", e.service, because(&e.reason))),
+        },
+        Event::ServiceUntagged(e) => match &e.from {
+            Some(from) => (Warn, format!("took {from}'s tag off {}{}", e.service, because(&e.reason))),
+            None => (Info, format!("took the tag off {}{}", e.service, because(&e.reason))),
+        },
         Event::BackupChanged(e) => {
             use super::backup::BackupState as B;
             let level = match e.to {
