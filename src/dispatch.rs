@@ -56,6 +56,7 @@ fn one_shot(global: Global, command: Cmd) -> Result<u8, Failure> {
                 let place = connect::place(&global)?;
                 match command {
                     Cmd::Export { incident, format, output } => record::export(&place, incident, format, output).await,
+                    Cmd::Kpi { since, until } => record::kpi(&place.state_dir, since, until, global.json),
                     Cmd::Journal(command) => record::journal(&place.state_dir, command, global.json).await,
                     Cmd::Engine(command) => manage_engine(&global, place, command).await,
                     Cmd::Note { text, incident, at, offline: true } => {

@@ -4,6 +4,7 @@
 
 mod export {
     pub mod incidents;
+    pub mod kpi;
     pub mod property;
 }
 
@@ -369,4 +370,23 @@ fn stepped(entries: &[Entry], index: usize, by_ms: i64) -> Vec<Entry> {
         }
     }
     out
+}
+
+#[test]
+fn hypotheses_and_the_passing_of_the_lead_stand_in_the_review() {
+    let told = incidents::led_by_two();
+    let (md, js) = documents(&told.entries);
+    for said in [
+        "eliminated: df: 40 % used | oncall1 |",
+        "for, hearsay: the vendor saw it elsewhere, oncall1",
+        "oncall2 took over from oncall1 at",
+        "> what",
+    ] {
+        assert!(md.contains(said), "{said:?} is not in {md}");
+    }
+    let js: serde_json::Value = serde_json::from_str(&js).unwrap();
+    assert_eq!(js["hypotheses"][0]["standing"], "confirmed");
+    assert_eq!(js["hypotheses"][0]["evidence"][1]["basis"], "hearsay");
+    assert_eq!(js["handoffs"][0]["to"], "oncall2");
+    golden("led_by_two", &told, Extra::default());
 }

@@ -245,6 +245,15 @@ pub enum Cmd {
         #[arg(short, long, value_name = "FILE")]
         output: Option<PathBuf>,
     },
+    /// Figures over past incidents: how many, median, p90 and range; objectives kept. Needs no engine.
+    Kpi {
+        /// Only incidents declared from here on: RFC 3339, 2026-11-01, or how long ago, as in 90d.
+        #[arg(long, value_name = "TIME")]
+        since: Option<String>,
+        /// Only incidents declared before.
+        #[arg(long, value_name = "TIME")]
+        until: Option<String>,
+    },
     /// The journal: verify it, follow it.
     #[command(subcommand)]
     Journal(JournalCmd),

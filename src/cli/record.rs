@@ -10,6 +10,7 @@ use super::args::{Format, JournalCmd};
 use super::exit::Failure;
 use super::{Place, print, say};
 use crate::config::SecretRef;
+use crate::domain::Time;
 use crate::domain::event::{Entry, Event};
 use crate::domain::timeline;
 use crate::journal::{Anchor, Reader, verify};
@@ -49,19 +50,7 @@ pub async fn export(
 ) -> Result<u8, Failure> {
     let dir = place.state_dir.as_path();
     let reader = open(dir)?;
-    let mut entries: Vec<Entry> = Vec::new();
-    let mut damaged = 0u64;
-    for entry in reader.entries(1).map_err(|e| Failure::failed(e.to_string()))? {
-        match entry {
-            Ok(entry) => entries.push(entry),
-            Err(damage) => {
-                damaged += 1;
-                if damaged <= 3 {
-                    eprintln!("mayday: the journal is damaged: {damage}");
-                }
-            }
-        }
-    }
+    let (entries, damaged) = all(&reader)?;
     let incident = match incident {
         Some(id) => id,
         None => entries
@@ -99,6 +88,52 @@ pub async fn export(
         return Ok(super::exit::FAILED);
     }
     Ok(0)
+}
+
+/// Every entry that can be read, and how many places are damaged; the first of them are told on stderr.
+fn all(reader: &Reader) -> Result<(Vec<Entry>, u64), Failure> {
+    let (mut entries, mut damaged) = (Vec::new(), 0u64);
+    for entry in reader.entries(1).map_err(|e| Failure::failed(e.to_string()))? {
+        match entry {
+            Ok(entry) => entries.push(entry),
+            Err(damage) => {
+                damaged += 1;
+                if damaged <= 3 {
+                    eprintln!("mayday: the journal is damaged: {damage}");
+                }
+            }
+        }
+    }
+    Ok((entries, damaged))
+}
+
+/// `mayday kpi`: figures over incidents. Reads the journal only.
+pub fn kpi(dir: &Path, since: Option<String>, until: Option<String>, json: bool) -> Result<u8, Failure> {
+    let (entries, damaged) = all(&open(dir)?)?;
+    let since = since.map(|t| day(&t)).transpose()?;
+    let until = until.map(|t| day(&t)).transpose()?;
+    let kpi = report::Kpi::of(&entries, since, until).map_err(Failure::failed)?;
+    if json {
+        print(&kpi)?;
+    } else {
+        kpi.lines().iter().for_each(|line| say(line));
+    }
+    if damaged > 0 {
+        eprintln!("mayday: {damaged} damaged places were left out: mayday journal verify");
+        return Ok(super::exit::FAILED);
+    }
+    Ok(0)
+}
+
+/// A day, a time, or how long ago.
+fn day(text: &str) -> Result<Time, Failure> {
+    if let Ok(at) = Time::parse(text).or_else(|_| Time::parse(&format!("{text}T00:00:00Z"))) {
+        return Ok(at);
+    }
+    match crate::text::parse_duration(text) {
+        Ok(ago) => Ok(Time::from_ms(crate::sys::clock::now_ms()).minus(ago)),
+        Err(_) => Err(Failure::usage(format!("\"{text}\" is no time: write 2026-11-01, an RFC 3339 time, or 90d"))),
+    }
 }
 
 fn safe_id(id: &str) -> Option<&str> {

@@ -135,8 +135,8 @@ pub(super) fn sentence(event: &Event) -> Option<String> {
             let to = e.to.as_deref().unwrap_or("whoever takes it");
             format!("offered {} to {to}, with a capsule of {} lines{}", e.role, e.capsule.len(), because(&e.remark))
         }
-        Event::HandoffTaken(e) => format!("{} took over as {} from {} (offer [{}])", e.to, e.role, e.from, e.offered),
-        Event::HandoffWithdrawn(e) => format!("the handoff [{}] was taken back{}", e.offered, because(&e.reason)),
+        Event::HandoffTaken(e) => format!("{} took over as {} from {}", e.to, e.role, e.from),
+        Event::HandoffWithdrawn(e) => format!("the handoff was taken back{}", because(&e.reason)),
         _ => return None,
     })
 }

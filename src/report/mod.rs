@@ -20,6 +20,7 @@ mod cadence;
 mod downtime;
 mod escape;
 pub mod json;
+pub mod kpi;
 mod level;
 pub mod live;
 pub mod markdown;
@@ -38,6 +39,7 @@ use crate::domain::Time;
 use crate::domain::event::Entry;
 use crate::text::Mask;
 
+pub use kpi::Kpi;
 pub use live::timeline_md;
 pub use measure::{Measure, Measures, Value, Verdict};
 pub use story::Story;

@@ -35,29 +35,31 @@ struct Passed<'a> {
     to: &'a str,
     /// Positions of the offer and of its being taken.
     entries: Vec<u64>,
+    remark: &'a str,
     capsule: &'a [String],
 }
 
 fn passed<'a>(story: &Story<'a>) -> Vec<Passed<'a>> {
-    let own = || story.entries.iter().filter(|e| e.incident.as_deref() == Some(story.id.as_str()));
-    let capsule = |seq: u64| {
-        own().find_map(|e| match &e.event {
-            Event::HandoffOffered(o) if e.seq == seq => Some(o.capsule.as_slice()),
-            _ => None,
-        })
-    };
-    own()
-        .filter_map(|e| match &e.event {
-            Event::HandoffTaken(t) => Some(Passed {
-                at: e.at,
-                from: &t.from,
-                to: &t.to,
-                entries: vec![t.offered, e.seq],
-                capsule: capsule(t.offered).unwrap_or_default(),
-            }),
-            _ => None,
-        })
-        .collect()
+    let mut out = Vec::new();
+    let mut offer = None;
+    for e in story.entries.iter().filter(|e| e.incident.as_deref() == Some(story.id.as_str())) {
+        match &e.event {
+            Event::HandoffOffered(o) => offer = Some((e.seq, o)),
+            Event::HandoffTaken(t) => {
+                let offer = offer.take();
+                out.push(Passed {
+                    at: e.at,
+                    from: &t.from,
+                    to: &t.to,
+                    entries: offer.iter().map(|(seq, _)| *seq).chain([e.seq]).collect(),
+                    remark: offer.map(|(_, o)| o.remark.as_str()).unwrap_or_default(),
+                    capsule: offer.map(|(_, o)| o.capsule.as_slice()).unwrap_or_default(),
+                });
+            }
+            _ => {}
+        }
+    }
+    out
 }
 
 /// The section of the hypotheses: what is on record, above what only people can add.
@@ -100,6 +102,10 @@ pub(super) fn handoffs(page: &mut Page<'_, '_>) {
     for one in passed(&review.story) {
         let (from, to) = (page.say(one.from), page.say(one.to));
         page.line(&format!("\n{to} took over from {from} at {} ({}), having read:\n", utc(one.at), cite(&one.entries)));
+        if !one.remark.is_empty() {
+            let remark = page.say(one.remark);
+            page.line(&format!("> {remark}  "));
+        }
         for line in one.capsule {
             let line = page.say(line.trim_end());
             page.line(&format!("> {line}  "));
@@ -122,7 +128,6 @@ pub(super) fn hypotheses_json(story: &Story<'_>) -> Json {
 }
 
 pub(super) fn handoffs_json(story: &Story<'_>) -> Json {
-    let one =
-        |p: &Passed<'_>| json!({ "at": p.at, "from": p.from, "to": p.to, "capsule": p.capsule, "entries": p.entries });
+    let one = |p: &Passed<'_>| json!({ "at": p.at, "from": p.from, "to": p.to, "remark": p.remark, "capsule": p.capsule, "entries": p.entries });
     passed(story).iter().map(one).collect()
 }

@@ -512,3 +512,51 @@ pub fn hostile() -> Told {
     t.own("08:07:00", evil, Event::Unknown { kind: "note.corrected".into(), payload });
     t
 }
+
+/// Hypotheses with evidence, and the lead handed over with a capsule.
+pub fn led_by_two() -> Told {
+    use mayday::domain::hypothesis::{Basis, Stance, Standing};
+    let mut told = Told::default();
+    told.config("01:00:00");
+    told.declare("02:00:00", Severity::P0, &["api"], "human").named("declared");
+    told.own("02:00:30", "oncall1", event::IncidentAcknowledged {});
+    told.own("02:00:30", "oncall1", event::IncidentAssigned { role: "commander".into(), user: "oncall1".into() });
+    for (n, text) in ["the pool is exhausted", "the disk is full | <b>"].into_iter().enumerate() {
+        let hypothesis = format!("H{}", n + 1);
+        told.own("02:01:00", "oncall1", event::HypothesisOpened { hypothesis, text: text.into() });
+    }
+    for (hypothesis, stance, basis, text) in [
+        ("H1", Stance::For, Basis::Fact, "90 of 90 connections"),
+        ("H1", Stance::For, Basis::Hearsay, "the vendor saw it elsewhere"),
+        ("H2", Stance::Against, Basis::Inference, "writes succeed"),
+    ] {
+        let (hypothesis, text) = (hypothesis.into(), text.into());
+        told.own("02:02:00", "oncall1", event::HypothesisEvidence { hypothesis, stance, basis, text });
+    }
+    let closed = |h: &str, standing, reason: &str| event::HypothesisClosed {
+        hypothesis: h.into(),
+        standing,
+        reason: reason.into(),
+    };
+    told.own("02:03:00", "oncall1", closed("H2", Standing::Eliminated, "df: 40 % used"));
+    let capsule = vec!["what       INC-2026-004 P0".to_owned(), "open       H1 the pool is exhausted".to_owned()];
+    told.own(
+        "02:04:00",
+        "oncall1",
+        event::HandoffOffered {
+            role: "commander".into(),
+            to: Some("oncall2".into()),
+            remark: "restart next".into(),
+            capsule,
+        },
+    )
+    .named("offered");
+    let offered = told.seq("offered");
+    told.own(
+        "02:05:00",
+        "oncall2",
+        event::HandoffTaken { offered, role: "commander".into(), from: "oncall1".into(), to: "oncall2".into() },
+    );
+    told.own("02:06:00", "oncall2", closed("H1", Standing::Confirmed, "a leak in the worker"));
+    told
+}
