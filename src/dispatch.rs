@@ -88,6 +88,7 @@ fn one_shot(global: Global, command: Cmd) -> Result<u8, Failure> {
 async fn connected(session: &mut Session, command: Cmd) -> Result<u8, Failure> {
     match command {
         Cmd::Status => status::status(session).await,
+        Cmd::Objectives => status::objectives(session).await,
         Cmd::Incident(command) => incident::run(session, command).await,
         Cmd::Note { text, incident, at, .. } => incident::note(session, text, incident, at).await,
         Cmd::Hypothesis(command) => lead::hypothesis(session, command).await,

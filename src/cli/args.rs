@@ -90,6 +90,8 @@ pub enum Cmd {
     },
     /// Everything at once; exit code 0 up, 1 degraded, 2 down, 3 unknown.
     Status,
+    /// What is promised, and what is left of it: RTO, availability and error budget of this month, RPO.
+    Objectives,
     /// Declare and lead an incident.
     #[command(subcommand)]
     Incident(IncidentCmd),

@@ -76,7 +76,7 @@ fn as_json(picture: &Mirror, engine: &EngineStatus, worst: Health) -> serde_json
             serde_json::json!({
                 "name": s.name, "state": effective(s), "since": known(s.since), "because": s.because, "detail": s.detail,
                 "tier": s.tier, "down_since": s.down_since, "rto_ms": s.rto_ms, "stale": s.stale,
-                "observed_at": s.observed_at, "held_by": s.held_by,
+                "observed_at": s.observed_at, "held_by": s.held_by, "maintenance": s.maintenance, "month": s.month,
             })
         })
         .collect();
@@ -114,7 +114,7 @@ fn as_json(picture: &Mirror, engine: &EngineStatus, worst: Health) -> serde_json
     });
     serde_json::json!({
         "system": picture.head.system, "state": worst, "at": picture.at, "services": services, "backups": backups,
-        "incidents": incidents, "recovery": recovery, "config_faults": picture.head.config_faults, "warnings": picture.head.warnings,
+        "incidents": incidents, "recovery": recovery, "maintenance": picture.head.maintenance, "config_faults": picture.head.config_faults, "warnings": picture.head.warnings,
         "engine": {
             "pid": engine.pid, "version": engine.version, "recording": engine.recording, "seq": engine.seq,
             "head": engine.head,
@@ -147,6 +147,7 @@ fn as_text(picture: &Mirror, engine: &EngineStatus, worst: Health) -> Vec<String
         let halt = r.halt.as_ref().map(|h| format!("  STOPPED, {}: {}", h.why.word(), h.detail)).unwrap_or_default();
         out.push(format!("recovery {} {} at {}{halt}{answer}", r.plan.name, r.state.word(), r.place()));
     }
+    out.extend(head.maintenance.iter().map(|w| w.said()));
     if picture.services.is_empty() {
         out.push("no services are configured".into());
     }
@@ -208,6 +209,76 @@ pub fn recording_line(recording: &Recording) -> Option<String> {
             Some(format!("NOTHING IS BEING RECORDED since {since}: {why}; {kept} entries are kept in memory"))
         }
     }
+}
+
+/// `mayday objectives`: what is promised, what is left of it, per service and per backup.
+pub async fn objectives(session: &mut Session) -> Result<u8, Failure> {
+    let picture = session.picture().await?;
+    let now = picture.at;
+    if session.json {
+        let services: Vec<_> = picture
+            .services
+            .values()
+            .map(|s| {
+                let down_ms = s.down_since.map(|at| u64::try_from(now.since(at).as_millis()).unwrap_or(u64::MAX));
+                serde_json::json!({
+                    "name": s.name, "tier": s.tier, "impact": s.impact, "rto_ms": s.rto_ms, "down_ms": down_ms, "month": s.month,
+                })
+            })
+            .collect();
+        let backups: Vec<_> = picture
+            .backups
+            .values()
+            .map(|b| {
+                let age_s = b.newest.as_ref().map(|c| now.since(c.taken_at).as_secs());
+                serde_json::json!({ "name": b.name, "service": b.service, "rpo_ms": b.rpo_ms, "age_s": age_s, "state": b.state })
+            })
+            .collect();
+        print(&serde_json::json!({
+            "at": now, "services": services, "backups": backups, "maintenance": picture.head.maintenance,
+        }))?;
+        return Ok(0);
+    }
+    let ms = |ms: u64| text::duration(Duration::from_millis(ms));
+    say(&format!(
+        "{:<24} {:<4} {:>8} {:>10} {:>9}  {}",
+        "service", "tier", "RTO", "this month", "coverage", "budget left"
+    ));
+    let mut services: Vec<_> = picture.services.values().collect();
+    services.sort_by(|a, b| a.tier.cmp(&b.tier).then(a.name.cmp(&b.name)));
+    for s in services {
+        let (share, coverage, budget) = match &s.month {
+            Some(m) => {
+                let left = text::duration(Duration::from_secs(m.budget_left_s.unsigned_abs()));
+                let left = if m.budget_left_s < 0 { format!("OVER by {left}") } else { left };
+                let share = m.availability.map_or_else(|| "not known".into(), |a| format!("{a} %"));
+                (share, format!("{} %", m.coverage), format!("{left} (target {} %)", m.target))
+            }
+            None => ("not known".to_owned(), "–".into(), "–".into()),
+        };
+        let rto = s.rto_ms.map_or_else(|| "–".to_owned(), ms);
+        let down = match (s.down_since, s.rto_ms) {
+            (Some(at), rto) => {
+                let lasted = now.since(at);
+                let over = rto.is_some_and(|r| lasted > Duration::from_millis(r));
+                format!("  DOWN {}{}", text::duration(lasted), if over { ", RTO OVER" } else { "" })
+            }
+            _ => String::new(),
+        };
+        let name = text::width::fit(&s.name, 24);
+        say(&format!("{name} T{:<3} {rto:>8} {share:>10} {coverage:>9}  {budget}{down}", s.tier));
+    }
+    if !picture.backups.is_empty() {
+        say("");
+        say(&format!("{:<24} {:>8} {:>8}  {}", "backup", "RPO", "age", "state"));
+    }
+    for b in picture.backups.values() {
+        let age = b.newest.as_ref().map_or_else(|| "–".to_owned(), |c| text::duration(now.since(c.taken_at)));
+        let rpo = b.rpo_ms.map_or_else(|| "–".to_owned(), ms);
+        say(&format!("{} {rpo:>8} {age:>8}  {}", text::width::fit(&b.name, 24), b.state.word()));
+    }
+    picture.head.maintenance.iter().for_each(|w| say(&w.said()));
+    Ok(0)
 }
 
 /// `mayday engine status`.

@@ -109,6 +109,7 @@ impl Config {
                 })
                 .collect(),
             cost: self.system.downtime_cost.clone(),
+            availability_target: self.system.availability_target,
         }
     }
 }

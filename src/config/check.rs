@@ -10,7 +10,7 @@ use super::value::quoted;
 /// All faults between tables. `source` is for naming lines in messages.
 pub fn check(root: &Tab, config: &Config, source: &str, sink: &mut Sink) {
     let lines = Lines::new(source);
-    for kind in ["service", "backup", "action", "recovery", "channel"] {
+    for kind in ["service", "backup", "action", "recovery", "channel", "maintenance"] {
         unique(root, kind, &lines, sink);
     }
     let services: BTreeSet<&str> = config.services.iter().map(|s| s.name.as_str()).collect();
@@ -32,6 +32,13 @@ pub fn check(root: &Tab, config: &Config, source: &str, sink: &mut Sink) {
         for tab in root.tabs(kind) {
             if let Some(name) = tab.text("service") {
                 exists(name, &services, tab.at("service"), sink);
+            }
+        }
+    }
+    for tab in root.tabs("maintenance") {
+        for item in tab.list("services") {
+            if let Some(name) = item.text() {
+                exists(name, &services, item.span.clone(), sink);
             }
         }
     }

@@ -28,6 +28,7 @@ mod keys;
 mod lint;
 mod load;
 pub mod locate;
+pub mod maintenance;
 mod read;
 mod schema;
 pub mod secret;

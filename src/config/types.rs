@@ -50,6 +50,7 @@ pub struct Config {
     pub actions: Vec<Action>,
     pub recoveries: Vec<Recovery>,
     pub channels: Vec<Channel>,
+    pub maintenance: Vec<Maintenance>,
     pub severities: BTreeMap<Severity, SeverityPolicy>,
     /// The file it came from, for messages.
     pub source: PathBuf,
@@ -214,6 +215,24 @@ pub struct Action {
     pub verify: Option<CheckKind>,
     /// How long the after-check may take to hold (default 60 s).
     pub verify_within: Option<Duration>,
+}
+
+/// Announced maintenance: what happens in it counts against nothing.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Maintenance {
+    pub name: String,
+    /// All services when there are none.
+    pub services: Vec<String>,
+    pub when: MaintenanceWhen,
+    pub lasts: Duration,
+    /// How long before it is announced on the screen and in the status.
+    pub announce: Duration,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum MaintenanceWhen {
+    Once(crate::domain::Time),
+    Every { cron: String, zone: chrono_tz::Tz },
 }
 
 /// Steps that bring a whole system back.

@@ -67,6 +67,9 @@ pub struct Catalog {
     pub severities: BTreeMap<Severity, SeverityFacts>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cost: Option<Cost>,
+    /// Per cent of a month that services are promised to be up.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub availability_target: Option<f64>,
 }
 
 /// What downtime costs.

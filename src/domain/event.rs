@@ -116,6 +116,10 @@ events! {
         /// Whose tag it was, when somebody else took it off.
         #[serde(default, skip_serializing_if = "Option::is_none")] from: Option<String> }
 
+    /// Announced maintenance began; of all services when none is named.
+    "maintenance.began" => MaintenanceBegan { window: String, services: Vec<String>, until: Time }
+    "maintenance.ended" => MaintenanceEnded { window: String, services: Vec<String> }
+
     /// A confirmed change of a backup set's state.
     "backup.changed" => BackupChanged { backup: String, from: BackupState, to: BackupState, detail: String,
         #[serde(default, skip_serializing_if = "Option::is_none")] newest: Option<Copy> }

@@ -6,6 +6,7 @@
 //! the same fold, so they cannot disagree.
 
 pub mod actor;
+pub mod availability;
 pub mod backup;
 pub mod catalog;
 pub mod command;

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use super::availability::{Availability, Moment};
 use super::backup::BackupRecord;
 use super::catalog::{Catalog, Severity};
 use super::event::{Entry, Event};
@@ -55,6 +56,8 @@ pub struct State {
     pub unknown_kinds: u64,
     /// All steps of the wall clock so far, added up.
     pub stepped_ms: i64,
+    /// How much of each month the services were up.
+    pub availability: Availability,
     /// The boot clock at the last entry, and its boot: a clock that was stepped while no engine ran is noticed by it.
     pub boot_ms: u64,
     pub boot: String,
@@ -72,6 +75,8 @@ impl State {
 
     /// Folds one entry in.
     pub fn apply(&mut self, entry: &Entry) {
+        let before = Moment { at: self.at, boot_ms: self.boot_ms, boot: self.boot.clone() };
+        self.availability.apply(entry, &self.services, &before);
         self.seq = entry.seq;
         self.at = entry.at;
         self.boot_ms = entry.boot_ms;
@@ -568,7 +573,9 @@ impl State {
     /// The severity a new incident gets when none is named: P0 when a tier-1 service is down, else P1.
     pub fn suggested_severity(&self) -> Severity {
         let tier1_down = self.services.iter().any(|(name, record)| {
-            record.state == Health::Down && self.catalog.services.get(name).is_some_and(|f| f.tier == 1)
+            record.state == Health::Down
+                && self.catalog.services.get(name).is_some_and(|f| f.tier == 1)
+                && !self.availability.in_maintenance(name)
         });
         if tier1_down { Severity::P0 } else { Severity::P1 }
     }

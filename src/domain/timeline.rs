@@ -173,6 +173,11 @@ fn sentence(event: &Event) -> (Level, String) {
             Some(from) => (Warn, format!("took {from}'s tag off {}{}", e.service, because(&e.reason))),
             None => (Info, format!("took the tag off {}{}", e.service, because(&e.reason))),
         },
+        Event::MaintenanceBegan(e) => {
+            let of = if e.services.is_empty() { "every service".into() } else { e.services.join(", ") };
+            (Info, format!("maintenance {} of {of} began, until {}", e.window, e.until))
+        }
+        Event::MaintenanceEnded(e) => (Info, format!("maintenance {} ended", e.window)),
         Event::BackupChanged(e) => {
             use super::backup::BackupState as B;
             let level = match e.to {

@@ -163,6 +163,8 @@ pub struct Core {
     pub(super) setting_up: bool,
     /// What an earlier engine knew of the checks, until they are set up.
     pub(super) saved: Vec<super::schedule::SavedCheck>,
+    /// Windows of maintenance that are under way or announced, as they are shown.
+    pub(super) windows: Vec<crate::wire::WindowView>,
     /// Place of each service in the configuration.
     pub(super) places: HashMap<String, usize>,
     /// Percentiles of each service's latency, and the ten seconds that they were taken in.

@@ -22,6 +22,7 @@ mod drafts;
 mod follow;
 pub mod instance;
 pub mod log;
+mod maintenance;
 mod observe;
 pub mod picture;
 mod reconcile;

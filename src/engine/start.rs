@@ -242,6 +242,7 @@ pub async fn start(options: Options) -> Result<Running, StartError> {
         dirty: Dirty { everything: true, ..Dirty::default() },
         warnings: Vec::new(),
         sandbox: options.sandbox,
+        windows: Vec::new(),
         viewers: Arc::clone(&shared),
         waiting: Vec::new(),
         stopping: None,

@@ -159,6 +159,7 @@ impl Core {
             cost: self.state.catalog.cost.clone(),
             suggested: self.state.suggested_severity(),
             sandbox: self.sandbox,
+            maintenance: self.windows.clone(),
             warnings,
         }
     }
@@ -175,6 +176,8 @@ impl Core {
             impact: facts.impact,
             depends_on: facts.depends_on,
             control: facts.control,
+            month: self.month_view(name, now),
+            maintenance: self.state.availability.in_maintenance(name),
             ..ServiceView::default()
         };
         if let Some(status) = status {

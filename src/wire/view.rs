@@ -81,8 +81,58 @@ pub struct Head {
     pub suggested: crate::domain::catalog::Severity,
     /// Set in the sandbox: the names of faults that can be made, as actions.
     pub sandbox: bool,
+    /// Windows of maintenance that are under way or announced, next first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub maintenance: Vec<WindowView>,
     /// Warnings about the engine's own means, told plainly.
     pub warnings: Vec<String>,
+}
+
+/// A window of announced maintenance.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct WindowView {
+    pub name: String,
+    /// All services when there are none.
+    pub services: Vec<String>,
+    pub from: Time,
+    pub until: Time,
+    pub under_way: bool,
+}
+
+impl WindowView {
+    pub fn is_of(&self, service: &str) -> bool {
+        self.services.is_empty() || self.services.iter().any(|s| s == service)
+    }
+
+    /// `maintenance patches of api, db until 2026-12-06T00:00:00.000Z`.
+    pub fn said(&self) -> String {
+        let of = if self.services.is_empty() { "every service".to_owned() } else { self.services.join(", ") };
+        let when = if self.under_way {
+            format!("under way until {}", self.until)
+        } else {
+            format!("from {} to {}", self.from, self.until)
+        };
+        crate::text::clean(&format!("maintenance {} of {of} {when}", self.name)).into_owned()
+    }
+}
+
+/// How much of a month a service was up.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct MonthView {
+    /// `2026-11`.
+    pub month: String,
+    /// Per cent of the known time; absent while nothing is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub availability: Option<f64>,
+    /// Per cent of the time in which the state was known, without pauses and maintenance.
+    pub coverage: f64,
+    /// Per cent promised.
+    pub target: f64,
+    pub down_s: u64,
+    /// Seconds that it may still be down this month; negative when it was down for longer.
+    pub budget_left_s: i64,
 }
 
 /// Whether what happens is being written down.
@@ -135,6 +185,11 @@ pub struct ServiceView {
     pub held_by: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub paused_until: Option<Time>,
+    /// It is in announced maintenance.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub maintenance: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub month: Option<MonthView>,
     /// Latest latency and percentiles over the last hour, microseconds, of its first check with latency.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub latency_us: Option<u32>,

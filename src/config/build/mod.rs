@@ -14,7 +14,9 @@ use std::time::Duration;
 
 use super::read::{Item, Sink, Tab, Val};
 use super::secret::MaybeSecret;
-use super::types::{Config, EngineSettings, JournalSettings, MirrorTo, SeverityPolicy, System};
+use super::types::{
+    Config, EngineSettings, JournalSettings, Maintenance, MaintenanceWhen, MirrorTo, SeverityPolicy, System,
+};
 use crate::domain::catalog::{Cost, Severity};
 use crate::text::parse_duration;
 
@@ -39,8 +41,27 @@ pub fn config(root: &Tab, sink: &mut Sink) -> Config {
     out.actions = root.tabs("action").map(|tab| recovery::action(tab, &defaults, sink)).collect();
     out.recoveries = root.tabs("recovery").map(|tab| whole::recovery(tab, &out, sink)).collect();
     out.channels = root.tabs("channel").map(|tab| recovery::channel(tab, &out.system.extra_ca, sink)).collect();
+    out.maintenance = root.tabs("maintenance").filter_map(maintenance).collect();
     out.severities = severities(root);
     out
+}
+
+/// `None` when a key that it needs is missing, which is a fault already.
+fn maintenance(tab: &Tab) -> Option<Maintenance> {
+    let when = match tab.parsed("starts", crate::domain::Time::parse) {
+        Some(at) => MaintenanceWhen::Once(at),
+        None => MaintenanceWhen::Every {
+            cron: tab.string("every")?,
+            zone: tab.parsed("zone", crate::config::maintenance::zone).unwrap_or(chrono_tz::UTC),
+        },
+    };
+    Some(Maintenance {
+        name: tab.string("name").unwrap_or_default(),
+        services: tab.texts("services"),
+        when,
+        lasts: tab.duration("lasts")?,
+        announce: tab.duration("announce").unwrap_or(std::time::Duration::from_secs(48 * 3600)),
+    })
 }
 
 fn mirror(tab: &Tab) -> Option<MirrorTo> {

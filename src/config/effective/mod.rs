@@ -56,6 +56,20 @@ fn render(config: &Config, shown: bool) -> String {
     for c in &config.channels {
         channel(c, shown, &mut out);
     }
+    for m in &config.maintenance {
+        out.table("[[maintenance]]");
+        out.text("name", &m.name);
+        out.texts("services", &m.services);
+        match &m.when {
+            MaintenanceWhen::Once(at) => out.text("starts", &at.to_string()),
+            MaintenanceWhen::Every { cron, zone } => {
+                out.text("every", cron);
+                out.text("zone", zone.name());
+            }
+        }
+        out.duration("lasts", Some(m.lasts));
+        out.duration("announce", Some(m.announce));
+    }
     out.0
 }
 

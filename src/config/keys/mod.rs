@@ -29,6 +29,11 @@ pub static ROOT: Table = Table::new(
         Key::new("action", many(&ACTION), "A command that can be started from the cockpit."),
         Key::new("recovery", many(&RECOVERY), "Steps that bring a whole system back, one after another."),
         Key::new("channel", many(&CHANNEL), "Where messages are sent."),
+        Key::new(
+            "maintenance",
+            many(&MAINTENANCE),
+            "Announced maintenance: what happens in it counts against nothing.",
+        ),
     ]],
 );
 
@@ -61,6 +66,22 @@ static SYSTEM: Table = Table::new(
         ),
     ]],
 );
+
+static MAINTENANCE: Table = Table::new(
+    "[[maintenance]]",
+    "Announced maintenance: its time is in no availability, and what is down in it suggests no P0.",
+    &[&[
+        Key::new("name", Ty::Text(&v::NAME), "Unique among the windows.").required(),
+        Key::new("services", Ty::List(&Ty::Text(&v::NAME)), "What is maintained. Default: every service."),
+        Key::new("starts", Ty::Text(&v::MOMENT), "When it begins, for a window that takes place once."),
+        Key::new("every", Ty::Text(&v::CRON), "When it begins, again and again: minute, hour, day, month, weekday."),
+        Key::new("zone", Ty::Text(&v::ZONE), "Time zone of `every`, daylight saving included. Default: UTC."),
+        Key::new("lasts", Ty::Text(&v::DURATION), "How long it takes.").required(),
+        Key::new("announce", Ty::Text(&v::DURATION_OR_ZERO), "How long before it stands in the status.")
+            .default("\"48h\""),
+    ]],
+)
+.choosing(&[Choice { by: &["starts"], with: &[] }, Choice { by: &["every"], with: &["zone"] }]);
 
 static COST: Table = Table::new(
     "downtime_cost",

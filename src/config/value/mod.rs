@@ -62,6 +62,9 @@ formats! {
     CURRENCY: "a currency", "\"EUR\"", r"^[A-Z]{3}$", currency;
     JSON_PATH: "a path in JSON", "\"status\" or \"checks.db.0.state\"", r"^[^.\s][^\u0000-\u001f]*$", json_path;
     SQL: "a statement", "\"select count(*) > 0 from users\"", r"\S", sql;
+    CRON: "a cron expression of five fields", "\"0 22 * * SAT\"", r"^\s*(\S+\s+){4}\S+\s*$", |t| super::maintenance::cron(t).map(drop);
+    ZONE: "a time zone", "\"Europe/Berlin\"", r"^[A-Za-z0-9_+/-]+$", |t| super::maintenance::zone(t).map(drop);
+    MOMENT: "a moment", "\"2026-12-05T22:00:00Z\"", r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T", |t| crate::domain::Time::parse(t).map(drop);
     GROUP: "the name of a group", "\"oncall\"", r"^[a-z_][a-z0-9_.-]*\$?$", group;
 }
 

@@ -9,7 +9,19 @@ use crate::viewer::app::App;
 use crate::viewer::header::{self, coarse};
 use crate::viewer::panes::{runs, services};
 use crate::viewer::theme::Role;
-use crate::wire::{CheckView, ServiceView};
+use crate::wire::{CheckView, MonthView, ServiceView};
+
+/// `99.934 % of 2026-11 at 97 % coverage, target 99.9 %: 12m of downtime left`.
+fn availability(month: &MonthView) -> (Role, String) {
+    let left = Duration::from_secs(month.budget_left_s.unsigned_abs());
+    let (role, budget) = if month.budget_left_s < 0 {
+        (Role::Bad, format!("budget OVER by {}", text::duration(left)))
+    } else {
+        (Role::Text, format!("{} of downtime left", text::duration(left)))
+    };
+    let share = month.availability.map_or_else(|| "not known".to_owned(), |a| format!("{a} %"));
+    (role, format!("{share} of {} at {} % coverage, target {} %: {budget}", month.month, month.coverage, month.target))
+}
 
 pub fn lines(app: &App, view: &ServiceView, columns: usize) -> Lines {
     let mut page = Page::new(columns);
@@ -51,6 +63,18 @@ pub fn lines(app: &App, view: &ServiceView, columns: usize) -> Lines {
     }
     if let Some(until) = view.paused_until {
         page.field("paused until", Role::Paused, &app.look.full(until));
+    }
+    for window in app.mirror().head.maintenance.iter().filter(|w| w.is_of(&view.name)) {
+        let said = if window.under_way {
+            format!("{} until {}: counts against nothing", window.name, app.look.full(window.until))
+        } else {
+            format!("{} from {} to {}", window.name, app.look.full(window.from), app.look.full(window.until))
+        };
+        page.field("maintenance", if window.under_way { Role::Paused } else { Role::Text }, &said);
+    }
+    if let Some(month) = &view.month {
+        let (role, said) = availability(month);
+        page.field("availability", role, &said);
     }
     if let Some(us) = view.latency_us {
         let p = |v: Option<u32>| v.map_or("-".to_owned(), services::latency);
