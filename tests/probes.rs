@@ -5,6 +5,7 @@ mod probes {
     mod dns;
     mod host;
     mod http;
+    mod http_direct;
     mod postgres;
     mod redis;
     mod tcp;

@@ -194,8 +194,13 @@ async fn questions(path: &Path, shape: &Shape, options: &Options, out: &mut Veri
             if folder { whole::folder(path, beat) } else { whole::file(path, beat) }
         },
     );
+    // Both read all of it: side by side they take as long as one of them, and the second finds in memory what the first
+    // has read.
+    let plain_dump = matches!(out.format.as_str(), "pg custom" | "pg directory");
+    let asked = async { if plain_dump { ask_pg_restore(path, options).await } else { Vec::new() } };
+    let (read, asked) = tokio::join!(read, asked);
     let mut has_toc = None;
-    match read.await {
+    match read {
         None => out.say("read to the end", None, silent(options)),
         Some(Err(Not::Stopped)) => out.say("read to the end", None, "it was stopped, or took longer than allowed"),
         Some(Err(Not::Unknown(why))) => out.say("read to the end", None, why),
@@ -206,10 +211,9 @@ async fn questions(path: &Path, shape: &Shape, options: &Options, out: &mut Veri
             has_toc = whole.toc;
         }
     }
-    let plain_dump = matches!(out.format.as_str(), "pg custom" | "pg directory");
     out.dump = has_toc.as_ref().map(DumpFacts::from);
-    if plain_dump {
-        ask_pg_restore(path, options, out).await;
+    for (check, good, words) in asked {
+        out.say(&check, good, words);
     }
 }
 
@@ -236,7 +240,8 @@ async fn in_thread<T: Send + 'static>(
     tokio::time::timeout(Duration::from_secs(5), rx).await.ok()?.ok()
 }
 
-async fn ask_pg_restore(path: &Path, options: &Options, out: &mut Verified) {
+/// What `pg_restore` says to a copy: question, answer, words.
+async fn ask_pg_restore(path: &Path, options: &Options) -> Vec<(String, Option<bool>, String)> {
     // A name that begins with a dash would be an option.
     let argument = if path.is_absolute() { path.to_owned() } else { Path::new(".").join(path) };
     let cmd = |args: &[&str]| {
@@ -247,15 +252,17 @@ async fn ask_pg_restore(path: &Path, options: &Options, out: &mut Verified) {
         }
         .keep_output(16 * 1024)
     };
+    let mut said = Vec::new();
     for args in [&["--list"][..], &["-f", "/dev/null"][..]] {
         let name = format!("pg_restore {}", args.join(" "));
         let outcome = proc::run(cmd(args)).await;
         let (good, words) = say_outcome(&outcome);
-        out.say(&name, good, words);
+        said.push((name, good, words));
         if good != Some(true) {
-            return;
+            break;
         }
     }
+    said
 }
 
 fn say_outcome(outcome: &Outcome) -> (Option<bool>, String) {

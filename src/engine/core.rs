@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::path::PathBuf;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
@@ -99,6 +100,8 @@ pub enum Message {
     },
     /// Answered by a core that works.
     Ping(oneshot::Sender<()>),
+    /// Answered when the picture shows what is known now.
+    Draw(oneshot::Sender<()>),
 }
 
 /// How an engine ended.
@@ -144,6 +147,8 @@ pub struct Core {
     pub(super) viewers: Arc<super::session::Shared>,
     /// Answers that wait for the disk.
     pub(super) waiting: Vec<(oneshot::Sender<Answer>, String, Answer)>,
+    /// Who waits for the picture.
+    pub(super) to_draw: Vec<oneshot::Sender<()>>,
     pub(super) stopping: Option<String>,
     /// Spooled notes whose entries were written in the turn before; their files can go.
     pub(super) spooled: Vec<PathBuf>,
@@ -186,6 +191,15 @@ pub struct Dirty {
     pub recoveries: bool,
     pub head: bool,
     pub everything: bool,
+}
+
+impl Dirty {
+    /// Nothing happened but that services were looked at.
+    fn is_only_seen(&self) -> bool {
+        let others =
+            self.backups.is_empty() && self.runs.is_empty() && self.incident_ids.is_empty() && self.messages.is_empty();
+        others && !(self.incidents || self.recoveries || self.head || self.everything)
+    }
 }
 
 /// The core's inlets.
@@ -269,6 +283,7 @@ impl Core {
             Message::Ping(reply) => {
                 let _ = reply.send(());
             }
+            Message::Draw(reply) => self.to_draw.push(reply),
         }
     }
 
@@ -406,8 +421,19 @@ impl Core {
         }
         self.commit().await;
         // The picture first: whoever is told that something was done finds it there.
-        self.publish();
+        if self.is_looked_at() {
+            self.publish();
+        }
+        for waiting in self.to_draw.drain(..) {
+            let _ = waiting.send(());
+        }
         self.answer();
+    }
+
+    /// Whether the picture has to be drawn now. Nothing but results of probes can wait until somebody wants to see them:
+    /// drawing a service costs about as much as looking at it.
+    fn is_looked_at(&self) -> bool {
+        !self.dirty.is_only_seen() || !self.to_draw.is_empty() || self.viewers.following.load(Ordering::Relaxed) > 0
     }
 
     /// Answers those who waited for the disk.

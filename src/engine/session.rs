@@ -29,6 +29,8 @@ use crate::wire::{
 const CHANGE_GAP: Duration = Duration::from_millis(50);
 /// A viewer hears from the engine at least this often.
 const HEARTBEAT: Duration = Duration::from_secs(1);
+/// A core that is busy with the disk for longer than this does not keep anybody from seeing what was last drawn.
+const FRESH_WITHIN: Duration = Duration::from_millis(250);
 /// Requests of one connection under way at the same time.
 const AT_ONCE: usize = 32;
 
@@ -44,6 +46,8 @@ pub struct Shared {
     pub state: String,
     pub sessions: AtomicUsize,
     pub viewers: AtomicUsize,
+    /// Sessions that follow the picture. While there is none, what probes see is not drawn into it.
+    pub following: AtomicUsize,
     /// Requests whose answer is not written yet.
     pub answering: AtomicUsize,
     /// A shared engine belongs to a service account: everybody of the group may act through it.
@@ -60,6 +64,34 @@ impl Drop for UnderWay {
     fn drop(&mut self) {
         self.0.answering.fetch_sub(1, Ordering::Relaxed);
     }
+}
+
+/// A session follows the picture for as long as this lives.
+struct Follows(Arc<Shared>);
+
+impl Follows {
+    fn new(shared: &Arc<Shared>) -> Follows {
+        shared.following.fetch_add(1, Ordering::Relaxed);
+        Follows(Arc::clone(shared))
+    }
+}
+
+impl Drop for Follows {
+    fn drop(&mut self) {
+        self.0.following.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Has the picture brought up to date: while nobody followed it, it was not.
+async fn freshen(shared: &Shared) {
+    let (done, drawn) = oneshot::channel();
+    let ask = async {
+        if shared.core.send(Message::Draw(done)).await.is_ok() {
+            let _ = drawn.await;
+        }
+    };
+    // Late, it is shown as it is: it says of what moment it is.
+    let _ = tokio::time::timeout(FRESH_WITHIN, ask).await;
 }
 
 /// Serves one connection until it ends.
@@ -104,11 +136,13 @@ pub async fn run(stream: UnixStream, shared: &Arc<Shared>, stop: CancellationTok
     if viewer {
         shared.viewers.fetch_add(1, Ordering::Relaxed);
     }
+    // Who asks no more may still be told.
+    let mut looking = None;
     let told = tell(&mut write, shared, outbox, following);
     tokio::pin!(told);
     let result = tokio::select! {
         // Who asks no more is still told what was asked before.
-        r = answer(&mut read, hello.access, &actor, shared, replies, follows) => match r {
+        r = answer(&mut read, hello.access, &actor, shared, replies, follows, &mut looking) => match r {
             Ok(()) => tokio::select! {
                 r = &mut told => r,
                 () = stop.cancelled() => Ok(()),
@@ -158,6 +192,7 @@ async fn answer(
     shared: &Arc<Shared>,
     replies: mpsc::Sender<Written>,
     follows: watch::Sender<bool>,
+    looking: &mut Option<Follows>,
 ) -> io::Result<()> {
     let room = Arc::new(Semaphore::new(AT_ONCE));
     while let Some(line) = frame::read_line(read, MAX_REQUEST).await? {
@@ -176,6 +211,10 @@ async fn answer(
         };
         let id = request.id;
         if matches!(request.ask, Ask::Follow) {
+            if looking.is_none() {
+                *looking = Some(Follows::new(shared));
+                freshen(shared).await;
+            }
             follows.send_replace(true);
             let _ = replies.send((Reply { id, answer: Answer::Ok }, None)).await;
             continue;
@@ -214,10 +253,13 @@ fn is_looking(ask: &Ask) -> bool {
 
 async fn handle(shared: &Arc<Shared>, actor: Actor, request: Request) -> Answer {
     match request.ask {
-        Ask::Picture => match shared.picture.read() {
-            Ok(picture) => Answer::Picture(Box::new(picture.since(0))),
-            Err(_) => Answer::Failed { reason: "the picture cannot be read".into() },
-        },
+        Ask::Picture => {
+            freshen(shared).await;
+            match shared.picture.read() {
+                Ok(picture) => Answer::Picture(Box::new(picture.since(0))),
+                Err(_) => Answer::Failed { reason: "the picture cannot be read".into() },
+            }
+        }
         Ask::Timeline(query) => {
             let dir = shared.state_dir.clone();
             blocking(move || records::timeline(&dir, &query)).await

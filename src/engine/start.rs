@@ -180,6 +180,7 @@ pub async fn start(options: Options) -> Result<Running, StartError> {
         sessions: AtomicUsize::new(0),
         answering: AtomicUsize::new(0),
         viewers: AtomicUsize::new(0),
+        following: AtomicUsize::new(0),
         group: group.is_some(),
     });
     let stop = CancellationToken::new();
@@ -245,6 +246,7 @@ pub async fn start(options: Options) -> Result<Running, StartError> {
         windows: Vec::new(),
         viewers: Arc::clone(&shared),
         waiting: Vec::new(),
+        to_draw: Vec::new(),
         stopping: None,
         spooled: Vec::new(),
     };

@@ -5,6 +5,8 @@
 //! request asks the server to close first, so that a thousand probes do not leave this host a thousand sockets in
 //! TIME_WAIT.
 //!
+//! A plain request of which only the head of the answer counts needs no client: see [`direct`].
+//!
 //! Clients are shared between checks of one policy. What a client cannot tell (which address it tried, whether TCP or
 //! TLS was under way) is noted by callbacks that run inside the probe's own task; see [`client`].
 
@@ -17,23 +19,26 @@ use reqwest::{Method, Request, Response, StatusCode, Url};
 
 use super::Vault;
 use super::look::{Finding, Look, Phase, Progress};
-use crate::config::HttpCheck;
 use crate::config::secret::MaybeSecret;
+use crate::config::{HttpCheck, Redirects};
 use crate::domain::Time;
 use crate::domain::health::Reason;
 use crate::sys::{clock, tls};
 use crate::text::{duration, plural};
 
 mod client;
+mod direct;
 mod errors;
 mod expect;
 
 pub(super) use client::Policy;
+use direct::{Asked, Direct};
 use expect::Expectations;
 
 pub(super) struct Http {
     client: reqwest::Client,
     request: Request,
+    direct: Option<Direct>,
     /// `host:port`, for errors before an address is known.
     at: String,
     expect: Expectations,
@@ -94,15 +99,39 @@ impl Http {
         if let Some(body) = &check.body {
             request = request.body(body.clone());
         }
+        let request = request.build().map_err(|e| format!("making the request: {e}"))?;
+        let expect = Expectations::new(check)?;
+        let follows = !matches!(check.redirects, Redirects::None);
+        let direct = match check.keep_alive || expect.needs_body() {
+            true => None,
+            false => Direct::new(&request, &vault.env.resolver, check.family, follows),
+        };
         Ok(Http {
             client,
-            request: request.build().map_err(|e| format!("making the request: {e}"))?,
+            request,
+            direct,
             at,
-            expect: Expectations::new(check)?,
+            expect,
             latency_below: check.latency_below,
             cert_days,
             keep_alive: check.keep_alive,
         })
+    }
+
+    /// The short way, where there is one. `None`: the client has to ask.
+    async fn ask_directly(&self, progress: &Progress) -> Option<Finding> {
+        let direct = self.direct.as_ref().filter(|d| d.is_short())?;
+        match direct.ask(self.expect.needs_headers(), progress).await {
+            Asked::Failed(finding) => Some(finding),
+            Asked::Head(head) => {
+                let shown = shown_status(head.status);
+                let missed = self.expect.status(head.status, &shown);
+                let missed = missed.or_else(|| self.expect.headers(&head.headers, &shown));
+                let finding = missed.unwrap_or_else(|| self.speed(&shown, progress.elapsed()));
+                Some(finding.fact("status", head.status.as_str()))
+            }
+            Asked::Client => None,
+        }
     }
 
     async fn ask(&self, progress: &Arc<Progress>) -> Finding {
@@ -111,7 +140,12 @@ impl Http {
         };
         progress.enter_with(Phase::Connect, self.at.as_str());
         match self.client.execute(request).await {
-            Ok(response) => self.judge(response, progress).await,
+            Ok(response) => {
+                if let Some(direct) = &self.direct {
+                    direct.learn(response.url() != self.request.url());
+                }
+                self.judge(response, progress).await
+            }
             Err(e) => errors::finding(&e, progress),
         }
     }
@@ -162,13 +196,20 @@ impl Http {
 
 impl Look for Http {
     fn look<'a>(&'a self, progress: &'a Arc<Progress>) -> BoxFuture<'a, Finding> {
-        Box::pin(client::traced(progress, self.ask(progress)))
+        Box::pin(async move {
+            match self.ask_directly(progress).await {
+                Some(finding) => finding,
+                // Boxed, so that the short way does not carry the room for the long one.
+                None => Box::pin(client::traced(progress, self.ask(progress))).await,
+            }
+        })
     }
 
     /// The client gives up connecting a little before the time is over, so a request that is still under way then has its
     /// connection, whatever was noted last.
     fn timed_out(&self, progress: &Progress) -> Finding {
-        if progress.place().0 != Phase::Body {
+        let direct = self.direct.as_ref().is_some_and(Direct::is_short);
+        if !direct && progress.place().0 != Phase::Body {
             progress.enter(Phase::Headers);
         }
         progress.timed_out()

@@ -43,6 +43,8 @@ impl Hash for Policy {
     }
 }
 
+pub(super) const USER_AGENT: &str = concat!("mayday/", env!("CARGO_PKG_VERSION"));
+
 struct Trace {
     progress: Arc<Progress>,
     redirected: AtomicBool,
@@ -76,7 +78,7 @@ fn build(policy: &Policy, env: &ProbeEnv) -> Result<reqwest::Client, String> {
         .tls_backend_preconfigured(tls)
         .tls_info(true)
         .http1_only()
-        .user_agent(concat!("mayday/", env!("CARGO_PKG_VERSION")))
+        .user_agent(USER_AGENT)
         .referer(false)
         // Nothing of the environment decides what a probe sees.
         .no_proxy()

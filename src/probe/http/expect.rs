@@ -44,6 +44,10 @@ impl Expectations {
         self.contains.is_some() || self.matches.is_some() || !self.json.is_empty()
     }
 
+    pub(super) fn needs_headers(&self) -> bool {
+        !self.headers.is_empty()
+    }
+
     pub(super) fn status(&self, status: StatusCode, shown: &str) -> Option<Finding> {
         let code = status.as_u16();
         if self.status.iter().any(|(low, high)| (*low..=*high).contains(&code)) {

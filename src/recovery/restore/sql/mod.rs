@@ -191,14 +191,14 @@ impl Scanner {
 
     /// Takes a run of bytes that mean nothing in this mode, at once. Returns how many.
     fn run(&mut self, rest: &[u8], out: &mut Vec<u8>) -> usize {
-        let stop = |f: &dyn Fn(u8) -> bool| rest.iter().position(|b| f(*b)).unwrap_or(rest.len());
-        let n = match &self.mode {
-            Mode::Copy { line: CopyLine::Other } => stop(&|b| b == b'\n'),
-            Mode::Text { escaped: false, escapes: false } => stop(&|b| b == b'\'' || b == b'\n'),
-            Mode::Text { escaped: false, escapes: true } => stop(&|b| b == b'\'' || b == b'\n' || b == b'\\'),
-            Mode::Dollar { matched: 0 } => stop(&|b| b == b'$' || b == b'\n'),
-            _ => 0,
+        let stop = match &self.mode {
+            Mode::Copy { line: CopyLine::Other } => memchr::memchr(b'\n', rest),
+            Mode::Text { escaped: false, escapes: false } => memchr::memchr2(b'\'', b'\n', rest),
+            Mode::Text { escaped: false, escapes: true } => memchr::memchr3(b'\'', b'\n', b'\\', rest),
+            Mode::Dollar { matched: 0 } => memchr::memchr2(b'$', b'\n', rest),
+            _ => Some(0),
         };
+        let n = stop.unwrap_or(rest.len());
         let taken = rest.get(..n).unwrap_or_default();
         if let Some(last) = taken.last() {
             self.previous = *last;
