@@ -28,6 +28,8 @@ mod pitr_forms;
 mod pitr_hand;
 #[path = "restore/pitr_tools.rs"]
 mod pitr_tools;
+#[path = "restore/pitr_walg.rs"]
+mod pitr_walg;
 #[path = "restore/pitr_whole.rs"]
 mod pitr_whole;
 #[path = "restore/rabbitmq.rs"]

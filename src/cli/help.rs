@@ -42,7 +42,8 @@ const TOPICS: &[(&str, &str, &str)] = &[
          Base backups with an archived log (postgres_pitr) reach any moment: --to 2026-11-20T02:14:07Z, --to 02:14, also\n\
          lsn:0/16B3748, xid:1234 or name:POINT, with @2 behind it for another timeline. --plan shows the window; a moment\n\
          outside of it is refused with the nearest one. The side cluster is paused there: look into it, take a later\n\
-         moment with another --to (it goes on where it stands), then --cut-over, or --drop.\n\n\
+         moment with another --to (it goes on where it stands), then --cut-over, or --drop. Such a set is as old as the\n\
+         last log that continues its newest base backup; a gap is named, and log behind it counts for nothing.\n\n\
          Folders, out of archives, copies, restic or borg, are unpacked beside and compared with the live one: what was\n\
          added, changed or is gone is counted, and every name is listed in the folder of the run. The cut-over exchanges\n\
          the two in one step. NAME is then the name of the live folder.\n\n\

@@ -15,6 +15,7 @@
 //! | [`peer`] | who is at the other end of a Unix socket |
 //! | [`runtime`] | a user's private folders beside the state folder |
 //! | [`vault`] | repositories of restic and borg: command lines, answers, faults in words |
+//! | [`wal`] | the archived log of PostgreSQL: names, timelines, contents, and where it is kept |
 //! | [`notify_socket`] | telling systemd how the engine is |
 
 pub mod archive;
@@ -28,6 +29,7 @@ pub mod proc;
 pub mod runtime;
 pub mod tls;
 pub mod vault;
+pub mod wal;
 
 /// Makes text of a server or an operating system fit for one line of an error: control characters become spaces and
 /// the length is bounded. Display goes through `text::clean` besides; this only keeps errors to one line.

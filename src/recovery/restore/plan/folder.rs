@@ -96,7 +96,7 @@ pub async fn plan(
             job.vault = vault::look(&mut draft, ctx, set, source, how, &job).await;
             None
         }
-        BackupSource::Files(_) => {
+        BackupSource::Files(_) | BackupSource::Repo(_) => {
             Some(blocking("look at the copy", move || format::look(&place)).await.and_then(|s| s))
         }
     };
