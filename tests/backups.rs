@@ -10,6 +10,8 @@ mod folders;
 mod hanging;
 #[path = "backups/live.rs"]
 mod live;
+#[path = "backups/manifest.rs"]
+mod manifest;
 #[path = "backups/wal.rs"]
 mod wal;
 

@@ -8,6 +8,8 @@ mod folders;
 mod insert;
 #[path = "restore/kit.rs"]
 mod kit;
+#[path = "restore/manifest.rs"]
+mod manifest;
 #[path = "restore/pg_amcheck.rs"]
 mod pg_amcheck;
 #[path = "restore/pg_cutover.rs"]

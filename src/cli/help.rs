@@ -55,6 +55,20 @@ const TOPICS: &[(&str, &str, &str)] = &[
          first, then imported and read back; an import removes nothing and holds no messages. NAME is then the service.",
     ),
     (
+        "manifest",
+        "what is written beside a copy",
+        "app.dump.manifest.json beside app.dump says what is in it, as one JSON object. All keys are optional, others are\n\
+         passed over:\n\
+         size, sha256   of the file; a copy that differs is suspect, and no restore begins with it\n\
+         tables         {\"public.orders\": 90211}, or a list of {\"name\": …, \"rows\": …}; compared after the restore\n\
+         counted        \"copy\": tables and rows were read in the copy itself, so that a difference ends the restore;\n\
+                        anything else: in a database that may have gone on meanwhile; a difference is named\n\
+         entries, keys  names in an archive or folder; keys of all databases of a Redis copy\n\
+         taken_at       when the copy was made\n\n\
+         mayday backups manifest NAME [--copy ID] reads a copy to its end and writes this file, best right after it was\n\
+         made: what rots later is found then, also in copies that are encrypted. mayday backups verify NAME compares.",
+    ),
+    (
         "recover",
         "bringing a whole system back",
         "mayday recover NAME --plan shows every step of a [[recovery]]: commands, copy, data lost, duration, failed checks.\n\

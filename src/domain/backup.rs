@@ -5,7 +5,10 @@ use serde::{Deserialize, Serialize};
 use super::time::Time;
 
 pub mod judge;
+pub mod manifest;
 pub mod place;
+
+pub use manifest::Manifest;
 
 pub use judge::{Found, Judged, Listing, LogFound, Reading, Rules, judge};
 

@@ -12,6 +12,8 @@
 //! | [`proc`] | short commands without a shell, ended as a group; identity of processes |
 //! | [`archive`] | reading compressed backups to the end |
 //! | [`disk`] | free space, durable writes, exchanging two names |
+//! | [`digest`] | the SHA-256 of a file |
+//! | [`manifest`] | what lies beside a copy and says what is in it |
 //! | [`peer`] | who is at the other end of a Unix socket |
 //! | [`runtime`] | a user's private folders beside the state folder |
 //! | [`vault`] | repositories of restic and borg: command lines, answers, faults in words |
@@ -20,7 +22,9 @@
 
 pub mod archive;
 pub mod clock;
+pub mod digest;
 pub mod disk;
+pub mod manifest;
 pub mod memory;
 pub mod notify_socket;
 pub mod peer;

@@ -17,6 +17,7 @@ mod plan;
 mod rabbit;
 mod redis;
 mod secrets;
+pub mod manifest;
 mod sql;
 mod toc;
 mod tools;

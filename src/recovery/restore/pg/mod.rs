@@ -31,6 +31,7 @@ pub use tables::estimate;
 pub use verify::queries;
 
 use super::job::{self, PgDrop, PgRestore, PgSwap, PgTables, PgTablesDrop};
+use crate::domain::backup::Manifest;
 use crate::recovery::op::{Compensation, Done, OpContext, OpError};
 
 /// Phases that work on a side database, which is removed when one of them fails.
@@ -106,6 +107,9 @@ struct Facts {
     rows: Option<u64>,
     #[serde(default)]
     tables: Option<u64>,
+    /// What the copy's manifest said when the copy was checked.
+    #[serde(default)]
+    manifest: Option<Manifest>,
 }
 
 impl Facts {
