@@ -16,6 +16,8 @@ mod pg_amcheck;
 mod pg_cutover;
 #[path = "restore/pg_faults.rs"]
 mod pg_faults;
+#[path = "restore/meanwhile.rs"]
+mod meanwhile;
 #[path = "restore/pg_restore.rs"]
 mod pg_restore;
 #[path = "restore/pg_tables.rs"]

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use mayday::config::{BackupSource, PitrLog, RepoSource};
+use mayday::config::{BackupSource, FilesSource, PitrLog, RepoSource};
 use mayday::domain::run::{Checked, Work};
 
 use crate::kit::check;
@@ -201,4 +201,21 @@ fn the_folders_of_barman() {
     let further = scene.restore(None);
     assert_eq!(further.side().name, ended.side().name);
     assert_eq!(scene.notes(&further.side().name), "1,2,3,4");
+    scene.desk.run(&Work::Drop { of: further.id }).verified();
+
+    // Barman reports success across a hole; here it is named.
+    let hole = scene.archived();
+    hand_on(&scene);
+    scene.note(5);
+    hand_on(&scene);
+    std::fs::remove_file(wals.join(&hole[..16]).join(&hole)).unwrap();
+    assert!(barman(&["list-backup", "main"]).contains(&id));
+    let plan = scene.desk.plan(&work(None)).plan;
+    let (result, said) = check(&plan, "wal archive");
+    assert!(result == Checked::Warned && said.contains(&hole), "{said}");
+    let mut set = scene.desk.ctx.config.backups[0].clone();
+    set.source = BackupSource::Files(FilesSource { path: bases, pattern: "*".into(), folders: true, ..FilesSource::default() });
+    let listed = mayday::backup::source_of(&set).list(100, &Default::default()).unwrap();
+    let log = listed.copies[0].found.log.clone().unwrap();
+    assert!(log.gap.is_some_and(|gap| gap.contains(&hole)), "{:?}", listed.copies[0].found);
 }

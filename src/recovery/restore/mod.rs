@@ -53,6 +53,18 @@ fn recorded(what: &str) -> impl FnOnce(std::io::Error) -> OpError {
     }
 }
 
+/// A name that is to be made must be free: what somebody else has put there since the plan is theirs, and nothing of this
+/// run's to take away again. Asked before anything is begun.
+fn still_free(what: &str, paths: &[&std::path::Path]) -> Result<(), OpError> {
+    match paths.iter().find(|path| path.symlink_metadata().is_ok()) {
+        None => Ok(()),
+        Some(path) => Err(OpError::Failed(format!(
+            "{what}: {} exists by now, and is left as it is: plan anew; nothing was begun",
+            path.display()
+        ))),
+    }
+}
+
 /// Runs something that blocks, with a copy of the context, on a thread for that.
 async fn blocking<T: Send + 'static>(
     what: &str,

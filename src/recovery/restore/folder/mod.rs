@@ -21,7 +21,7 @@ mod open;
 mod swap;
 pub mod tree;
 
-use super::{blocking, recorded};
+use super::{blocking, recorded, still_free};
 use std::path::{Path, PathBuf};
 
 pub use check::{Contents, archive as check_archive, folder as check_folder, wrapped as check_wrapped};
@@ -78,6 +78,9 @@ pub async fn execute(op: &str, args: &serde_json::Value, ctx: &OpContext) -> Res
 }
 
 async fn restore(op: &str, job: FolderRestore, ctx: &OpContext) -> Result<Done, OpError> {
+    if op == EXTRACT {
+        still_free("make the side folder", &[&job.side, &partial(&job.side)])?;
+    }
     let result = match op {
         CLEAN => clean(&job, ctx).await,
         CHECK => check(&job, ctx).await,

@@ -71,6 +71,9 @@ pub async fn execute(op: &str, args: &serde_json::Value, ctx: &OpContext) -> Res
 }
 
 async fn restore(op: &str, job: &PgRestore, ctx: &OpContext) -> Result<Done, OpError> {
+    if op == CREATE {
+        make::still_free(job, ctx).await?;
+    }
     let result = match op {
         CLEAN => make::clean(job, ctx).await,
         CHECK => check::run(job, ctx).await,

@@ -29,7 +29,7 @@ pub mod target;
 pub mod unpack;
 pub mod window;
 
-use super::{blocking, recorded};
+use super::{blocking, recorded, still_free};
 pub use fetch::command as restore_command;
 pub use crate::sys::wal::{self, archive, repo, scan, user};
 use std::collections::BTreeMap;
@@ -146,6 +146,9 @@ pub async fn execute(op: &str, args: &serde_json::Value, ctx: &OpContext) -> Res
 }
 
 async fn restore(op: &str, job: Job, ctx: &OpContext) -> Result<Done, OpError> {
+    if op == UNPACK {
+        still_free("make the side cluster", &[&job.side])?;
+    }
     let result = match op {
         CLEAN => finish::clean(&job, ctx).await,
         UNPACK => unpack::run(&job, ctx).await,

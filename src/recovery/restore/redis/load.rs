@@ -12,7 +12,7 @@ use super::{
 };
 use crate::domain::run::SideRole;
 use crate::recovery::op::{Done, OpContext, OpError};
-use crate::recovery::restore::{format, job, manifest};
+use crate::recovery::restore::{format, job, manifest, still_free};
 use crate::text;
 
 /// For writing an RDB file of everything.
@@ -21,6 +21,9 @@ const SAVE: Duration = Duration::from_secs(3600);
 const SAMPLES: usize = 200;
 
 pub async fn execute(op: &str, job: &Job, ctx: &OpContext) -> Result<Done, OpError> {
+    if op == LOAD {
+        still_free("make the scratch server", &[&job.side])?;
+    }
     let result = match op {
         CLEAN => return clean(job, ctx).await,
         CHECK => return check(job, ctx).await,
