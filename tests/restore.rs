@@ -10,14 +10,14 @@ mod insert;
 mod kit;
 #[path = "restore/manifest.rs"]
 mod manifest;
+#[path = "restore/meanwhile.rs"]
+mod meanwhile;
 #[path = "restore/pg_amcheck.rs"]
 mod pg_amcheck;
 #[path = "restore/pg_cutover.rs"]
 mod pg_cutover;
 #[path = "restore/pg_faults.rs"]
 mod pg_faults;
-#[path = "restore/meanwhile.rs"]
-mod meanwhile;
 #[path = "restore/pg_restore.rs"]
 mod pg_restore;
 #[path = "restore/pg_tables.rs"]

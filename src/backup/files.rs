@@ -22,8 +22,8 @@ use super::look::{self, Look, Wanted};
 use super::{Beat, Followed, Listed, Mark, Seen, Source, whole};
 use crate::config::{FilesSource, Restore};
 use crate::domain::Time;
-use crate::domain::backup::{Copy, Found, Reading, place};
 use crate::domain::backup::manifest::ENDING;
+use crate::domain::backup::{Copy, Found, Reading, place};
 use crate::sys::{disk, manifest};
 use crate::text;
 

@@ -52,11 +52,9 @@ pub fn place_of(log: &PitrLog, user: Option<&str>) -> Result<archive::Source, St
             user: User::choose(user)?,
             archive_id: String::new(),
         }),
-        PitrLog::WalG { config } => archive::Source::WalG(WalG {
-            tool: which("wal-g")?,
-            config: config.clone(),
-            user: User::choose(user)?,
-        }),
+        PitrLog::WalG { config } => {
+            archive::Source::WalG(WalG { tool: which("wal-g")?, config: config.clone(), user: User::choose(user)? })
+        }
     })
 }
 

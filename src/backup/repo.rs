@@ -102,7 +102,9 @@ impl Repository {
         let reading = Reading::Cannot(format!("{tool} reads it when it restores"));
         let fault = known.damaged.then(|| format!("{tool} says that pages in it are damaged"));
         let unsized_ = known.size == 0;
-        let number = |from: &[u8]| from.iter().fold(0xcbf2_9ce4_8422_2325u64, |h, b| (h ^ u64::from(*b)).wrapping_mul(0x0100_0000_01b3));
+        let number = |from: &[u8]| {
+            from.iter().fold(0xcbf2_9ce4_8422_2325u64, |h, b| (h ^ u64::from(*b)).wrapping_mul(0x0100_0000_01b3))
+        };
         let mark = Mark([number(known.id.as_bytes()), known.stopped.cast_unsigned(), known.size, 0]);
         Seen { found: Found { copy, fault, reading, unsized_, ..Found::default() }, mark }
     }

@@ -26,12 +26,7 @@ async fn copy_of(session: &mut Session, name: &str, copy: Option<String>) -> Res
     })
 }
 
-pub async fn manifest(
-    session: &mut Session,
-    name: &str,
-    copy: Option<String>,
-    replace: bool,
-) -> Result<u8, Failure> {
+pub async fn manifest(session: &mut Session, name: &str, copy: Option<String>, replace: bool) -> Result<u8, Failure> {
     let copy = copy_of(session, name, copy).await?;
     let path = beside(&restored::path_of(&copy));
     if path.exists() && !replace {

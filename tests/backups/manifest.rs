@@ -36,7 +36,9 @@ fn checksum_and_size_are_compared_and_a_manifest_is_no_copy() {
     manifest(&path, &format!("{{\"sha256\": \"{}\", \"size\": {}}}", sha(&secret), secret.len()));
     let (found, answer) = read(&backup);
     assert_eq!((found.fault, found.reading), (None, Reading::NotYet), "it is read, though it cannot be decoded");
-    assert!(matches!(answer, Ok(Reading::Whole(words)) if words.contains("that of its manifest") && words.contains("encrypted")));
+    assert!(
+        matches!(answer, Ok(Reading::Whole(words)) if words.contains("that of its manifest") && words.contains("encrypted"))
+    );
     manifest(&path, &format!("{{\"sha256\": \"{}\"}}", sha(b"other")));
     assert!(read(&backup).1.is_err_and(|why| why.contains("not that of its manifest")));
     manifest(&path, "{\"size\": 7}");
@@ -63,5 +65,8 @@ async fn verifying_on_request_tells_of_it() {
     assert!(bad.good == Some(false) && bad.verdict.contains("checksum of the manifest"), "{bad:?}");
     manifest(&path, "no");
     let none = verify_path(&path, &Options::default()).await;
-    assert!(none.good.is_none() && none.checks.iter().any(|c| c.check == "manifest" && c.words.contains("no JSON")), "{none:?}");
+    assert!(
+        none.good.is_none() && none.checks.iter().any(|c| c.check == "manifest" && c.words.contains("no JSON")),
+        "{none:?}"
+    );
 }

@@ -145,7 +145,11 @@ fn a_base_backup_without_its_own_log_is_not_to_be_trusted() {
     std::fs::rename(dir.join("wal"), dir.join("away")).unwrap();
     let found = judged(&backup);
     assert_eq!(found.state, BackupState::Suspect);
-    assert!(found.detail.contains("its log is not known") && found.detail.contains("does not exist"), "{}", found.detail);
+    assert!(
+        found.detail.contains("its log is not known") && found.detail.contains("does not exist"),
+        "{}",
+        found.detail
+    );
 }
 
 #[test]

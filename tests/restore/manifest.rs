@@ -29,7 +29,10 @@ fn change(desk: &Desk, name: &str, change: impl FnOnce(&mut Value)) {
 fn tables_and_rows_of_a_dump() {
     let server = Postgres::start();
     make_app(&server, "app");
-    server.psql("app", "create table \"Odd name\" (id int); insert into \"Odd name\" values (1), (2); create table empty (id int)");
+    server.psql(
+        "app",
+        "create table \"Odd name\" (id int); insert into \"Odd name\" values (1), (2); create table empty (id int)",
+    );
     for kind in ["custom", "directory", "tar", "sql", "sql.gz"] {
         let mut desk = Desk::postgres(&server, "app", &[]);
         let copy = dump(&server, &mut desk, "app", kind);
@@ -57,7 +60,11 @@ fn tables_and_rows_of_a_dump() {
     let planned = desk.plan(&restore_of(&copy));
     let ended = desk.execute(planned);
     let why = ended.error();
-    for wanted in ["public.users has 500 rows and should have 501", "public.lost is missing, with 3 rows", "the side copy was removed"] {
+    for wanted in [
+        "public.users has 500 rows and should have 501",
+        "public.lost is missing, with 3 rows",
+        "the side copy was removed",
+    ] {
         assert!(why.contains(wanted), "{wanted}: {why}");
     }
     assert_eq!(databases(&server, "app"), ["app"]);
@@ -163,7 +170,14 @@ fn the_command_writes_one_and_the_checks_read_it() {
     let copies = shop.run(&["backups", "copies", "full", "--json"]).ok().json();
     assert_eq!(copies.as_array().unwrap().len(), 1, "{copies:#}");
     let verified = shop.run(&["backups", "verify", "full", "--json"]).ok().json();
-    assert!(verified["checks"].as_array().unwrap().iter().any(|c| c["check"] == "checksum of the manifest" && c["good"] == true), "{verified:#}");
+    assert!(
+        verified["checks"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .any(|c| c["check"] == "checksum of the manifest" && c["good"] == true),
+        "{verified:#}"
+    );
     let mut value: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
     value["sha256"] = json!("ab".repeat(32));
     std::fs::write(&file, value.to_string()).unwrap();

@@ -74,7 +74,9 @@ fn pgbench_sees_nothing_but_refusals_and_loses_nothing() {
                     refused.fetch_add(1, Ordering::Relaxed);
                     // pgbench says of each client that it was aborted; the server's word stands before that.
                     let server_said = said.lines().filter(|l| l.contains("FATAL") || l.contains("ERROR"));
-                    odd.lock().unwrap().extend(server_said.filter(|l| !TOLD.iter().any(|t| l.contains(t))).map(str::to_owned));
+                    odd.lock()
+                        .unwrap()
+                        .extend(server_said.filter(|l| !TOLD.iter().any(|t| l.contains(t))).map(str::to_owned));
                 }
             })
         })
@@ -139,7 +141,11 @@ fn connections_that_are_cut() {
     let (server, mut desk, copy) = start();
     let before = as_it_is(&server);
     // While it loads.
-    std::fs::write(desk.copy_path("slow.sql"), "create table t (id int);\nselect pg_sleep(600);\ncreate table u (id int);\n").unwrap();
+    std::fs::write(
+        desk.copy_path("slow.sql"),
+        "create table t (id int);\nselect pg_sleep(600);\ncreate table u (id int);\n",
+    )
+    .unwrap();
     desk.list("slow.sql");
     let cutting = server.clone();
     let done = Arc::new(AtomicBool::new(false));
@@ -261,7 +267,11 @@ fn a_disk_without_room_for_a_scratch_redis() {
         let small = dir.join("scratch");
         crate::redis::configure(&mut desk, |r| r.directory = Some(small.clone()));
         let planned = desk.plan(&restore_of(&copy));
-        assert!(planned.plan.blockers().any(|p| p.detail.contains("make room") || p.detail.contains("free")), "{:?}", planned.plan.preconditions);
+        assert!(
+            planned.plan.blockers().any(|p| p.detail.contains("make room") || p.detail.contains("free")),
+            "{:?}",
+            planned.plan.preconditions
+        );
         let ended = desk.execute(planned);
         let why = ended.error();
         assert!(why.contains("No space left") && why.contains("is untouched"), "{why}");

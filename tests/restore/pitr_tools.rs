@@ -214,7 +214,8 @@ fn the_folders_of_barman() {
     let (result, said) = check(&plan, "wal archive");
     assert!(result == Checked::Warned && said.contains(&hole), "{said}");
     let mut set = scene.desk.ctx.config.backups[0].clone();
-    set.source = BackupSource::Files(FilesSource { path: bases, pattern: "*".into(), folders: true, ..FilesSource::default() });
+    set.source =
+        BackupSource::Files(FilesSource { path: bases, pattern: "*".into(), folders: true, ..FilesSource::default() });
     let listed = mayday::backup::source_of(&set).list(100, &Default::default()).unwrap();
     let log = listed.copies[0].found.log.clone().unwrap();
     assert!(log.gap.is_some_and(|gap| gap.contains(&hole)), "{:?}", listed.copies[0].found);

@@ -80,7 +80,9 @@ impl Walg {
         std::fs::write(&tool, STAND_IN.replace("{record}", &record.display().to_string())).unwrap();
         std::fs::set_permissions(&tool, std::fs::Permissions::from_mode(0o755)).unwrap();
         let mut path = bin.into_os_string();
-        for folder in [crate::support::postgres::bin("postgres").parent().unwrap(), "/usr/bin".as_ref(), "/bin".as_ref()] {
+        for folder in
+            [crate::support::postgres::bin("postgres").parent().unwrap(), "/usr/bin".as_ref(), "/bin".as_ref()]
+        {
             path.push(":");
             path.push(folder);
         }
@@ -96,7 +98,11 @@ impl Walg {
         let mut tool = self.scene.server.tool("pg_basebackup");
         tool.arg("-D").arg(&dir).args(["--checkpoint=fast", "--no-sync", "-X", "none", "--no-slot"]);
         for (n, (_, live)) in links.iter().enumerate() {
-            tool.arg(format!("--tablespace-mapping={}={}", live.display(), self.scene.dir.path().join(format!("space{n}")).display()));
+            tool.arg(format!(
+                "--tablespace-mapping={}={}",
+                live.display(),
+                self.scene.dir.path().join(format!("space{n}")).display()
+            ));
         }
         ran(&mut tool);
         self.scene.archived();
@@ -125,7 +131,8 @@ impl Walg {
             spec[oid.to_string()] = serde_json::json!({ "loc": live, "link": format!("pg_tblspc/{oid}") });
         }
         let spec = if links.is_empty() { serde_json::Value::Null } else { spec };
-        let system: u64 = self.scene.server.psql("app", "select system_identifier from pg_control_system()").parse().unwrap();
+        let system: u64 =
+            self.scene.server.psql("app", "select system_identifier from pg_control_system()").parse().unwrap();
         let (start, end) = (number(range["Start-LSN"].as_str().unwrap()), number(range["End-LSN"].as_str().unwrap()));
         let sentinel = serde_json::json!({
             "LSN": start, "FinishLSN": end, "PgVersion": 150000, "SystemIdentifier": system, "Spec": spec, "Version": 2,

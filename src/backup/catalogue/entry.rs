@@ -8,11 +8,11 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::super::watch::Watch;
-use crate::config::Restore;
 use super::{
     Backup, BackupReport, BackupSource, Call, Followed, Judged, Limits, Listed, Listing, Mark, Reading, Rules, Running,
     Seen, Source, WRITING, Watched, judge, text,
 };
+use crate::config::Restore;
 use crate::domain::Time;
 
 /// Between two looks at a repository, which reports nothing by itself.

@@ -237,7 +237,8 @@ static WALG: Table = Table::new("walg", "A repository of WAL-G, asked through it
 static PGBACKREST_SET: Table =
     Table::new("pgbackrest_backups", "Backups of a stanza of pgBackRest, and its log.", &[OF_PGBACKREST, OF_REPO]);
 
-static WALG_SET: Table = Table::new("walg_backups", "Backups of a repository of WAL-G, and its log.", &[OF_WALG, OF_REPO]);
+static WALG_SET: Table =
+    Table::new("walg_backups", "Backups of a repository of WAL-G, and its log.", &[OF_WALG, OF_REPO]);
 
 const OF_PGBACKREST: &[Key] = &[
     Key::new("stanza", Ty::Text(&v::NAME), "The stanza of the cluster.").required(),
@@ -259,7 +260,11 @@ const OF_REPO: &[Key] = &[
         Ty::Text(&v::PLAIN),
         "User of this host that asks it, when mayday itself is root. Default: `postgres`.",
     ),
-    Key::new("rescan", Ty::Text(&v::DURATION), "Look again at least this often. Default: 5 min, or a quarter of `rpo`."),
+    Key::new(
+        "rescan",
+        Ty::Text(&v::DURATION),
+        "Look again at least this often. Default: 5 min, or a quarter of `rpo`.",
+    ),
 ];
 
 static FOLDER: Table = Table::new(

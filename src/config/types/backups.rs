@@ -159,9 +159,15 @@ pub struct PitrRestore {
 #[derive(Clone, Debug, PartialEq)]
 pub enum PitrLog {
     Folder(PathBuf),
-    PgBackRest { stanza: String, config: Option<PathBuf>, repo: Option<u32> },
+    PgBackRest {
+        stanza: String,
+        config: Option<PathBuf>,
+        repo: Option<u32>,
+    },
     /// Its configuration file.
-    WalG { config: PathBuf },
+    WalG {
+        config: PathBuf,
+    },
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -111,7 +111,10 @@ impl Manifest {
         }
         if !self.tables.is_empty() {
             let rows = text::plural(self.tables.values().sum::<u64>() as usize, "row");
-            parts.push(format!("{} with {rows}, compared when it is restored", text::plural(self.tables.len(), "table")));
+            parts.push(format!(
+                "{} with {rows}, compared when it is restored",
+                text::plural(self.tables.len(), "table")
+            ));
         }
         parts.extend(self.entries.map(|n| text::plural(n as usize, "name")));
         parts.extend(self.keys.map(|n| text::plural(n as usize, "key")));
@@ -184,7 +187,12 @@ mod tests {
         assert_eq!(read.taken_at.map(|t| t.to_string()), Some("2026-11-20T02:00:00.000Z".into()));
         assert!(!read.counted_in_copy && read.objection(7).is_none() && read.objection(0).is_none());
         assert!(read.objection(6).is_some_and(|why| why.contains("6 bytes") && why.contains("says 7")));
-        for (wrong, why) in [("", "no JSON"), ("[]", "no JSON object"), (r#"{"sha256":"x"}"#, "64 hex"), (r#"{"manifest":2}"#, "format 2")] {
+        for (wrong, why) in [
+            ("", "no JSON"),
+            ("[]", "no JSON object"),
+            (r#"{"sha256":"x"}"#, "64 hex"),
+            (r#"{"manifest":2}"#, "format 2"),
+        ] {
             assert!(Manifest::parse(wrong.as_bytes()).is_err_and(|e| e.contains(why)), "{wrong}");
         }
         assert_eq!(Manifest::parse(b"{}"), Ok(Manifest::default()));
@@ -196,14 +204,17 @@ mod tests {
     #[test]
     fn differences_are_named() {
         let of = |tables: &[(&str, u64)]| tables.iter().map(|(n, r)| ((*n).to_owned(), *r)).collect();
-        let manifest = Manifest { tables: of(&[("public.a", 3), ("public.b", 4), ("public.c", 5)]), ..Manifest::default() };
-        let found = BTreeMap::from([("public.a".into(), Some(3)), ("public.b".into(), Some(2)), ("public.x".into(), Some(9))]);
+        let manifest =
+            Manifest { tables: of(&[("public.a", 3), ("public.b", 4), ("public.c", 5)]), ..Manifest::default() };
+        let found =
+            BTreeMap::from([("public.a".into(), Some(3)), ("public.b".into(), Some(2)), ("public.x".into(), Some(9))]);
         let (compared, differences) = manifest.compare_tables(&found, |_| true);
         assert_eq!(compared, 3);
         assert_eq!(differences, ["public.b has 2 rows and should have 4", "public.c is missing, with 5 rows"]);
         assert_eq!(manifest.compare_tables(&found, |n| n == "public.a"), (1, vec![]));
         // Partitioned, or no time: there, and not compared.
-        let found = BTreeMap::from([("public.a".into(), None), ("public.b".into(), Some(4)), ("public.c".into(), None)]);
+        let found =
+            BTreeMap::from([("public.a".into(), None), ("public.b".into(), Some(4)), ("public.c".into(), None)]);
         assert!(manifest.compare_tables(&found, |_| true).1.is_empty());
         let many: Vec<String> = (0..8).map(|n| n.to_string()).collect();
         assert_eq!(few(&many), "0; 1; 2; 3; 4; and 3 more");

@@ -34,8 +34,7 @@ pub fn ask(user: &User, tool: &Path, args: &[String], env: &[(&str, &str)]) -> R
     }
     user.becomes(&mut command);
     let failed = |said: String| Failed { status: None, said };
-    let mut child =
-        command.spawn().map_err(|e| failed(format!("{} cannot be started: {e}", tool.display())))?;
+    let mut child = command.spawn().map_err(|e| failed(format!("{} cannot be started: {e}", tool.display())))?;
     let out = drain(child.stdout.take());
     let err = drain(child.stderr.take());
     let until = Instant::now() + LIMIT;

@@ -21,8 +21,7 @@ pub fn label(content: &str) -> Option<Label> {
     let value = |key: &str| content.lines().find_map(|l| l.strip_prefix(key)?.strip_prefix(':')).map(str::trim);
     let place = value("START WAL LOCATION")?;
     let start = Lsn::parse(place.split_whitespace().next()?)?;
-    let named =
-        place.split_once("(file ").and_then(|(_, f)| super::parse_segment(f.trim_end_matches(')'), 1 << 24));
+    let named = place.split_once("(file ").and_then(|(_, f)| super::parse_segment(f.trim_end_matches(')'), 1 << 24));
     let timeline = value("START TIMELINE").and_then(|t| t.parse().ok()).or(named.map(|(t, _)| t))?;
     // The server writes its own zone, by an abbreviation: only one of them means the same everywhere.
     let started = value("START TIME").and_then(|t| t.strip_suffix(" UTC").or(t.strip_suffix(" GMT"))).and_then(|t| {

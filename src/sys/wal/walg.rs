@@ -248,7 +248,10 @@ mod tests {
                     obj  41   2024-03-05 06:57:53 +0000 UTC     00000002.history.lz4\n\
                     obj  90   2024-03-05 06:57:53 +0000 UTC     000000010000000000000005.json\n";
         let listing = parse_listing(said).unwrap();
-        assert_eq!(listing.segments.keys().collect::<Vec<_>>(), ["000000010000000000000004", "000000010000000000000005"]);
+        assert_eq!(
+            listing.segments.keys().collect::<Vec<_>>(),
+            ["000000010000000000000004", "000000010000000000000005"]
+        );
         assert_eq!(listing.segments["000000010000000000000004"].modified, 1_709_621_753);
         assert_eq!(listing.histories[&2].place, "00000002.history");
         assert!(parse_listing("").is_err());

@@ -74,9 +74,8 @@ fn against_the_copy(job: &PgRestore, ctx: &OpContext, counted: tables::Counted) 
 /// counted somewhere else at some moment, and a difference is said. Returns `, as its manifest says`.
 fn against_the_manifest(job: &PgRestore, ctx: &OpContext, by_table: &tables::ByTable) -> Result<String, OpError> {
     let Some(manifest) = Facts::read(ctx).manifest.filter(|m| !m.tables.is_empty()) else { return Ok(String::new()) };
-    let chosen = |table: &str| {
-        job.only.is_empty() || job.chosen.iter().any(|c| format!("{}.{}", c.schema, c.name) == table)
-    };
+    let chosen =
+        |table: &str| job.only.is_empty() || job.chosen.iter().any(|c| format!("{}.{}", c.schema, c.name) == table);
     let (compared, differences) = manifest.compare_tables(by_table, chosen);
     let tables = text::plural(compared, "table");
     for difference in &differences {

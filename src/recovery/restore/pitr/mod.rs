@@ -30,8 +30,8 @@ pub mod unpack;
 pub mod window;
 
 use super::{blocking, recorded, still_free};
-pub use fetch::command as restore_command;
 pub use crate::sys::wal::{self, archive, repo, scan, user};
+pub use fetch::command as restore_command;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 

@@ -9,8 +9,8 @@ use std::time::Instant;
 use super::base::Base;
 use super::scan::{Head, Scanner, Seen};
 use super::target;
-use super::wal::chain::{self, Chain};
 pub use super::wal::chain::Log;
+use super::wal::chain::{self, Chain};
 use super::wal::{self, Lsn, Way};
 
 /// What can be reached from one base backup.

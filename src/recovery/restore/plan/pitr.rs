@@ -206,7 +206,9 @@ fn window(draft: &mut Draft<'_>, found: &Found) {
             };
             let checked = match (&base.layout, base.manifest) {
                 (Layout::Repo { .. }, _) => "; checked file by file while it is restored",
-                (Layout::WalG { .. }, _) => "; WAL-G keeps no checksums of files: whether it is whole shows in the replay",
+                (Layout::WalG { .. }, _) => {
+                    "; WAL-G keeps no checksums of files: whether it is whole shows in the replay"
+                }
                 (Layout::Plain { .. }, true) => {
                     "; every file of its manifest is there, and is compared after unpacking"
                 }

@@ -103,8 +103,7 @@ pub fn explore(source: &Source, wanted: &Wanted) -> Result<Found, String> {
                     }
                     Some(b) => {
                         repo.archive_id.clone_from(&b.archive_id);
-                        let timeline =
-                            wal::parse_segment(&b.first_segment, 1 << 24).map_or(1, |(t, _)| t);
+                        let timeline = wal::parse_segment(&b.first_segment, 1 << 24).map_or(1, |(t, _)| t);
                         Ok(base::of_repo(b, timeline))
                     }
                 }
