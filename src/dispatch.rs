@@ -1,5 +1,7 @@
 //! Which command does what: the one place that knows every folder. Part of the top floor, beside `main`.
 
+mod backups;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +13,7 @@ use crate::domain::Time;
 use crate::domain::command::Command;
 use crate::domain::run::{SideRole, Work};
 use crate::engine;
-use crate::wire::{Answer, Ask};
+use crate::wire::Ask;
 
 /// Runs a parsed command line. Gives the exit code.
 pub fn run(cli: Cli) -> Result<u8, Failure> {
@@ -114,7 +116,8 @@ async fn connected(session: &mut Session, command: Cmd) -> Result<u8, Failure> {
         Cmd::Recover { name, how, command } => recover::run(session, name, how, command).await,
         Cmd::Runs { command } => runs::runs(session, command.unwrap_or(RunsCmd::List)).await,
         Cmd::Backups { command } => match command.unwrap_or(BackupsCmd::List) {
-            BackupsCmd::Verify { name, copy } => verify_backup(session, &name, copy).await,
+            BackupsCmd::Verify { name, copy } => backups::verify(session, &name, copy).await,
+            BackupsCmd::Manifest { name, copy, replace } => backups::manifest(session, &name, copy, replace).await,
             command => status::backups(session, &command).await,
         },
         Cmd::Notify { template, incident, channels, body, subject, preview, wait, yes } => {
@@ -392,39 +395,4 @@ async fn doctor(global: &Global) -> Result<u8, Failure> {
     }
     let bad = !faults.is_empty() || crate::survey::doctor::worst(&findings) == Level::Bad;
     Ok(if bad { exit::FAILED } else { exit::DONE })
-}
-
-async fn verify_backup(session: &mut Session, name: &str, copy: Option<String>) -> Result<u8, Failure> {
-    let Answer::Copies { copies } = session.ask(Ask::Copies { backup: name.to_owned() }).await? else {
-        return Err(Failure::failed("the engine gave no copies"));
-    };
-    let found = match &copy {
-        Some(id) => copies.iter().find(|c| c.id == *id),
-        None => copies.first(),
-    };
-    let Some(found) = found else {
-        return Err(Failure::usage(match copy {
-            Some(id) => format!("{name} has no copy \"{id}\": mayday backups copies {name}"),
-            None => format!("{name} has no copy"),
-        }));
-    };
-    let verified = crate::backup::verify::verify(found, &crate::backup::verify::Options::default()).await;
-    if session.json {
-        crate::cli::print(&verified)?;
-    } else {
-        say(&format!("{}: {}", verified.id, verified.verdict));
-        for answer in &verified.checks {
-            let mark = match answer.good {
-                Some(true) => "ok",
-                Some(false) => "BAD",
-                None => "?",
-            };
-            say(&format!("  {mark:<4} {}: {}", answer.check, answer.words));
-        }
-    }
-    Ok(match verified.good {
-        Some(true) => exit::DONE,
-        Some(false) => exit::FAILED,
-        None => exit::UNVERIFIED,
-    })
 }

@@ -10,6 +10,10 @@ mod folders;
 mod hanging;
 #[path = "backups/live.rs"]
 mod live;
+#[path = "backups/manifest.rs"]
+mod manifest;
+#[path = "backups/wal.rs"]
+mod wal;
 
 use std::io::Write;
 use std::path::Path;
@@ -43,7 +47,7 @@ pub fn set(name: &str, path: &Path, pattern: &str) -> Backup {
 pub fn files(backup: &mut Backup) -> &mut FilesSource {
     match &mut backup.source {
         BackupSource::Files(files) => files,
-        BackupSource::Vault(_) => panic!("a repository"),
+        _ => panic!("a repository"),
     }
 }
 

@@ -8,6 +8,10 @@ mod folders;
 mod insert;
 #[path = "restore/kit.rs"]
 mod kit;
+#[path = "restore/manifest.rs"]
+mod manifest;
+#[path = "restore/meanwhile.rs"]
+mod meanwhile;
 #[path = "restore/pg_amcheck.rs"]
 mod pg_amcheck;
 #[path = "restore/pg_cutover.rs"]
@@ -28,6 +32,8 @@ mod pitr_forms;
 mod pitr_hand;
 #[path = "restore/pitr_tools.rs"]
 mod pitr_tools;
+#[path = "restore/pitr_walg.rs"]
+mod pitr_walg;
 #[path = "restore/pitr_whole.rs"]
 mod pitr_whole;
 #[path = "restore/rabbitmq.rs"]

@@ -22,8 +22,9 @@ use super::look::{self, Look, Wanted};
 use super::{Beat, Followed, Listed, Mark, Seen, Source, whole};
 use crate::config::{FilesSource, Restore};
 use crate::domain::Time;
+use crate::domain::backup::manifest::ENDING;
 use crate::domain::backup::{Copy, Found, Reading, place};
-use crate::sys::disk;
+use crate::sys::{disk, manifest};
 use crate::text;
 
 /// Copies whose first bytes are looked at.
@@ -138,6 +139,10 @@ impl Files {
     fn matches(&self, glob: &GlobMatcher, path: &Path, below: usize) -> bool {
         let name = path.file_name().unwrap_or_default();
         let hidden = name.as_bytes().starts_with(b".");
+        // What says what is in a copy is none.
+        if manifest::is_one(path) && !self.source.pattern.ends_with(ENDING) {
+            return false;
+        }
         if hidden && !self.source.pattern.rsplit('/').next().is_some_and(|p| p.starts_with('.')) {
             return false;
         }
@@ -320,8 +325,18 @@ impl Source for Files {
                 format: look.format,
                 ..Copy::default()
             };
-            let reading = look.cannot.map_or(Reading::NotYet, Reading::Cannot);
-            copies.push(Seen { found: Found { copy, fault: look.fault, reading, ..Found::default() }, mark: c.mark });
+            let mut fault = look.fault;
+            let mut reading = look.cannot.map_or(Reading::NotYet, Reading::Cannot);
+            if i < LOOKED_AT
+                && let Ok(Some(said)) = manifest::read(&c.path)
+            {
+                fault = fault.or_else(|| said.objection(if self.source.folders { 0 } else { c.size }));
+                // Where nothing else can be told of its content, its checksum can.
+                if said.sha256.is_some() && !self.source.folders {
+                    reading = Reading::NotYet;
+                }
+            }
+            copies.push(Seen { found: Found { copy, fault, reading, ..Found::default() }, mark: c.mark });
         }
         *self.looks.lock().unwrap_or_else(PoisonError::into_inner) = looks;
         let remark = match passed.remark(self.source.folders, newest.count) {
@@ -350,7 +365,12 @@ impl Source for Files {
             return whole::read_folder(path, beat);
         }
         let before = fs::metadata(path).ok()?;
-        let answer = whole::read_file(path, beat);
+        // What cannot be decoded here may still be compared with its manifest.
+        let answer = match look::look(path, before.len(), self.wanted).cannot {
+            Some(why) => Some(Ok(Reading::Cannot(why))),
+            None => whole::read_file(path, beat),
+        };
+        let answer = whole::against_manifest(path, beat, answer);
         // What was learnt holds only if it was the same file throughout.
         let after = fs::metadata(path).ok()?;
         let same = |m: &Metadata| candidate(path.to_owned(), m).mark == copy.mark;

@@ -13,8 +13,10 @@
 
 pub mod catalogue;
 pub mod files;
+mod log;
 mod look;
 pub mod pgdump;
+pub mod repo;
 pub mod vault;
 pub mod verify;
 mod watch;
@@ -25,7 +27,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use crate::config::{self, BackupSource};
+use crate::config::{self, BackupSource, Restore};
 use crate::domain::Time;
 use crate::domain::backup::{Found, Judged, Listing, Reading, Rules};
 
@@ -54,7 +56,7 @@ pub fn rules_of(backup: &config::Backup) -> Rules {
     let settle = match &backup.source {
         BackupSource::Files(f) => f.settle,
         // A snapshot appears when it is complete.
-        BackupSource::Vault(_) => Some(Duration::ZERO),
+        BackupSource::Vault(_) | BackupSource::Repo(_) => Some(Duration::ZERO),
     };
     Rules {
         rpo_ms: backup.rpo.map(ms),
@@ -175,8 +177,15 @@ pub trait Source: Send + Sync + 'static {
 /// The source that a configuration asks for.
 pub fn source_of(backup: &config::Backup) -> Arc<dyn Source> {
     match &backup.source {
-        BackupSource::Files(f) => Arc::new(files::Files::new(f.clone(), backup.restore.as_ref())),
+        BackupSource::Files(f) => {
+            let files = files::Files::new(f.clone(), backup.restore.as_ref());
+            match &backup.restore {
+                Some(Restore::PostgresPitr(how)) => Arc::new(log::WithLog::new(files, how)),
+                _ => Arc::new(files),
+            }
+        }
         BackupSource::Vault(v) => Arc::new(vault::Vault::new(v)),
+        BackupSource::Repo(r) => Arc::new(repo::Repository::new(r)),
     }
 }
 

@@ -17,6 +17,7 @@ use super::pgdump::{Compression, Toc};
 use super::whole::{self, Not};
 use super::{Beat, look};
 use crate::domain::backup::{Copy, place};
+use crate::sys::manifest;
 use crate::sys::proc::{self, Cmd, End, Outcome};
 use crate::text;
 
@@ -140,6 +141,9 @@ impl Verified {
         (self.good, self.verdict) = match wrong {
             Some(c) => (Some(false), format!("not to be trusted: {}: {}", c.check, c.words)),
             None if read => (Some(true), "whole: it was read to its end without fault".to_owned()),
+            None if self.checks.iter().any(|c| c.check == CHECKSUM && c.good == Some(true)) => {
+                (Some(true), "whole: byte for byte what its manifest says".to_owned())
+            }
             None => {
                 let why = self.checks.iter().rfind(|c| c.good.is_none()).map_or("", |c| c.words.as_str());
                 (None, format!("not known: {why}"))
@@ -182,6 +186,9 @@ async fn questions(path: &Path, shape: &Shape, options: &Options, out: &mut Veri
         Some(fault) => out.say("format", Some(false), fault.clone()),
         None => out.say("format", Some(true), shape.look.format.clone()),
     }
+    if !shape.folder {
+        against_manifest(path, options, out).await;
+    }
     if let Some(why) = &shape.look.cannot {
         out.say("read to the end", None, why.clone());
         return;
@@ -216,6 +223,31 @@ async fn questions(path: &Path, shape: &Shape, options: &Options, out: &mut Veri
         out.say(&check, good, words);
     }
 }
+
+/// What the manifest beside it says, where there is one.
+async fn against_manifest(path: &Path, options: &Options, out: &mut Verified) {
+    let (size, stated) = (out.size, in_thread(path, options, |path, _| manifest::read(path)).await);
+    let stated = match stated {
+        None | Some(Ok(None)) => return,
+        Some(Err(why)) => return out.say("manifest", None, why),
+        Some(Ok(Some(stated))) => stated,
+    };
+    if let Some(why) = stated.objection(size) {
+        return out.say("size of the manifest", Some(false), why);
+    }
+    if stated.sha256.is_none() {
+        return out.say(CHECKSUM, None, "it states none");
+    }
+    match in_thread(path, options, whole::checksum).await {
+        Some(Ok(Some(true))) => out.say(CHECKSUM, Some(true), "it is the same"),
+        Some(Ok(Some(false))) => out.say(CHECKSUM, Some(false), whole::DAMAGED),
+        Some(Err(Not::Unknown(why) | Not::Bad(why))) => out.say(CHECKSUM, None, why),
+        _ => out.say(CHECKSUM, None, silent(options)),
+    }
+}
+
+/// The question whether a file is what its manifest says, byte by byte.
+const CHECKSUM: &str = "checksum of the manifest";
 
 fn silent(options: &Options) -> String {
     format!("no answer from its file system within {}", text::duration(options.limit))

@@ -15,6 +15,7 @@ use super::pgdump::{self, DumpFault, Toc};
 use super::{Beat, Reading};
 use crate::domain::backup::place;
 use crate::sys::archive::{self, Codec};
+use crate::sys::{digest, manifest};
 use crate::text;
 
 /// What was found in a copy that is whole.
@@ -55,6 +56,46 @@ pub fn read_file(path: &Path, beat: &Beat) -> Option<Result<Reading, String>> {
 /// As [`folder`], for the catalogue.
 pub fn read_folder(path: &Path, beat: &Beat) -> Option<Result<Reading, String>> {
     reading(folder(path, beat))
+}
+
+/// Compares a file with the checksum of its manifest, unless it is known to be bad already.
+pub fn against_manifest(
+    path: &Path,
+    beat: &Beat,
+    answer: Option<Result<Reading, String>>,
+) -> Option<Result<Reading, String>> {
+    let read = match answer {
+        Some(Ok(read)) => read,
+        other => return other,
+    };
+    match checksum(path, beat) {
+        Ok(None) => Some(Ok(read)),
+        Ok(Some(true)) => Some(Ok(Reading::Whole(match read {
+            Reading::Whole(words) => format!("{words}; its checksum is that of its manifest"),
+            Reading::Cannot(why) => format!("its checksum is that of its manifest; beyond that: {why}"),
+            _ => "its checksum is that of its manifest".to_owned(),
+        }))),
+        Ok(Some(false)) => Some(Err(DAMAGED.to_owned())),
+        Err(Not::Stopped) => None,
+        Err(Not::Bad(why)) => Some(Err(why)),
+        Err(Not::Unknown(_)) => Some(Ok(read)),
+    }
+}
+
+/// Of a copy that is another one than its manifest means.
+pub const DAMAGED: &str = "its checksum is not that of its manifest: it is damaged, or was replaced";
+
+/// Whether a file has the checksum that its manifest states; `None` when none is stated.
+pub fn checksum(path: &Path, beat: &Beat) -> Result<Option<bool>, Not> {
+    let stated = manifest::read(path).map_err(Not::Unknown)?.and_then(|m| m.sha256);
+    let Some(stated) = stated else { return Ok(None) };
+    let began = Instant::now();
+    let sum = digest::sha256_file(path, &mut |done| {
+        beat.read_up_to(done);
+        std::thread::sleep(beat.rest(done, began));
+        if beat.tick() { std::ops::ControlFlow::Break(()) } else { std::ops::ControlFlow::Continue(()) }
+    });
+    Ok(Some(sum.map_err(|e| Not::io(&e))?.ok_or(Not::Stopped)? == stated))
 }
 
 fn reading(result: Result<Whole, Not>) -> Option<Result<Reading, String>> {

@@ -563,6 +563,17 @@ pub enum BackupsCmd {
         #[arg(long, value_name = "ID")]
         copy: Option<String>,
     },
+    /// Read the newest copy (or --copy) to its end and write beside it what is in it: checksum, tables and rows.
+    ///
+    /// The file is called as the copy with .manifest.json behind; later checks and restores compare with it.
+    Manifest {
+        name: String,
+        #[arg(long, value_name = "ID")]
+        copy: Option<String>,
+        /// Write it although there is one.
+        #[arg(long)]
+        replace: bool,
+    },
 }
 
 #[derive(Debug, Subcommand)]

@@ -42,7 +42,8 @@ const TOPICS: &[(&str, &str, &str)] = &[
          Base backups with an archived log (postgres_pitr) reach any moment: --to 2026-11-20T02:14:07Z, --to 02:14, also\n\
          lsn:0/16B3748, xid:1234 or name:POINT, with @2 behind it for another timeline. --plan shows the window; a moment\n\
          outside of it is refused with the nearest one. The side cluster is paused there: look into it, take a later\n\
-         moment with another --to (it goes on where it stands), then --cut-over, or --drop.\n\n\
+         moment with another --to (it goes on where it stands), then --cut-over, or --drop. Such a set is as old as the\n\
+         last log that continues its newest base backup; a gap is named, and log behind it counts for nothing.\n\n\
          Folders, out of archives, copies, restic or borg, are unpacked beside and compared with the live one: what was\n\
          added, changed or is gone is counted, and every name is listed in the folder of the run. The cut-over exchanges\n\
          the two in one step. NAME is then the name of the live folder.\n\n\
@@ -52,6 +53,20 @@ const TOPICS: &[(&str, &str, &str)] = &[
          Redis: the copy is loaded into a scratch server; the cut-over lets the live one follow it and become a master\n\
          again, without a restart, or exchanges its files, or brings back single keys. RabbitMQ: definitions are compared\n\
          first, then imported and read back; an import removes nothing and holds no messages. NAME is then the service.",
+    ),
+    (
+        "manifest",
+        "what is written beside a copy",
+        "app.dump.manifest.json beside app.dump says what is in it, as one JSON object. All keys are optional, others are\n\
+         passed over:\n\
+         size, sha256   of the file; a copy that differs is suspect, and no restore begins with it\n\
+         tables         {\"public.orders\": 90211}, or a list of {\"name\": …, \"rows\": …}; compared after the restore\n\
+         counted        \"copy\": tables and rows were read in the copy itself, so that a difference ends the restore;\n\
+                        anything else: in a database that may have gone on meanwhile; a difference is named\n\
+         entries, keys  names in an archive or folder; keys of all databases of a Redis copy\n\
+         taken_at       when the copy was made\n\n\
+         mayday backups manifest NAME [--copy ID] reads a copy to its end and writes this file, best right after it was\n\
+         made: what rots later is found then, also in copies that are encrypted. mayday backups verify NAME compares.",
     ),
     (
         "recover",

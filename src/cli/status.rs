@@ -86,7 +86,7 @@ fn as_json(picture: &Mirror, engine: &EngineStatus, worst: Health) -> serde_json
         .map(|b| {
             serde_json::json!({
                 "name": b.name, "state": b.state,
-                "age_s": b.newest.as_ref().map(|c| picture.at.since(c.taken_at).as_secs()),
+                "age_s": b.newest.as_ref().map(|c| picture.at.since(c.as_of()).as_secs()),
                 "size": b.newest.as_ref().map(|c| c.size),
                 "newest": b.newest.as_ref().map(|c| c.id.clone()),
                 "count": b.count, "rpo_ms": b.rpo_ms, "next_due": b.next_due, "detail": b.detail, "problem": b.problem,
@@ -157,7 +157,7 @@ fn as_text(picture: &Mirror, engine: &EngineStatus, worst: Health) -> Vec<String
         out.push(service_line(s, now));
     }
     for b in picture.backups.values() {
-        let age = b.newest.as_ref().map(|c| text::duration(now.since(c.taken_at))).unwrap_or_else(|| "–".into());
+        let age = b.newest.as_ref().map(|c| text::duration(now.since(c.as_of()))).unwrap_or_else(|| "–".into());
         out.push(format!(
             "{:<9} backup {:<24} age {age:<8} {}",
             b.state.word(),
@@ -329,7 +329,7 @@ pub async fn backups(session: &mut Session, command: &BackupsCmd) -> Result<u8, 
                 say("no backups are configured");
             }
             for b in picture.backups.values() {
-                let age = b.newest.as_ref().map(|c| text::duration(picture.at.since(c.taken_at)));
+                let age = b.newest.as_ref().map(|c| text::duration(picture.at.since(c.as_of())));
                 let size = b.newest.as_ref().map(|c| c.size_said()).unwrap_or_default();
                 say(&format!(
                     "{:<8} {:<24} age {:<8} {size:>9}  {} of {}  {}",

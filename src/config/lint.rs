@@ -130,7 +130,8 @@ fn of_backup(tab: &Tab, b: &Backup, found: &mut Vec<(Span, String)>) {
             if rpo.is_zero() {
                 let text = format!("no schedule of copies keeps {name}'s rpo of 0s: that takes replication");
                 found.push((tab.at("rpo"), text));
-            } else if longest > rpo {
+            } else if longest > rpo && !matches!(b.restore, Some(Restore::PostgresPitr(_))) {
+                // Of restores to a moment the log keeps the RPO, and base backups come as often as they do.
                 let grace = if b.grace.is_some() { " and grace" } else { "" };
                 let (rpo, longest) = (duration(rpo), duration(longest));
                 found.push((

@@ -5,9 +5,12 @@ use serde::{Deserialize, Serialize};
 use super::time::Time;
 
 pub mod judge;
+pub mod manifest;
 pub mod place;
 
-pub use judge::{Found, Judged, Listing, Reading, Rules, judge};
+pub use manifest::Manifest;
+
+pub use judge::{Found, Judged, Listing, LogFound, Reading, Rules, judge};
 
 /// State of a backup set. Worst first: missing, stale, suspect, unknown, fresh.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -59,9 +62,17 @@ pub struct Copy {
     /// How far its content was looked at, in words: `read to the end`, `not yet read to the end`.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub note: String,
+    /// Of a base backup: when the last segment of log that continues it without a gap was archived.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reaches: Option<Time>,
 }
 
 impl Copy {
+    /// The moment that it can bring back: of a base backup the end of the log that continues it.
+    pub fn as_of(&self) -> Time {
+        self.reaches.map_or(self.taken_at, |at| at.max(self.taken_at))
+    }
+
     /// Its size in words. A sound copy of no bytes is one whose source does not say how many there are.
     pub fn size_said(&self) -> String {
         if self.size == 0 && self.suspect.is_none() {

@@ -243,6 +243,7 @@ impl Core {
                     text::clean(&f.path.join(&f.pattern).display().to_string()).into_owned()
                 }
                 config::BackupSource::Vault(v) => crate::backup::vault::place(v),
+                config::BackupSource::Repo(r) => crate::backup::repo::place(&r.log),
             },
             ..BackupView::default()
         };

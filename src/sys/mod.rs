@@ -12,14 +12,19 @@
 //! | [`proc`] | short commands without a shell, ended as a group; identity of processes |
 //! | [`archive`] | reading compressed backups to the end |
 //! | [`disk`] | free space, durable writes, exchanging two names |
+//! | [`digest`] | the SHA-256 of a file |
+//! | [`manifest`] | what lies beside a copy and says what is in it |
 //! | [`peer`] | who is at the other end of a Unix socket |
 //! | [`runtime`] | a user's private folders beside the state folder |
 //! | [`vault`] | repositories of restic and borg: command lines, answers, faults in words |
+//! | [`wal`] | the archived log of PostgreSQL: names, timelines, contents, and where it is kept |
 //! | [`notify_socket`] | telling systemd how the engine is |
 
 pub mod archive;
 pub mod clock;
+pub mod digest;
 pub mod disk;
+pub mod manifest;
 pub mod memory;
 pub mod notify_socket;
 pub mod peer;
@@ -28,6 +33,7 @@ pub mod proc;
 pub mod runtime;
 pub mod tls;
 pub mod vault;
+pub mod wal;
 
 /// Makes text of a server or an operating system fit for one line of an error: control characters become spaces and
 /// the length is bounded. Display goes through `text::clean` besides; this only keeps errors to one line.

@@ -216,7 +216,7 @@ impl Teller {
             }
         }
         for b in m.backups.values() {
-            let age = b.newest.as_ref().map(|c| format!(", newest copy {} old", text::ago(m.at.since(c.taken_at))));
+            let age = b.newest.as_ref().map(|c| format!(", newest copy {} old", text::ago(m.at.since(c.as_of()))));
             let age = age.unwrap_or_default();
             out.push(format!("backup {} is {}{age}", text::clean(&b.name), b.state.word()));
         }

@@ -321,6 +321,23 @@ fn a_full_disk() {
 }
 
 #[test]
+fn a_folder_that_somebody_made_meanwhile_stays_theirs() {
+    let mut scene = Scene::start();
+    scene.note(1);
+    scene.base("base", &[]);
+    scene.note(2);
+    scene.archived();
+    let planned = scene.desk.plan(&work(None));
+    let side = scene.dir.path().join(format!("side/app.pitr-{}", planned.plan.id));
+    std::fs::create_dir(&side).unwrap();
+    std::fs::write(side.join("theirs"), "x").unwrap();
+    let why = scene.desk.execute(planned).error();
+    assert!(why.contains(&side.display().to_string()), "{why}");
+    assert_eq!(std::fs::read_to_string(side.join("theirs")).unwrap(), "x", "it is not ours to remove: {why}");
+    untouched(&scene, "1,2");
+}
+
+#[test]
 fn a_server_that_ends_right_after_its_start() {
     let mut scene = Scene::start();
     scene.note(1);

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use mayday::config::PitrLog;
+use mayday::config::{BackupSource, FilesSource, PitrLog, RepoSource};
 use mayday::domain::run::{Checked, Work};
 
 use crate::kit::check;
@@ -65,6 +65,21 @@ fn a_repository_of_pgbackrest() {
         .server
         .psql("app", "create table big (n int) tablespace fast; insert into big select generate_series(1, 100)");
     pgbackrest(&["backup", "--type=full"]);
+    // Listed as the catalogue does it: the backup, and how far its log goes.
+    let log = PitrLog::PgBackRest { stanza: "main".into(), config: Some(config.clone()), repo: None };
+    let source = RepoSource { log, user: None, rescan: None };
+    let listed = |scene: &Scene| {
+        let mut set = scene.desk.ctx.config.backups[0].clone();
+        set.source = BackupSource::Repo(Box::new(source.clone()));
+        let mut listed = mayday::backup::source_of(&set).list(100, &Default::default()).unwrap();
+        assert_eq!(listed.copies.len(), 1);
+        listed.copies.remove(0).found
+    };
+    let found = listed(&scene);
+    assert_eq!((found.copy.format.as_str(), found.fault.as_deref()), ("pgbackrest backup", None));
+    let newest = scene.archived();
+    let log = listed(&scene).log.unwrap();
+    assert_eq!((log.last.unwrap().0, log.gap, log.unknown), (newest, None, None));
     let second = scene.note(2);
     scene.note(3);
     scene.archived();
@@ -74,10 +89,7 @@ fn a_repository_of_pgbackrest() {
     };
     scene.note(5);
     scene.archived();
-    let backups = dir.join("repo/backup/main");
-    let label = std::fs::read_dir(&backups).unwrap().flatten().map(|e| e.file_name().into_string().unwrap());
-    let label = label.filter(|n| n.ends_with('F')).max().unwrap();
-    scene.listed(&label, &backups.join(&label));
+    scene.desk.source(BackupSource::Repo(Box::new(source.clone())));
     scene.configure(|how| {
         how.log = PitrLog::PgBackRest { stanza: "main".into(), config: Some(config.clone()), repo: None };
     });
@@ -111,6 +123,7 @@ fn a_repository_of_pgbackrest() {
     let file = file.into_iter().find(|p| p.file_name().unwrap().to_string_lossy().starts_with(&hole)).unwrap();
     std::fs::remove_file(file).unwrap();
     assert!(pgbackrest(&["info"]).contains("status: ok"));
+    assert!(listed(&scene).log.unwrap().gap.is_some_and(|gap| gap.contains(&hole)));
     let plan = scene.desk.plan(&work(None)).plan;
     let (result, said) = check(&plan, "wal archive");
     assert!(result == Checked::Warned && said.contains(&hole), "{said}");
@@ -188,4 +201,22 @@ fn the_folders_of_barman() {
     let further = scene.restore(None);
     assert_eq!(further.side().name, ended.side().name);
     assert_eq!(scene.notes(&further.side().name), "1,2,3,4");
+    scene.desk.run(&Work::Drop { of: further.id }).verified();
+
+    // Barman reports success across a hole; here it is named.
+    let hole = scene.archived();
+    hand_on(&scene);
+    scene.note(5);
+    hand_on(&scene);
+    std::fs::remove_file(wals.join(&hole[..16]).join(&hole)).unwrap();
+    assert!(barman(&["list-backup", "main"]).contains(&id));
+    let plan = scene.desk.plan(&work(None)).plan;
+    let (result, said) = check(&plan, "wal archive");
+    assert!(result == Checked::Warned && said.contains(&hole), "{said}");
+    let mut set = scene.desk.ctx.config.backups[0].clone();
+    set.source =
+        BackupSource::Files(FilesSource { path: bases, pattern: "*".into(), folders: true, ..FilesSource::default() });
+    let listed = mayday::backup::source_of(&set).list(100, &Default::default()).unwrap();
+    let log = listed.copies[0].found.log.clone().unwrap();
+    assert!(log.gap.is_some_and(|gap| gap.contains(&hole)), "{:?}", listed.copies[0].found);
 }

@@ -12,10 +12,13 @@ use super::{
     Backup, BackupReport, BackupSource, Call, Followed, Judged, Limits, Listed, Listing, Mark, Reading, Rules, Running,
     Seen, Source, WRITING, Watched, judge, text,
 };
+use crate::config::Restore;
 use crate::domain::Time;
 
 /// Between two looks at a repository, which reports nothing by itself.
 const VAULT_RESCAN: Duration = Duration::from_secs(300);
+/// Between two looks at archived log, however small the RPO.
+const LOG_RESCAN: Duration = Duration::from_secs(10);
 /// How long no watch is tried after one could not be had.
 const WATCH_AGAIN: Duration = Duration::from_secs(300);
 
@@ -86,11 +89,19 @@ impl Entry {
 
     /// How long until the next look when nothing happens.
     pub fn rescan(&self, limits: &Limits) -> Duration {
-        let configured = match &self.backup.source {
-            BackupSource::Files(files) => files.rescan,
-            BackupSource::Vault(vault) => Some(vault.rescan.unwrap_or(VAULT_RESCAN)),
+        let asked = |configured: Option<Duration>| configured.unwrap_or(VAULT_RESCAN);
+        let (configured, default) = match &self.backup.source {
+            BackupSource::Files(files) => (files.rescan, limits.rescan),
+            BackupSource::Vault(vault) => (Some(asked(vault.rescan)), VAULT_RESCAN),
+            BackupSource::Repo(repo) => (repo.rescan, VAULT_RESCAN),
         };
-        configured.unwrap_or(limits.rescan).max(self.pause(limits))
+        // Log that is looked at more rarely than it has to arrive would seem too old in between.
+        let quarter = match (&self.backup.restore, &self.backup.source) {
+            (Some(Restore::PostgresPitr(_)), _) | (_, BackupSource::Repo(_)) => self.backup.rpo.map(|rpo| rpo / 4),
+            _ => None,
+        };
+        let default = quarter.map_or(default, |q| default.min(q.max(LOG_RESCAN)));
+        configured.unwrap_or(default).max(self.pause(limits))
     }
 
     /// Looks take at most a tenth of the time, however large the folder.

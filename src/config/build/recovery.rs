@@ -41,6 +41,7 @@ pub fn backup(tab: &Tab, config: &Config, sink: &mut Sink) -> Backup {
                 sink.fault(at("path"), message, "keep the copies outside of what they restore");
             }
             let (word, idle): (&str, &[(&str, bool)]) = match source {
+                BackupSource::Repo(_) => ("", &[]),
                 BackupSource::Files(_) => ("files", &[("inside", target.inside.is_some())]),
                 BackupSource::Vault(v) => {
                     (v.tool.word(), &[("strip", target.strip > 0), ("identity", target.identity.is_some())])
@@ -48,6 +49,14 @@ pub fn backup(tab: &Tab, config: &Config, sink: &mut Sink) -> Backup {
             };
             for (key, _) in idle.iter().filter(|(_, set)| *set) {
                 sink.fault(at(key), format!("`{key}` does nothing for copies of `{word}`"), "leave it out");
+            }
+        }
+        (BackupSource::Repo(r), Some(restore)) => {
+            let same = matches!(restore, Restore::PostgresPitr(p) if p.log == r.log);
+            if let Some(word) = r.log.tool().filter(|_| !same) {
+                let at = tab.tab("restore").map_or(tab.span.clone(), |t| t.span.clone());
+                let message = format!("base backups of {word} are restored out of the same repository");
+                sink.fault(at, message, "restore them with `postgres_pitr`, and name the repository there as here");
             }
         }
         (BackupSource::Vault(v), Some(_)) => {
@@ -73,6 +82,7 @@ pub fn backup(tab: &Tab, config: &Config, sink: &mut Sink) -> Backup {
 fn local_place(source: &BackupSource) -> Option<PathBuf> {
     match source {
         BackupSource::Files(f) => Some(f.path.clone()),
+        BackupSource::Repo(_) => None,
         BackupSource::Vault(v) => match &v.repository {
             MaybeSecret::Plain(place) if place.starts_with('/') => Some(PathBuf::from(place)),
             _ => None,
@@ -80,7 +90,20 @@ fn local_place(source: &BackupSource) -> Option<PathBuf> {
     }
 }
 
+/// The repository of a tool that keeps base backups and log.
+fn repo(tab: &Tab) -> Option<(PitrLog, &Tab)> {
+    if let Some(t) = tab.tab("pgbackrest") {
+        let stanza = t.string("stanza").unwrap_or_default();
+        return Some((PitrLog::PgBackRest { stanza, config: t.path("config"), repo: t.int("repo") }, t));
+    }
+    let t = tab.tab("walg")?;
+    Some((PitrLog::WalG { config: t.path("config").unwrap_or_default() }, t))
+}
+
 fn source(tab: &Tab, sink: &mut Sink) -> BackupSource {
+    if let Some((log, t)) = repo(tab) {
+        return BackupSource::Repo(Box::new(RepoSource { log, user: t.string("user"), rescan: t.duration("rescan") }));
+    }
     let (tool, t) = match (tab.tab("restic"), tab.tab("borg")) {
         (Some(t), _) => (VaultTool::Restic, t),
         (None, Some(t)) => (VaultTool::Borg, t),
@@ -210,12 +233,8 @@ fn unreachable(t: &Tab, backup: &Tab, config: &Config) -> bool {
 }
 
 fn pitr(t: &Tab, backup: &Tab, config: &Config, sink: &mut Sink) -> PitrRestore {
-    let log = match t.tab("pgbackrest") {
-        Some(p) => PitrLog::PgBackRest {
-            stanza: p.string("stanza").unwrap_or_default(),
-            config: p.path("config"),
-            repo: p.int("repo"),
-        },
+    let log = match repo(t) {
+        Some((log, _)) => log,
         None => PitrLog::Folder(t.path("wal_archive").unwrap_or_default()),
     };
     let tables = t.texts("tables");

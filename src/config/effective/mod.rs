@@ -274,6 +274,29 @@ fn control(c: &Control) -> String {
     inline(inner)
 }
 
+/// How a repository of a tool is named.
+fn repo_key(log: &PitrLog) -> &'static str {
+    match log {
+        PitrLog::Folder(_) => "wal_archive",
+        PitrLog::PgBackRest { .. } => "pgbackrest",
+        PitrLog::WalG { .. } => "walg",
+    }
+}
+
+fn repo_parts(log: &PitrLog) -> Vec<String> {
+    let opt = |key: &str, value: Option<String>| value.map(|v| pair(key, v));
+    let parts = match log {
+        PitrLog::Folder(_) => [None, None, None],
+        PitrLog::WalG { config } => [Some(pair("config", path(config))), None, None],
+        PitrLog::PgBackRest { stanza, config, repo } => [
+            Some(pair("stanza", string(stanza))),
+            opt("config", config.as_deref().map(path)),
+            opt("repo", repo.map(|n| n.to_string())),
+        ],
+    };
+    parts.into_iter().flatten().collect()
+}
+
 fn backup(b: &Backup, out: &mut Out) {
     out.table("[[backup]]");
     out.text("name", &b.name);
@@ -303,6 +326,12 @@ fn backup(b: &Backup, out: &mut Out) {
             out.duration("rescan", v.rescan);
             out.duration("timeout", v.timeout);
         }
+        BackupSource::Repo(r) => {
+            let mut parts = repo_parts(&r.log);
+            parts.extend(r.user.as_deref().map(|u| pair("user", string(u))));
+            parts.extend(r.rescan.map(|d| pair("rescan", string(&crate::text::duration(d)))));
+            out.put(repo_key(&r.log), Some(inline(parts.into_iter())));
+        }
     }
     match &b.restore {
         Some(Restore::PostgresDump(p)) => {
@@ -324,15 +353,7 @@ fn backup(b: &Backup, out: &mut Out) {
             out.put("directory", Some(path(&p.directory)));
             match &p.log {
                 PitrLog::Folder(folder) => out.put("wal_archive", Some(path(folder))),
-                PitrLog::PgBackRest { stanza, config, repo } => {
-                    let opt = |key: &str, value: Option<String>| value.map(|v| pair(key, v));
-                    let parts = [
-                        Some(pair("stanza", string(stanza))),
-                        opt("config", config.as_deref().map(path)),
-                        opt("repo", repo.map(|n| n.to_string())),
-                    ];
-                    out.put("pgbackrest", Some(inline(parts.into_iter().flatten())));
-                }
+                log => out.put(repo_key(log), Some(inline(repo_parts(log).into_iter()))),
             }
             out.put("user", p.user.as_deref().map(string));
             out.text("role", &p.role);

@@ -24,6 +24,8 @@ pub static BACKUP: Table = Table::new(
         Key::new("files", Ty::Table(&FILES), "The copies are files, or folders, in a folder."),
         Key::new("restic", Ty::Table(&RESTIC), "The copies are the snapshots of a restic repository."),
         Key::new("borg", Ty::Table(&BORG), "The copies are the archives of a borg repository."),
+        Key::new("pgbackrest", Ty::Table(&PGBACKREST_SET), "The copies are the backups of a stanza of pgBackRest."),
+        Key::new("walg", Ty::Table(&WALG_SET), "The copies are the backups of a repository of WAL-G."),
         Key::new("restore", Ty::Table(&RESTORE), "How a copy is restored."),
     ]],
 )
@@ -31,6 +33,8 @@ pub static BACKUP: Table = Table::new(
     Choice { by: &["files"], with: &[] },
     Choice { by: &["restic"], with: &[] },
     Choice { by: &["borg"], with: &[] },
+    Choice { by: &["pgbackrest"], with: &[] },
+    Choice { by: &["walg"], with: &[] },
 ]);
 
 static FILES: Table = Table::new(
@@ -163,7 +167,7 @@ static POSTGRES_DUMP: Table = Table::new(
 static POSTGRES_PITR: Table = Table::new(
     "postgres_pitr",
     "Restores a cluster to a moment. The copies are base backups: folders or tar archives of pg_basebackup, backups of \
-     Barman, or the folders of a repository of pgBackRest.",
+     Barman, or those of a repository of pgBackRest or WAL-G.",
     &[&[
         Key::new("database", Ty::Text(&v::DATABASE), "The database that is verified; typed to confirm the hand-over.")
             .required(),
@@ -179,6 +183,7 @@ static POSTGRES_PITR: Table = Table::new(
             "Folder with the archived log: segments, also .gz, .zst, .lz4, flat or as Barman lays them out.",
         ),
         Key::new("pgbackrest", Ty::Table(&PGBACKREST), "The repository of pgBackRest that holds base backups and log."),
+        Key::new("walg", Ty::Table(&WALG), "The repository of WAL-G that holds base backups and log."),
         Key::new(
             "user",
             Ty::Text(&v::PLAIN),
@@ -218,17 +223,49 @@ static POSTGRES_PITR: Table = Table::new(
         Key::new("timeout", Ty::Text(&v::DURATION), "Time for the whole restore; then it is ended."),
     ]],
 )
-.choosing(&[Choice { by: &["wal_archive"], with: &[] }, Choice { by: &["pgbackrest"], with: &[] }]);
+.choosing(&[
+    Choice { by: &["wal_archive"], with: &[] },
+    Choice { by: &["pgbackrest"], with: &[] },
+    Choice { by: &["walg"], with: &[] },
+]);
 
-static PGBACKREST: Table = Table::new(
-    "pgbackrest",
-    "A repository of pgBackRest, asked through its own program.",
-    &[&[
-        Key::new("stanza", Ty::Text(&v::NAME), "The stanza of the cluster.").required(),
-        Key::new("config", Ty::Path, "Its configuration file. Default: where pgbackrest looks itself."),
-        Key::new("repo", Ty::Int(1, 256), "Number of the repository, where there are several."),
-    ]],
-);
+static PGBACKREST: Table =
+    Table::new("pgbackrest", "A repository of pgBackRest, asked through its own program.", &[OF_PGBACKREST]);
+
+static WALG: Table = Table::new("walg", "A repository of WAL-G, asked through its own program.", &[OF_WALG]);
+
+static PGBACKREST_SET: Table =
+    Table::new("pgbackrest_backups", "Backups of a stanza of pgBackRest, and its log.", &[OF_PGBACKREST, OF_REPO]);
+
+static WALG_SET: Table =
+    Table::new("walg_backups", "Backups of a repository of WAL-G, and its log.", &[OF_WALG, OF_REPO]);
+
+const OF_PGBACKREST: &[Key] = &[
+    Key::new("stanza", Ty::Text(&v::NAME), "The stanza of the cluster.").required(),
+    Key::new("config", Ty::Path, "Its configuration file. Default: where pgbackrest looks itself."),
+    Key::new("repo", Ty::Int(1, 256), "Number of the repository, where there are several."),
+];
+
+const OF_WALG: &[Key] = &[Key::new(
+    "config",
+    Ty::Path,
+    "Its configuration file (`--config`), which says where the repository is and holds its keys.",
+)
+.required()];
+
+/// Of a repository whose backups are the copies.
+const OF_REPO: &[Key] = &[
+    Key::new(
+        "user",
+        Ty::Text(&v::PLAIN),
+        "User of this host that asks it, when mayday itself is root. Default: `postgres`.",
+    ),
+    Key::new(
+        "rescan",
+        Ty::Text(&v::DURATION),
+        "Look again at least this often. Default: 5 min, or a quarter of `rpo`.",
+    ),
+];
 
 static FOLDER: Table = Table::new(
     "folder",

@@ -27,6 +27,19 @@ pub enum BackupSource {
     Files(FilesSource),
     /// A repository of restic or borg.
     Vault(Box<VaultSource>),
+    /// A repository of pgBackRest or WAL-G.
+    Repo(Box<RepoSource>),
+}
+
+/// Base backups in a repository that is asked through its own program.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RepoSource {
+    /// Never a folder.
+    pub log: PitrLog,
+    /// Who asks, when this is root.
+    pub user: Option<String>,
+    /// Look again at least this often (default 5 min, and a quarter of the RPO).
+    pub rescan: Option<Duration>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -146,7 +159,15 @@ pub struct PitrRestore {
 #[derive(Clone, Debug, PartialEq)]
 pub enum PitrLog {
     Folder(PathBuf),
-    PgBackRest { stanza: String, config: Option<PathBuf>, repo: Option<u32> },
+    PgBackRest {
+        stanza: String,
+        config: Option<PathBuf>,
+        repo: Option<u32>,
+    },
+    /// Its configuration file.
+    WalG {
+        config: PathBuf,
+    },
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -214,4 +235,15 @@ pub struct RabbitRestore {
     pub vhost: Option<String>,
     pub extra_ca: Vec<PathBuf>,
     pub timeout: Option<Duration>,
+}
+
+impl PitrLog {
+    /// The program through which it is asked; `None` of a folder.
+    pub const fn tool(&self) -> Option<&'static str> {
+        match self {
+            PitrLog::Folder(_) => None,
+            PitrLog::PgBackRest { .. } => Some("pgbackrest"),
+            PitrLog::WalG { .. } => Some("wal-g"),
+        }
+    }
 }

@@ -7,6 +7,9 @@
 //!
 //! Sizes are compared with the last seven predecessors of the same kind that are sound in themselves, odd sizes
 //! included: a lasting change of size is told for as long as the old sizes are the majority, and then accepted.
+//!
+//! A base backup is as old as the log that continues it: the RPO is measured from the last segment that follows without a
+//! gap, the schedule (`every`) from the base backup itself. Log behind a gap is of no use and never makes it younger.
 
 use std::time::Duration;
 
@@ -39,12 +42,48 @@ impl Rules {
         Some(every.saturating_add(self.grace_ms.unwrap_or((every / 10).max(60_000))))
     }
 
-    /// The age at which the newest good copy becomes stale.
-    pub fn stale_after_ms(&self) -> Option<u64> {
-        match (self.rpo_ms, self.overdue_after_ms()) {
-            (Some(a), Some(b)) => Some(a.min(b)),
+    /// When a copy becomes stale, and by what: its age as what it brings back, and as the last one made.
+    fn stale_from(&self, copy: &Copy) -> Option<(Time, Over)> {
+        let from = |at: Time, ms: u64| Time::from_ms(at.ms().saturating_add(i64::try_from(ms).unwrap_or(i64::MAX)));
+        let rpo = self.rpo_ms.map(|ms| (from(copy.as_of(), ms), Over::Rpo(ms)));
+        let overdue = self.overdue_after_ms().map(|ms| (from(copy.taken_at, ms), Over::Overdue));
+        match (rpo, overdue) {
+            (Some(a), Some(b)) => Some(if a.0 <= b.0 { a } else { b }),
             (a, b) => a.or(b),
         }
+    }
+}
+
+/// What a copy is over.
+#[derive(Clone, Copy, Debug)]
+enum Over {
+    Rpo(u64),
+    Overdue,
+}
+
+/// The archived log that follows a base backup, as its source found it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LogFound {
+    /// The last segment that follows without a gap, and when it was archived.
+    pub last: Option<(String, Time)>,
+    /// What is missing though there is log behind it, in words.
+    pub gap: Option<String>,
+    /// Why nothing is known of it.
+    pub unknown: Option<String>,
+}
+
+impl LogFound {
+    /// What keeps the set from being fresh.
+    fn trouble(&self) -> Option<String> {
+        let unknown = || self.unknown.as_ref().map(|why| format!("its log is not known: {why}"));
+        self.gap.as_ref().map(|gap| format!("its log has a gap, {gap}")).or_else(unknown)
+    }
+
+    fn words(&self) -> Option<String> {
+        self.trouble().or_else(|| {
+            let (name, at) = self.last.as_ref()?;
+            Some(format!("its log goes on without a gap to {name}, archived {}", moment(*at)))
+        })
     }
 }
 
@@ -87,6 +126,8 @@ pub struct Found {
     pub reading: Reading,
     /// Its source does not say how large it is; the copy's size is then 0 and means nothing.
     pub unsized_: bool,
+    /// Of a base backup whose log is looked at.
+    pub log: Option<LogFound>,
 }
 
 /// What a source found when it last looked.
@@ -167,35 +208,38 @@ pub fn judge(listing: &Listing, rules: &Rules, now: Time) -> Judged {
         if suspect.is_none() && good.is_none() {
             good = Some(i);
         }
-        copies.push(Copy { suspect, note: f.reading.words(), ..f.copy.clone() });
+        let reaches = f.log.as_ref().and_then(|log| log.last.as_ref()).map(|(_, at)| *at).or(f.copy.reaches);
+        copies.push(Copy { suspect, note: f.reading.words(), reaches, ..f.copy.clone() });
     }
     let newest = good.and_then(|i| copies.get(i)).cloned();
     let newer_suspect = copies.first().filter(|c| c.suspect.is_some()).cloned();
-    let age = |c: &Copy| now.ms_since(c.taken_at);
-    let stale = match (&newest, rules.stale_after_ms()) {
-        (Some(c), Some(limit)) => {
-            let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-            let over = age(c) > limit;
-            if !over {
-                next.at(Some(Time::from_ms(c.taken_at.ms().saturating_add(limit).saturating_add(1))));
-            }
-            over
+    let log = good.and_then(|i| found.get(i)).and_then(|f| f.log.as_ref());
+    let stale = newest.as_ref().and_then(|c| rules.stale_from(c)).filter(|(from, _)| {
+        let over = now > *from;
+        if !over {
+            next.at(Some(Time::from_ms(from.ms().saturating_add(1))));
         }
-        _ => false,
-    };
+        over
+    });
     let state = match &newest {
         _ if listing.problem.is_some() || listing.scanned_at.is_none() => BackupState::Unknown,
         None => BackupState::Missing,
-        Some(_) if stale => BackupState::Stale,
-        Some(_) if newer_suspect.is_some() => BackupState::Suspect,
+        Some(_) if stale.is_some() => BackupState::Stale,
+        Some(_) if newer_suspect.is_some() || log.is_some_and(|l| l.trouble().is_some()) => BackupState::Suspect,
         Some(_) => BackupState::Fresh,
     };
     let headroom_ms = newest
         .as_ref()
         .zip(rules.rpo_ms)
-        .map(|(c, rpo)| i64::try_from(rpo).unwrap_or(i64::MAX).saturating_sub(age(c).max(0)));
+        .map(|(c, rpo)| i64::try_from(rpo).unwrap_or(i64::MAX).saturating_sub(now.ms_since(c.as_of()).max(0)));
     let next_due = newest.as_ref().zip(rules.every_ms).map(|(c, every)| c.taken_at.plus(Duration::from_millis(every)));
-    let detail = detail(listing, rules, state, newest.as_ref(), newer_suspect.as_ref());
+    let over = stale.map(|(_, over)| over);
+    let mut detail = detail(listing, rules, (state, over), newest.as_ref(), newer_suspect.as_ref());
+    if let Some(words) = log.and_then(LogFound::words) {
+        // What is wrong comes first.
+        let trouble = log.is_some_and(|l| l.trouble().is_some()) && state == BackupState::Suspect;
+        detail = if trouble { format!("{words}; {detail}") } else { format!("{detail}; {words}") };
+    }
     Judged {
         state,
         newest,
@@ -286,7 +330,7 @@ fn moment(t: Time) -> String {
 fn detail(
     listing: &Listing,
     rules: &Rules,
-    state: BackupState,
+    (state, over): (BackupState, Option<Over>),
     newest: Option<&Copy>,
     suspect: Option<&Copy>,
 ) -> String {
@@ -309,14 +353,12 @@ fn detail(
         },
         (BackupState::Stale, Some(c)) => {
             let said = |ms| text::duration(Duration::from_millis(ms));
-            let over = |name: &str, ms: u64| {
-                let since = moment(c.taken_at.plus(Duration::from_millis(ms)));
-                format!("{name} over since {since}")
-            };
-            parts.push(match (rules.rpo_ms, rules.overdue_after_ms()) {
-                (Some(rpo), overdue) if overdue.is_none_or(|o| rpo <= o) => over(&format!("RPO {}", said(rpo)), rpo),
-                (_, Some(overdue)) => {
-                    over(&format!("due every {},", said(rules.every_ms.unwrap_or_default())), overdue)
+            let since = |at: Time, ms: u64| moment(at.plus(Duration::from_millis(ms)));
+            parts.push(match (over, rules.overdue_after_ms()) {
+                (Some(Over::Rpo(rpo)), _) => format!("RPO {} over since {}", said(rpo), since(c.as_of(), rpo)),
+                (Some(Over::Overdue), Some(overdue)) => {
+                    let every = said(rules.every_ms.unwrap_or_default());
+                    format!("due every {every}, over since {}", since(c.taken_at, overdue))
                 }
                 _ => "too old".to_owned(),
             });

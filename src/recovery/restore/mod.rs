@@ -9,6 +9,7 @@ mod child;
 mod folder;
 mod format;
 mod job;
+pub mod manifest;
 mod names;
 mod only;
 mod pg;
@@ -49,6 +50,18 @@ fn recorded(what: &str) -> impl FnOnce(std::io::Error) -> OpError {
         OpError::Failed(format!(
             "{what} could not be recorded ({e}), so it is not done: make room on the disk of the state folder"
         ))
+    }
+}
+
+/// A name that is to be made must be free: what somebody else has put there since the plan is theirs, and nothing of this
+/// run's to take away again. Asked before anything is begun.
+fn still_free(what: &str, paths: &[&std::path::Path]) -> Result<(), OpError> {
+    match paths.iter().find(|path| path.symlink_metadata().is_ok()) {
+        None => Ok(()),
+        Some(path) => Err(OpError::Failed(format!(
+            "{what}: {} exists by now, and is left as it is: plan anew; nothing was begun",
+            path.display()
+        ))),
     }
 }
 

@@ -45,6 +45,9 @@ fn needs(config: &Config) -> Needs {
         if let BackupSource::Vault(v) = &backup.source {
             need(v.tool.word(), format!("backup {}", backup.name));
         }
+        if let BackupSource::Repo(r) = &backup.source {
+            need(r.log.tool().unwrap_or(""), format!("backup {}", backup.name));
+        }
         let by = format!("backup {} restore", backup.name);
         match &backup.restore {
             Some(Restore::PostgresDump(_)) => {
@@ -55,9 +58,7 @@ fn needs(config: &Config) -> Needs {
             Some(Restore::RabbitMq(_)) => {}
             // The server's own programs are no commands: the plan looks where they lie.
             Some(Restore::PostgresPitr(p)) => {
-                if matches!(p.log, config::PitrLog::PgBackRest { .. }) {
-                    need("pgbackrest", by.clone());
-                }
+                need(p.log.tool().unwrap_or(""), by.clone());
                 need(p.switch.first().map_or("", String::as_str), by);
             }
             Some(Restore::Folder(f)) => {

@@ -29,6 +29,10 @@ pub fn lines(app: &App, view: &BackupView, columns: usize) -> Lines {
         let age = coarse(app.watched.ago(copy.taken_at));
         page.field("newest good", Role::Text, &format!("{}   {age} old", app.look.full(copy.taken_at)));
         page.field("", Role::Dim, &copy.place);
+        if let Some(at) = copy.reaches {
+            let age = coarse(app.watched.ago(at));
+            page.field("log reaches", Role::Text, &format!("{}   {age} old", app.look.full(at)));
+        }
     }
     if let Some(copy) = &view.suspect {
         let why = copy.suspect.as_deref().unwrap_or("not to be trusted");

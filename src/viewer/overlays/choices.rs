@@ -165,8 +165,7 @@ impl Picker {
             .filter(|b| service.is_none() || b.service == service)
             .map(|b| {
                 let (sign, role) = header::backup_state(&app.look.g, b.state);
-                let age =
-                    b.newest.as_ref().map(|c| text::ago(app.watched.ago(c.taken_at)) + " old").unwrap_or_default();
+                let age = b.newest.as_ref().map(|c| text::ago(app.watched.ago(c.as_of())) + " old").unwrap_or_default();
                 let of = b.service.as_deref().unwrap_or("");
                 let off = (!b.restorable).then(|| "no restore is configured for it".to_owned());
                 let detail = text::clean(&format!("{sign} {}  {age}  {of}", b.state.word())).into_owned();

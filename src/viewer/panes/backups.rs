@@ -15,7 +15,7 @@ use crate::wire::BackupView;
 /// Room under the RPO, or how far over it.
 pub fn headroom(app: &App, view: &BackupView) -> Option<(Role, String)> {
     let rpo = Duration::from_millis(view.rpo_ms?);
-    let age = app.watched.ago(view.newest.as_ref()?.taken_at);
+    let age = app.watched.ago(view.newest.as_ref()?.as_of());
     Some(match rpo.checked_sub(age) {
         Some(left) => (if left * 8 < rpo { Role::RtoLow } else { Role::Dim }, format!("RPO left {}", coarse(left))),
         None => (Role::RtoOver, format!(" RPO OVER {} ", coarse(age.saturating_sub(rpo)))),
@@ -40,7 +40,7 @@ pub fn row(app: &App, name: &str, area: Rect, names: u16, c: &mut Canvas<'_>) {
     let strong = if view.state == BackupState::Fresh { Role::Text } else { Role::Strong };
     x = c.put(x, y, room(x), &fit_name(&text::clean(name), name_room), strong);
     if let Some(copy) = &view.newest {
-        let age = app.watched.ago(copy.taken_at).as_secs() / 10 * 10;
+        let age = app.watched.ago(copy.as_of()).as_secs() / 10 * 10;
         let age = text::ago(Duration::from_secs(age));
         x = c.put(x, y, room(x), &format!(" {age:>4}"), Role::Text);
         x = c.put(x, y, room(x), &format!(" {:>7}", copy.size_said()), Role::Dim);

@@ -216,7 +216,7 @@ fn hot(mirror: &Mirror, now: Time) -> Vec<Hot<'_>> {
         .backups
         .values()
         .map(|backup| {
-            let age = backup.newest.as_ref().map(|c| now.since(c.taken_at));
+            let age = backup.newest.as_ref().map(|c| now.since(c.as_of()));
             let percent = match (age, backup.rpo_ms) {
                 (Some(age), Some(rpo)) if rpo > 0 => {
                     Some(u64::try_from(age.as_millis() * 100 / u128::from(rpo)).unwrap_or(u64::MAX))

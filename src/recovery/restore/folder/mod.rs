@@ -21,7 +21,7 @@ mod open;
 mod swap;
 pub mod tree;
 
-use super::{blocking, recorded};
+use super::{blocking, recorded, still_free};
 use std::path::{Path, PathBuf};
 
 pub use check::{Contents, archive as check_archive, folder as check_folder, wrapped as check_wrapped};
@@ -34,6 +34,7 @@ pub use swap::pin;
 
 use super::format::{self, Kind};
 use super::job::{self, FolderCopyIn, FolderDrop, FolderRestore, FolderSwap, SideArgs};
+use super::manifest;
 use super::names::PARTIAL;
 use crate::domain::Time;
 use crate::domain::run::{Side, SideRole};
@@ -77,6 +78,9 @@ pub async fn execute(op: &str, args: &serde_json::Value, ctx: &OpContext) -> Res
 }
 
 async fn restore(op: &str, job: FolderRestore, ctx: &OpContext) -> Result<Done, OpError> {
+    if op == EXTRACT {
+        still_free("make the side folder", &[&job.side, &partial(&job.side)])?;
+    }
     let result = match op {
         CLEAN => clean(&job, ctx).await,
         CHECK => check(&job, ctx).await,
@@ -133,6 +137,7 @@ async fn check(job: &FolderRestore, ctx: &OpContext) -> Result<Done, OpError> {
         remember(ctx, CONTENTS, &contents);
         return checked(job, ctx, &what, contents, "every one looked at");
     }
+    let manifest = manifest::check(&job.copy, ctx, &what).await?;
     let only = only_of(job)?;
     let contents = blocking(&what, ctx, move |ctx| {
         let progress = |done, total| {
@@ -150,7 +155,22 @@ async fn check(job: &FolderRestore, ctx: &OpContext) -> Result<Done, OpError> {
         contents.map_err(|why| OpError::Failed(format!("{again}: {why}")))?.ok_or(OpError::Cancelled)
     })
     .await?;
-    checked(job, ctx, &what, contents, "read to the end")
+    let mut how = "read to the end".to_owned();
+    if let Some(manifest) = manifest {
+        if manifest.sha256.is_some() {
+            how.push_str(", its checksum is its manifest's");
+        }
+        match manifest.entries {
+            Some(entries) if job.only.is_empty() && job.strip == 0 && entries != contents.entries => {
+                return Err(OpError::Failed(format!(
+                    "{what}: it has {} names and its manifest says {entries}: choose another copy",
+                    contents.entries
+                )));
+            }
+            _ => {}
+        }
+    }
+    checked(job, ctx, &what, contents, &how)
 }
 
 /// Is there room, and what was seen.

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use super::super::child::{self, Feed, Stopped, Tool};
 use super::super::format::{self, Kind, Wrap};
 use super::super::job::PgRestore;
+use super::super::manifest;
 use super::super::sql::{Findings, Rules, Scanner};
 use super::{Facts, explain, server};
 use crate::recovery::op::{Done, OpContext, OpError};
@@ -38,7 +39,9 @@ pub async fn run(job: &PgRestore, ctx: &OpContext) -> Result<Done, OpError> {
             "it had {then} when it was planned and has {now} now: it is still being written, or was replaced; plan anew"
         )));
     }
-    let mut facts = Facts { tables: job.tables, rows: None };
+    let manifest = manifest::check(&job.copy, ctx, &what).await?;
+    let compared = manifest.as_ref().and_then(|m| m.sha256.as_ref()).map_or("", |_| ", its checksum is its manifest's");
+    let mut facts = Facts { tables: job.tables, rows: None, manifest };
     let said = if job.kind == Kind::Sql {
         let found = scan(job, ctx).await?;
         missing_on_server(job, ctx, &found).await?;
@@ -54,7 +57,7 @@ pub async fn run(job: &PgRestore, ctx: &OpContext) -> Result<Done, OpError> {
     };
     facts.write(ctx)?;
     ctx.sink.line(&format!("{}: {said}", text::clean(&job.copy.id)));
-    Ok(Done { verified: Some(format!("copy {said}")) })
+    Ok(Done { verified: Some(format!("copy {said}{compared}")) })
 }
 
 /// What a plain dump needs and the server does not have: said before anything is made.

@@ -60,12 +60,21 @@ pub async fn clean(job: &PgRestore, ctx: &OpContext) -> Result<Done, OpError> {
     Ok(Done { verified: (!removed.is_empty()).then(|| format!("removed {}", removed.join(", "))) })
 }
 
+/// That nobody has the name of the side database. One who has keeps it: it is no side copy of this run.
+pub async fn still_free(job: &PgRestore, ctx: &OpContext) -> Result<(), OpError> {
+    let what = format!("create database {}", job.side);
+    let (_, session) = session(job, ctx, &what).await?;
+    match session.database(&job.side).await.map_err(failed(&what))? {
+        None => Ok(()),
+        Some(_) => Err(OpError::Failed(format!(
+            "{what}: one of this name exists by now, and is left as it is: plan anew; nothing was begun"
+        ))),
+    }
+}
+
 pub async fn create(job: &PgRestore, ctx: &OpContext) -> Result<Done, OpError> {
     let what = format!("create database {}", job.side);
     let (target, session) = session(job, ctx, &what).await?;
-    if session.database(&job.side).await.map_err(failed(&what))?.is_some() {
-        return Err(OpError::Failed(format!("{what}: there is one of this name: plan anew")));
-    }
     let live = session.database(&job.live).await.map_err(failed(&what))?;
     let sql = match &live {
         Some(live) => live.create_like(&job.side),

@@ -31,6 +31,7 @@ pub use tables::estimate;
 pub use verify::queries;
 
 use super::job::{self, PgDrop, PgRestore, PgSwap, PgTables, PgTablesDrop};
+use crate::domain::backup::Manifest;
 use crate::recovery::op::{Compensation, Done, OpContext, OpError};
 
 /// Phases that work on a side database, which is removed when one of them fails.
@@ -70,6 +71,9 @@ pub async fn execute(op: &str, args: &serde_json::Value, ctx: &OpContext) -> Res
 }
 
 async fn restore(op: &str, job: &PgRestore, ctx: &OpContext) -> Result<Done, OpError> {
+    if op == CREATE {
+        make::still_free(job, ctx).await?;
+    }
     let result = match op {
         CLEAN => make::clean(job, ctx).await,
         CHECK => check::run(job, ctx).await,
@@ -106,6 +110,9 @@ struct Facts {
     rows: Option<u64>,
     #[serde(default)]
     tables: Option<u64>,
+    /// What the copy's manifest said when the copy was checked.
+    #[serde(default)]
+    manifest: Option<Manifest>,
 }
 
 impl Facts {

@@ -1,6 +1,6 @@
 //! Every table of the side database: analyzed, and counted, by as many sessions as the load had jobs.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -18,6 +18,8 @@ const COUNT_LIMIT: Duration = Duration::from_secs(120);
 struct Table {
     /// Quoted, with its schema.
     name: String,
+    /// As a manifest names it.
+    plain: String,
     bytes: i64,
     estimate: f64,
 }
@@ -30,6 +32,9 @@ pub struct Counted {
     /// Not every table was counted: `rows` is about right.
     pub about: bool,
 }
+
+/// Rows by table; `None` of one that was not counted: partitioned, or there was no time for it.
+pub type ByTable = BTreeMap<String, Option<u64>>;
 
 /// Tables of a database by kind (pg_class.relkind), largest first; the system's own and temporary ones are not among them.
 async fn list(session: &Session, kinds: &str) -> Result<Vec<Table>, PgError> {
@@ -46,8 +51,9 @@ async fn list(session: &Session, kinds: &str) -> Result<Vec<Table>, PgError> {
     let mut tables = Vec::new();
     for row in &rows {
         let (schema, name): (String, String) = (row.try_get(0)?, row.try_get(1)?);
+        let plain = format!("{schema}.{name}");
         let name = format!("{}.{}", quote_ident(&schema), quote_ident(&name));
-        tables.push(Table { name, bytes: row.try_get(2)?, estimate: row.try_get(3)? });
+        tables.push(Table { name, plain, bytes: row.try_get(2)?, estimate: row.try_get(3)? });
     }
     Ok(tables)
 }
@@ -68,15 +74,17 @@ pub async fn analyze(job: &PgRestore, ctx: &OpContext, target: &PgTarget) -> Res
 }
 
 /// Counts the rows of every table.
-pub async fn count(job: &PgRestore, ctx: &OpContext, target: &PgTarget) -> Result<Counted, OpError> {
+pub async fn count(job: &PgRestore, ctx: &OpContext, target: &PgTarget) -> Result<(Counted, ByTable), OpError> {
     let what = format!("count the rows of {}", job.side);
     let session = server::within(target, &job.side, "mayday count").await.map_err(failed(&what))?;
     let tables = list(&session, "r,m").await.map_err(failed(&what))?;
-    let only_tables = list(&session, "r,p").await.map_err(failed(&what))?.len();
+    let only_tables = list(&session, "r,p").await.map_err(failed(&what))?;
     drop(session);
     let results = each(job, ctx, target, tables, &what, Work::Count).await?;
-    let mut counted = Counted { tables: only_tables as u64, ..Counted::default() };
+    let mut counted = Counted { tables: only_tables.len() as u64, ..Counted::default() };
+    let mut by_table: ByTable = only_tables.into_iter().map(|t| (t.plain, None)).collect();
     for (table, rows) in results {
+        by_table.insert(table.plain, rows);
         match rows {
             Some(rows) => {
                 ctx.sink.line(&format!("{} {rows}", table.name));
@@ -88,7 +96,7 @@ pub async fn count(job: &PgRestore, ctx: &OpContext, target: &PgTarget) -> Resul
             }
         }
     }
-    Ok(counted)
+    Ok((counted, by_table))
 }
 
 /// What the live database has, by the server's own estimate: its tables are not read.

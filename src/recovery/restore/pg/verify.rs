@@ -7,6 +7,7 @@ use super::super::job::PgRestore;
 use super::amcheck::Amcheck;
 use super::server::{self, failed};
 use super::{Facts, make, tables};
+use crate::domain::backup::manifest;
 use crate::recovery::op::{Done, OpContext, OpError};
 use crate::sys::pg::{PgError, PgTarget};
 use crate::text;
@@ -18,8 +19,9 @@ const QUERY_LIMIT: Duration = Duration::from_secs(600);
 
 pub async fn run(job: &PgRestore, ctx: &OpContext) -> Result<Done, OpError> {
     let target = job.reach.target_for(ctx)?;
-    let counted = tables::count(job, ctx, &target).await?;
+    let (counted, by_table) = tables::count(job, ctx, &target).await?;
     against_the_copy(job, ctx, counted)?;
+    let manifest = against_the_manifest(job, ctx, &by_table)?;
     let asked = queries(&target, &job.side, &job.verify, !job.only.is_empty(), ctx).await?;
     let about = if counted.about { "about " } else { "" };
     let held = format!(
@@ -27,7 +29,7 @@ pub async fn run(job: &PgRestore, ctx: &OpContext) -> Result<Done, OpError> {
         text::plural(counted.tables as usize, "table"),
         text::plural(counted.rows as usize, "row")
     );
-    let mut said = format!("{}: {held}{asked}", job.side);
+    let mut said = format!("{}: {held}{asked}{manifest}", job.side);
     match tables::estimate(&target, &job.live).await {
         // A part of the copy says nothing beside the whole of the live one.
         _ if !job.only.is_empty() => {}
@@ -66,6 +68,31 @@ fn against_the_copy(job: &PgRestore, ctx: &OpContext, counted: tables::Counted) 
         Some(rows) if counted.rows < rows && !counted.about => missing("rows", counted.rows, rows),
         _ => Ok(()),
     }
+}
+
+/// Tables and rows against the copy's manifest. Rows that were counted in the copy itself must be there; others were
+/// counted somewhere else at some moment, and a difference is said. Returns `, as its manifest says`.
+fn against_the_manifest(job: &PgRestore, ctx: &OpContext, by_table: &tables::ByTable) -> Result<String, OpError> {
+    let Some(manifest) = Facts::read(ctx).manifest.filter(|m| !m.tables.is_empty()) else { return Ok(String::new()) };
+    let chosen =
+        |table: &str| job.only.is_empty() || job.chosen.iter().any(|c| format!("{}.{}", c.schema, c.name) == table);
+    let (compared, differences) = manifest.compare_tables(by_table, chosen);
+    let tables = text::plural(compared, "table");
+    for difference in &differences {
+        ctx.sink.line(&format!("not as the manifest says: {difference}"));
+    }
+    if differences.is_empty() {
+        return Ok(format!(", {tables} as the copy's manifest says"));
+    }
+    let said = manifest::few(&differences);
+    if manifest.counted_in_copy {
+        return Err(OpError::Failed(format!(
+            "verify {}: {said}: the manifest was made of this very copy, so it was not restored whole; look into the output",
+            job.side
+        )));
+    }
+    let n = text::plural(differences.len(), "difference");
+    Ok(format!(", {n} from the copy's manifest, which was counted elsewhere: {said}"))
 }
 
 /// Asks each configured query; the first column of its first row must be true. In a `part` of a database a query about

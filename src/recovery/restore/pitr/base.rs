@@ -1,7 +1,7 @@
 //! A base backup as it lies there: a folder as `pg_basebackup` writes it, one below a folder `data` as Barman keeps it,
-//! tar archives (`pg_basebackup -Ft`), or a backup in a repository of pgBackRest.
+//! tar archives (`pg_basebackup -Ft`), or a backup in a repository of pgBackRest or WAL-G.
 //!
-//! Formats: backup_label and tablespace_map (xlogbackup.c, formerly xlog.c), backup_manifest (protocol documentation,
+//! Formats: tablespace_map (xlogbackup.c, formerly xlog.c), backup_manifest (protocol documentation,
 //! chapter "Backup Manifest Format"), pg_control (pg_control.h: the first eight bytes are the system's identifier).
 
 use std::fs::File;
@@ -12,9 +12,10 @@ use std::time::Instant;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::archive;
-use super::repo;
 use super::wal::Lsn;
+use super::wal::label::label;
+use super::wal::walg;
+use super::{archive, repo};
 use crate::text;
 
 /// How it lies there.
@@ -34,6 +35,12 @@ pub enum Layout {
     },
     /// A backup of pgBackRest.
     Repo { label: String },
+    /// A backup of WAL-G, and the numbers of its tablespaces.
+    WalG {
+        name: String,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        spaces: Vec<u32>,
+    },
 }
 
 /// What is known of it.
@@ -100,6 +107,23 @@ pub fn of_repo(backup: &repo::Backup, timeline: u32) -> Base {
     Base {
         layout: Layout::Repo { label: backup.label.clone() },
         timeline,
+        start: backup.start,
+        end: Some(backup.end),
+        started: Some(backup.started),
+        major: (backup.major > 0).then_some(backup.major),
+        system: (backup.system > 0).then_some(backup.system),
+        spaces: Vec::new(),
+        size: backup.size,
+        compressed: false,
+        manifest: false,
+    }
+}
+
+/// A backup of WAL-G as its `backup-list` and its sentinel tell it.
+pub fn of_walg(backup: &walg::Backup, spaces: Vec<u32>) -> Base {
+    Base {
+        layout: Layout::WalG { name: backup.name.clone(), spaces },
+        timeline: backup.timeline,
         start: backup.start,
         end: Some(backup.end),
         started: Some(backup.started),
@@ -276,29 +300,6 @@ fn tars(
     })
 }
 
-/// What a backup_label says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Label {
-    pub start: Lsn,
-    pub timeline: u32,
-    pub started: Option<i64>,
-}
-
-/// Reads a backup_label.
-pub fn label(content: &str) -> Option<Label> {
-    let value = |key: &str| content.lines().find_map(|l| l.strip_prefix(key)?.strip_prefix(':')).map(str::trim);
-    let place = value("START WAL LOCATION")?;
-    let start = Lsn::parse(place.split_whitespace().next()?)?;
-    let named =
-        place.split_once("(file ").and_then(|(_, f)| super::wal::parse_segment(f.trim_end_matches(')'), 1 << 24));
-    let timeline = value("START TIMELINE").and_then(|t| t.parse().ok()).or(named.map(|(t, _)| t))?;
-    // The server writes its own zone, by an abbreviation: only one of them means the same everywhere.
-    let started = value("START TIME").and_then(|t| t.strip_suffix(" UTC").or(t.strip_suffix(" GMT"))).and_then(|t| {
-        chrono::NaiveDateTime::parse_from_str(t, "%Y-%m-%d %H:%M:%S").ok().map(|t| t.and_utc().timestamp())
-    });
-    Some(Label { start, timeline, started })
-}
-
 #[derive(Debug, Deserialize)]
 pub struct Manifest {
     #[serde(rename = "Files")]
@@ -367,17 +368,6 @@ impl Manifest {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn labels_are_read() {
-        let text = "START WAL LOCATION: 0/2000028 (file 000000030000000000000002)\nCHECKPOINT LOCATION: 0/2000060\n\
-                    BACKUP METHOD: streamed\nBACKUP FROM: primary\nSTART TIME: 2026-11-20 12:21:35 UTC\nLABEL: x\n";
-        let wanted = Label { start: Lsn(0x200_0028), timeline: 3, started: Some(1_795_177_295) };
-        assert_eq!(label(text), Some(wanted));
-        assert_eq!(label(&text.replace("UTC", "CET")), Some(Label { started: None, ..wanted }));
-        assert_eq!(label(&format!("{text}START TIMELINE: 7\n")).map(|l| l.timeline), Some(7));
-        assert_eq!(label("LABEL: x\n"), None);
-    }
 
     #[test]
     fn a_manifest_knows_whether_it_is_whole() {

@@ -10,6 +10,7 @@ use super::archive::Source;
 use super::state::own;
 use super::target::{Target, for_server};
 use super::user::User;
+use super::wal::walg::{self, WalG};
 use super::{Job, data};
 use crate::sys::disk;
 use crate::text;
@@ -94,7 +95,9 @@ pub fn recovery(job: &Job) -> Vec<(String, String)> {
 fn fetch_command(job: &Job) -> String {
     let word = |text: &str| text::shell_word(text).replace('%', "%%");
     match &job.source {
-        Source::Folder(_) => format!("/bin/sh {} %f %p", word(&job.side.join(FETCH).display().to_string())),
+        Source::Folder(_) | Source::WalG(_) => {
+            format!("/bin/sh {} %f %p", word(&job.side.join(FETCH).display().to_string()))
+        }
         Source::PgBackRest(repo) => {
             let mut words = vec![word(&repo.tool.display().to_string())];
             words.extend(repo.fetch_args(&data(&job.side)).iter().map(|a| word(a)));
@@ -136,6 +139,30 @@ mv "$to.part" "$to"
     )
 }
 
+/// The script that fetches one file of the log through WAL-G, with the same exits.
+pub fn walg_script(walg: &WalG) -> String {
+    let mut words = vec![text::shell_word(&walg.tool.display().to_string())];
+    words.extend(walg.fetch_args().iter().map(|a| text::shell_word(a)));
+    let (command, absent) = (words.join(" "), walg::ABSENT);
+    format!(
+        r#"# Gives the side cluster one file of the archived log: fetch-wal NAME TARGET. WAL-G only reads its repository for it.
+set -u
+umask 077
+name=$1
+to=$2
+said=$({command} "$name" "$to" 2>&1)
+code=$?
+[ $code -ne 0 ] || exit 0
+rm -f "$to"
+[ $code -ne {absent} ] || exit 1
+# Versions before 2.0 have one exit for everything.
+case $said in *"does not exist"*) exit 1 ;; esac
+echo "fetch-wal: $name: wal-g: $(printf '%s' "$said" | tail -n 1)" >&2
+exit 127
+"#
+    )
+}
+
 const HBA: &str = "# Its socket is in a folder that only the user of the server can enter.\n\
                    local all all trust\n\
                    host all all 127.0.0.1/32 scram-sha-256\n";
@@ -149,8 +176,10 @@ pub fn write(job: &Job, port: u16, limits: &BTreeMap<String, String>) -> io::Res
     put(&job.side.join("pg_hba.conf"), HBA)?;
     put(&job.side.join("pg_ident.conf"), "")?;
     put(&job.side.join("postgresql.conf"), "# What this cluster is set to stands in data/postgresql.auto.conf.\n")?;
-    if let Source::Folder(archive) = &job.source {
-        put(&job.side.join(FETCH), &fetch_script(archive))?;
+    match &job.source {
+        Source::Folder(archive) => put(&job.side.join(FETCH), &fetch_script(archive))?,
+        Source::WalG(walg) => put(&job.side.join(FETCH), &walg_script(walg))?,
+        Source::PgBackRest(_) => {}
     }
     let mut text =
         String::from("# Written by mayday for a side cluster, which must not be mistaken for the live one.\n");

@@ -9,12 +9,12 @@
 //!
 //! | file | does |
 //! | --- | --- |
-//! | `wal` `scan` `archive` `repo` | positions, names, contents and places of the log |
 //! | `base` `window` `target` `pick` | what there is, and which moments can be reached |
-//! | `user` `state` `conf` `server` | the side cluster: whose it is, what it is, how it is set, whether it runs |
+//! | `state` `conf` `server` | the side cluster: what it is, how it is set, whether it runs |
 //! | `unpack` `fetch` `check` `replay` `finish` `hand` | the phases |
+//!
+//! Positions, names, contents and places of the log are those of [`crate::sys::wal`].
 
-pub mod archive;
 pub mod base;
 mod check;
 pub mod conf;
@@ -23,17 +23,15 @@ mod finish;
 pub mod hand;
 pub mod pick;
 mod replay;
-pub mod repo;
-pub mod scan;
 pub mod server;
 pub mod state;
 pub mod target;
 pub mod unpack;
-pub mod user;
-pub mod wal;
 pub mod window;
 
-use super::{blocking, recorded};
+use super::{blocking, recorded, still_free};
+pub use crate::sys::wal::{self, archive, repo, scan, user};
+pub use fetch::command as restore_command;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -148,6 +146,9 @@ pub async fn execute(op: &str, args: &serde_json::Value, ctx: &OpContext) -> Res
 }
 
 async fn restore(op: &str, job: Job, ctx: &OpContext) -> Result<Done, OpError> {
+    if op == UNPACK {
+        still_free("make the side cluster", &[&job.side])?;
+    }
     let result = match op {
         CLEAN => finish::clean(&job, ctx).await,
         UNPACK => unpack::run(&job, ctx).await,

@@ -78,8 +78,8 @@ pub async fn run(job: &Job, ctx: &OpContext) -> Result<Done, OpError> {
     };
     let failed = |why: String| OpError::Failed(format!("{what}: {why}"));
     state::create(&job.side, &cluster).map_err(failed)?;
-    if let Layout::Repo { label } = &job.base.layout {
-        super::fetch::run(job, label, ctx, &what).await?;
+    if matches!(job.base.layout, Layout::Repo { .. } | Layout::WalG { .. }) {
+        super::fetch::run(job, ctx, &what).await?;
     }
     let (own, again) = (job.clone(), what.clone());
     blocking(&what, ctx, move |ctx| {
@@ -87,7 +87,7 @@ pub async fn run(job: &Job, ctx: &OpContext) -> Result<Done, OpError> {
         let bytes = match &own.base.layout {
             Layout::Plain { root } => plain(&own, root, ctx).map_err(|e| e.into_op(&again))?,
             Layout::Tars { .. } => tars(&own, ctx).map_err(|e| e.into_op(&again))?,
-            Layout::Repo { .. } => super::fetch::settle(&own).map_err(failed)?,
+            Layout::Repo { .. } | Layout::WalG { .. } => super::fetch::settle(&own).map_err(failed)?,
         };
         spaces(&own).map_err(failed)?;
         let missing =

@@ -1,5 +1,6 @@
 //! Choosing the copy.
 
+use super::super::manifest;
 use super::{Draft, Say};
 use crate::config::Backup;
 use crate::domain::backup::Copy;
@@ -60,5 +61,22 @@ pub fn judge(draft: &mut Draft<'_>, ctx: &PlanContext, set: &Backup, copy: &Copy
     }
     if copy.taken_at > ctx.now {
         draft.warn("copy", format!("{} is dated in the future: look at the clock of the host that made it", copy.id));
+    }
+}
+
+/// What the manifest beside it says, where there is one.
+pub async fn manifest(draft: &mut Draft<'_>, copy: &Copy) {
+    let own = copy.clone();
+    let read = super::folder::blocking("read the manifest of the copy", move || {
+        manifest::read(&own).map(|read| read.map(|said| (said, manifest::size(&own))))
+    })
+    .await;
+    match read.and_then(|read| read) {
+        Ok(None) => {}
+        Ok(Some((said, size))) => match said.objection(size) {
+            Some(why) => draft.fail("manifest", format!("{why}; choose another copy")),
+            None => draft.pass("manifest", said.shown()),
+        },
+        Err(why) => draft.warn("manifest", format!("{why}: nothing is compared with it")),
     }
 }

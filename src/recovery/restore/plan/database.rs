@@ -38,6 +38,7 @@ pub async fn plan(
     let (reach, from) = secrets::reach(&ctx.config, &set.name, how);
     draft.hand_over(from.clone());
     copy::judge(&mut draft, ctx, set, chosen, asked.is_some());
+    copy::manifest(&mut draft, chosen).await;
 
     let path = format::path_of(chosen);
     let looking = tokio::task::spawn_blocking(move || format::look(&path));

@@ -70,6 +70,7 @@ pub async fn plan(
     let chosen = copy::choose(ctx, set, asked)?;
     let mut draft = begin(ctx, &work, set, Risk::Disruptive);
     copy::judge(&mut draft, ctx, set, chosen, asked.is_some());
+    copy::manifest(&mut draft, chosen).await;
     let path = how.path.clone();
     let live = blocking("look at the live folder", move || resolve(&path)).await.unwrap_or_else(|_| how.path.clone());
     let mut job = Job {
@@ -96,7 +97,7 @@ pub async fn plan(
             job.vault = vault::look(&mut draft, ctx, set, source, how, &job).await;
             None
         }
-        BackupSource::Files(_) => {
+        BackupSource::Files(_) | BackupSource::Repo(_) => {
             Some(blocking("look at the copy", move || format::look(&place)).await.and_then(|s| s))
         }
     };

@@ -4,7 +4,6 @@
 use std::path::{Path, PathBuf};
 
 use super::super::job;
-use super::super::pitr::archive::Source;
 use super::super::pitr::base::Layout;
 use super::super::pitr::state::{self, Cluster, Stage};
 use super::super::pitr::target::{self, Target};
@@ -203,9 +202,13 @@ fn window(draft: &mut Draft<'_>, found: &Found) {
                 Layout::Plain { .. } => "a data folder",
                 Layout::Tars { .. } => "tar archives",
                 Layout::Repo { .. } => "a backup of pgBackRest",
+                Layout::WalG { .. } => "a backup of WAL-G",
             };
             let checked = match (&base.layout, base.manifest) {
                 (Layout::Repo { .. }, _) => "; checked file by file while it is restored",
+                (Layout::WalG { .. }, _) => {
+                    "; WAL-G keeps no checksums of files: whether it is whole shows in the replay"
+                }
                 (Layout::Plain { .. }, true) => {
                     "; every file of its manifest is there, and is compared after unpacking"
                 }
@@ -301,9 +304,9 @@ fn phases(draft: &mut Draft<'_>, job: &Job, further: bool) {
     }
     let data = pitr::data(&job.side);
     if !further {
-        let unpack = match (&job.base.layout, &job.source) {
-            (Layout::Plain { root }, _) => vec![format!("cp -r {}/. {}", word(root), word(&data))],
-            (Layout::Tars { base, log, spaces, .. }, _) => {
+        let unpack = match &job.base.layout {
+            Layout::Plain { root } => vec![format!("cp -r {}/. {}", word(root), word(&data))],
+            Layout::Tars { base, log, spaces, .. } => {
                 let mut shown = vec![format!("tar -xf {} -C {}", word(base), word(&data))];
                 shown.extend(log.iter().map(|l| format!("tar -xf {} -C {}", word(l), word(&data.join("pg_wal")))));
                 shown.extend(spaces.iter().map(|(oid, p)| {
@@ -311,15 +314,13 @@ fn phases(draft: &mut Draft<'_>, job: &Job, further: bool) {
                 }));
                 shown
             }
-            (Layout::Repo { label }, Source::PgBackRest(repo)) => {
-                let args = repo.restore_args(label, &job.side);
-                vec![format!(
-                    "{} {}",
-                    word(&repo.tool),
-                    args.iter().map(|a| text::shell_word(a)).collect::<Vec<_>>().join(" ")
-                )]
-            }
-            (Layout::Repo { .. }, _) => Vec::new(),
+            Layout::Repo { .. } | Layout::WalG { .. } => pitr::restore_command(job)
+                .map(|(tool, args)| {
+                    let args: Vec<_> = args.iter().map(|a| text::shell_word(a)).collect();
+                    format!("{} {}", word(&tool), args.join(" "))
+                })
+                .into_iter()
+                .collect(),
         };
         draft.native("unpack the base backup", 40, pitr::UNPACK, &args, unpack);
         if job.base.manifest {

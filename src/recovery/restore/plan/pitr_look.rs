@@ -9,6 +9,7 @@ use super::super::pitr::pick::Chosen;
 use super::super::pitr::repo::Repo;
 use super::super::pitr::target::{Asked, Target};
 use super::super::pitr::user::User;
+use super::super::pitr::wal::{self, walg::WalG};
 use super::super::pitr::window::{self, Log, Window};
 use crate::config::{PitrLog, PitrRestore};
 use crate::domain::backup::Copy;
@@ -60,15 +61,23 @@ pub fn source(how: &PitrRestore, user: &User, tools: &Tools) -> Result<Source, S
                 archive_id: String::new(),
             }))
         }
+        PitrLog::WalG { config } => {
+            let tool = tools.which("wal-g").ok_or("there is no wal-g on this host: install it")?;
+            if !config.is_file() {
+                return Err(format!("{} is no file: name the configuration file of WAL-G", config.display()));
+            }
+            Ok(Source::WalG(WalG { tool, config: config.clone(), user: user.clone() }))
+        }
     }
 }
 
 /// Looks; blocks for at most some seconds, dead file systems aside.
 pub fn explore(source: &Source, wanted: &Wanted) -> Result<Found, String> {
     let until = Instant::now() + LIMIT;
-    let known = match source {
-        Source::PgBackRest(repo) => repo.backups()?,
-        Source::Folder(_) => Vec::new(),
+    let (known, of_walg) = match source {
+        Source::PgBackRest(repo) => (repo.backups()?, Vec::new()),
+        Source::WalG(walg) => (Vec::new(), walg.backups()?),
+        Source::Folder(_) => Default::default(),
     };
     let mut listed: Option<(String, Listing)> = None;
     let mut passed = Vec::new();
@@ -77,9 +86,16 @@ pub fn explore(source: &Source, wanted: &Wanted) -> Result<Found, String> {
         let mut source = source.clone();
         let base = match &mut source {
             Source::Folder(_) => base::look(&format::path_of(copy), until),
+            Source::WalG(walg) => {
+                let label = label_of(copy);
+                match of_walg.iter().find(|b| b.name == label) {
+                    None => Err(format!("WAL-G knows no backup {label} in {}", walg.config.display())),
+                    // Where its tablespaces lay on the live host must be known: WAL-G would write there.
+                    Some(b) => walg.spaces(&label).map(|spaces| base::of_walg(b, spaces)),
+                }
+            }
             Source::PgBackRest(repo) => {
-                let name = format::path_of(copy);
-                let label = name.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+                let label = label_of(copy);
                 match known.iter().find(|b| b.label == label) {
                     None => Err(format!("pgbackrest knows no backup {label} in stanza {}", repo.stanza)),
                     Some(b) if b.damaged => {
@@ -87,8 +103,7 @@ pub fn explore(source: &Source, wanted: &Wanted) -> Result<Found, String> {
                     }
                     Some(b) => {
                         repo.archive_id.clone_from(&b.archive_id);
-                        let timeline =
-                            super::super::pitr::wal::parse_segment(&b.first_segment, 1 << 24).map_or(1, |(t, _)| t);
+                        let timeline = wal::parse_segment(&b.first_segment, 1 << 24).map_or(1, |(t, _)| t);
                         Ok(base::of_repo(b, timeline))
                     }
                 }
@@ -97,7 +112,7 @@ pub fn explore(source: &Source, wanted: &Wanted) -> Result<Found, String> {
         // One listing serves all of one archive.
         let key = match &source {
             Source::PgBackRest(repo) => repo.archive_id.clone(),
-            Source::Folder(_) => String::new(),
+            Source::Folder(_) | Source::WalG(_) => String::new(),
         };
         if listed.as_ref().is_none_or(|(k, _)| *k != key) && base.is_ok() {
             listed = Some((key, source.list()?));
@@ -119,6 +134,11 @@ pub fn explore(source: &Source, wanted: &Wanted) -> Result<Found, String> {
         }
     }
     last.map(|found| Found { passed, ..found }).ok_or_else(|| "there is no base backup to look at".to_owned())
+}
+
+/// What a tool calls a copy: the last part of its name.
+fn label_of(copy: &Copy) -> String {
+    copy.id.rsplit('/').next().unwrap_or_default().to_owned()
 }
 
 fn is_before(target: &Target, window: &Window) -> bool {
@@ -148,7 +168,7 @@ fn one(
     let chosen = window.as_ref().map_err(Clone::clone).and_then(|w| w.choose(&wanted.asked, wanted.now));
     let sample = match &source {
         Source::Folder(_) => listing.segments.values().next_back().map(|s| s.place.clone()),
-        Source::PgBackRest(_) => None,
+        Source::PgBackRest(_) | Source::WalG(_) => None,
     };
     Found {
         copy: copy.clone(),
@@ -169,6 +189,6 @@ fn own_log(base: &Base, until: Instant) -> Listing {
     match &base.layout {
         Layout::Plain { root } => archive::folder(&root.join("pg_wal")).unwrap_or_default(),
         Layout::Tars { log: Some(log), .. } => archive::in_tar(log, until).ok().flatten().unwrap_or_default(),
-        Layout::Tars { .. } | Layout::Repo { .. } => Listing::default(),
+        Layout::Tars { .. } | Layout::Repo { .. } | Layout::WalG { .. } => Listing::default(),
     }
 }

@@ -35,6 +35,7 @@ pub async fn plan(
     let chosen = copy::choose(ctx, set, asked)?;
     let mut draft = begin(ctx, work, set, Risk::Disruptive);
     copy::judge(&mut draft, ctx, set, chosen, asked.is_some());
+    copy::manifest(&mut draft, chosen).await;
     let live = look::live(&mut draft, ctx, set, how).await;
     let (program, version) = look::program(&mut draft, ctx).await;
     let mut job = Job {

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::domain::run::SideRole;
 use crate::recovery::op::{Done, OpContext, OpError};
-use crate::recovery::restore::{format, job};
+use crate::recovery::restore::{format, job, manifest, still_free};
 use crate::text;
 
 /// For writing an RDB file of everything.
@@ -21,6 +21,9 @@ const SAVE: Duration = Duration::from_secs(3600);
 const SAMPLES: usize = 200;
 
 pub async fn execute(op: &str, job: &Job, ctx: &OpContext) -> Result<Done, OpError> {
+    if op == LOAD {
+        still_free("make the scratch server", &[&job.side])?;
+    }
     let result = match op {
         CLEAN => return clean(job, ctx).await,
         CHECK => return check(job, ctx).await,
@@ -79,10 +82,13 @@ async fn content(job: &Job, ctx: &OpContext) -> Result<copy::Content, OpError> {
 }
 
 async fn check(job: &Job, ctx: &OpContext) -> Result<Done, OpError> {
+    let what = format!("check copy {}", text::clean(&job.copy.id));
+    let manifest = manifest::check(&job.copy, ctx, &what).await?;
+    let compared = manifest.as_ref().and_then(|m| m.sha256.as_ref()).map_or("", |_| "; its checksum is its manifest's");
     let found = content(job, ctx).await?;
     let torn = found.torn.map(|t| format!("; {}", t.word())).unwrap_or_default();
     ctx.sink.line(&format!("{}: {}{torn}", text::clean(&job.copy.id), found.said));
-    Ok(Done { verified: Some(format!("{}{torn}", found.said)) })
+    Ok(Done { verified: Some(format!("{}{compared}{torn}", found.said)) })
 }
 
 async fn load(job: &Job, ctx: &OpContext) -> Result<Done, OpError> {
@@ -166,7 +172,16 @@ async fn verify(job: &Job, ctx: &OpContext) -> Result<Done, OpError> {
     }
     let checks = job.wanted.must_exist.len() + job.wanted.at_least.len();
     let checked = if checks == 0 { String::new() } else { format!(", {} hold", text::plural(checks, "check")) };
-    let said = format!("{}{checked}", keys_word(&counts));
+    let total: u64 = counts.values().sum();
+    let beside = job.copy.clone();
+    let stated = blocking(&what, ctx, move |_| Ok(manifest::read(&beside).ok().flatten())).await?;
+    // Keys may have expired since: that is said, and no fault.
+    let of_manifest = match stated.and_then(|m| m.keys) {
+        Some(keys) if keys == total => ", as many as its manifest says".to_owned(),
+        Some(keys) => format!(", and its manifest says {keys}"),
+        None => String::new(),
+    };
+    let said = format!("{}{of_manifest}{checked}", keys_word(&counts));
     if job.test {
         return Ok(Done { verified: Some(said) });
     }

@@ -9,7 +9,7 @@
 
 mod statement;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use statement::Statement;
 
@@ -35,6 +35,8 @@ pub struct Findings {
     pub tables: u64,
     /// Rows in COPY data.
     pub rows: u64,
+    /// Of them, by the table that they are of: `public.users`.
+    pub by_table: BTreeMap<String, u64>,
     /// INSERT statements.
     pub inserts: u64,
     pub statements: u64,
@@ -134,6 +136,8 @@ pub struct Scanner {
     previous: u8,
     /// `standard_conforming_strings` was switched off by the dump.
     old_strings: bool,
+    /// The table whose data is being read, and how many rows there were before.
+    copying: Option<(String, u64)>,
 }
 
 /// Bytes of a comment or a meta-command that are kept.
@@ -149,6 +153,7 @@ impl Scanner {
             text: Vec::new(),
             previous: b'\n',
             old_strings: false,
+            copying: None,
         }
     }
 
@@ -288,7 +293,12 @@ impl Scanner {
             Mode::Copy { line } => {
                 out.push(b);
                 match (*line, b) {
-                    (CopyLine::Dot, b'\n') => self.mode = Mode::Plain,
+                    (CopyLine::Dot, b'\n') => {
+                        self.mode = Mode::Plain;
+                        if let Some((table, before)) = self.copying.take() {
+                            *self.found.by_table.entry(table).or_default() += self.found.rows - before;
+                        }
+                    }
                     (_, b'\n') => {
                         *line = CopyLine::Start;
                         self.found.rows += 1;
@@ -337,6 +347,7 @@ impl Scanner {
             b';' => {
                 self.statement.emit(b";", out);
                 let copy = self.statement.is_copy_in();
+                self.copying = self.statement.copied().map(|table| (table, self.found.rows));
                 if self.statement.switches_strings_off() {
                     self.old_strings = true;
                 }

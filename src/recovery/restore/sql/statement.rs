@@ -40,6 +40,16 @@ impl Statement {
         self.copy_in
     }
 
+    /// The table that rows are copied into, where it is named with its schema, as pg_dump does.
+    pub fn copied(&self) -> Option<String> {
+        match self.words.as_slice() {
+            [copy, schema, table, ..] if self.copy_in && copy == "copy" => {
+                Some(format!("{}.{}", bare(schema), bare(table)))
+            }
+            _ => None,
+        }
+    }
+
     pub fn begin(&mut self, found: &mut Findings) {
         if !self.begun {
             self.begun = true;

@@ -7,7 +7,7 @@
 
 use std::io::{self, Read};
 
-use super::wal::Lsn;
+use super::Lsn;
 
 /// A page of the log (`XLOG_BLCKSZ`).
 pub const PAGE: usize = 8192;

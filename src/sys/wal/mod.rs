@@ -1,6 +1,24 @@
-//! Positions and names of the write-ahead log, and the timelines that a cluster has lived on.
+//! The write-ahead log of PostgreSQL as it is archived: positions and names, the timelines that a cluster has lived on,
+//! what is in it, and the places where it is kept.
+//!
+//! | file | gives |
+//! | --- | --- |
+//! | `archive` `repo` `walg` `ask` | places: folders, and repositories asked through their own programs |
+//! | `chain` | which segments follow a base backup without a gap |
+//! | `label` | where a base backup begins |
+//! | `scan` | what the log itself says of time |
+//! | `user` | whom programs of the server run as |
 //!
 //! Formats: xlog_internal.h (`XLogFileName`, `XLogFromFileName`), timeline.c (`readTimeLineHistory`).
+
+pub mod archive;
+pub mod ask;
+pub mod chain;
+pub mod label;
+pub mod repo;
+pub mod scan;
+pub mod user;
+pub mod walg;
 
 use std::fmt;
 

@@ -6,14 +6,12 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
 use super::archive::{Listing, Stored, Within};
 use super::user::User;
-use super::wal::Lsn;
+use super::{Lsn, ask};
 
 /// How the repository is reached.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,8 +48,6 @@ pub struct Backup {
     pub damaged: bool,
 }
 
-const LIMIT: Duration = Duration::from_secs(20);
-
 impl Repo {
     /// The options that every command gets.
     fn common(&self) -> Vec<String> {
@@ -87,46 +83,15 @@ impl Repo {
         args
     }
 
-    /// Asks, and gives what it prints.
-    fn ask(&self, args: Vec<String>) -> Result<Vec<u8>, String> {
-        let mut command = Command::new(&self.tool);
-        command.args(&args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        command
-            .env_clear()
-            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
-            .env("LC_ALL", "C")
-            .current_dir("/");
-        self.user.becomes(&mut command);
-        let mut child = command.spawn().map_err(|e| format!("{} cannot be started: {e}", self.tool.display()))?;
-        let out = drain(child.stdout.take());
-        let err = drain(child.stderr.take());
-        let until = Instant::now() + LIMIT;
-        let status = loop {
-            match child.try_wait() {
-                Ok(Some(status)) => break status,
-                Ok(None) if Instant::now() < until => std::thread::sleep(Duration::from_millis(10)),
-                Ok(None) => {
-                    let _ = child.kill();
-                    let _ = child.wait();
-                    return Err(format!("pgbackrest did not answer within {} s", LIMIT.as_secs()));
-                }
-                Err(e) => return Err(e.to_string()),
-            }
-        };
-        let (out, err) = (out.join().unwrap_or_default(), err.join().unwrap_or_default());
-        if status.success() {
-            return Ok(out);
-        }
-        let said = String::from_utf8_lossy(&err).into_owned() + &String::from_utf8_lossy(&out);
-        let said = said.lines().find(|l| l.contains("ERROR")).or(said.lines().last()).unwrap_or_default().to_owned();
-        Err(format!("pgbackrest: {status}: {}", crate::text::clean(&said)))
+    fn ask(&self, args: &[String]) -> Result<Vec<u8>, String> {
+        ask::ask(&self.user, &self.tool, args, &[]).map_err(|failed| format!("pgbackrest: {}", failed.said))
     }
 
     /// Everything that `info` says of the backups of the stanza, oldest first.
     pub fn backups(&self) -> Result<Vec<Backup>, String> {
         let mut args = self.with_repo(self.common());
         args.extend(["--output=json", "--log-level-console=off", "info"].map(str::to_owned));
-        parse_info(&self.ask(args)?, &self.stanza)
+        parse_info(&self.ask(&args)?, &self.stanza)
     }
 
     pub fn list(&self) -> Result<Listing, String> {
@@ -134,7 +99,7 @@ impl Repo {
         args.extend(self.config.as_ref().map(|c| format!("--config={}", c.display())));
         args.extend(["--recurse", "--output=json", "repo-ls"].map(str::to_owned));
         args.push(format!("archive/{}/{}", self.stanza, self.archive_id));
-        let text = self.ask(args)?;
+        let text = self.ask(&args)?;
         parse_listing(&text, &format!("archive/{}/{}", self.stanza, self.archive_id))
     }
 
@@ -143,19 +108,8 @@ impl Repo {
         let mut args = self.with_repo(vec!["--log-level-file=off".into(), "--log-level-console=off".into()]);
         args.extend(self.config.as_ref().map(|c| format!("--config={}", c.display())));
         args.extend(["repo-get".to_owned(), place.to_owned()]);
-        self.ask(args).map_err(io::Error::other)
+        self.ask(&args).map_err(io::Error::other)
     }
-}
-
-/// Reads a pipe on a thread of its own, at most 1 GiB: the largest segment there can be.
-fn drain(from: Option<impl io::Read + Send + 'static>) -> std::thread::JoinHandle<Vec<u8>> {
-    std::thread::spawn(move || {
-        let mut bytes = Vec::new();
-        if let Some(from) = from {
-            let _ = io::Read::read_to_end(&mut io::Read::take(from, 1 << 30), &mut bytes);
-        }
-        bytes
-    })
 }
 
 fn parse_listing(json: &[u8], below: &str) -> Result<Listing, String> {

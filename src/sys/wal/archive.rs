@@ -1,5 +1,5 @@
 //! Where the log is kept: a folder of segments, plain or compressed, flat or in folders of their own (as Barman and
-//! pgBackRest lay them out), or the repository of pgBackRest, asked through its own program.
+//! pgBackRest lay them out), or a repository of pgBackRest or WAL-G, asked through its own program.
 //!
 //! Only listed and read here; nothing is ever written into an archive.
 
@@ -12,7 +12,8 @@ use std::process::{Child, Command, Stdio};
 use serde::{Deserialize, Serialize};
 
 use super::repo::Repo;
-use super::wal::{self, History};
+use super::walg::WalG;
+use super::{self as wal, History};
 use crate::sys::archive as codec;
 
 /// Where segments come from.
@@ -21,6 +22,7 @@ use crate::sys::archive as codec;
 pub enum Source {
     Folder(PathBuf),
     PgBackRest(Repo),
+    WalG(WalG),
 }
 
 /// A file of the archive.
@@ -111,6 +113,7 @@ impl Source {
         match self {
             Source::Folder(path) => folder(path),
             Source::PgBackRest(repo) => repo.list(),
+            Source::WalG(walg) => walg.list(),
         }
     }
 
@@ -119,6 +122,7 @@ impl Source {
         match self {
             Source::Folder(path) => path.display().to_string(),
             Source::PgBackRest(repo) => format!("the repository of pgBackRest, stanza {}", repo.stanza),
+            Source::WalG(walg) => format!("the repository of WAL-G, {}", walg.config.display()),
         }
     }
 
@@ -126,6 +130,8 @@ impl Source {
     pub fn open(&self, stored: &Stored) -> io::Result<Box<dyn Read + Send>> {
         match (self, &stored.within) {
             (Source::PgBackRest(repo), Within::Repo) => decoded_bytes(repo.get(&stored.place)?),
+            // Decrypted and decoded by its own program.
+            (Source::WalG(walg), Within::Repo) => Ok(Box::new(walg.get(&stored.place)?)),
             (_, Within::Tar(name)) => member(Path::new(&stored.place), name),
             _ => open_file(Path::new(&stored.place)),
         }
