@@ -7,16 +7,21 @@
 
 pub mod actor;
 pub mod backup;
+pub mod cadence;
 pub mod catalog;
+pub mod clock;
 pub mod command;
 pub mod decide;
+pub mod escalation;
 pub mod event;
 pub mod guard;
 pub mod handoff;
 pub mod health;
 pub mod hypothesis;
 pub mod incident;
+mod lead;
 pub mod message;
+pub mod phases;
 pub mod recovery;
 pub mod run;
 pub mod state;

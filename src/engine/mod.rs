@@ -21,6 +21,7 @@ mod deliver;
 mod drafts;
 mod follow;
 pub mod instance;
+mod lead;
 pub mod log;
 mod observe;
 pub mod picture;

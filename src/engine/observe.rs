@@ -98,6 +98,7 @@ impl Core {
             self.dirty.head = true;
         }
         self.expire(now);
+        self.prepare_drafts(now);
         self.take_spool().await;
         self.tend_seals().await;
         self.tend_state_folder();

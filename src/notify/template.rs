@@ -27,6 +27,7 @@ pub const fn source(template: Template) -> &'static str {
         Template::Initial => include_str!("templates/initial.txt"),
         Template::Update => include_str!("templates/update.txt"),
         Template::Resolution => include_str!("templates/resolution.txt"),
+        Template::Escalation => include_str!("templates/escalation.txt"),
         Template::Test => include_str!("templates/test.txt"),
     }
 }
@@ -142,7 +143,7 @@ mod tests {
             ]),
             severities: BTreeMap::from([(
                 Severity::P0,
-                SeverityFacts { respond_within_ms: None, update_every_ms: Some(900_000) },
+                SeverityFacts { update_every_ms: Some(900_000), ..SeverityFacts::default() },
             )]),
             cost: Some(Cost { per_hour: 45_000.0, currency: "EUR".into() }),
             ..Catalog::default()

@@ -196,6 +196,7 @@ fn catalog() -> Catalog {
     let severity = |respond: u64, update: Option<u64>| SeverityFacts {
         respond_within_ms: Some(respond * 60_000),
         update_every_ms: update.map(|m| m * 60_000),
+        ..SeverityFacts::default()
     };
     Catalog {
         system: "crazy-gary".into(),

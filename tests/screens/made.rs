@@ -303,6 +303,7 @@ impl Stage {
                 "postgres (tier 1) is down".into(),
             ],
             timeline_file: "/var/lib/mayday/incidents/INC-2026-004/timeline.md".into(),
+            leading: Default::default(),
         };
         let message = Message {
             id: "m-1".into(),
@@ -409,7 +410,7 @@ fn head() -> Head {
         ],
         severities: BTreeMap::from([(
             Severity::P0,
-            SeverityFacts { respond_within_ms: Some(300_000), update_every_ms: Some(900_000) },
+            SeverityFacts { respond_within_ms: Some(300_000), update_every_ms: Some(900_000), ..SeverityFacts::default() },
         )]),
         cost: Some(Cost { per_hour: 45_000.0, currency: "EUR".into() }),
         suggested: Severity::P0,
@@ -546,6 +547,7 @@ fn incident() -> Incident {
         unsealed: false,
         reopened: 0,
         last_seq: 9,
+        clock: Default::default(),
     }
 }
 
