@@ -101,7 +101,7 @@ fn as_json(picture: &Mirror, engine: &EngineStatus, worst: Health) -> serde_json
             serde_json::json!({
                 "id": i.id, "severity": i.severity, "status": i.status, "title": i.title, "started_at": i.declared_at,
                 "acknowledged_by": i.acknowledged_by, "commander": i.commander(), "update_due": v.update_due,
-                "elapsed_ms": v.elapsed_ms,
+                "elapsed_ms": v.elapsed_ms, "leading": super::leading::json(v, picture),
             })
         })
         .collect();
@@ -133,13 +133,25 @@ fn as_text(picture: &Mirror, engine: &EngineStatus, worst: Health) -> Vec<String
     for view in picture.open_incidents() {
         let i = &view.incident;
         let acked = if i.acknowledged_at.is_some() { "" } else { "  NOT ACKNOWLEDGED" };
-        let due = match view.update_due {
-            Some(due) if due < now => format!("  update OVERDUE by {}", text::duration(now.since(due))),
-            Some(due) => format!("  update due {}Z", due.hm()),
-            None => String::new(),
+        let called = super::leading::escalation(view).map(|said| format!("  {said}")).unwrap_or_default();
+        let due = match (&view.leading.due, view.update_due) {
+            (Some(due), _) => format!("  {}", super::leading::due(due, now)),
+            // An engine of an earlier version.
+            (None, Some(due)) if due < now => format!("  update OVERDUE by {}", text::duration(now.since(due))),
+            (None, Some(due)) => format!("  update due {}Z", due.hm()),
+            (None, None) => String::new(),
         };
         let clock = text::clock(Duration::from_millis(view.elapsed_ms));
-        out.push(format!("{} {} {}  T+{clock}  {}{acked}{due}", i.severity, i.id, i.status.word(), i.title));
+        out.push(format!("{} {} {}  T+{clock}  {}{acked}{called}{due}", i.severity, i.id, i.status.word(), i.title));
+    }
+    // What is still owed for incidents that are over, once it is late.
+    let mut owed: Vec<_> = picture.incidents.values().filter(|v| !v.incident.status.is_open()).collect();
+    owed.sort_by_key(|v| v.incident.declared_seq);
+    for view in owed {
+        if let Some(due) = view.leading.due.as_ref().filter(|d| d.at < now) {
+            let i = &view.incident;
+            out.push(format!("{} {} {}  {}", i.severity, i.id, i.status.word(), super::leading::due(due, now)));
+        }
     }
     if let Some(view) = picture.open_recovery() {
         let r = &view.recovery;

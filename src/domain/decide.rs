@@ -257,7 +257,8 @@ fn set_status(state: &State, incident: Option<String>, status: Status, reason: S
 pub fn against_resolving(state: &State, incident: &Incident) -> Vec<String> {
     let mut against = Vec::new();
     // What a merged incident had begun is this one's now.
-    let own = |id: Option<&str>| id.is_some_and(|id| id == incident.id || incident.clock.absorbed.iter().any(|a| a == id));
+    let own =
+        |id: Option<&str>| id.is_some_and(|id| id == incident.id || incident.clock.absorbed.iter().any(|a| a == id));
     for run in state.runs_in_order().filter(|r| own(r.incident.as_deref())) {
         if run.stands_contradicted() {
             against.push(format!("run {} ({}) is contradicted: {}", run.id(), run.plan.title, run.detail));

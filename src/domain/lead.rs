@@ -146,8 +146,11 @@ fn snooze(state: &State, incident: Option<String>, until: Time, reason: &str, no
 fn called(state: &State, incident: Option<String>, contact: String, answered: bool, note: &str) -> Outcome {
     if !state.catalog.contacts.contains_key(&contact) {
         let known: Vec<_> = state.catalog.contacts.keys().map(String::as_str).collect();
-        let instead =
-            if known.is_empty() { "add a [[contact]] to mayday.toml".into() } else { format!("known are {}", known.join(", ")) };
+        let instead = if known.is_empty() {
+            "add a [[contact]] to mayday.toml".into()
+        } else {
+            format!("known are {}", known.join(", "))
+        };
         return Err(Refusal::usage(format!("there is no contact \"{}\"", text::clean(&contact)), instead));
     }
     // A call that was made is never lost to the question where it belongs.

@@ -16,9 +16,9 @@ use super::health::{Health, ServiceRecord};
 use super::incident::{Incident, Status};
 use super::message::{ChannelDelivery, Delivery, Message, Template};
 use super::recovery::{self, Recovery};
-use super::{cadence, clock};
 use super::run::{Run, RunState, Verdict};
 use super::time::Time;
+use super::{cadence, clock};
 
 /// Finished runs, messages and closed incidents kept in the fold.
 const KEEP: usize = 200;

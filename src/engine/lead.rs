@@ -8,13 +8,13 @@ use std::time::Duration;
 
 use super::core::{Core, Message};
 use super::samples::Class;
+use crate::domain::Time;
 use crate::domain::cadence;
 use crate::domain::escalation::{self, Called, Due};
 use crate::domain::event::{IncidentEscalated, IncidentUnanswered, MessageQueued};
 use crate::domain::health::Health;
 use crate::domain::incident::Incident;
 use crate::domain::message::Template;
-use crate::domain::Time;
 use crate::notify::facts::LevelFact;
 use crate::wire::{Answer, ClockView, DraftView, NextLevel};
 

@@ -156,7 +156,7 @@ impl Core {
             recoveries: self.state.catalog.recoveries.clone(),
             channels: self.state.catalog.channels.clone(),
             severities: self.state.catalog.severities.clone(),
-            contacts: self.config.contacts.iter().map(contact_view).collect(),
+            contacts: self.config.contacts.iter().map(ContactView::from).collect(),
             cost: self.state.catalog.cost.clone(),
             suggested: self.state.suggested_severity(),
             sandbox: self.sandbox,
@@ -326,21 +326,6 @@ impl Core {
             sides: run.sides.clone(),
             unlogged: run.unlogged,
         }
-    }
-}
-
-/// Numbers and addresses come from the configuration: they do not stand in the record.
-fn contact_view(c: &config::Contact) -> ContactView {
-    ContactView {
-        name: c.name.clone(),
-        levels: c.levels.clone(),
-        roles: c.roles.clone(),
-        phone: c.phone.clone(),
-        address: c.address.clone(),
-        channels: c.channels.clone(),
-        vendor: c.vendor,
-        hours: c.hours.clone(),
-        notes: c.notes.clone(),
     }
 }
 

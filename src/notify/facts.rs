@@ -6,12 +6,12 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::template;
-use crate::domain::{Time, cadence, escalation, phases};
 use crate::domain::health::Health;
 use crate::domain::incident::Incident;
 use crate::domain::run::{Run, RunState, Verdict};
 use crate::domain::state::State;
 use crate::domain::timeline::{Level, Row};
+use crate::domain::{Time, cadence, escalation, phases};
 use crate::text::{clean, duration, money};
 
 /// Lines of what happened that a message lists; older ones are counted.

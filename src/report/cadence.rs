@@ -39,7 +39,8 @@ pub fn dues(story: &Story<'_>) -> Option<Vec<Due>> {
         for (mark, is_sent) in inside.chain(std::iter::once((to, false))) {
             let severity = story.severities.iter().rev().find(|(m, _)| m.seq <= mark.seq).map(|(_, s)| *s);
             let first = anchor == story.declared;
-            let due = severity.and_then(|s| within(s, first)).map(|ms| anchor.at.plus(std::time::Duration::from_millis(ms)));
+            let due =
+                severity.and_then(|s| within(s, first)).map(|ms| anchor.at.plus(std::time::Duration::from_millis(ms)));
             if let Some(due) = due {
                 let late_ms = mark.at.ms_since(due).max(0);
                 if is_sent {

@@ -98,8 +98,7 @@ pub(super) fn words(out: &mut Vec<Measure>, story: &Story<'_>) {
         word("first_word", "Declaration to the first word", story.declared, sent, limit);
     }
     let last = story.severities.last().map(|(_, s)| *s);
-    if let (Some(limit), Some(resolved)) =
-        (last.and_then(facts).and_then(|f| f.resolution_within_ms), story.resolved())
+    if let (Some(limit), Some(resolved)) = (last.and_then(facts).and_then(|f| f.resolution_within_ms), story.resolved())
     {
         let sent = accepted(&|t| t == Template::Resolution, resolved.seq);
         word("resolution_word", "Resolution to the message of it", resolved, sent, limit);
@@ -257,9 +256,7 @@ pub(super) fn json(story: &Story<'_>, document: &mut Json) {
     let onsets: Vec<Json> = onsets(story)
         .iter()
         .enumerate()
-        .map(|(i, o)| {
-            json!({ "at": o.at, "by": o.by, "why": o.why, "superseded": i != last, "entries": [o.mark.seq] })
-        })
+        .map(|(i, o)| json!({ "at": o.at, "by": o.by, "why": o.why, "superseded": i != last, "entries": [o.mark.seq] }))
         .collect();
     fields.insert("onsets".into(), onsets.into());
     let levels: Vec<Json> = levels(story)

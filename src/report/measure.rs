@@ -240,7 +240,13 @@ fn timing(out: &mut Vec<Measure>, story: &Story<'_>, onset: Option<Mark>, interv
     let assess = story.severities.iter().find(by_person).map(|(m, _)| *m);
     let why_open = super::lead::unresolved(story);
     let (mitigate, resolve, close) = (story.mitigated(), story.resolved(), story.closed());
-    let open = if let Some(why) = &why_open { why.as_str() } else if story.reopened.is_empty() { "it is not resolved" } else { "it was reopened and is not resolved" };
+    let open = if let Some(why) = &why_open {
+        why.as_str()
+    } else if story.reopened.is_empty() {
+        "it is not resolved"
+    } else {
+        "it was reopened and is not resolved"
+    };
     for (name, label, mark, why) in [
         ("onset", "Onset", onset, "no onset was stated and no probe of a named service failed"),
         ("detect", "Detected", detect, ""),

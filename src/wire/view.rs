@@ -296,6 +296,23 @@ pub struct ContactView {
     pub notes: String,
 }
 
+/// Numbers and addresses come from the configuration: they do not stand in the record.
+impl From<&crate::config::Contact> for ContactView {
+    fn from(c: &crate::config::Contact) -> Self {
+        ContactView {
+            name: c.name.clone(),
+            levels: c.levels.clone(),
+            roles: c.roles.clone(),
+            phone: c.phone.clone(),
+            address: c.address.clone(),
+            channels: c.channels.clone(),
+            vendor: c.vendor,
+            hours: c.hours.clone(),
+            notes: c.notes.clone(),
+        }
+    }
+}
+
 /// A recovery, as shown.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RecoveryView {

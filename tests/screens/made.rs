@@ -410,7 +410,11 @@ fn head() -> Head {
         ],
         severities: BTreeMap::from([(
             Severity::P0,
-            SeverityFacts { respond_within_ms: Some(300_000), update_every_ms: Some(900_000), ..SeverityFacts::default() },
+            SeverityFacts {
+                respond_within_ms: Some(300_000),
+                update_every_ms: Some(900_000),
+                ..SeverityFacts::default()
+            },
         )]),
         cost: Some(Cost { per_hour: 45_000.0, currency: "EUR".into() }),
         suggested: Severity::P0,
