@@ -178,6 +178,20 @@ impl Stage {
         self.change(Change { incidents: vec![view], ..Change::default() });
     }
 
+    /// The incident's view, changed.
+    pub fn incident(&mut self, change: impl FnOnce(&mut IncidentView)) {
+        let mut view = self.app.watched.mirror.incidents.values().next().unwrap().clone();
+        change(&mut view);
+        self.change(Change { incidents: vec![view], ..Change::default() });
+    }
+
+    /// Facts of the head, changed.
+    pub fn head(&mut self, change: impl FnOnce(&mut Head)) {
+        let mut head = self.app.watched.mirror.head.clone();
+        change(&mut head);
+        self.change(Change { head: Some(head), ..Change::default() });
+    }
+
     fn set(&mut self, name: &str, state: Health) {
         let mut view = self.app.watched.mirror.services.get(name).unwrap().clone();
         view.state = state;
@@ -648,5 +662,5 @@ pub fn answer_draft(stage: &mut Stage) {
             .into(),
         channels: vec!["slack".into(), "mail".into()],
     };
-    stage.answer(|p| matches!(p, Pending::Draft(_)), answer);
+    stage.answer(|p| matches!(p, Pending::Draft(_) | Pending::DueDraft(_)), answer);
 }

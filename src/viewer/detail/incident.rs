@@ -57,7 +57,7 @@ fn head(app: &App, view: &IncidentView, columns: usize, whole: bool) -> Lines {
         let to = offer.to.as_deref().unwrap_or("whoever takes it");
         page.push(vec![(Role::Unsure, format!("{} hands it over to {to}: H", offer.from))]);
     }
-    page.lines.extend(leading::glance(app, view, columns));
+    page.lines.extend(leading::glance(app, view, columns, whole));
     let mut line = Vec::new();
     if let Some(cost) = header::cost(&app.watched, view) {
         line.extend([(Role::Label, "cost so far ".into()), (Role::Cost, cost)]);

@@ -19,8 +19,8 @@ fn t_ms(app: &App, view: &IncidentView) -> i64 {
     i64::try_from(app.watched.elapsed(view).as_millis()).unwrap_or(i64::MAX)
 }
 
-/// The few lines of the pane.
-pub fn glance(app: &App, view: &IncidentView, columns: usize) -> Lines {
+/// The few lines of the pane. What runs is told where there is room for it (`whole`): beside the pane stand the runs.
+pub fn glance(app: &App, view: &IncidentView, columns: usize, whole: bool) -> Lines {
     let mut page = Page::new(columns);
     let i = &view.incident;
     if i.status.is_open() {
@@ -28,7 +28,7 @@ pub fn glance(app: &App, view: &IncidentView, columns: usize) -> Lines {
     }
     due(app, view, &mut page);
     ladder(app, view, &mut page);
-    if i.status.is_open() {
+    if i.status.is_open() && whole {
         running(app, view, &mut page);
     }
     page.lines
@@ -101,14 +101,13 @@ fn ladder(app: &App, view: &IncidentView, page: &mut Page) {
         return;
     }
     let Some(last) = e.called.last() else { return };
-    let mut line =
-        vec![(Role::Unsure, format!("level {} ({}) called {}", last.level, last.name, app.look.hm(last.at)))];
+    let mut line = vec![(Role::Unsure, format!("called {} {} {}", last.level, last.name, app.look.hm(last.at)))];
     if let Some(next) = &view.leading.next_level {
         let whom = match &next.level {
-            Some((level, name)) => format!("level {level} ({name})"),
-            None => "nobody is left".into(),
+            Some((level, name)) => format!("{level} {name}"),
+            None => "nobody left".into(),
         };
-        line.push((Role::Text, format!("  next {} {whom}", app.look.hms(next.at))));
+        line.push((Role::Text, format!("  next {whom} {}", app.look.hms(next.at))));
     }
     line.extend([(Role::Text, "  ".into()), (Role::Key, "@".into())]);
     page.push(line);
