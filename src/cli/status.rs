@@ -11,6 +11,9 @@ use crate::domain::health::Health;
 use crate::text;
 use crate::wire::{Answer, Ask, EngineStatus, Mirror, Recording, ServiceView};
 
+/// Incidents that are over and still owe something, told at the most.
+const OWED: usize = 3;
+
 /// `mayday status`. The exit code is the worst state: 0 up, 1 degraded, 2 down, 3 unknown.
 pub async fn status(session: &mut Session) -> Result<u8, Failure> {
     let mut picture = session.picture().await?;
@@ -144,15 +147,7 @@ fn as_text(picture: &Mirror, engine: &EngineStatus, worst: Health) -> Vec<String
         let clock = text::clock(Duration::from_millis(view.elapsed_ms));
         out.push(format!("{} {} {}  T+{clock}  {}{acked}{called}{due}", i.severity, i.id, i.status.word(), i.title));
     }
-    // What is still owed for incidents that are over, once it is late.
-    let mut owed: Vec<_> = picture.incidents.values().filter(|v| !v.incident.status.is_open()).collect();
-    owed.sort_by_key(|v| v.incident.declared_seq);
-    for view in owed {
-        if let Some(due) = view.leading.due.as_ref().filter(|d| d.at < now) {
-            let i = &view.incident;
-            out.push(format!("{} {} {}  {}", i.severity, i.id, i.status.word(), super::leading::due(due, now)));
-        }
-    }
+    out.extend(owed(picture));
     if let Some(view) = picture.open_recovery() {
         let r = &view.recovery;
         let answer = if r.wants_person() { "  WAITS FOR A PERSON: mayday recover status" } else { "" };
@@ -175,6 +170,23 @@ fn as_text(picture: &Mirror, engine: &EngineStatus, worst: Health) -> Vec<String
             text::width::cut(&b.name, 24),
             b.detail
         ));
+    }
+    out
+}
+
+/// What is still owed for incidents that are over, once it is late: the newest few, and how many more.
+fn owed(picture: &Mirror) -> Vec<String> {
+    let late = |v: &&crate::wire::IncidentView| v.leading.due.is_some_and(|d| d.at < picture.at);
+    let mut all: Vec<_> = picture.incidents.values().filter(|v| !v.incident.status.is_open()).filter(late).collect();
+    all.sort_by_key(|v| std::cmp::Reverse(v.incident.declared_seq));
+    let line = |view: &&crate::wire::IncidentView| {
+        let i = &view.incident;
+        let due = view.leading.due.as_ref().map(|d| super::leading::due(d, picture.at)).unwrap_or_default();
+        format!("{} {} {}  {due}", i.severity, i.id, i.status.word())
+    };
+    let mut out: Vec<String> = all.iter().take(OWED).map(line).collect();
+    if all.len() > OWED {
+        out.push(format!("{} more with an overdue message or review: mayday incident list", all.len() - OWED));
     }
     out
 }

@@ -92,6 +92,10 @@ impl World {
         &self.mirror.incidents[id]
     }
 
+    fn view_of_api(&self) -> mayday::domain::Time {
+        self.mirror.services["api"].observed_at.unwrap()
+    }
+
     fn minutes(&self, minutes: u64) {
         self.clock.advance(minutes * 60_000);
     }
@@ -205,4 +209,28 @@ channels = ["hook"]
     // Somebody takes it: nothing is due on the ladder any more.
     w.act(Command::Acknowledge { incident: None }).await;
     w.until("taken", |m| m.incidents[&id].leading.next_level.is_none()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_onset_is_the_first_failing_probe_even_of_what_is_not_confirmed_yet() {
+    let config = "[system]\nname = \"shop\"\n[[service]]\nname = \"api\"\n[[service.exec]]\nname = \"probe\"\n\
+                  run = [\"false\"]\nevery = \"500ms\"\ntimeout = \"400ms\"\nretry_interval = \"100ms\"\n\
+                  incident_interval = \"100ms\"\ndown_after = 1000\ndown_ratio = \"10/10\"\n";
+    let mut w = World::start(config).await;
+    w.until("a failure", |m| m.services.get("api").is_some_and(|s| s.observed_at.is_some())).await;
+    let first = w.view_of_api();
+    w.clock.advance(90_000);
+    let command =
+        Command::Declare { title: "api down".into(), severity: None, services: ["api".to_owned()].into(), onset: None };
+    let Answer::Done { incident: Some(id), .. } = w.act(command).await else { panic!("not declared") };
+    w.until("the onset", |m| m.incidents.get(&id).is_some_and(|i| i.incident.onset.is_some())).await;
+    let onset = w.view(&id).incident.onset.unwrap();
+    assert!(onset <= first && onset < w.view(&id).incident.declared_at, "{onset} is not before {first}");
+    assert_eq!(w.view(&id).incident.clock.onset_by, None);
+    // By hand: another one, by whom.
+    let onset = onset.minus(Duration::from_secs(60));
+    let reason = "first complaint".into();
+    w.act(Command::SetOnset { incident: None, onset, reason }).await;
+    w.until("by hand", |m| m.incidents[&id].incident.onset == Some(onset)).await;
+    assert!(w.view(&id).incident.clock.onset_by.is_some());
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::{Lines, Page};
+use crate::domain::cadence::Word;
 use crate::domain::phases::{self, PhaseState};
 use crate::domain::run::RunState;
 use crate::text;
@@ -71,7 +72,7 @@ fn due(app: &App, view: &IncidentView, page: &mut Page) {
     };
     let what = due.what.title();
     let mut line = vec![if due.at > now {
-        let next = if view.incident.status.is_open() { "next " } else { "" };
+        let next = if due.what == Word::Update { "next " } else { "" };
         (Role::Text, format!("{next}{what} due {} (in {})", app.look.hm(due.at), coarse(due.at.since(now))))
     } else {
         (Role::DueOver, format!(" {what} overdue since {} ", app.look.hm(due.at)))
@@ -105,7 +106,7 @@ fn ladder(app: &App, view: &IncidentView, page: &mut Page) {
     if let Some(next) = &view.leading.next_level {
         let whom = match &next.level {
             Some((level, name)) => format!("{level} {name}"),
-            None => "nobody left".into(),
+            None => "nobody is left,".into(),
         };
         line.push((Role::Text, format!("  next {whom} {}", app.look.hms(next.at))));
     }
