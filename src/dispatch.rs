@@ -57,6 +57,7 @@ fn one_shot(global: Global, command: Cmd) -> Result<u8, Failure> {
             command => {
                 let place = connect::place(&global)?;
                 match command {
+                    Cmd::Contacts => crate::cli::contacts::contacts(place, global.json).await,
                     Cmd::Export { incident, format, output } => record::export(&place, incident, format, output).await,
                     Cmd::Kpi { since, until } => record::kpi(&place.state_dir, since, until, global.json),
                     Cmd::Journal(command) => record::journal(&place.state_dir, command, global.json).await,
@@ -124,6 +125,7 @@ async fn connected(session: &mut Session, command: Cmd) -> Result<u8, Failure> {
             let sending = incident::Sending { template, incident, channels, body, subject, preview, wait, yes };
             incident::notify(session, sending).await
         }
+        Cmd::Contact(command) => crate::cli::contacts::contact(session, command).await,
         Cmd::Pause { service, r#for, reason } => {
             let lasts = crate::text::parse_duration(&r#for).map_err(Failure::usage)?;
             let until = Time::from_ms(crate::sys::clock::now_ms()).plus(lasts);

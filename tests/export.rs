@@ -72,6 +72,30 @@ fn an_incident_that_nobody_acknowledged() {
 }
 
 #[test]
+fn how_an_incident_was_led_is_held_against_what_was_promised() {
+    let told = incidents::led();
+    let m = measures(&told.entries);
+    assert_eq!(moment(&m, "onset"), told.at("02:01:00"));
+    assert_eq!(cited(&m, "onset"), told.seqs(&["by hand"]));
+    assert_eq!(m.get("first_word").unwrap().verdict, Verdict::Met { limit_ms: 5 * MINUTE, by_ms: 30_000 });
+    assert_eq!(m.get("resolution_word").unwrap().verdict, Verdict::Met { limit_ms: 5 * MINUTE, by_ms: 239_000 });
+    // Due fifteen minutes after the first word, snoozed or not.
+    assert_eq!(ms(&m, "updates.worst"), 13 * MINUTE + 32_000);
+    assert_eq!(ms(&m, "severity.P1"), 13 * MINUTE);
+    assert_eq!(ms(&m, "severity.P0"), 32 * MINUTE);
+    let review = Review::new(&told.entries, ID, Extra::default()).unwrap();
+    let document: serde_json::Value = serde_json::from_str(&json::render(&review)).unwrap();
+    let phases: Vec<(i64, i64)> = document["phases"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|p| (p["t_ms"].as_i64().unwrap() / MINUTE, p["late_ms"].as_i64().unwrap() / MINUTE))
+        .collect();
+    assert_eq!(phases, [(12, 7), (14, 0), (31, 1), (35, 0), (45, 0), (415, 0)]);
+    golden("led", &told, Extra::default());
+}
+
+#[test]
 fn overlapping_outages_count_once() {
     let told = incidents::overlapping();
     let m = measures(&told.entries);

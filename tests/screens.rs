@@ -3,6 +3,8 @@
 
 #[path = "screens/every.rs"]
 mod every;
+#[path = "screens/leading.rs"]
+mod leading;
 #[path = "screens/made.rs"]
 mod made;
 #[path = "screens/recovery.rs"]

@@ -86,11 +86,13 @@ fn incident(severity: Severity, acked: bool) -> IncidentView {
             unsealed: false,
             reopened: 0,
             last_seq: 7,
+            clock: Default::default(),
         },
         update_due: Some(at(-130_000)),
         elapsed_ms: 763_000,
         against_resolving: Vec::new(),
         timeline_file: String::new(),
+        leading: Default::default(),
     };
     if acked {
         view.incident.acknowledged_at = Some(at(-700_000));

@@ -199,7 +199,7 @@ pub enum Cmd {
         #[command(subcommand)]
         command: Option<BackupsCmd>,
     },
-    /// Send a message made from a template (initial, update, resolution, test).
+    /// Send a message made from a template (initial, update, resolution, escalation, test).
     Notify {
         template: String,
         #[arg(long, value_name = "INC")]
@@ -222,6 +222,11 @@ pub enum Cmd {
         #[arg(long)]
         yes: bool,
     },
+    /// Whom to call now, with numbers and the sentence to say; works without an engine too.
+    Contacts,
+    /// Log that a contact was called.
+    #[command(subcommand)]
+    Contact(ContactCmd),
     /// Pause a service's checks for maintenance.
     Pause {
         service: String,
@@ -430,8 +435,14 @@ pub enum IncidentCmd {
         #[command(flatten)]
         which: Which,
     },
-    /// Close a resolved incident (reviewed, false alarm).
+    /// Close a resolved incident (reviewed), or any as a false alarm.
     Close {
+        /// It was none; needs --reason. Refused while what it is about is down.
+        #[arg(long)]
+        false_alarm: bool,
+        /// Close it as a false alarm all the same.
+        #[arg(long, requires = "false_alarm")]
+        force: bool,
         #[command(flatten)]
         which: Which,
     },
@@ -440,10 +451,46 @@ pub enum IncidentCmd {
         #[command(flatten)]
         which: Which,
     },
+    /// Merge an incident into another one, which goes on; with --reason.
+    Merge {
+        /// The one that ends.
+        from: String,
+        #[arg(long, value_name = "INC")]
+        into: String,
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+    },
+    /// Say when the trouble began, with --reason (RFC 3339, or HH:MM[:SS] of today, UTC).
+    Onset {
+        time: String,
+        #[command(flatten)]
+        which: Which,
+    },
+    /// Put the next update off for a while, such as 10m, with --reason.
+    Snooze {
+        duration: String,
+        #[command(flatten)]
+        which: Which,
+    },
     /// List incidents.
     List,
     /// Show one, with its timeline.
     Show { incident: Option<String> },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ContactCmd {
+    /// A contact was called by phone; prints the entry's position.
+    Called {
+        name: String,
+        /// Nobody answered.
+        #[arg(long)]
+        no_answer: bool,
+        #[arg(long, default_value = "", value_name = "TEXT")]
+        note: String,
+        #[arg(long, value_name = "INC")]
+        incident: Option<String>,
+    },
 }
 
 #[derive(Debug, Args)]

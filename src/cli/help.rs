@@ -80,6 +80,18 @@ const TOPICS: &[(&str, &str, &str)] = &[
          With --wait: 0 complete, 5 complete with steps skipped, 1 stopped and asks, 6 ended by a person.",
     ),
     (
+        "incident",
+        "phases, updates, escalation, contacts",
+        "mayday incident show tells the phase, what is due and who was called. Phases and promises are configured per\n\
+         severity ([severity.P0]); T+ counts from the declaration.\n\n\
+         Updates are due by the last message that a channel accepted. Two minutes before, a draft lies ready: m in the\n\
+         cockpit, mayday notify update here. mayday incident snooze 10m --reason TEXT moves the deadline that is shown.\n\n\
+         While nobody acknowledges, the levels in escalate are called one after another through the channels of their\n\
+         contacts. mayday contacts shows whom to call by phone and what to say, also without an engine; mayday contact\n\
+         called NAME [--no-answer] logs it. Only mayday incident ack stops the escalation.\n\n\
+         mayday incident merge A --into B, close --false-alarm and onset TIME need --reason.",
+    ),
+    (
         "trouble",
         "when mayday itself is in trouble",
         "mayday doctor looks at everything mayday needs. mayday engine status tells where the engine is and whether it\n\

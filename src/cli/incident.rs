@@ -39,7 +39,20 @@ pub async fn run(session: &mut Session, command: IncidentCmd) -> Result<u8, Fail
         },
         IncidentCmd::Title { title, which } => Command::Retitle { incident: which.incident, title },
         IncidentCmd::Resolve { force, which } => set_status(Status::Resolved, which, force),
-        IncidentCmd::Close { which } => set_status(Status::Closed, which, false),
+        IncidentCmd::Close { false_alarm: true, force, which } => {
+            Command::FalseAlarm { incident: which.incident, reason: which.reason, force }
+        }
+        IncidentCmd::Close { which, .. } => set_status(Status::Closed, which, false),
+        IncidentCmd::Merge { from, into, reason } => Command::Merge { incident: from, into, reason },
+        IncidentCmd::Onset { time, which } => {
+            Command::SetOnset { incident: which.incident, onset: parse_time(&time)?, reason: which.reason }
+        }
+        IncidentCmd::Snooze { duration, which } => {
+            let lasts = text::parse_duration(&duration).map_err(Failure::usage)?;
+            // By the engine's clock, which may differ from this host's.
+            let until = session.picture().await?.at.plus(lasts);
+            Command::Snooze { incident: which.incident, until, reason: which.reason }
+        }
         IncidentCmd::Reopen { which } => Command::Reopen { incident: which.incident, reason: which.reason },
         IncidentCmd::List => return list(session).await,
         IncidentCmd::Show { incident } => return show(session, incident).await,
@@ -81,7 +94,8 @@ async fn list(session: &mut Session) -> Result<u8, Failure> {
     }
     for view in incidents {
         let i = &view.incident;
-        let lasted = i.resolved_at.map(|t| text::duration(t.since(i.declared_at))).unwrap_or_else(|| "open".into());
+        let over = i.resolved_at.or(i.clock.ended_at);
+        let lasted = over.map(|t| text::duration(t.since(i.declared_at))).unwrap_or_else(|| "open".into());
         say(&format!(
             "{}  {}  {:<13}  {}  {:>8}  {}",
             i.id,
@@ -123,7 +137,8 @@ async fn show(session: &mut Session, id: Option<String>) -> Result<u8, Failure> 
         }
     }
     if session.json {
-        print(&serde_json::json!({ "incident": view, "timeline": rows }))?;
+        let leading = super::leading::json(&view, &picture);
+        print(&serde_json::json!({ "incident": view, "leading": leading, "timeline": rows }))?;
         return Ok(0);
     }
     let i = &view.incident;
@@ -134,6 +149,7 @@ async fn show(session: &mut Session, id: Option<String>) -> Result<u8, Failure> 
     } else {
         say("NOT acknowledged");
     }
+    super::leading::show(&view, &picture);
     for against in &view.against_resolving {
         say(&format!("not resolvable: {against}"));
     }

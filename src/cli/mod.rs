@@ -5,10 +5,12 @@
 
 pub mod args;
 pub mod connect;
+pub mod contacts;
 pub mod exit;
 pub mod help;
 pub mod incident;
 pub mod lead;
+pub mod leading;
 pub mod record;
 pub mod recover;
 pub mod runs;

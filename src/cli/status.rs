@@ -11,6 +11,9 @@ use crate::domain::health::Health;
 use crate::text;
 use crate::wire::{Answer, Ask, EngineStatus, Mirror, Recording, ServiceView};
 
+/// Incidents that are over and still owe something, told at the most.
+const OWED: usize = 3;
+
 /// `mayday status`. The exit code is the worst state: 0 up, 1 degraded, 2 down, 3 unknown.
 pub async fn status(session: &mut Session) -> Result<u8, Failure> {
     let mut picture = session.picture().await?;
@@ -101,7 +104,7 @@ fn as_json(picture: &Mirror, engine: &EngineStatus, worst: Health) -> serde_json
             serde_json::json!({
                 "id": i.id, "severity": i.severity, "status": i.status, "title": i.title, "started_at": i.declared_at,
                 "acknowledged_by": i.acknowledged_by, "commander": i.commander(), "update_due": v.update_due,
-                "elapsed_ms": v.elapsed_ms,
+                "elapsed_ms": v.elapsed_ms, "leading": super::leading::json(v, picture),
             })
         })
         .collect();
@@ -133,14 +136,18 @@ fn as_text(picture: &Mirror, engine: &EngineStatus, worst: Health) -> Vec<String
     for view in picture.open_incidents() {
         let i = &view.incident;
         let acked = if i.acknowledged_at.is_some() { "" } else { "  NOT ACKNOWLEDGED" };
-        let due = match view.update_due {
-            Some(due) if due < now => format!("  update OVERDUE by {}", text::duration(now.since(due))),
-            Some(due) => format!("  update due {}Z", due.hm()),
-            None => String::new(),
+        let called = super::leading::escalation(view).map(|said| format!("  {said}")).unwrap_or_default();
+        let due = match (&view.leading.due, view.update_due) {
+            (Some(due), _) => format!("  {}", super::leading::due(due, now)),
+            // An engine of an earlier version.
+            (None, Some(due)) if due < now => format!("  update OVERDUE by {}", text::duration(now.since(due))),
+            (None, Some(due)) => format!("  update due {}Z", due.hm()),
+            (None, None) => String::new(),
         };
         let clock = text::clock(Duration::from_millis(view.elapsed_ms));
-        out.push(format!("{} {} {}  T+{clock}  {}{acked}{due}", i.severity, i.id, i.status.word(), i.title));
+        out.push(format!("{} {} {}  T+{clock}  {}{acked}{called}{due}", i.severity, i.id, i.status.word(), i.title));
     }
+    out.extend(owed(picture));
     if let Some(view) = picture.open_recovery() {
         let r = &view.recovery;
         let answer = if r.wants_person() { "  WAITS FOR A PERSON: mayday recover status" } else { "" };
@@ -164,6 +171,23 @@ fn as_text(picture: &Mirror, engine: &EngineStatus, worst: Health) -> Vec<String
             text::width::cut(&b.name, 24),
             b.detail
         ));
+    }
+    out
+}
+
+/// What is still owed for incidents that are over, once it is late: the newest few, and how many more.
+fn owed(picture: &Mirror) -> Vec<String> {
+    let late = |v: &&crate::wire::IncidentView| v.leading.due.is_some_and(|d| d.at < picture.at);
+    let mut all: Vec<_> = picture.incidents.values().filter(|v| !v.incident.status.is_open()).filter(late).collect();
+    all.sort_by_key(|v| std::cmp::Reverse(v.incident.declared_seq));
+    let line = |view: &&crate::wire::IncidentView| {
+        let i = &view.incident;
+        let due = view.leading.due.as_ref().map(|d| super::leading::due(d, picture.at)).unwrap_or_default();
+        format!("{} {} {}  {due}", i.severity, i.id, i.status.word())
+    };
+    let mut out: Vec<String> = all.iter().take(OWED).map(line).collect();
+    if all.len() > OWED {
+        out.push(format!("{} more with an overdue message or review: mayday incident list", all.len() - OWED));
     }
     out
 }

@@ -6,6 +6,7 @@ use super::types::{Config, Control};
 use crate::domain::catalog::{
     ActionFacts, BackupFacts, Catalog, ChannelFacts, RecoveryFacts, ServiceFacts, SeverityFacts,
 };
+use crate::domain::escalation::ContactFacts;
 
 fn ms(d: Duration) -> u64 {
     u64::try_from(d.as_millis()).unwrap_or(u64::MAX)
@@ -104,8 +105,22 @@ impl Config {
                     let facts = SeverityFacts {
                         respond_within_ms: p.respond_within.map(ms),
                         update_every_ms: p.update_every.map(ms),
+                        first_word_within_ms: p.first_word_within.map(ms),
+                        resolution_within_ms: p.resolution_within.map(ms),
+                        review_within_ms: p.review_within.map(ms),
+                        phases: p.phases.iter().map(|(phase, end)| (*phase, ms(*end))).collect(),
+                        escalate: p.escalate.clone(),
+                        escalate_after_ms: p.escalate_after.map(ms),
                     };
                     (*severity, facts)
+                })
+                .collect(),
+            contacts: self
+                .contacts
+                .iter()
+                .map(|c| {
+                    let facts = ContactFacts { levels: c.levels.clone(), channels: c.channels.clone() };
+                    (c.name.clone(), facts)
                 })
                 .collect(),
             cost: self.system.downtime_cost.clone(),

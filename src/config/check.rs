@@ -6,11 +6,12 @@ use super::fault::Lines;
 use super::read::{Sink, Span, Tab, nearest};
 use super::types::Config;
 use super::value::quoted;
+use crate::domain::catalog::Severity;
 
 /// All faults between tables. `source` is for naming lines in messages.
 pub fn check(root: &Tab, config: &Config, source: &str, sink: &mut Sink) {
     let lines = Lines::new(source);
-    for kind in ["service", "backup", "action", "recovery", "channel", "maintenance"] {
+    for kind in ["service", "backup", "action", "recovery", "channel", "contact", "maintenance"] {
         unique(root, kind, &lines, sink);
     }
     let services: BTreeSet<&str> = config.services.iter().map(|s| s.name.as_str()).collect();
@@ -43,7 +44,38 @@ pub fn check(root: &Tab, config: &Config, source: &str, sink: &mut Sink) {
         }
     }
     recoveries(root, config, sink);
+    contacts(root, config, sink);
     cycles(root, sink);
+}
+
+/// Levels must have somebody, and contacts channels that exist.
+fn contacts(root: &Tab, config: &Config, sink: &mut Sink) {
+    let levels: BTreeSet<&str> = config.contacts.iter().flat_map(|c| &c.levels).map(String::as_str).collect();
+    let channels: BTreeSet<&str> = config.channels.iter().map(|c| c.name.as_str()).collect();
+    let severities = root.tab("severity");
+    for severity in Severity::ALL.iter().filter_map(|s| severities.and_then(|t| t.tab(s.name()))) {
+        let mut seen = BTreeSet::new();
+        for item in severity.list("escalate") {
+            let Some(name) = item.text() else { continue };
+            if !seen.insert(name) {
+                sink.fault(item.span.clone(), format!("level {} is named twice", quoted(name)), "remove one");
+            } else if !levels.contains(name) {
+                let near = nearest(name, levels.iter().copied());
+                let hint = near.map_or_else(
+                    || format!("add a [[contact]] with levels = [{}]", quoted(name)),
+                    |near| format!("did you mean {}?", quoted(near)),
+                );
+                sink.missing(item.span.clone(), format!("no contact stands for level {}", quoted(name)), hint);
+            }
+        }
+    }
+    for contact in root.tabs("contact") {
+        for item in contact.list("channels") {
+            if let Some(name) = item.text() {
+                known("channel", name, &channels, item.span.clone(), sink);
+            }
+        }
+    }
 }
 
 /// Words of `mayday recover`, which no recovery can be named.

@@ -37,6 +37,12 @@ pub fn lint(root: &Tab, config: &Config, source: &str) -> Vec<String> {
             found.push((tab.at("email"), text));
         }
     }
+    for (tab, contact) in root.tabs("contact").zip(&config.contacts) {
+        if contact.phone.is_empty() && contact.channels.is_empty() && contact.address.is_empty() {
+            let text = format!("{} can be reached by nothing: give it a phone", clean(&contact.name));
+            found.push((tab.at("name"), text));
+        }
+    }
     found.sort_by_key(|(span, _)| span.start);
     let lines = Lines::new(source);
     let file = config.source.to_string_lossy();

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::secret::{MaybeSecret, SecretRef};
 use crate::domain::catalog::{Cost, Severity};
+use crate::domain::phases::IncidentPhase;
 use crate::domain::run::Risk;
 
 mod backups;
@@ -51,6 +52,7 @@ pub struct Config {
     pub recoveries: Vec<Recovery>,
     pub channels: Vec<Channel>,
     pub maintenance: Vec<Maintenance>,
+    pub contacts: Vec<Contact>,
     pub severities: BTreeMap<Severity, SeverityPolicy>,
     /// The file it came from, for messages.
     pub source: PathBuf,
@@ -110,6 +112,31 @@ pub struct JournalSettings {
 pub struct SeverityPolicy {
     pub respond_within: Option<Duration>,
     pub update_every: Option<Duration>,
+    pub first_word_within: Option<Duration>,
+    pub resolution_within: Option<Duration>,
+    pub review_within: Option<Duration>,
+    /// T+ at which each phase should be over.
+    pub phases: BTreeMap<IncidentPhase, Duration>,
+    /// Levels of contacts, the first told at the declaration.
+    pub escalate: Vec<String>,
+    /// Default: `respond_within`.
+    pub escalate_after: Option<Duration>,
+}
+
+/// Somebody to call.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Contact {
+    pub name: String,
+    pub levels: Vec<String>,
+    pub roles: Vec<String>,
+    pub phone: String,
+    pub address: String,
+    /// Names of channels that reach it.
+    pub channels: Vec<String>,
+    /// Belongs to a supplier.
+    pub vendor: bool,
+    pub hours: String,
+    pub notes: String,
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -251,7 +278,7 @@ pub struct Recovery {
 pub struct Channel {
     pub name: String,
     pub kind: ChannelKind,
-    /// Alerts sent by themselves: `declared`.
+    /// Alerts sent by themselves: `declared`, `escalated`.
     pub auto: Vec<String>,
     pub timeout: Duration,
 }

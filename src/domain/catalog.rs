@@ -65,6 +65,9 @@ pub struct Catalog {
     /// Names of the channels, in configured order.
     pub channels: Vec<ChannelFacts>,
     pub severities: BTreeMap<Severity, SeverityFacts>,
+    /// Whom to call, by name.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub contacts: BTreeMap<String, super::escalation::ContactFacts>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cost: Option<Cost>,
     /// Per cent of a month that services are promised to be up.
@@ -149,6 +152,24 @@ pub struct SeverityFacts {
     pub respond_within_ms: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub update_every_ms: Option<u64>,
+    /// From the declaration to the first word that a channel accepted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub first_word_within_ms: Option<u64>,
+    /// From the resolution to the message that says so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resolution_within_ms: Option<u64>,
+    /// From the resolution to closing, with the review.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub review_within_ms: Option<u64>,
+    /// T+ at which each phase should be over.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub phases: BTreeMap<super::phases::IncidentPhase, u64>,
+    /// Levels that are called one after another while nobody acknowledges.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub escalate: Vec<String>,
+    /// How long each of them has; else `respond_within_ms`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub escalate_after_ms: Option<u64>,
 }
 
 impl Catalog {

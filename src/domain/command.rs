@@ -71,6 +71,43 @@ pub enum Command {
         incident: Option<String>,
         reason: String,
     },
+    /// Closes an incident that was none; `force` against services that are down.
+    FalseAlarm {
+        #[serde(default)]
+        incident: Option<String>,
+        reason: String,
+        #[serde(default)]
+        force: bool,
+    },
+    /// Closes `incident`; what it was about goes on in `into`.
+    Merge {
+        incident: String,
+        into: String,
+        reason: String,
+    },
+    /// Says when the trouble began.
+    SetOnset {
+        #[serde(default)]
+        incident: Option<String>,
+        onset: Time,
+        reason: String,
+    },
+    /// Puts the next update off until `until`.
+    Snooze {
+        #[serde(default)]
+        incident: Option<String>,
+        until: Time,
+        reason: String,
+    },
+    /// A contact was called by phone.
+    ContactCalled {
+        #[serde(default)]
+        incident: Option<String>,
+        contact: String,
+        answered: bool,
+        #[serde(default)]
+        note: String,
+    },
     Note {
         #[serde(default)]
         incident: Option<String>,
@@ -247,6 +284,11 @@ impl Command {
             Command::SetServices { .. } => "change the affected services".into(),
             Command::Retitle { .. } => "change the title".into(),
             Command::Reopen { .. } => "reopen".into(),
+            Command::FalseAlarm { .. } => "close as a false alarm".into(),
+            Command::Merge { incident, into, .. } => format!("merge {incident} into {into}"),
+            Command::SetOnset { .. } => "set the onset".into(),
+            Command::Snooze { .. } => "snooze the next update".into(),
+            Command::ContactCalled { contact, .. } => format!("log a call to {contact}"),
             Command::Note { .. } => "note".into(),
             Command::Hypothesis { ask, .. } => match ask {
                 HypothesisAsk::Open { .. } => "open a hypothesis".into(),
@@ -280,6 +322,10 @@ impl Command {
             Command::SetSeverity { reason, .. }
             | Command::SetStatus { reason, .. }
             | Command::Reopen { reason, .. }
+            | Command::FalseAlarm { reason, .. }
+            | Command::Merge { reason, .. }
+            | Command::SetOnset { reason, .. }
+            | Command::Snooze { reason, .. }
             | Command::Run { reason, .. }
             | Command::Cancel { reason, .. }
             | Command::Pause { reason, .. }
@@ -290,7 +336,7 @@ impl Command {
             | Command::Release { reason, .. }
             | Command::Tag { reason, .. }
             | Command::Untag { reason, .. } => vec![reason],
-            Command::Note { text, .. } => vec![text],
+            Command::Note { text, .. } | Command::ContactCalled { note: text, .. } => vec![text],
             Command::Hypothesis { ask, .. } => match ask {
                 HypothesisAsk::Open { text } | HypothesisAsk::Evidence { text, .. } => vec![text],
                 HypothesisAsk::Confirm { reason, .. }

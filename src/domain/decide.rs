@@ -193,6 +193,11 @@ pub fn decide(state: &State, command: Command, ctx: &Context) -> Outcome {
             }
             one(first_open(state), ServiceResumed { service, reason: checked_reason(&reason)? })
         }
+        Command::FalseAlarm { .. }
+        | Command::Merge { .. }
+        | Command::SetOnset { .. }
+        | Command::Snooze { .. }
+        | Command::ContactCalled { .. } => super::lead::decide(state, command, ctx),
         Command::Recover { .. } | Command::Answer { .. } => super::recovery::decide(state, command),
         Command::Hold { services, reason } => guard::hold(state, services, &reason),
         Command::Release { services, reason } => guard::release(state, services, &reason, ctx),
@@ -219,7 +224,8 @@ fn set_status(state: &State, incident: Option<String>, status: Status, reason: S
     }
     match (from.is_open(), status) {
         (true, Status::Closed) => {
-            return Err(Refusal::new(format!("{} is still open", incident.id), "resolve it first"));
+            let instead = "resolve it first, or close it as a false alarm with a reason";
+            return Err(Refusal::new(format!("{} is still open", incident.id), instead));
         }
         (false, s) if s.is_open() => {
             return Err(Refusal::new(format!("{} is {}", incident.id, from.word()), "reopen it with a reason"));
@@ -250,7 +256,10 @@ fn set_status(state: &State, incident: Option<String>, status: Status, reason: S
 /// affected services down.
 pub fn against_resolving(state: &State, incident: &Incident) -> Vec<String> {
     let mut against = Vec::new();
-    for run in state.runs_in_order().filter(|r| r.incident.as_deref() == Some(&incident.id)) {
+    // What a merged incident had begun is this one's now.
+    let own =
+        |id: Option<&str>| id.is_some_and(|id| id == incident.id || incident.clock.absorbed.iter().any(|a| a == id));
+    for run in state.runs_in_order().filter(|r| own(r.incident.as_deref())) {
         if run.stands_contradicted() {
             against.push(format!("run {} ({}) is contradicted: {}", run.id(), run.plan.title, run.detail));
         } else if !run.state.is_over() {
@@ -258,7 +267,7 @@ pub fn against_resolving(state: &State, incident: &Incident) -> Vec<String> {
         }
     }
     for recovery in state.recoveries_in_order().filter(|r| r.state.is_open()) {
-        if recovery.incident.as_deref() == Some(&incident.id) {
+        if own(recovery.incident.as_deref()) {
             against.push(format!("recovery {} {} at {}", recovery.plan.name, recovery.state.word(), recovery.place()));
         }
     }
@@ -342,11 +351,11 @@ pub(super) fn first_open(state: &State) -> Option<String> {
     state.open_incidents().first().map(|i| i.id.clone())
 }
 
-fn last_incident(state: &State) -> Option<String> {
+pub(super) fn last_incident(state: &State) -> Option<String> {
     state.incidents.values().max_by_key(|i| i.last_seq).map(|i| i.id.clone())
 }
 
-fn find_incident<'a>(state: &'a State, id: &str) -> Result<&'a Incident, Refusal> {
+pub(super) fn find_incident<'a>(state: &'a State, id: &str) -> Result<&'a Incident, Refusal> {
     state
         .incidents
         .get(id)

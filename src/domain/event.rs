@@ -141,6 +141,30 @@ events! {
     "incident.services" => IncidentServices { added: BTreeSet<String>, removed: BTreeSet<String> }
     "incident.titled" => IncidentTitled { title: String }
     "incident.reopened" => IncidentReopened { reason: String }
+    /// It was none; closing follows.
+    "incident.false-alarm" => IncidentFalseAlarm { reason: String }
+    /// It goes on as another one; closing follows.
+    "incident.merged" => IncidentMerged { into: String, reason: String }
+    /// Another incident was merged into this one.
+    "incident.absorbed" => IncidentAbsorbed { incident: String, title: String, reason: String }
+    /// A person put the next update off.
+    "update.snoozed" => UpdateSnoozed { until: Time, reason: String,
+        /// When it was due until then.
+        due: Time }
+    /// A level of the ladder is called.
+    "incident.escalated" => IncidentEscalated {
+        /// From 1.
+        level: u32, name: String,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")] contacts: Vec<String>,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")] channels: Vec<String>,
+        /// Id of the message to those channels; empty when there are none.
+        #[serde(default, skip_serializing_if = "String::is_empty")] message: String,
+        why: String }
+    /// Every level was called, and nobody acknowledged.
+    "incident.unanswered" => IncidentUnanswered { why: String }
+    /// A person called a contact by phone.
+    "contact.called" => ContactCalled { contact: String, answered: bool,
+        #[serde(default, skip_serializing_if = "String::is_empty")] note: String }
     /// The samples before and during it were sealed into its folder.
     "incident.sealed" => IncidentSealed { file: String, digest: String, samples: u64 }
 

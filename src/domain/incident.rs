@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::catalog::Severity;
+use super::clock::IncidentClock;
 use super::time::Time;
 
 /// Where an incident stands. `Closed` comes after resolved and carries why.
@@ -112,6 +113,9 @@ pub struct Incident {
     /// Last entry that belongs to it.
     #[serde(default)]
     pub last_seq: u64,
+    /// Phases, time in each severity, cadence, escalation.
+    #[serde(default)]
+    pub clock: IncidentClock,
 }
 
 impl Incident {

@@ -13,18 +13,22 @@ pub enum Template {
     Initial,
     Update,
     Resolution,
+    /// To those who are called because nobody acknowledged.
+    Escalation,
     /// A message that proves a channel works.
     Test,
 }
 
 impl Template {
-    pub const ALL: [Template; 4] = [Template::Initial, Template::Update, Template::Resolution, Template::Test];
+    pub const ALL: [Template; 5] =
+        [Template::Initial, Template::Update, Template::Resolution, Template::Escalation, Template::Test];
 
     pub const fn word(self) -> &'static str {
         match self {
             Template::Initial => "initial",
             Template::Update => "update",
             Template::Resolution => "resolution",
+            Template::Escalation => "escalation",
             Template::Test => "test",
         }
     }
@@ -34,7 +38,12 @@ impl Template {
         Template::ALL
             .into_iter()
             .find(|t| t.word() == text)
-            .ok_or_else(|| format!("\"{text}\" is not a template: initial, update, resolution or test"))
+            .ok_or_else(|| format!("\"{text}\" is not a template: initial, update, resolution, escalation or test"))
+    }
+
+    /// It tells those who wait something: the cadence counts from it.
+    pub const fn is_word(self) -> bool {
+        matches!(self, Template::Initial | Template::Update | Template::Resolution)
     }
 }
 

@@ -19,6 +19,7 @@ use super::message::{ChannelDelivery, Delivery, Message, Template};
 use super::recovery::{self, Recovery};
 use super::run::{Run, RunState, Verdict};
 use super::time::Time;
+use super::{cadence, clock};
 
 /// Finished runs, messages and closed incidents kept in the fold.
 const KEEP: usize = 200;
@@ -154,6 +155,7 @@ impl State {
             Event::Unknown { .. } => self.unknown_kinds += 1,
             _ => {}
         }
+        clock::apply(self, entry);
     }
 
     /// Entries that were folded in as `from` and later are on record under numbers that differ by `by`.
@@ -172,6 +174,7 @@ impl State {
                 real(&mut hypothesis.seq);
                 hypothesis.evidence.iter_mut().for_each(|e| real(&mut e.seq));
             }
+            incident.clock.renumber(from, by);
         }
         for run in self.runs.values_mut() {
             real(&mut run.requested_seq);
@@ -200,6 +203,7 @@ impl State {
         }
         for incident in self.incidents.values_mut().filter(|i| i.status.is_open()) {
             incident.last_update_at = incident.last_update_at.map(|at| at.stepped(by_ms));
+            incident.clock.step(by_ms);
         }
         // Time boxes keep what is left of them.
         for recovery in self.recoveries.values_mut().filter(|r| r.state.is_open()) {
@@ -211,11 +215,18 @@ impl State {
 
     /// How long `incident` has been going on, or went on, with the steps of the wall clock taken out.
     pub fn elapsed(&self, incident: &Incident, now: Time) -> std::time::Duration {
-        let (end, stepped) = match incident.resolved_at.filter(|_| !incident.status.is_open()) {
-            Some(end) => (end, incident.resolved_stepped_ms),
-            None => (now, self.stepped_ms),
+        let over = !incident.status.is_open();
+        let (end, stepped) = match (incident.resolved_at, incident.clock.ended_at) {
+            (Some(end), _) if over => (end, incident.resolved_stepped_ms),
+            (None, Some(end)) if over => (end, incident.clock.ended_stepped_ms),
+            _ => (now, self.stepped_ms),
         };
         end.since(incident.declared_at.stepped(stepped.saturating_sub(incident.declared_stepped_ms)))
+    }
+
+    /// When it was declared, by the wall clock as it reads now.
+    pub fn declared_now(&self, incident: &Incident) -> Time {
+        incident.declared_at.stepped(self.stepped_ms.saturating_sub(incident.declared_stepped_ms))
     }
 
     fn apply_health(&mut self, entry: &Entry) {
@@ -306,6 +317,7 @@ impl State {
                 hypotheses: Vec::new(),
                 handoff: None,
                 last_seq: entry.seq,
+                clock: clock::IncidentClock::default(),
             };
             self.incidents.insert(id, incident);
             self.trim_incidents();
@@ -477,7 +489,7 @@ impl State {
                     };
                 }
                 if e.result == Delivery::Accepted
-                    && message.template != Template::Test
+                    && message.template.is_word()
                     && let Some(i) = message.incident.as_deref().and_then(|i| self.incidents.get_mut(i))
                 {
                     i.last_update_at = Some(entry.at);
@@ -559,15 +571,9 @@ impl State {
         self.open_incidents().iter().flat_map(|i| i.services.iter().cloned()).collect()
     }
 
-    /// When the next update to the outside is due: counted from the last accepted message, else from the declaration.
+    /// When the next update to the outside is due: see [`cadence::due`].
     pub fn update_due(&self, incident: &Incident) -> Option<Time> {
-        if !incident.status.is_open() {
-            return None;
-        }
-        let every = self.catalog.severities.get(&incident.severity)?.update_every_ms?;
-        let stepped = self.stepped_ms.saturating_sub(incident.declared_stepped_ms);
-        let from = incident.last_update_at.unwrap_or(incident.declared_at.stepped(stepped));
-        Some(from.plus(std::time::Duration::from_millis(every)))
+        cadence::due(self, incident).filter(|_| incident.status.is_open()).map(|due| due.at)
     }
 
     /// The severity a new incident gets when none is named: P0 when a tier-1 service is down, else P1.

@@ -37,7 +37,11 @@ fn catalog() -> Catalog {
         channels: vec![ChannelFacts { name: "chat".into(), kind: "slack".into() }],
         severities: [(
             Severity::P0,
-            SeverityFacts { respond_within_ms: Some(300_000), update_every_ms: Some(900_000) },
+            SeverityFacts {
+                respond_within_ms: Some(300_000),
+                update_every_ms: Some(900_000),
+                ..SeverityFacts::default()
+            },
         )]
         .into_iter()
         .collect(),

@@ -223,6 +223,30 @@ fn sentence(event: &Event) -> (Level, String) {
         }
         Event::IncidentTitled(e) => (Info, format!("title \"{}\"", e.title)),
         Event::IncidentReopened(e) => (Bad, format!("reopened{}", because(&e.reason))),
+        Event::IncidentFalseAlarm(e) => (Info, format!("false alarm{}", because(&e.reason))),
+        Event::IncidentMerged(e) => (Info, format!("merged into {}{}", e.into, because(&e.reason))),
+        Event::IncidentAbsorbed(e) => {
+            (Info, format!("{} \"{}\" was merged into this one{}", e.incident, e.title, because(&e.reason)))
+        }
+        Event::UpdateSnoozed(e) => {
+            (Warn, format!("update due {}Z snoozed until {}Z{}", e.due.hms(), e.until.hms(), because(&e.reason)))
+        }
+        Event::IncidentEscalated(e) => {
+            let via = match (e.channels.is_empty(), e.contacts.is_empty()) {
+                (false, _) => format!("via {}", e.channels.join(", ")),
+                (true, false) => format!("by no channel: call {}", e.contacts.join(", ")),
+                (true, true) => "but nobody stands for it".into(),
+            };
+            let level = if e.level > 1 { Bad } else { Info };
+            (level, format!("escalation level {}: {}, {via}{}", e.level, e.name, because(&e.why)))
+        }
+        Event::IncidentUnanswered(e) => {
+            (Bad, format!("NOBODY IS LEFT TO CALL and nobody acknowledged{}", because(&e.why)))
+        }
+        Event::ContactCalled(e) => match e.answered {
+            true => (Good, format!("called {}, who answered{}", e.contact, because(&e.note))),
+            false => (Warn, format!("called {}: no answer{}", e.contact, because(&e.note))),
+        },
         Event::IncidentSealed(e) => (Detail, format!("{} samples sealed into {}", e.samples, e.file)),
         Event::HypothesisOpened(_)
         | Event::HypothesisEvidence(_)

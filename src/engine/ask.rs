@@ -12,7 +12,6 @@ use crate::domain::Actor;
 use crate::domain::command::{Command, Context, Refusal};
 use crate::domain::decide::{Decided, decide};
 use crate::domain::event::{CommandRefused, Event, IncidentOnset};
-use crate::domain::health::Health;
 use crate::domain::message::Template;
 use crate::domain::run::{Plan, Work};
 use crate::recovery::plan::{PlanContext, Planned, digest, make};
@@ -201,16 +200,7 @@ impl Core {
     fn after_declaring(&mut self, id: &str) {
         let Some(incident) = self.state.incidents.get(id) else { return };
         if incident.onset.is_none() {
-            let concerned = |name: &&String| incident.services.is_empty() || incident.services.contains(*name);
-            let first = self
-                .state
-                .services
-                .iter()
-                .filter(|(name, record)| concerned(name) && record.state == Health::Down)
-                .filter_map(|(name, record)| record.down_since.map(|at| (at, name.clone())))
-                .min();
-            if let Some((onset, service)) = first {
-                let why = format!("first failing probe of {service}");
+            if let Some((onset, why)) = self.onset_of(incident) {
                 self.record_own(Some(id.to_owned()), IncidentOnset { onset, why });
             }
         }
@@ -387,7 +377,7 @@ impl Core {
     }
 
     /// What messages are made from now; with a `record` also from what is written there.
-    fn drafting(&self, record: Option<std::path::PathBuf>) -> Drafting {
+    pub(super) fn drafting(&self, record: Option<std::path::PathBuf>) -> Drafting {
         Drafting {
             state: self.state.clone(),
             mask: self.mask.clone(),
@@ -395,6 +385,7 @@ impl Core {
             head: self.recorder.head8(),
             now: self.now(),
             record,
+            level: None,
         }
     }
 

@@ -92,6 +92,13 @@ pub enum Message {
         generation: u64,
         setup: Box<super::setup::Setup>,
     },
+    /// A draft of what is due soon.
+    Prepared {
+        incident: String,
+        template: crate::domain::message::Template,
+        subject: String,
+        body: String,
+    },
     /// An incident's samples are sealed: file digest and samples.
     Sealed {
         incident: String,
@@ -136,6 +143,7 @@ pub struct Core {
     pub(super) answered: super::answered::Answered,
     pub(super) plans: VecDeque<Planned>,
     pub(super) recovering: super::recover::Recovering,
+    pub(super) lead: super::lead::Prepared,
     pub(super) runs: super::follow::Followed,
     pub(super) outbox: super::deliver::Outbox,
     pub(super) sealing: super::seal::Sealing,
@@ -279,6 +287,9 @@ impl Core {
             Message::Reload => self.reload(true, None),
             Message::Saved => self.reload(false, None),
             Message::SetUp { generation, setup } => self.take_setup(generation, *setup),
+            Message::Prepared { incident, template, subject, body } => {
+                self.take_prepared(incident, template, subject, body);
+            }
             Message::Sealed { incident, digest, samples } => self.take_sealed(incident, digest, samples),
             Message::Ping(reply) => {
                 let _ = reply.send(());
@@ -403,6 +414,7 @@ impl Core {
             }
             Event::MessageAttempted(e) => {
                 dirty.messages.insert(e.message.clone());
+                dirty.incident_ids.extend(self.state.messages.get(&e.message).and_then(|m| m.incident.clone()));
             }
             _ => {}
         }

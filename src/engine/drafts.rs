@@ -30,6 +30,8 @@ pub struct Drafting {
     pub now: Time,
     /// The record to read, if it is to be read.
     pub record: Option<PathBuf>,
+    /// The level of the ladder that it is for.
+    pub level: Option<notify::facts::LevelFact>,
 }
 
 impl Drafting {
@@ -60,7 +62,7 @@ impl Drafting {
 
     /// What a message may say beside what the fold holds.
     fn live(&self, incident: Option<&Incident>) -> notify::Live {
-        let mut live = notify::Live { head: self.head.clone(), ..notify::Live::default() };
+        let mut live = notify::Live { head: self.head.clone(), level: self.level.clone(), ..notify::Live::default() };
         let (Some(incident), Some(record)) = (incident, &self.record) else { return live };
         let since = incident.last_update_at.unwrap_or(incident.declared_at);
         let query = TimelineQuery { incident: Some(incident.id.clone()), after: None, before: None, limit: 200 };

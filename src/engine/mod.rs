@@ -7,6 +7,7 @@
 //! | [`core`] | the one owner of the state: a turn is take, decide, sync, answer, effects, picture |
 //! | `ask`, `observe` | what people ask and what is seen, as entries |
 //! | `drafts` | messages as they are offered to be sent |
+//! | `lead` | levels that are called, drafts of what is due, the onset by the probes |
 //! | `reconcile`, `follow`, `deliver`, `seal` | effects, derived from the state |
 //! | `recorder` | the journal's writer, and what happens when nothing can be written |
 //! | [`picture`], `views` | what viewers follow |
@@ -21,6 +22,7 @@ mod deliver;
 mod drafts;
 mod follow;
 pub mod instance;
+mod lead;
 pub mod log;
 mod maintenance;
 mod observe;

@@ -99,6 +99,7 @@ impl Core {
         }
         self.expire(now);
         self.maintain(now);
+        self.prepare_drafts(now);
         self.take_spool().await;
         self.tend_seals().await;
         self.tend_state_folder();

@@ -20,6 +20,7 @@ impl Core {
     pub(super) fn reconcile(&mut self) {
         self.reconcile_runs();
         self.reconcile_recovery();
+        self.reconcile_escalation();
         self.deliver_due();
         self.schedule_incident();
     }

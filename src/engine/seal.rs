@@ -71,7 +71,9 @@ impl Core {
                     seal.services.extend(e.added.iter().cloned());
                 }
             }
-            Event::IncidentStatus(e) if e.to == Status::Resolved => self.sealing.closing.push(id.clone()),
+            Event::IncidentStatus(e) if e.to == Status::Resolved || (e.to == Status::Closed && e.from.is_open()) => {
+                self.sealing.closing.push(id.clone());
+            }
             _ => {}
         }
     }

@@ -235,6 +235,7 @@ pub async fn start(options: Options) -> Result<Running, StartError> {
         answered,
         plans: std::collections::VecDeque::new(),
         recovering: super::recover::Recovering::default(),
+        lead: super::lead::Prepared::default(),
         runs: Followed::default(),
         outbox: Outbox::default(),
         sealing: super::seal::Sealing::default(),

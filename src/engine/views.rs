@@ -13,7 +13,7 @@ use crate::domain::incident::Incident;
 use crate::domain::run::{Run, RunState};
 use crate::runner;
 use crate::text;
-use crate::wire::{BackupView, CheckView, Head, IncidentView, RecoveryView, RunView, ServiceView};
+use crate::wire::{BackupView, CheckView, ContactView, Head, IncidentView, RecoveryView, RunView, ServiceView};
 
 /// Buckets of ten seconds in a sparkline.
 const SPARK: usize = 30;
@@ -156,6 +156,7 @@ impl Core {
             recoveries: self.state.catalog.recoveries.clone(),
             channels: self.state.catalog.channels.clone(),
             severities: self.state.catalog.severities.clone(),
+            contacts: self.config.contacts.iter().map(ContactView::from).collect(),
             cost: self.state.catalog.cost.clone(),
             suggested: self.state.suggested_severity(),
             sandbox: self.sandbox,
@@ -279,6 +280,7 @@ impl Core {
                 Vec::new()
             },
             timeline_file: self.timelines.path(&incident.id).display().to_string(),
+            leading: self.clock_view(incident, now),
         }
     }
 

@@ -6,12 +6,12 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::template;
-use crate::domain::Time;
 use crate::domain::health::Health;
 use crate::domain::incident::Incident;
 use crate::domain::run::{Run, RunState, Verdict};
 use crate::domain::state::State;
 use crate::domain::timeline::{Level, Row};
+use crate::domain::{Time, cadence, escalation, phases};
 use crate::text::{clean, duration, money};
 
 /// Lines of what happened that a message lists; older ones are counted.
@@ -70,6 +70,20 @@ pub struct Facts {
     pub still_down: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cost: Option<String>,
+    /// The step that comes next by plan.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next_step: Option<String>,
+    /// What is overdue.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub overdue: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub acknowledged_by: Option<String>,
+    /// What is said on the phone.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub say: String,
+    /// The level that is called.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub level: Option<LevelFact>,
     /// First 8 hex digits of the journal's head. Every message ends with it whatever the template says.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub journal_head: Option<String>,
@@ -107,6 +121,15 @@ pub struct DowntimeFact {
     pub verdict: Option<String>,
 }
 
+/// A level of the escalation.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct LevelFact {
+    pub number: u32,
+    pub name: String,
+    /// `no acknowledgement after 5m`.
+    pub why: String,
+}
+
 /// What the fold does not hold but the engine knows.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Live {
@@ -118,6 +141,8 @@ pub struct Live {
     pub downtime: BTreeMap<String, Duration>,
     /// What the downtime has cost so far, in whole units of the configured currency.
     pub cost: Option<f64>,
+    /// The level that is called by the message.
+    pub level: Option<LevelFact>,
 }
 
 /// The facts of `incident` as they are `now`. Everything in them is harmless text.
@@ -144,7 +169,7 @@ pub fn facts(state: &State, incident: &Incident, live: &Live, now: Time) -> Fact
         commander: incident.commander().map(say),
         impact,
         update_number: incident.updates + 1,
-        next_update: state.update_due(incident).filter(|due| *due > now).map(|due| moment(due, now)),
+        next_update: next_update(state, incident, now).map(|due| moment(due, now)),
         happened: happened(&live.happened, now),
         runs: runs(state, incident),
         resolved: end.map(|t| moment(t, now)),
@@ -152,8 +177,41 @@ pub fn facts(state: &State, incident: &Incident, live: &Live, now: Time) -> Fact
         downtime: live.downtime.iter().map(|(name, down)| downtime(state, name, *down)).collect(),
         still_down: incident.services.iter().filter(not_up).map(|s| say(s)).collect(),
         cost: live.cost.and_then(|amount| state.catalog.cost.as_ref().map(|c| money(amount, &say(&c.currency)))),
+        next_step: cadence::next_step(state, incident).map(|s| say(&s)),
+        overdue: overdue(state, incident, now),
+        acknowledged_by: incident.acknowledged_by.as_deref().map(say),
+        say: escalation::sentence(state, incident),
+        level: live.level.clone(),
         journal_head: Some(say(&live.head)).filter(|h| !h.is_empty()),
     }
+}
+
+/// When the update after this message is due: counted from it, because it will be the last one that was accepted.
+fn next_update(state: &State, incident: &Incident, now: Time) -> Option<Time> {
+    let every = state.catalog.severities.get(&incident.severity)?.update_every_ms?;
+    incident.status.is_open().then(|| now.plus(Duration::from_millis(every)))
+}
+
+/// Services over their recovery time objective, and the phase that is late.
+fn overdue(state: &State, incident: &Incident, now: Time) -> Vec<String> {
+    let mut out = Vec::new();
+    for name in &incident.services {
+        let rto = state.catalog.services.get(name).and_then(|f| f.rto_ms).map(Duration::from_millis);
+        let down = state.services.get(name).and_then(|s| s.down_since).map(|at| now.since(at));
+        if let (Some(rto), Some(down)) = (rto, down)
+            && down > rto
+        {
+            out.push(format!("{}: RTO {} over by {}", clean(name), duration(rto), duration(down - rto)));
+        }
+    }
+    let rows = phases::rows(&incident.clock.marks, &state.catalog.severities, incident.severity);
+    let t_ms = i64::try_from(state.elapsed(incident, now).as_millis()).unwrap_or(i64::MAX);
+    if let Some(row) = phases::current(&rows).filter(|_| incident.status.is_open())
+        && let Some(late) = row.late_ms(t_ms).and_then(|ms| u64::try_from(ms).ok()).filter(|ms| *ms > 0)
+    {
+        out.push(format!("{} is {} late", row.phase.title(), duration(Duration::from_millis(late))));
+    }
+    out
 }
 
 /// The facts of a message that only proves that a channel works.

@@ -27,6 +27,7 @@ pub const fn source(template: Template) -> &'static str {
         Template::Initial => include_str!("templates/initial.txt"),
         Template::Update => include_str!("templates/update.txt"),
         Template::Resolution => include_str!("templates/resolution.txt"),
+        Template::Escalation => include_str!("templates/escalation.txt"),
         Template::Test => include_str!("templates/test.txt"),
     }
 }
@@ -142,7 +143,7 @@ mod tests {
             ]),
             severities: BTreeMap::from([(
                 Severity::P0,
-                SeverityFacts { respond_within_ms: None, update_every_ms: Some(900_000) },
+                SeverityFacts { update_every_ms: Some(900_000), ..SeverityFacts::default() },
             )]),
             cost: Some(Cost { per_hour: 45_000.0, currency: "EUR".into() }),
             ..Catalog::default()
@@ -186,7 +187,7 @@ mod tests {
              - api: down since 02:03:11 UTC - no backend functionality\n\
              - web: unknown - no UI\n\
              \n\
-             Next update by 02:20:00 UTC."
+             Next update by 02:22:30 UTC."
         );
     }
 
@@ -205,13 +206,14 @@ mod tests {
         for line in [
             "Severity: P0, investigating, 7m since it was declared\nCommander: ann\n",
             "Since the last message:\n- 02:06:00 UTC oncall1: commander is ann\n- 02:08:00 UTC oncall1: disk was full·[2J\n",
-            "Next update by 02:20:00 UTC.",
+            "Next update by 02:27:00 UTC.",
         ] {
             assert!(draft.body.contains(line), "{line:?} is missing in\n{}", draft.body);
         }
-        // An overdue update does not promise a time that has passed.
+        // The next one counts from this one, so that an overdue update does not promise a time that has passed.
         let late = self::draft(Template::Update, &entries, &Live::default(), "02:30:00");
-        assert!(!late.body.contains("Next update"), "{}", late.body);
+        assert!(late.body.contains("Next update by 02:45:00 UTC."), "{}", late.body);
+        assert!(late.body.contains("Overdue:\n- api: RTO 10m over by 16m"), "{}", late.body);
     }
 
     #[test]

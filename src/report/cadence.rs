@@ -1,11 +1,10 @@
 //! Updates due against updates sent.
 //!
 //! An update is due `update_every` of the severity in force after the last message that a channel accepted, else after
-//! the declaration or a reopening. Only while the incident is open; the first acceptance of a message counts.
+//! the declaration or a reopening; the first word after the declaration may be due sooner. Only while the incident is open; the first acceptance of a message counts.
 
 use super::story::{Mark, Story};
 use crate::domain::Time;
-use crate::domain::message::Template;
 
 /// One deadline.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,15 +20,17 @@ pub struct Due {
 
 /// All deadlines that were met or passed, in order. `None` when no severity of the incident has an interval.
 pub fn dues(story: &Story<'_>) -> Option<Vec<Due>> {
-    let every = |severity| {
-        let (_, catalog) = story.catalog_at(story.declared.seq)?;
-        catalog.severities.get(&severity)?.update_every_ms
+    let facts = |severity| story.catalog_at(story.declared.seq)?.1.severities.get(&severity);
+    let within = |severity, first: bool| {
+        let facts = facts(severity)?;
+        let word = facts.first_word_within_ms.filter(|_| first);
+        word.into_iter().chain(facts.update_every_ms).min()
     };
-    if !story.severities.iter().any(|(_, s)| every(*s).is_some()) {
+    if !story.severities.iter().any(|(_, s)| within(*s, true).is_some()) {
         return None;
     }
     let mut sent: Vec<Mark> =
-        story.messages.iter().filter(|m| m.template != Template::Test).filter_map(|m| m.accepted()).collect();
+        story.messages.iter().filter(|m| m.template.is_word()).filter_map(|m| m.accepted()).collect();
     sent.sort_by_key(|m| m.seq);
     let mut out = Vec::new();
     for (from, to) in story.open_spans() {
@@ -37,7 +38,9 @@ pub fn dues(story: &Story<'_>) -> Option<Vec<Due>> {
         let inside = sent.iter().filter(|m| m.seq > from.seq && m.seq < to.seq).map(|m| (*m, true));
         for (mark, is_sent) in inside.chain(std::iter::once((to, false))) {
             let severity = story.severities.iter().rev().find(|(m, _)| m.seq <= mark.seq).map(|(_, s)| *s);
-            let due = severity.and_then(every).map(|ms| anchor.at.plus(std::time::Duration::from_millis(ms)));
+            let first = anchor == story.declared;
+            let due =
+                severity.and_then(|s| within(s, first)).map(|ms| anchor.at.plus(std::time::Duration::from_millis(ms)));
             if let Some(due) = due {
                 let late_ms = mark.at.ms_since(due).max(0);
                 if is_sent {

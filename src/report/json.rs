@@ -14,6 +14,7 @@ use crate::text::clean_lines;
 /// The document, with a line end at its end.
 pub fn render(review: &Review<'_>) -> String {
     let mut document = document(review);
+    super::lead::json(&review.story, &mut document);
     harmless(&mut document, &review.extra.mask);
     let mut text = serde_json::to_string_pretty(&document).unwrap_or_default();
     text.push('\n');

@@ -47,6 +47,7 @@ pub fn render(review: &Review<'_>) -> String {
     parts::objectives(&mut page);
     page.section("Communication");
     parts::communication(&mut page);
+    super::lead::markdown(&mut page);
     page.section("Roles");
     parts::roles(&mut page);
     super::thinking::handoffs(&mut page);
@@ -124,9 +125,12 @@ impl Page<'_, '_> {
         let declared =
             format!("{} by {} ({})", utc(story.declared.at), self.say(&story.declared_by), cite(&[story.declared.seq]));
         let head = self.review.extra.head.map(|h| format!(", head {}", self.say(h))).unwrap_or_default();
+        let within = story.severities.last().and_then(|(_, s)| catalog?.severities.get(s)?.review_within_ms);
+        let within = Duration::from_millis(within.unwrap_or(86_400_000));
+        let hours = format!("{} h", within.as_secs() / 3600);
         let due = match story.resolved() {
-            Some(resolved) => format!("{} (24 h after the end)", utc(resolved.at.plus(Duration::from_secs(86_400)))),
-            None => "24 h after it is resolved".to_owned(),
+            Some(resolved) => format!("{} ({hours} after the end)", utc(resolved.at.plus(within))),
+            None => format!("{hours} after it is resolved"),
         };
         let record = format!("up to entry {}{head}", story.last.seq);
         self.table(&["", ""]);
@@ -157,7 +161,7 @@ impl Page<'_, '_> {
         }
         self.line("");
         self.table(&["", "Duration", "Objective", "From"]);
-        let spans = ["ttd", "page_delay", "tta", "tta_page", "ttm", "ttr", "actions"];
+        let spans = ["ttd", "page_delay", "tta", "tta_page", "ttm", "ttr", "first_word", "resolution_word", "actions"];
         for name in spans {
             if let Some(m) = self.review.measures.get(name) {
                 self.row(&[&m.label, &value(m), &verdict(m.verdict), &cite(&m.entries)]);
@@ -166,6 +170,7 @@ impl Page<'_, '_> {
         for m in self.review.measures.all.iter().filter(|m| m.name.starts_with("severity.")) {
             self.row(&[&m.label, &value(m), "", &cite(&m.entries)]);
         }
+        super::lead::phases_markdown(self);
     }
 
     fn lead_up(&mut self, lines: &[Line]) {

@@ -188,6 +188,7 @@ fn of(story: &Story<'_>) -> Measures {
         dues: cadence::dues(story),
     };
     timing(&mut measures.all, story, onset, &intervals);
+    super::lead::words(&mut measures.all, story);
     severities(&mut measures.all, story);
     measures.all.extend(measures.services.iter().map(objectives::of_service));
     measures.all.push(objectives::cost(story, &measures.services));
@@ -237,8 +238,15 @@ fn timing(out: &mut Vec<Measure>, story: &Story<'_>, onset: Option<Mark>, interv
     let ack = story.acknowledged.as_ref().map(|(m, _)| *m);
     let by_person = |m: &&(Mark, _)| m.0.seq != story.declared.seq || story.source == "human";
     let assess = story.severities.iter().find(by_person).map(|(m, _)| *m);
+    let why_open = super::lead::unresolved(story);
     let (mitigate, resolve, close) = (story.mitigated(), story.resolved(), story.closed());
-    let open = if story.reopened.is_empty() { "it is not resolved" } else { "it was reopened and is not resolved" };
+    let open = if let Some(why) = &why_open {
+        why.as_str()
+    } else if story.reopened.is_empty() {
+        "it is not resolved"
+    } else {
+        "it was reopened and is not resolved"
+    };
     for (name, label, mark, why) in [
         ("onset", "Onset", onset, "no onset was stated and no probe of a named service failed"),
         ("detect", "Detected", detect, ""),
@@ -254,6 +262,9 @@ fn timing(out: &mut Vec<Measure>, story: &Story<'_>, onset: Option<Mark>, interv
     }
     if let Some(m) = out.first_mut().filter(|_| story.onset.is_none() && onset.is_some()) {
         m.note = "from the probes; nobody stated it".into();
+    }
+    if let Some(m) = out.first_mut().filter(|m| m.note.is_empty()) {
+        m.note = super::lead::onset_note(story);
     }
     let mut ttd = Measure::span("ttd", "Time to detect", ("the onset", onset), ("the first sign", detect));
     if ttd.ms().is_some_and(|ms| ms < 0) {

@@ -9,6 +9,7 @@
 //! | [`story`] | one pass over the entries: what belongs to the incident, sorted by subject |
 //! | [`measure`] | the numbers, with their definitions |
 //! | `objectives` | those numbers that are held against objectives |
+//! | `lead` | phases against their plan, escalation, where the onset comes from |
 //! | `downtime`, `cadence` | intervals of a service being down; updates due against updates sent |
 //! | [`markdown`], [`json`] | the documents |
 //! | [`live`] | the readable line per entry, written as it happens |
@@ -21,6 +22,7 @@ mod downtime;
 mod escape;
 pub mod json;
 pub mod kpi;
+mod lead;
 mod level;
 pub mod live;
 pub mod markdown;

@@ -41,6 +41,12 @@ pub const DEFINITIONS: &[(&str, &str)] = &[
         "updates",
         "an update is due one interval of the severity after the last message that a channel accepted, else after the declaration or a reopening",
     ),
+    ("first_word", "first message to those who wait that a channel accepted − declare, against first_word_within"),
+    ("resolution_word", "resolution message accepted − resolve, against resolution_within"),
+    (
+        "phases",
+        "time since the declaration at which each phase ended, by the entry cited, held against the plan of the severity in force then; recovery ends when it is mitigated and every affected service is seen up",
+    ),
     ("actions", "time in which at least one action of the incident ran"),
 ];
 

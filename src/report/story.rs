@@ -317,15 +317,15 @@ impl<'a> Story<'a> {
         self.statuses.iter().find(|(m, s, _)| *s == Status::Monitoring && m.seq > since).map(|(m, ..)| *m)
     }
 
-    /// When it was closed, after the last resolution.
+    /// When it was closed, after the last resolution, or instead of one (false alarm, merged).
     pub fn closed(&self) -> Option<Mark> {
-        let resolved = self.resolved()?;
-        self.statuses.iter().find(|(m, s, _)| *s == Status::Closed && m.seq > resolved.seq).map(|(m, ..)| *m)
+        let since = self.reopened.last().map_or(0, |r| r.seq);
+        self.statuses.iter().find(|(m, s, _)| *s == Status::Closed && m.seq > since).map(|(m, ..)| *m)
     }
 
-    /// Where the record of the incident's own time ends: the resolution, else its last entry.
+    /// Where the record of the incident's own time ends: the resolution, the closing without one, else its last entry.
     pub fn end(&self) -> Mark {
-        self.resolved().unwrap_or(self.last)
+        self.resolved().or(self.closed()).unwrap_or(self.last)
     }
 
     /// Stretches in which it was open: from the declaration or a reopening to the next resolution.
@@ -335,7 +335,7 @@ impl<'a> Story<'a> {
         let mut marks: Vec<(Mark, bool)> = self
             .statuses
             .iter()
-            .filter(|(_, s, _)| *s == Status::Resolved)
+            .filter(|(_, s, _)| matches!(s, Status::Resolved | Status::Closed))
             .map(|(m, ..)| (*m, false))
             .chain(self.reopened.iter().map(|m| (*m, true)))
             .collect();

@@ -81,6 +81,11 @@ impl App {
                 let capsule = Capsule::new(self, &incident, &sections);
                 self.open_overlay(Overlay::Capsule(capsule));
             }
+            (Pending::DueDraft(template), Answer::Draft { subject, body, channels }) => {
+                let mut compose = Compose::new(self, template, &subject, &body, channels);
+                compose.preview(self);
+                self.open_overlay(Overlay::Compose(Box::new(compose)));
+            }
             (Pending::Send, Answer::Done { recorded, .. }) => {
                 self.overlays.retain(|o| !matches!(o, Overlay::Compose(_)));
                 self.done("queued; the incident's view shows what each channel says", recorded);
@@ -279,6 +284,7 @@ impl Pending {
             | Pending::Copies { .. }
             | Pending::Draft(_)
             | Pending::Capsule
+            | Pending::DueDraft(_)
             | Pending::Timeline { .. }
             | Pending::Output(_) => false,
         }
@@ -294,7 +300,7 @@ impl Pending {
             Pending::Recovery(name) => format!("plan recovery {name}"),
             Pending::Start(title) => title.clone(),
             Pending::Copies { backup, .. } => format!("list the copies of {backup}"),
-            Pending::Draft(template) => format!("draft the {} message", template.word()),
+            Pending::Draft(template) | Pending::DueDraft(template) => format!("draft the {} message", template.word()),
             Pending::Capsule => "read how it stands".into(),
             Pending::Send => "send".into(),
             Pending::Timeline { .. } => "read the timeline".into(),

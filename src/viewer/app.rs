@@ -101,6 +101,8 @@ pub enum Pending {
     Draft(Template),
     /// How the incident stands.
     Capsule,
+    /// The draft of what is due: its preview opens at once.
+    DueDraft(Template),
     Send,
     Timeline {
         older: bool,

@@ -120,6 +120,12 @@ pub const ALL: &[Command] = &[
     look("hypothesis.open", &["h"], Global, "", ("hypotheses", "What might be wrong: open one, add evidence for or against, rule it out."), (why::open_incident, acts::incident::hypotheses)),
     look("handoff.open", &["H"], Global, "", ("how it stands, and handing over", "The incident in at most 24 lines; hand the lead over, or take it."), (why::any_incident_known, acts::incident::capsule)),
     act("notify.compose", &["n"], Global, "notify", ("notify", "Write a message from a template, choose channels, and send it after the preview."), (why::has_channels, acts::messages::compose)),
+    act("update.send", &["m"], Global, "", ("send what is due", "Preview the message that is due next, made from what happened since the last one; y sends it."), (why::may_send, acts::leading::send_due)),
+    look("update.snooze", &[], Global, "", ("snooze the next update", "Put the next update off for a while, with a reason."), (why::update_is_due, acts::leading::snooze)),
+    look("contacts.open", &["@"], Global, "", ("whom to call", "The level reached, the numbers, the sentence to read aloud; logs who answered and who did not."), (why::has_contacts, acts::leading::contacts)),
+    look("incident.onset", &[], Global, "", ("set the onset", "Say when the trouble began, with a reason; the one before stays on record."), (why::any_incident, acts::leading::onset)),
+    look("incident.merge", &[], Global, "", ("merge", "Close the incident into another open one, which goes on with its services."), (why::two_incidents, acts::leading::merge)),
+    look("incident.false-alarm", &[], Global, "", ("false alarm", "Close the incident as one that was none, with a reason."), (why::any_incident, acts::leading::false_alarm)),
     // Runs.
     look("run.output", &["o"], Global, "output", ("run output", "Follow the output of the selected run, or of the newest."), (why::has_runs, acts::runs::output)),
     act("run.cancel", &["c"], Runs, "cancel", ("cancel", "Ask the selected run to stop."), (why::can_cancel, acts::runs::cancel)),

@@ -10,6 +10,7 @@ use super::look::Look;
 use super::theme::Role;
 use super::watched::{LinkState, Watched};
 use crate::domain::backup::BackupState;
+use crate::domain::cadence::Word;
 use crate::domain::catalog::Severity;
 use crate::domain::health::Health;
 use crate::text::{self, width};
@@ -120,8 +121,12 @@ pub fn draw(watched: &Watched, look: &Look, area: Rect, c: &mut Canvas<'_>) {
                 let due = take(format!("update due {}", look.hm(at)), 99);
                 (if due.is_empty() { take(format!("due {}", look.hm(at)), 99) } else { due }, Role::Due)
             } else {
-                let long = format!(" UPDATE OVERDUE {} ", coarse(now.since(at)));
-                let texts = [long, " UPDATE OVERDUE ".into(), " OVERDUE ".into()];
+                let what = view.leading.due.map_or("UPDATE", |d| match d.what {
+                    Word::First => "FIRST WORD",
+                    _ => "UPDATE",
+                });
+                let long = format!(" {what} OVERDUE {} ", coarse(now.since(at)));
+                let texts = [long, format!(" {what} OVERDUE "), " OVERDUE ".into()];
                 (texts.into_iter().map(|t| take(t, 99)).find(|t| !t.is_empty()).unwrap_or_default(), Role::DueOver)
             };
         }
@@ -211,6 +216,13 @@ pub fn banners(watched: &Watched) -> Vec<(Role, String)> {
                 let said = format!("recovery waits for a person, 5 W answers it: {} {}", r.plan.name, r.place());
                 out.push((Role::BannerWarn, said));
             }
+        }
+    }
+    for view in watched.mirror.open_incidents() {
+        let i = &view.incident;
+        if i.acknowledged_at.is_none() && i.clock.escalation.ended.is_some() {
+            let said = format!("NOBODY ACKNOWLEDGED {}: every level was called; @ says whom to call by phone", i.id);
+            out.push((Role::BannerBad, said));
         }
     }
     if let Some(fault) = head.config_faults.first() {

@@ -91,6 +91,30 @@ pub fn open_incident(app: &App) -> Why {
     })
 }
 
+/// A message about the incident can be sent.
+pub fn may_send(app: &App) -> Why {
+    has_channels(app).or_else(|| any_incident(app))
+}
+
+pub fn update_is_due(app: &App) -> Why {
+    open_incident(app).or_else(|| {
+        let view = app.incident()?;
+        let none = view.leading.due.is_none();
+        none.then(|| format!("{} has no cadence: no update is due", view.incident.severity))
+    })
+}
+
+/// Reading it needs neither a link nor the right to act.
+pub fn has_contacts(app: &App) -> Why {
+    app.mirror().head.contacts.is_empty().then(|| "no contact is configured: add a [[contact]] to mayday.toml".into())
+}
+
+pub fn two_incidents(app: &App) -> Why {
+    open_incident(app).or_else(|| {
+        (app.mirror().open_incidents().len() < 2).then(|| "no other incident is open to merge it into".into())
+    })
+}
+
 pub fn closed_incident(app: &App) -> Why {
     may_act(app).or_else(|| match app.last_closed() {
         Some(_) => None,

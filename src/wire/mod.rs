@@ -6,12 +6,14 @@
 //! pass over what they do not know.
 
 pub mod client;
+pub mod contacts;
 pub mod frame;
 pub mod mirror;
 pub mod request;
 pub mod view;
 
 pub use client::{Client, ConnectError};
+pub use contacts::{ToCall, whom_to_call};
 pub use mirror::Mirror;
 pub use request::*;
 pub use view::*;

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::Time;
 use crate::domain::backup::{BackupState, Copy};
+use crate::domain::cadence::Due;
 use crate::domain::catalog::{ActionFacts, ChannelFacts, Cost, RecoveryFacts, SeverityFacts};
 use crate::domain::health::{Health, ProbeResult};
 use crate::domain::incident::Incident;
@@ -75,6 +76,9 @@ pub struct Head {
     pub recoveries: BTreeMap<String, RecoveryFacts>,
     pub channels: Vec<ChannelFacts>,
     pub severities: BTreeMap<crate::domain::catalog::Severity, SeverityFacts>,
+    /// Whom to call, in the order of the configuration.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub contacts: Vec<ContactView>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cost: Option<Cost>,
     /// The severity suggested for a new incident.
@@ -283,6 +287,85 @@ pub struct IncidentView {
     /// Path of its timeline.md on the engine's host.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub timeline_file: String,
+    /// What is due, who is called next, what is said on the phone.
+    #[serde(default)]
+    pub leading: ClockView,
+}
+
+/// What an incident's clocks say.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ClockView {
+    /// The next word to those who wait; after the resolution the message that says so, then the review.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub due: Option<Due>,
+    /// A draft of it that lies ready.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub draft: Option<DraftView>,
+    /// When the next level is called, unless somebody acknowledges.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next_level: Option<NextLevel>,
+    /// What is said on the phone.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub say: String,
+}
+
+/// A message that was prepared.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DraftView {
+    pub template: crate::domain::message::Template,
+    pub subject: String,
+    pub body: String,
+    pub made_at: Time,
+}
+
+/// What comes on the ladder.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NextLevel {
+    pub at: Time,
+    /// From 1, with its name; absent when nobody is left to call then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub level: Option<(u32, String)>,
+}
+
+/// A contact, with what is needed to call it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ContactView {
+    pub name: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub levels: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub roles: Vec<String>,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub phone: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub address: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub channels: Vec<String>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub vendor: bool,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub hours: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub notes: String,
+}
+
+/// Numbers and addresses come from the configuration: they do not stand in the record.
+impl From<&crate::config::Contact> for ContactView {
+    fn from(c: &crate::config::Contact) -> Self {
+        ContactView {
+            name: c.name.clone(),
+            levels: c.levels.clone(),
+            roles: c.roles.clone(),
+            phone: c.phone.clone(),
+            address: c.address.clone(),
+            channels: c.channels.clone(),
+            vendor: c.vendor,
+            hours: c.hours.clone(),
+            notes: c.notes.clone(),
+        }
+    }
 }
 
 /// A recovery, as shown.

@@ -211,7 +211,7 @@ pub fn local_cases() -> Vec<Case> {
         in_channel("slack = { webhook = 3 }", "`webhook` must be an http or https address or a secret"),
         in_channel(
             "auto = [\"always\"]\nslack = { webhook = { env = \"A\" } }",
-            "must be \"declared\", found \"always\"",
+            "must be one of \"declared\", \"escalated\", found \"always\"",
         ),
         in_channel("email = { host = \"h\", from = \"a@b\", to = \"c@d\" }", "`to` must be a list"),
         in_channel("email = { host = \"h\", from = \"nobody\", to = [\"c@d\"] }", "`from` must be a mail address"),
@@ -263,6 +263,25 @@ fn other_cases() -> Vec<Case> {
         ),
         in_channel("email = { host = \"h\", from = \"a@b\", to = [] }", "`to` names nobody"),
         case(format!("{SYSTEM}[[channel]]\nname = \"c\"\n"), &[(3, "needs one of: `slack`, `webhook`, `email`")]),
+        // What is promised, and whom to call.
+        case(
+            format!("{SYSTEM}[severity.P0]\nphases = {{ response = \"1h\", mitigation = \"30m\" }}\n"),
+            &[(4, "`mitigation` ends before the phase before it, at T+1h")],
+        ),
+        case(
+            format!("{SYSTEM}[severity.P0]\nescalate = [\"on-call\"]\n"),
+            &[(4, "no contact stands for level \"on-call\"")],
+        ),
+        case(
+            format!("{SYSTEM}[severity.P0]\nescalate_after = \"5m\"\n"),
+            &[(4, "`escalate_after` does nothing without `escalate`")],
+        ),
+        case(
+            format!("{SYSTEM}[[contact]]\nname = \"a\"\nlevels = [\"x\"]\n[severity.P0]\nescalate = [\"x\", \"x\"]\n"),
+            &[(7, "level \"x\" is named twice")],
+        ),
+        case(format!("{SYSTEM}[[contact]]\nname = \"a\"\nchannels = [\"chat\"]\n"), &[(5, "\"chat\"")]),
+        case(format!("{SYSTEM}[[contact]]\nname = \"a\"\n[[contact]]\nname = \"a\"\n"), &[(6, "\"a\"")]),
         // Patterns and folders.
         case(
             format!("{SYSTEM}[[backup]]\nname = \"b\"\nfiles = {{ path = \"/b\", pattern = \"*/*.dump\" }}\n"),

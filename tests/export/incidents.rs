@@ -8,6 +8,7 @@ use mayday::domain::event::{self, Entry, Event};
 use mayday::domain::health::Health;
 use mayday::domain::incident::Status;
 use mayday::domain::message::{Delivery, Template};
+use mayday::domain::phases::IncidentPhase;
 use mayday::domain::run::{Phase, Plan, Risk, RunState, Side, SideRole, Step, Verdict, Work};
 use mayday::domain::{Actor, Time};
 use sha2::Digest as _;
@@ -196,6 +197,7 @@ fn catalog() -> Catalog {
     let severity = |respond: u64, update: Option<u64>| SeverityFacts {
         respond_within_ms: Some(respond * 60_000),
         update_every_ms: update.map(|m| m * 60_000),
+        ..SeverityFacts::default()
     };
     Catalog {
         system: "crazy-gary".into(),
@@ -441,6 +443,64 @@ pub fn severity_twice() -> Told {
     t.own("07:40:00", "oncall1", severity(Severity::P0, Severity::P2, "cache is warm again"));
     t.around("07:45:00", event::ClockStepped { by_ms: -1500 });
     t.status("08:00:00", Identified, Resolved);
+    t
+}
+
+/// Everything that a clock counts: phases early and late, levels, calls, a snooze, an onset by hand, a merge.
+pub fn led() -> Told {
+    let mut t = Told::default();
+    let mut catalog = catalog();
+    for facts in catalog.severities.values_mut() {
+        let ends = [5, 15, 30, 60, 240, 1440].map(|m: u64| m * 60_000);
+        facts.phases = IncidentPhase::ALL.into_iter().zip(ends).collect();
+        facts.first_word_within_ms = Some(300_000);
+        facts.resolution_within_ms = Some(300_000);
+        facts.review_within_ms = Some(2 * 86_400_000);
+        facts.escalate = ["on-call", "manager"].map(str::to_owned).to_vec();
+    }
+    t.around("01:00:00", event::ConfigLoaded { digest: "d".into(), source: "mayday.toml".into(), catalog })
+        .named("config");
+    t.health("02:03:20", "api", Up, Down, "02:03:11").named("down");
+    t.declare("02:05:00", Severity::P1, &["api"], "human");
+    t.onset("02:05:00", "02:03:11");
+    let level = |level, name: &str, channels: &[&str], why: &str| event::IncidentEscalated {
+        level,
+        name: name.into(),
+        contacts: vec!["Ann | Otto".into()],
+        channels: channels.iter().map(|c| (*c).to_owned()).collect(),
+        message: if channels.is_empty() { String::new() } else { format!("esc-{ID}-{level}") },
+        why: why.into(),
+    };
+    t.own("02:05:00", "engine", level(1, "on-call", &["incidents"], "declared"));
+    t.sent("m-1", "02:09:00", "02:09:30", Template::Initial);
+    t.own("02:10:00", "engine", level(2, "manager", &[], "no acknowledgement after 5m"));
+    let call =
+        |answered, note: &str| event::ContactCalled { contact: "Ann | Otto".into(), answered, note: note.into() };
+    t.own("02:11:00", "oncall1", call(false, "")).named("no answer");
+    t.own("02:15:00", "engine", event::IncidentUnanswered { why: "no acknowledgement after 5m".into() });
+    t.own("02:16:00", "oncall1", call(true, "on the way"));
+    t.own("02:17:00", "ann", event::IncidentAcknowledged {}).named("ack");
+    let reason = "checkout is affected".into();
+    t.own("02:18:00", "ann", event::IncidentSeverity { from: Severity::P1, to: Severity::P0, reason });
+    t.status("02:19:00", Investigating, Identified).named("identified");
+    let until = t.at("02:40:00");
+    let due = t.at("02:24:30");
+    t.own("02:23:00", "ann", event::UpdateSnoozed { until, reason: "restore ends at 02:30".into(), due });
+    let merged = event::IncidentAbsorbed {
+        incident: "INC-2026-005".into(),
+        title: "Mails are late".into(),
+        reason: "the same cause".into(),
+    };
+    t.own("02:25:00", "ann", merged).named("merged");
+    t.status("02:36:00", Identified, Monitoring).named("monitoring");
+    t.sent("m-2", "02:38:00", "02:38:02", Template::Update);
+    t.health("02:40:10", "api", Down, Up, "02:40:00").named("up");
+    t.status("02:50:00", Monitoring, Resolved).named("resolved");
+    t.sent("m-3", "02:51:00", "02:51:01", Template::Resolution);
+    let onset = t.at("02:01:00");
+    let why = "first complaint in the mailbox".into();
+    t.own("08:00:00", "ann", event::IncidentOnset { onset, why }).named("by hand");
+    t.status("09:00:00", Resolved, Status::Closed);
     t
 }
 

@@ -178,6 +178,20 @@ impl Stage {
         self.change(Change { incidents: vec![view], ..Change::default() });
     }
 
+    /// The incident's view, changed.
+    pub fn incident(&mut self, change: impl FnOnce(&mut IncidentView)) {
+        let mut view = self.app.watched.mirror.incidents.values().next().unwrap().clone();
+        change(&mut view);
+        self.change(Change { incidents: vec![view], ..Change::default() });
+    }
+
+    /// Facts of the head, changed.
+    pub fn head(&mut self, change: impl FnOnce(&mut Head)) {
+        let mut head = self.app.watched.mirror.head.clone();
+        change(&mut head);
+        self.change(Change { head: Some(head), ..Change::default() });
+    }
+
     fn set(&mut self, name: &str, state: Health) {
         let mut view = self.app.watched.mirror.services.get(name).unwrap().clone();
         view.state = state;
@@ -303,6 +317,7 @@ impl Stage {
                 "postgres (tier 1) is down".into(),
             ],
             timeline_file: "/var/lib/mayday/incidents/INC-2026-004/timeline.md".into(),
+            leading: Default::default(),
         };
         let message = Message {
             id: "m-1".into(),
@@ -409,7 +424,11 @@ fn head() -> Head {
         ],
         severities: BTreeMap::from([(
             Severity::P0,
-            SeverityFacts { respond_within_ms: Some(300_000), update_every_ms: Some(900_000) },
+            SeverityFacts {
+                respond_within_ms: Some(300_000),
+                update_every_ms: Some(900_000),
+                ..SeverityFacts::default()
+            },
         )]),
         cost: Some(Cost { per_hour: 45_000.0, currency: "EUR".into() }),
         suggested: Severity::P0,
@@ -546,6 +565,7 @@ fn incident() -> Incident {
         unsealed: false,
         reopened: 0,
         last_seq: 9,
+        clock: Default::default(),
     }
 }
 
@@ -642,5 +662,5 @@ pub fn answer_draft(stage: &mut Stage) {
             .into(),
         channels: vec!["slack".into(), "mail".into()],
     };
-    stage.answer(|p| matches!(p, Pending::Draft(_)), answer);
+    stage.answer(|p| matches!(p, Pending::Draft(_) | Pending::DueDraft(_)), answer);
 }

@@ -4,21 +4,18 @@
 //! cycles) is in `check`. Every key that is declared must be asked for here: a key that nothing reads would be a lie.
 
 mod checks;
+mod lead;
 mod recovery;
 mod service;
 mod stores;
 mod whole;
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
-use super::read::{Item, Sink, Tab, Val};
+use super::read::{Item, Sink, Tab};
 use super::secret::MaybeSecret;
-use super::types::{
-    Config, EngineSettings, JournalSettings, Maintenance, MaintenanceWhen, MirrorTo, SeverityPolicy, System,
-};
-use crate::domain::catalog::{Cost, Severity};
-use crate::text::parse_duration;
+use super::types::{Config, EngineSettings, JournalSettings, Maintenance, MaintenanceWhen, MirrorTo, System};
+use crate::domain::catalog::Cost;
 
 pub use checks::Defaults;
 
@@ -42,7 +39,8 @@ pub fn config(root: &Tab, sink: &mut Sink) -> Config {
     out.recoveries = root.tabs("recovery").map(|tab| whole::recovery(tab, &out, sink)).collect();
     out.channels = root.tabs("channel").map(|tab| recovery::channel(tab, &out.system.extra_ca, sink)).collect();
     out.maintenance = root.tabs("maintenance").filter_map(maintenance).collect();
-    out.severities = severities(root);
+    out.contacts = root.tabs("contact").map(lead::contact).collect();
+    out.severities = lead::severities(root, sink);
     out
 }
 
@@ -86,38 +84,6 @@ fn system(root: &Tab) -> System {
         downtime_cost: cost,
         extra_ca: tab.paths("extra_ca"),
     }
-}
-
-/// What holds for a severity of which the file says nothing.
-fn policy(severity: Severity) -> SeverityPolicy {
-    let minutes = |m: u64| Some(Duration::from_secs(m * 60));
-    let (respond_within, update_every) = match severity {
-        Severity::P0 => (minutes(5), minutes(15)),
-        Severity::P1 => (minutes(15), minutes(30)),
-        Severity::P2 => (minutes(60), None),
-        Severity::P3 => (minutes(240), None),
-    };
-    SeverityPolicy { respond_within, update_every }
-}
-
-fn severities(root: &Tab) -> BTreeMap<Severity, SeverityPolicy> {
-    let said = root.map("severity", |item| match &item.val {
-        Val::Tab(tab) => Some((tab.duration("respond_within"), tab.string("update_every"))),
-        _ => None,
-    });
-    let one = |severity: Severity| {
-        let mut policy = policy(severity);
-        if let Some((respond, update)) = said.get(severity.name()) {
-            policy.respond_within = respond.or(policy.respond_within);
-            policy.update_every = match update.as_deref() {
-                Some("none") => None,
-                Some(text) => parse_duration(text).ok(),
-                None => policy.update_every,
-            };
-        }
-        (severity, policy)
-    };
-    Severity::ALL.into_iter().map(one).collect()
 }
 
 /// A map of variables or headers.

@@ -2,6 +2,7 @@
 //!
 //! What is printed reads back to the same configuration, but for secrets that stood in the file itself.
 
+mod lead;
 mod out;
 mod stores;
 
@@ -36,10 +37,7 @@ fn render(config: &Config, shown: bool) -> String {
     out.paths("extra_ca", &config.system.extra_ca);
     engine(config, &mut out);
     for (severity, policy) in &config.severities {
-        out.table(&format!("[severity.{severity}]"));
-        out.duration("respond_within", policy.respond_within);
-        let update = policy.update_every.map_or_else(|| "none".to_owned(), value::duration_text);
-        out.text("update_every", &update);
+        lead::severity(*severity, policy, &mut out);
     }
     for s in &config.services {
         service(s, &mut out);
@@ -52,6 +50,9 @@ fn render(config: &Config, shown: bool) -> String {
     }
     for r in &config.recoveries {
         recovery(r, &mut out);
+    }
+    for c in &config.contacts {
+        lead::contact(c, &mut out);
     }
     for c in &config.channels {
         channel(c, shown, &mut out);

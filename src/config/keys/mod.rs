@@ -3,6 +3,7 @@
 //! A key stands here when something in mayday acts on it, and not before.
 
 mod checks;
+mod lead;
 mod recovery;
 mod stores;
 mod whole;
@@ -10,6 +11,8 @@ mod whole;
 pub use checks::{CHECKS, VERIFY};
 pub use recovery::{ACTION, BACKUP, CHANNEL};
 pub use whole::RECOVERY;
+
+use lead::{CONTACT, SEVERITY};
 
 use super::shape::{Choice, Exposed, Key, Table, Ty};
 use super::value as v;
@@ -34,6 +37,7 @@ pub static ROOT: Table = Table::new(
             many(&MAINTENANCE),
             "Announced maintenance: what happens in it counts against nothing.",
         ),
+        Key::new("contact", many(&CONTACT), "Somebody to call."),
     ]],
 );
 
@@ -146,23 +150,6 @@ pub static MIRROR: Table = Table::new(
     ]],
 )
 .choosing(&[Choice { by: &["path"], with: &[] }, Choice { by: &["run"], with: &[] }]);
-
-static SEVERITY: Table = Table::new(
-    "[severity.P0]",
-    "What is promised for a severity, P0 the worst.",
-    &[&[
-        Key::new(
-            "respond_within",
-            Ty::Text(&v::DURATION),
-            "Time from declaring to acknowledging. Default: 5m for P0, 15m for P1, 1h for P2, 4h for P3.",
-        ),
-        Key::new(
-            "update_every",
-            Ty::Text(&v::DURATION_OR_NONE),
-            "Time between two updates to those who wait. Default: 15m for P0, 30m for P1, none for P2 and P3.",
-        ),
-    ]],
-);
 
 static SERVICE: Table = Table::new(
     "[[service]]",

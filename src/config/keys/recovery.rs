@@ -327,7 +327,7 @@ pub static CHANNEL: Table = Table::new(
         Key::new("slack", Ty::Table(&SLACK), "An incoming webhook of Slack."),
         Key::new("webhook", Ty::Table(&WEBHOOK), "A POST of JSON to an address of your own."),
         Key::new("email", Ty::Table(&EMAIL), "Mail by SMTP."),
-        Key::new("auto", Ty::List(&Ty::Word(&["declared"])), "Alerts that are sent by themselves, without a preview."),
+        Key::new("auto", Ty::List(&Ty::Word(&["declared", "escalated"])), "Alerts that are sent by themselves, without a preview: that an incident is declared, that a level is called."),
         Key::new("timeout", Ty::Text(&v::DURATION), "Time for one attempt.").default("\"10s\""),
     ]],
 )

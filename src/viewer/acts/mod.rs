@@ -1,6 +1,7 @@
 //! What the commands of the table do.
 
 pub mod incident;
+pub mod leading;
 pub mod messages;
 pub mod recovery;
 pub mod runs;

@@ -1,12 +1,13 @@
 //! An incident: summary, roles, what stands against resolving it, services, messages and what each channel said.
 
-use super::{Lines, Page, recovery};
+use super::{Lines, Page, leading, recovery};
+use crate::domain::clock::Ending;
 use crate::domain::hypothesis::Standing;
 use crate::domain::incident::Incident;
 use crate::domain::message::Delivery;
 use crate::text;
 use crate::viewer::app::App;
-use crate::viewer::header::{self, coarse};
+use crate::viewer::header;
 use crate::viewer::overlays::thinking;
 use crate::viewer::panes::services;
 use crate::viewer::theme::Role;
@@ -56,14 +57,7 @@ fn head(app: &App, view: &IncidentView, columns: usize, whole: bool) -> Lines {
         let to = offer.to.as_deref().unwrap_or("whoever takes it");
         page.push(vec![(Role::Unsure, format!("{} hands it over to {to}: H", offer.from))]);
     }
-    if let Some(due) = view.update_due {
-        let now = app.watched.engine_now();
-        page.push(vec![if due > now {
-            (Role::Text, format!("next update due {} (in {})", app.look.hm(due), coarse(due.since(now))))
-        } else {
-            (Role::DueOver, format!(" update overdue since {} ", app.look.hm(due)))
-        }]);
-    }
+    page.lines.extend(leading::glance(app, view, columns, whole));
     let mut line = Vec::new();
     if let Some(cost) = header::cost(&app.watched, view) {
         line.extend([(Role::Label, "cost so far ".into()), (Role::Cost, cost)]);
@@ -116,7 +110,8 @@ pub fn lines(app: &App, view: &IncidentView, columns: usize) -> Lines {
     page.blank();
     page.field("declared", Role::Text, &format!("{} by {}", app.look.full(i.declared_at), i.declared_by));
     if let Some(onset) = i.onset {
-        page.field("onset", Role::Text, &app.look.full(onset));
+        let by = i.clock.onset_by.as_ref().map(|by| format!(", set by {by}")).unwrap_or_default();
+        page.field("onset", Role::Text, &format!("{}{by}", app.look.full(onset)));
     }
     match (i.acknowledged_at, &i.acknowledged_by) {
         (Some(at), Some(by)) => page.field("acknowledged", Role::Text, &format!("{} by {by}", app.look.full(at))),
@@ -127,6 +122,14 @@ pub fn lines(app: &App, view: &IncidentView, columns: usize) -> Lines {
     }
     if let Some(at) = i.resolved_at {
         page.field("resolved", Role::Good, &app.look.full(at));
+    }
+    match &i.clock.ending {
+        Some(Ending::FalseAlarm) => page.field("ended", Role::Text, "closed as a false alarm"),
+        Some(Ending::Merged { into }) => page.field("ended", Role::Text, &format!("merged into {into}")),
+        None => {}
+    }
+    if !i.clock.absorbed.is_empty() {
+        page.field("merged", Role::Text, &i.clock.absorbed.join(", "));
     }
     if i.reopened > 0 {
         page.field("reopened", Role::Unsure, &text::plural(i.reopened as usize, "time"));
@@ -147,6 +150,7 @@ pub fn lines(app: &App, view: &IncidentView, columns: usize) -> Lines {
         page.field("written to", Role::Dim, &view.timeline_file);
     }
     hypotheses(app, i, &mut page);
+    leading::whole(app, view, &mut page);
     page.heading("affected services   (x changes them)");
     for name in &i.services {
         match app.mirror().services.get(name) {

@@ -10,6 +10,7 @@ use crate::text;
 pub mod backup;
 pub mod entry;
 pub mod incident;
+pub mod leading;
 pub mod output;
 pub mod recovery;
 pub mod run;

@@ -263,6 +263,7 @@ impl Picker {
                     Template::Initial => "the first word: what is wrong, since when, what is being done",
                     Template::Update => "what happened since the last message",
                     Template::Resolution => "it is over: how long it took, what was done",
+                    Template::Escalation => "to those who are to take it: what to say, how to acknowledge",
                     Template::Test => "proves that the channels work",
                 };
                 let off = (!any && t != Template::Test).then(|| "there is no incident: declare one with d".to_owned());
@@ -274,7 +275,7 @@ impl Picker {
         let told = app.incident().is_some_and(|i| i.incident.updates > 0 || i.incident.last_update_at.is_some());
         let open = app.incident().is_some_and(|i| i.incident.status.is_open());
         picker.sel = match (any, open, told) {
-            (false, ..) => 3,
+            (false, ..) => 4,
             (_, false, _) => 2,
             (_, _, true) => 1,
             _ => 0,

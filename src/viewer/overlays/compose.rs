@@ -77,6 +77,13 @@ impl Compose {
         }
     }
 
+    /// Goes straight to the preview, which is the confirmation.
+    pub fn preview(&mut self, app: &mut App) {
+        self.go(app, Stage::Preview);
+        // Opening it counts one more.
+        self.mark += 1;
+    }
+
     fn text(&self) -> String {
         self.body.lines().join("\n")
     }

@@ -13,8 +13,10 @@ mod capsule;
 mod choices;
 mod compose;
 mod confirm;
+mod contacts;
 mod declare;
 mod info;
+mod leading;
 mod line;
 mod list;
 mod note;
@@ -28,8 +30,10 @@ pub mod thinking;
 pub use capsule::Capsule;
 pub use compose::Compose;
 pub use confirm::Confirm;
+pub use contacts::Contacts;
 pub use declare::Declare;
 pub use info::Info;
+pub use leading::Leading;
 pub use line::Line;
 pub use note::Note;
 pub use picker::{Item, Pick, Picker, Verb};
@@ -51,6 +55,7 @@ pub enum Overlay {
     Declare(Box<Declare>),
     Confirm(Box<Confirm>),
     Compose(Box<Compose>),
+    Contacts(Contacts),
     Info(Info),
     Capsule(Capsule),
 }
@@ -65,6 +70,7 @@ impl Overlay {
             Overlay::Declare(o) => o.key(app, key),
             Overlay::Confirm(o) => o.key(app, key, at),
             Overlay::Compose(o) => o.key(app, key, at),
+            Overlay::Contacts(o) => o.key(app, key),
             Overlay::Info(o) => o.key(key),
             Overlay::Capsule(o) => o.key(app, key, at),
         }
@@ -79,7 +85,7 @@ impl Overlay {
             Overlay::Declare(o) => return o.paste(text),
             Overlay::Compose(o) => return o.paste(text),
             Overlay::Confirm(o) => return o.paste(text),
-            Overlay::Info(_) | Overlay::Capsule(_) => return false,
+            Overlay::Contacts(_) | Overlay::Info(_) | Overlay::Capsule(_) => return false,
         }
         true
     }
@@ -125,6 +131,10 @@ impl Overlay {
             Overlay::Declare(o) => o.draw(app, area, c),
             Overlay::Confirm(o) => o.draw(app, area, c),
             Overlay::Compose(o) => o.draw(app, area, c),
+            Overlay::Contacts(o) => {
+                o.draw(app, area, c);
+                None
+            }
             Overlay::Info(o) => {
                 o.draw(area, c);
                 None
@@ -153,6 +163,7 @@ impl Overlay {
             }
             Overlay::Confirm(o) => o.keys(),
             Overlay::Compose(o) => o.keys(),
+            Overlay::Contacts(_) => vec![("y", "answered"), ("n", "no answer"), ("j k", "others"), ("esc", "back")],
             Overlay::Info(_) => vec![("esc", "back")],
             Overlay::Capsule(o) => o.keys(),
         }

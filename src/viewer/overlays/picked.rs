@@ -51,6 +51,7 @@ pub fn one(app: &mut App, pick: &Pick, item: &Item) {
                 acts::runs::plan(app, to_come.work(None, Vec::new()));
             }
         }
+        Pick::Merge { incident } => acts::leading::merge_into(app, incident, &item.id),
         Pick::Recovery => acts::recovery::plan(app, item.id.clone()),
         Pick::Action => acts::runs::plan(app, Work::Act { action: item.id.clone() }),
         Pick::Theme { .. } => acts::view::choose_theme(app, &item.id),

@@ -35,6 +35,10 @@ pub enum Pick {
     },
     Action,
     Recovery,
+    /// The incident that another one is merged into.
+    Merge {
+        incident: String,
+    },
     Affected {
         incident: String,
         before: BTreeSet<String>,

@@ -4,7 +4,7 @@ use crossterm::event::{KeyCode, KeyEvent};
 use ratatui::layout::Rect;
 
 use super::restoring::Restoring;
-use super::{Line, Stay, window};
+use super::{Leading, Line, Stay, window};
 use crate::domain::catalog::Severity;
 use crate::domain::command::{Command, HypothesisAsk, RecoveryAnswer};
 use crate::domain::incident::Status;
@@ -56,6 +56,8 @@ pub enum Asked {
     HandOver {
         incident: String,
     },
+    /// Another end or beginning of an incident, or a snooze.
+    Leading(Leading),
     /// The moment to restore to; may stay empty.
     Moment(Restoring),
     /// What of a copy is brought back.
@@ -106,7 +108,8 @@ impl Prompt {
 
     /// What Enter does.
     pub(super) fn verb(&self) -> &'static str {
-        match self.asked {
+        match &self.asked {
+            Asked::Leading(of) => of.verb(),
             Asked::Assign { .. } => "assign",
             Asked::Retitle { .. } | Asked::Severity { .. } | Asked::Status { .. } => "change",
             Asked::Reopen { .. } => "reopen",
@@ -204,6 +207,7 @@ impl Prompt {
                 format!("status {}", status.word()),
                 Command::SetStatus { incident: Some(incident), status, reason: text, force: false },
             ),
+            Asked::Leading(of) => of.command(app, text)?,
             Asked::Moment(_) | Asked::Parts(_) => return Err("it is planned, not recorded".into()),
         })
     }
@@ -213,7 +217,10 @@ impl Prompt {
         let help = wrap(&self.help, usize::from(width.saturating_sub(4)));
         let fault = wrap(&self.fault, usize::from(width.saturating_sub(4)));
         let height = u16::try_from(help.len() + fault.len() + 4).unwrap_or(7);
-        let danger = matches!(self.asked, Asked::Force { .. });
+        let danger = match &self.asked {
+            Asked::Leading(of) => of.is_danger(),
+            asked => matches!(asked, Asked::Force { .. }),
+        };
         let inside = window(area, (width, height), &self.title, danger, c);
         let mut y = inside.y;
         for line in &help {

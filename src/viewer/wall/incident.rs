@@ -215,7 +215,13 @@ fn lead(view: &IncidentView) -> Said {
     let incident = &view.incident;
     match (incident.commander(), &incident.acknowledged_by) {
         (_, None) if incident.acknowledged_at.is_none() => {
-            let texts = vec!["NOT ACKNOWLEDGED".into(), "NO ACK".into()];
+            let escalation = &incident.clock.escalation;
+            let mut texts = vec!["NOT ACKNOWLEDGED".into(), "NO ACK".into()];
+            match escalation.called.last() {
+                _ if escalation.ended.is_some() => texts.insert(0, "NO ACK - NOBODY LEFT TO CALL".into()),
+                Some(last) if last.level > 1 => texts.insert(0, format!("NO ACK - LEVEL {} CALLED", last.level)),
+                _ => {}
+            }
             Said { texts, role: Role::DueOver, loud: true }
         }
         (Some(user), _) => {

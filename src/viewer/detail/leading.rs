@@ -1,0 +1,209 @@
+//! What is late at a glance: the phase, the next word, the ladder, what runs. Below it the whole of each.
+
+use std::time::Duration;
+
+use super::{Lines, Page};
+use crate::domain::cadence::Word;
+use crate::domain::phases::{self, PhaseState};
+use crate::domain::run::RunState;
+use crate::text;
+use crate::viewer::app::App;
+use crate::viewer::header::coarse;
+use crate::viewer::theme::Role;
+use crate::wire::IncidentView;
+
+fn ms(ms: u64) -> Duration {
+    Duration::from_millis(ms)
+}
+
+fn t_ms(app: &App, view: &IncidentView) -> i64 {
+    i64::try_from(app.watched.elapsed(view).as_millis()).unwrap_or(i64::MAX)
+}
+
+/// The few lines of the pane. What runs is told where there is room for it (`whole`): beside the pane stand the runs.
+pub fn glance(app: &App, view: &IncidentView, columns: usize, whole: bool) -> Lines {
+    let mut page = Page::new(columns);
+    let i = &view.incident;
+    if i.status.is_open() {
+        phase(app, view, &mut page);
+    }
+    due(app, view, &mut page);
+    ladder(app, view, &mut page);
+    if i.status.is_open() && whole {
+        running(app, view, &mut page);
+    }
+    page.lines
+}
+
+fn phase(app: &App, view: &IncidentView, page: &mut Page) {
+    let i = &view.incident;
+    let rows = phases::rows(&i.clock.marks, &app.mirror().head.severities, i.severity);
+    let Some(row) = phases::current(&rows) else { return };
+    let Some(planned) = row.planned_ms else { return };
+    let until = format!("until {}", row.phase.ends());
+    page.push(match row.late_ms(t_ms(app, view)) {
+        Some(late) if late > 0 => vec![
+            (Role::Label, "phase ".into()),
+            (Role::DueOver, format!(" {} LATE {} ", row.phase.title(), coarse(ms(late.unsigned_abs())))),
+            (Role::Dim, format!(" {until}, by T+{}", text::duration(ms(planned)))),
+        ],
+        late => vec![
+            (Role::Label, "phase ".into()),
+            (Role::Text, row.phase.title().to_owned()),
+            (Role::Due, format!("  {} left", coarse(ms(late.unwrap_or(0).unsigned_abs())))),
+            (Role::Dim, format!("  {until}, by T+{}", text::duration(ms(planned)))),
+        ],
+    });
+}
+
+/// What is due to those who wait, and the draft of it.
+fn due(app: &App, view: &IncidentView, page: &mut Page) {
+    let now = app.watched.engine_now();
+    let Some(due) = &view.leading.due else {
+        // An engine of an earlier version.
+        if let Some(at) = view.update_due {
+            page.push(vec![if at > now {
+                (Role::Text, format!("next update due {} (in {})", app.look.hm(at), coarse(at.since(now))))
+            } else {
+                (Role::DueOver, format!(" update overdue since {} ", app.look.hm(at)))
+            }]);
+        }
+        return;
+    };
+    let what = due.what.title();
+    let mut line = vec![if due.at > now {
+        let next = if due.what == Word::Update { "next " } else { "" };
+        (Role::Text, format!("{next}{what} due {} (in {})", app.look.hm(due.at), coarse(due.at.since(now))))
+    } else {
+        (Role::DueOver, format!(" {what} overdue since {} ", app.look.hm(due.at)))
+    }];
+    if due.is_snoozed() {
+        line.push((Role::Unsure, format!("  snoozed from {}", app.look.hm(due.promised))));
+    }
+    if due.what.template().is_some() && (view.leading.draft.is_some() || due.at <= now) {
+        let said = if view.leading.draft.is_some() { "  draft ready: " } else { "  send it: " };
+        line.extend([(Role::Text, said.into()), (Role::Key, "m".into())]);
+    }
+    page.push(line);
+}
+
+fn ladder(app: &App, view: &IncidentView, page: &mut Page) {
+    let i = &view.incident;
+    if i.acknowledged_at.is_some() || !i.status.is_open() {
+        return;
+    }
+    let e = &i.clock.escalation;
+    if e.ended.is_some() {
+        page.push(vec![
+            (Role::DueOver, " NOBODY IS LEFT TO CALL ".into()),
+            (Role::Text, "  whom to call by phone: ".into()),
+            (Role::Key, "@".into()),
+        ]);
+        return;
+    }
+    let Some(last) = e.called.last() else { return };
+    let mut line = vec![(Role::Unsure, format!("called {} {} {}", last.level, last.name, app.look.hm(last.at)))];
+    if let Some(next) = &view.leading.next_level {
+        let whom = match &next.level {
+            Some((level, name)) => format!("{level} {name}"),
+            None => "nobody is left,".into(),
+        };
+        line.push((Role::Text, format!("  next {whom} {}", app.look.hms(next.at))));
+    }
+    line.extend([(Role::Text, "  ".into()), (Role::Key, "@".into())]);
+    page.push(line);
+}
+
+fn running(app: &App, view: &IncidentView, page: &mut Page) {
+    let own =
+        |id: Option<&String>| id.is_some_and(|id| *id == view.incident.id || view.incident.clock.absorbed.contains(id));
+    let mut runs: Vec<_> =
+        app.mirror().runs.values().filter(|r| r.state == RunState::Running && own(r.incident.as_ref())).collect();
+    runs.sort_by_key(|r| r.requested_at);
+    let Some(first) = runs.first() else { return };
+    let share = first.permille.map(|p| format!("  {} %", p / 10)).unwrap_or_default();
+    let more = if runs.len() > 1 { format!("  +{} more", runs.len() - 1) } else { String::new() };
+    page.push(vec![
+        (Role::Running, format!("{} {}", app.look.g.running, first.title)),
+        (Role::Text, share),
+        (Role::Dim, more),
+    ]);
+}
+
+/// All of it, for the detail view.
+pub fn whole(app: &App, view: &IncidentView, page: &mut Page) {
+    let i = &view.incident;
+    let t_ms = t_ms(app, view);
+    let rows = phases::rows(&i.clock.marks, &app.mirror().head.severities, i.severity);
+    if rows.iter().any(|r| r.planned_ms.is_some()) {
+        page.heading("phases   (T+ planned, T+ actual)");
+        for row in &rows {
+            let planned = row.planned_ms.map_or_else(String::new, |p| text::duration(ms(p)));
+            let (role, actual) = match (row.state, row.ended) {
+                (_, Some(mark)) => (Role::Text, text::duration(ms(mark.t_ms.unsigned_abs()))),
+                (PhaseState::Current, _) => (Role::Strong, "now".into()),
+                (PhaseState::PassedOver, _) => (Role::Dim, "passed over".into()),
+                _ => (Role::Dim, String::new()),
+            };
+            let mut line = vec![
+                (
+                    if row.state == PhaseState::Current { Role::Strong } else { Role::Text },
+                    text::fit(row.phase.title(), 19),
+                ),
+                (Role::Dim, text::fit(&planned, 8)),
+                (role, text::fit(&actual, 12)),
+            ];
+            match row.late_ms(t_ms) {
+                Some(late) if late > 0 => {
+                    line.push((Role::Bad, format!("late by {}  ", coarse(ms(late.unsigned_abs())))));
+                }
+                _ => {}
+            }
+            line.push((Role::Dim, format!("until {}", row.phase.ends())));
+            line.insert(0, (Role::Text, "  ".into()));
+            page.push(line);
+        }
+    }
+    let spent = i.clock.severity_ms(i.severity, t_ms);
+    if !spent.is_empty() {
+        let spent: Vec<String> =
+            spent.iter().map(|(s, spent)| format!("{s} {}", coarse(ms(spent.unsigned_abs())))).collect();
+        page.blank();
+        page.field("time in", Role::Text, &spent.join(", "));
+    }
+    if let Some(snooze) = &i.clock.snooze {
+        page.field("snoozed", Role::Unsure, &format!("by {}: {}", snooze.by, snooze.reason));
+    }
+    let e = &i.clock.escalation;
+    if !e.called.is_empty() || !e.calls.is_empty() {
+        page.heading("escalation   (@: whom to call)");
+    }
+    for called in &e.called {
+        let via = match called.channels.as_slice() {
+            [] => "no channel".to_owned(),
+            some => format!("via {}", some.join(", ")),
+        };
+        page.push(vec![
+            (Role::Dim, format!("  {}  ", app.look.full(called.at))),
+            (Role::Text, format!("level {} {}", called.level, called.name)),
+            (Role::Dim, format!("  {via}  {}", called.contacts.join(", "))),
+        ]);
+    }
+    for (name, call) in &e.calls {
+        let (role, said) = if call.answered { (Role::Good, "answered") } else { (Role::Unsure, "no answer") };
+        page.push(vec![
+            (Role::Dim, format!("  {}  ", app.look.full(call.at))),
+            (Role::Text, format!("called {name}  ")),
+            (role, said.to_owned()),
+            (Role::Dim, format!("  {}", call.by)),
+        ]);
+    }
+    if e.ended.is_some() {
+        page.text(Role::Bad, 2, "every level was called, and nobody acknowledged");
+    }
+    if let Some(draft) = &view.leading.draft {
+        page.heading("draft that lies ready   (m looks at it, y sends it)");
+        page.text(Role::Strong, 2, &draft.subject);
+        page.text(Role::Dim, 2, &draft.body);
+    }
+}
