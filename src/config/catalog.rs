@@ -125,6 +125,7 @@ impl Config {
                 .collect(),
             cost: self.system.downtime_cost.clone(),
             availability_target: self.system.availability_target,
+            authority: self.authority.clone(),
         }
     }
 }

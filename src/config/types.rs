@@ -54,6 +54,8 @@ pub struct Config {
     pub maintenance: Vec<Maintenance>,
     pub contacts: Vec<Contact>,
     pub severities: BTreeMap<Severity, SeverityPolicy>,
+    /// Who may do what, and for what one person is not enough.
+    pub authority: crate::domain::authority::Authority,
     /// The file it came from, for messages.
     pub source: PathBuf,
     /// SHA-256 of the file's bytes, hex.

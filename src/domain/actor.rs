@@ -26,12 +26,20 @@ pub struct Actor {
     /// connection broke before its answer came.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub key: String,
+    /// Groups of `/etc/group` that the user is in, for what [`super::authority`] gives to them. Never recorded.
+    #[serde(skip)]
+    pub groups: Vec<String>,
 }
 
 impl Actor {
     /// The engine itself.
     pub fn engine() -> Self {
         Actor { user: "engine".into(), ..Actor::default() }
+    }
+
+    /// What of it is kept: who, not by which request.
+    pub fn lasting(&self) -> Actor {
+        Actor { key: String::new(), groups: Vec::new(), ..self.clone() }
     }
 
     /// True for what the engine did by itself.

@@ -7,6 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use super::authority::Authority;
+
 /// How bad an incident is. P0 is the worst.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Severity {
@@ -73,6 +75,9 @@ pub struct Catalog {
     /// Per cent of a month that services are promised to be up.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub availability_target: Option<f64>,
+    /// Who may do what, and for what one person is not enough.
+    #[serde(skip_serializing_if = "Authority::is_empty")]
+    pub authority: Authority,
 }
 
 /// What downtime costs.

@@ -224,6 +224,22 @@ pub enum Command {
         #[serde(default)]
         reason: String,
     },
+    /// A second person says yes to what has this digest.
+    Approve {
+        approval: String,
+        digest: String,
+    },
+    /// No; or, from whoever asked, never mind.
+    Decline {
+        approval: String,
+        #[serde(default)]
+        reason: String,
+    },
+    /// Whoever asked starts it without a second person.
+    BreakGlass {
+        approval: String,
+        reason: String,
+    },
 }
 
 /// What is asked of hypotheses.
@@ -312,6 +328,9 @@ impl Command {
             Command::Release { services, .. } => format!("release {}", named(services)),
             Command::Tag { service, .. } => format!("tag {service}"),
             Command::Untag { service, .. } => format!("untag {service}"),
+            Command::Approve { approval, .. } => format!("approve {approval}"),
+            Command::Decline { approval, .. } => format!("decline {approval}"),
+            Command::BreakGlass { approval, .. } => format!("break the glass for {approval}"),
         }
     }
 
@@ -335,7 +354,9 @@ impl Command {
             | Command::Hold { reason, .. }
             | Command::Release { reason, .. }
             | Command::Tag { reason, .. }
-            | Command::Untag { reason, .. } => vec![reason],
+            | Command::Untag { reason, .. }
+            | Command::Decline { reason, .. }
+            | Command::BreakGlass { reason, .. } => vec![reason],
             Command::Note { text, .. } | Command::ContactCalled { note: text, .. } => vec![text],
             Command::Hypothesis { ask, .. } => match ask {
                 HypothesisAsk::Open { text } | HypothesisAsk::Evidence { text, .. } => vec![text],
@@ -350,7 +371,8 @@ impl Command {
             Command::Acknowledge { .. }
             | Command::Assign { .. }
             | Command::SetServices { .. }
-            | Command::TakeOver { .. } => Vec::new(),
+            | Command::TakeOver { .. }
+            | Command::Approve { .. } => Vec::new(),
         }
     }
 }

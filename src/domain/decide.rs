@@ -5,6 +5,8 @@
 
 use std::time::Duration;
 
+use super::approval::{self, Wanted};
+use super::authority;
 use super::catalog::Severity;
 use super::command::{Command, Context, Refusal};
 use super::event::*;
@@ -33,6 +35,7 @@ pub(super) fn one(incident: Option<String>, event: impl Into<Event>) -> Outcome 
 
 /// Decides `command` against `state`. Errors: the refusal, nothing having happened.
 pub fn decide(state: &State, command: Command, ctx: &Context) -> Outcome {
+    authority::allowed_command(state, &ctx.actor, &command)?;
     match command {
         Command::Declare { title, severity, services, onset } => {
             let title = checked_text("title", &title, TITLE_LIMIT)?;
@@ -78,6 +81,7 @@ pub fn decide(state: &State, command: Command, ctx: &Context) -> Outcome {
         Command::Assign { incident, role, user } => {
             let incident = open_incident(state, incident)?;
             let role = checked_text("role", &role, 40)?;
+            authority::known_role(&state.catalog, &role)?;
             let user = checked_text("user", &user, 80)?;
             one(Some(incident.id.clone()), IncidentAssigned { role, user })
         }
@@ -137,7 +141,7 @@ pub fn decide(state: &State, command: Command, ctx: &Context) -> Outcome {
             let what = checked_text("step", &what, 400)?;
             one(first_open(state), StepTaken { what, about })
         }
-        Command::Run { plan, confirm, reason, unlogged } => decide_run(state, *plan, &confirm, reason, unlogged),
+        Command::Run { plan, confirm, reason, unlogged } => decide_run(state, *plan, &confirm, reason, unlogged, ctx),
         Command::Cancel { run, reason } => {
             let found = state.runs.get(&run).ok_or_else(|| unknown_run(&run))?;
             if found.state.is_over() {
@@ -198,11 +202,14 @@ pub fn decide(state: &State, command: Command, ctx: &Context) -> Outcome {
         | Command::SetOnset { .. }
         | Command::Snooze { .. }
         | Command::ContactCalled { .. } => super::lead::decide(state, command, ctx),
-        Command::Recover { .. } | Command::Answer { .. } => super::recovery::decide(state, command),
+        Command::Recover { .. } | Command::Answer { .. } => super::recovery::decide(state, command, ctx),
         Command::Hold { services, reason } => guard::hold(state, services, &reason),
         Command::Release { services, reason } => guard::release(state, services, &reason, ctx),
         Command::Tag { service, reason, over } => guard::tag(state, service, &reason, over, ctx),
         Command::Untag { service, reason } => guard::untag(state, service, &reason, ctx),
+        Command::Approve { approval: id, digest } => approval::approve(state, &id, &digest, ctx),
+        Command::Decline { approval: id, reason } => approval::decline(state, &id, &reason, ctx),
+        Command::BreakGlass { approval: id, reason } => approval::break_glass(state, &id, &reason, ctx),
     }
 }
 
@@ -282,17 +289,55 @@ pub fn against_resolving(state: &State, incident: &Incident) -> Vec<String> {
     against
 }
 
-fn decide_run(state: &State, plan: super::run::Plan, confirm: &str, reason: String, unlogged: bool) -> Outcome {
-    if state.runs.contains_key(&plan.id) {
-        return Err(Refusal::new(format!("run {} was started before", plan.id), "make a new plan"));
-    }
+fn decide_run(
+    state: &State,
+    plan: super::run::Plan,
+    confirm: &str,
+    reason: String,
+    unlogged: bool,
+    ctx: &Context,
+) -> Outcome {
+    may_start(state, &plan, ctx)?;
     if let Some(blocker) = plan.blockers().next() {
         return Err(Refusal::new(format!("{}: {}", blocker.name, blocker.detail), "mend that and plan again"));
     }
     confirmed(plan.risk, &plan.title, &plan.target, confirm)?;
-    if let Some(refusal) = guard::against(state, &plan) {
+    let reason = checked_reason(&reason)?;
+    let started = start_run(state, plan, reason, unlogged, ctx)?;
+    // A step of a recovery was approved with the recovery.
+    let of_recovery = state.open_recovery().is_some_and(|r| ctx.actor.is_engine() && ctx.actor.via == r.via());
+    let [Decided { incident, event: Event::RunRequested(e) }] = started.as_slice() else { return Ok(started) };
+    match authority::second_person(state, &e.plan) {
+        Some(why) if !of_recovery => {
+            let wanted = Wanted::Run(Box::new(e.plan.clone()));
+            let events = approval::request(state, wanted, why, e.reason.clone(), unlogged, ctx);
+            Ok(events.into_iter().map(|event| Decided { incident: incident.clone(), event }).collect())
+        }
+        _ => Ok(started),
+    }
+}
+
+/// Nothing forbids it, whatever was confirmed: it is new, within authority, and no tag or hold is in the way.
+fn may_start(state: &State, plan: &super::run::Plan, ctx: &Context) -> Result<(), Refusal> {
+    if state.runs.contains_key(&plan.id) {
+        return Err(Refusal::new(format!("run {} was started before", plan.id), "make a new plan"));
+    }
+    authority::allowed(state, &ctx.actor, &plan.title, state.catalog.authority.needs_of(&plan.work, plan.risk))?;
+    if let Some(refusal) = guard::against(state, plan) {
         return Err(refusal);
     }
+    Ok(())
+}
+
+/// The start of what was confirmed, with all that stands against it but the second person.
+pub(super) fn start_run(
+    state: &State,
+    plan: super::run::Plan,
+    reason: String,
+    unlogged: bool,
+    ctx: &Context,
+) -> Outcome {
+    may_start(state, &plan, ctx)?;
     if let Some(holder) = state.holder(&plan.holds) {
         return Err(Refusal::new(
             format!(
@@ -324,7 +369,7 @@ fn decide_run(state: &State, plan: super::run::Plan, confirm: &str, reason: Stri
         .and_then(|s| state.open_incidents().into_iter().find(|i| i.services.contains(s)))
         .map(|i| i.id.clone())
         .or_else(|| first_open(state));
-    one(incident, RunRequested { plan, reason: checked_reason(&reason)?, unlogged, recovery: None })
+    one(incident, RunRequested { plan, reason, unlogged, recovery: None })
 }
 
 /// What was typed is what the risk asks for.

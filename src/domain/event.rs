@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::actor::Actor;
+use super::approval::ApprovalState;
 use super::backup::{BackupState, Copy};
 use super::catalog::{Catalog, Severity};
 use super::health::Health;
@@ -213,6 +214,27 @@ events! {
         #[serde(default, skip_serializing_if = "String::is_empty")] output_digest: String,
         /// The last lines of the output, cleaned and masked.
         #[serde(default, skip_serializing_if = "String::is_empty")] excerpt: String }
+
+    /// A plan was confirmed and waits for a second person; one of `plan` and `recovery` is there.
+    "approval.requested" => ApprovalRequested { approval: String, title: String,
+        /// Of the plan's JSON, and the words that are said of it.
+        digest: String, words: String,
+        /// Why a second person is needed.
+        #[serde(default, skip_serializing_if = "String::is_empty")] why: String,
+        #[serde(default, skip_serializing_if = "String::is_empty")] reason: String,
+        #[serde(default)] unlogged: bool,
+        #[serde(default, skip_serializing_if = "Option::is_none")] plan: Option<Plan>,
+        #[serde(default, skip_serializing_if = "Option::is_none")] recovery: Option<RecoveryPlan> }
+    /// Another person approved exactly this; its start is the next entry.
+    "approval.given" => ApprovalGiven { approval: String, title: String, digest: String, words: String,
+        requested_by: String }
+    /// It ended without: declined, withdrawn, expired, lost, replaced.
+    "approval.ended" => ApprovalEnded { approval: String, title: String, how: ApprovalState,
+        #[serde(default, skip_serializing_if = "String::is_empty")] reason: String }
+    /// Whoever asked started it without a second person.
+    "glass.broken" => GlassBroken { approval: String, title: String, digest: String, reason: String,
+        /// Why a second person was needed.
+        #[serde(default, skip_serializing_if = "String::is_empty")] why: String }
 
     /// A recovery was confirmed as a whole; its steps follow.
     "recovery.started" => RecoveryStarted { plan: RecoveryPlan,

@@ -259,12 +259,8 @@ pub fn apply(state: &mut State, entry: &Entry) {
             }
         }
         Event::ServiceTagged(e) => {
-            let tag = Tag {
-                by: Actor { key: String::new(), ..entry.actor.clone() },
-                since: entry.at,
-                reason: e.reason.clone(),
-                from: e.from.clone(),
-            };
+            let tag =
+                Tag { by: entry.actor.lasting(), since: entry.at, reason: e.reason.clone(), from: e.from.clone() };
             guards.tags.insert(e.service.clone(), tag);
         }
         Event::ServiceUntagged(e) => {

@@ -7,6 +7,8 @@
 
 pub mod actor;
 pub mod availability;
+pub mod approval;
+pub mod authority;
 pub mod backup;
 pub mod cadence;
 pub mod catalog;

@@ -16,7 +16,7 @@ mod fold;
 #[cfg(test)]
 mod tests;
 
-pub use asked::decide;
+pub use asked::{decide, start_approved};
 pub use due::{Due, Seen, due};
 pub use fold::apply;
 
@@ -371,6 +371,11 @@ pub struct Recovery {
 impl Recovery {
     pub fn id(&self) -> &str {
         &self.plan.id
+    }
+
+    /// How the engine says that it starts a run for it.
+    pub fn via(&self) -> String {
+        format!("recovery {}", self.plan.id)
     }
 
     /// The step it is at, as planned and as it is.

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::availability::{Availability, Moment};
+use super::approval::{self, Approval};
 use super::backup::BackupRecord;
 use super::catalog::{Catalog, Severity};
 use super::event::{Entry, Event};
@@ -49,6 +50,11 @@ pub struct State {
     /// Tags and holds on services.
     #[serde(skip_serializing_if = "Guards::is_empty")]
     pub guards: Guards,
+    /// Requests for a second person, by the id of what they are about.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub approvals: BTreeMap<String, Approval>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub approval_order: Vec<String>,
     /// Highest incident number per year.
     pub numbers: BTreeMap<i32, u32>,
     /// The engine that wrote last had not said goodbye.
@@ -151,6 +157,9 @@ impl State {
             Event::ServiceHeld(_) | Event::ServiceReleased(_) | Event::ServiceTagged(_) | Event::ServiceUntagged(_) => {
                 guard::apply(self, entry)
             }
+            Event::ApprovalRequested(_) | Event::ApprovalGiven(_) | Event::ApprovalEnded(_) | Event::GlassBroken(_) => {
+                approval::apply(self, entry)
+            }
             Event::ClockStepped(e) => self.apply_step(e.by_ms),
             Event::Unknown { .. } => self.unknown_kinds += 1,
             _ => {}
@@ -204,6 +213,9 @@ impl State {
         for incident in self.incidents.values_mut().filter(|i| i.status.is_open()) {
             incident.last_update_at = incident.last_update_at.map(|at| at.stepped(by_ms));
             incident.clock.step(by_ms);
+        }
+        for approval in self.approvals.values_mut().filter(|a| a.state.is_open()) {
+            approval.requested_at = approval.requested_at.stepped(by_ms);
         }
         // Time boxes keep what is left of them.
         for recovery in self.recoveries.values_mut().filter(|r| r.state.is_open()) {
@@ -374,7 +386,7 @@ impl State {
                 plan: e.plan.clone(),
                 incident: entry.incident.clone(),
                 requested_at: entry.at,
-                requested_by: entry.actor.user.clone(),
+                requested_by: self.asked_by(&e.plan.id, entry),
                 requested_seq: entry.seq,
                 requested_boot: entry.boot.clone(),
                 state: RunState::Requested,
@@ -554,6 +566,16 @@ impl State {
     /// The one that is under way or asks; there is never more than one.
     pub fn open_recovery(&self) -> Option<&Recovery> {
         self.recoveries_in_order().find(|r| r.state.is_open())
+    }
+
+    /// Requests for a second person in the order they were made.
+    pub fn approvals_in_order(&self) -> impl DoubleEndedIterator<Item = &Approval> {
+        self.approval_order.iter().filter_map(|id| self.approvals.get(id))
+    }
+
+    /// Who asked for what an entry starts: what was approved was asked for by another than who approved it.
+    pub fn asked_by(&self, id: &str, entry: &Entry) -> String {
+        self.approvals.get(id).map_or_else(|| entry.actor.user.clone(), |a| a.by.user.clone())
     }
 
     /// Messages in the order they were queued.

@@ -85,6 +85,7 @@ fn service_of(event: &Event) -> Option<String> {
 fn run_of(event: &Event) -> Option<String> {
     match event {
         Event::RunRequested(e) => Some(e.plan.id.clone()),
+        Event::ApprovalRequested(e) => e.plan.as_ref().map(|p| p.id.clone()),
         Event::RunClaimed(e) => Some(e.run.clone()),
         Event::RunStarted(e) => Some(e.run.clone()),
         Event::RunPhase(e) => Some(e.run.clone()),
@@ -296,6 +297,24 @@ fn sentence(event: &Event) -> (Level, String) {
                 v => v.word().to_owned(),
             };
             (level, format!("run {} {}{exit}, {verdict}{}", e.run, e.state.word(), because(&e.detail)))
+        }
+        Event::ApprovalRequested(e) => (
+            Warn,
+            format!(
+                "asks for a second person to approve {} (mayday approve {}): \"{}\"{}",
+                e.title,
+                e.approval,
+                e.words,
+                because(&e.reason)
+            ),
+        ),
+        Event::ApprovalGiven(e) => (Info, format!("approved {} for {} (\"{}\")", e.title, e.requested_by, e.words)),
+        Event::ApprovalEnded(e) => (
+            Warn,
+            format!("the request for a second person to approve {} is {}{}", e.title, e.how.word(), because(&e.reason)),
+        ),
+        Event::GlassBroken(e) => {
+            (Bad, format!("BROKE THE GLASS: {} without a second person{}", e.title, because(&e.reason)))
         }
         Event::RecoveryStarted(e) => (
             Info,

@@ -280,7 +280,7 @@ impl Core {
         }
         let reason =
             format!("step {} of recovery {}, confirmed by {}", of.step + 1, recovery.plan.name, recovery.started_by);
-        let actor = Actor { via: format!("recovery {}", of.recovery), ..Actor::engine() };
+        let actor = Actor { via: recovery.via(), ..Actor::engine() };
         let (id, confirm) = (plan.id.clone(), plan.target.clone());
         let command = Command::Run { plan: Box::new(plan), confirm, reason, unlogged: false };
         match self.decided(&actor, command) {

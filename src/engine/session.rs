@@ -129,6 +129,7 @@ pub async fn run(stream: UnixStream, shared: &Arc<Shared>, stop: CancellationTok
             .and_then(|c| c.split_whitespace().next())
             .map(|a| text::clean(a).into_owned()),
         key: String::new(),
+        groups: peer::groups_of(&peer.user, peer.gid),
     };
     let (replies, outbox) = mpsc::channel::<Written>(AT_ONCE);
     let (follows, following) = watch::channel(false);

@@ -72,6 +72,22 @@ pub fn group_id(name: &str) -> Option<u32> {
     id_of(&group, name).or_else(|| name.parse().ok())
 }
 
+/// Names of the groups in `/etc/group` that `user` is in, by name or as the primary group `gid`.
+pub fn groups_of(user: &str, gid: u32) -> Vec<String> {
+    let group = std::fs::read_to_string("/etc/group").unwrap_or_default();
+    groups_in(&group, user, gid)
+}
+
+fn groups_in(group: &str, user: &str, gid: u32) -> Vec<String> {
+    let of_line = |line: &str| {
+        let mut fields = line.split(':');
+        let (name, number) = (fields.next()?, fields.nth(1)?);
+        let member = fields.next().is_some_and(|m| m.split(',').any(|m| m.trim() == user));
+        (member || number.parse() == Ok(gid)).then(|| name.to_owned())
+    };
+    group.lines().filter_map(of_line).collect()
+}
+
 /// The uid of a user named in `/etc/passwd`; a number stands for itself.
 pub fn user_id(name: &str) -> Option<u32> {
     let passwd = std::fs::read_to_string("/etc/passwd").unwrap_or_default();

@@ -7,11 +7,13 @@ pub mod clean;
 pub mod mask;
 pub mod say;
 pub mod width;
+pub mod words;
 
 pub use clean::{LIMIT, clean, clean_bytes, clean_lines};
 pub use mask::Mask;
 pub use say::{ago, clock, duration, duration_long, money, parse_duration, plural, size};
 pub use width::{fit, fit_middle, width};
+pub use words::four_words;
 
 /// `word` as it would be typed in a POSIX shell: quoted only where needed. For showing, never for executing.
 pub fn shell_word(word: &str) -> String {

@@ -1,23 +1,28 @@
 //! What people ask of recoveries, and what stands against it.
 
 use super::{Recovery, RecoveryState, Why, place};
-use crate::domain::command::{Command, RecoveryAnswer, Refusal};
-use crate::domain::decide::{Outcome, checked_reason, confirmed, first_open, one, required_reason};
+use crate::domain::approval::{self, Wanted};
+use crate::domain::authority;
+use crate::domain::command::{Command, Context, RecoveryAnswer, Refusal};
+use crate::domain::decide::{Decided, Outcome, checked_reason, confirmed, first_open, one, required_reason};
 use crate::domain::event::{
     RecoveryFinished, RecoveryResumed, RecoverySkipped, RecoveryStarted, RecoveryStep, RecoveryStopped,
 };
+use crate::domain::guard;
 use crate::domain::recovery::{RecoveryPlan, StepState};
-use crate::domain::run::{Run, RunState, SideRole, Verdict};
+use crate::domain::run::{Risk, Run, RunState, SideRole, Verdict};
 use crate::domain::state::State;
 
 /// Decides a command about recoveries. Errors: the refusal, nothing having happened.
-pub fn decide(state: &State, command: Command) -> Outcome {
+pub fn decide(state: &State, command: Command, ctx: &Context) -> Outcome {
     match command {
-        Command::Recover { plan, confirm, reason } => start(state, *plan, &confirm, &reason),
+        Command::Recover { plan, confirm, reason } => start(state, *plan, &confirm, &reason, ctx),
         Command::Answer { recovery, answer, reason } => {
             let recovery = find(state, recovery)?;
+            let needs = authority::needs_of_recovery(&state.catalog, &recovery.plan);
+            authority::allowed(state, &ctx.actor, &format!("recover {}", recovery.plan.name), needs)?;
             match answer {
-                RecoveryAnswer::Resume { digest, confirm } => resume(state, recovery, &digest, &confirm, &reason),
+                RecoveryAnswer::Resume { digest, confirm } => resume(state, recovery, &digest, &confirm, &reason, ctx),
                 RecoveryAnswer::Skip => skip(state, recovery, &reason),
                 RecoveryAnswer::Stop => {
                     let event = RecoveryFinished {
@@ -36,7 +41,24 @@ pub fn decide(state: &State, command: Command) -> Outcome {
     }
 }
 
-fn start(state: &State, plan: RecoveryPlan, confirm: &str, reason: &str) -> Outcome {
+fn start(state: &State, plan: RecoveryPlan, confirm: &str, reason: &str, ctx: &Context) -> Outcome {
+    if plan.steps.is_empty() {
+        return Err(Refusal::usage(format!("recovery {} has no step", plan.name), "add a [[recovery.step]]"));
+    }
+    if let Some(why) = plan.blocked.first() {
+        return Err(Refusal::new(why.clone(), "mend that and plan again"));
+    }
+    confirmed(plan.risk, &format!("recover {}", plan.name), &plan.target, confirm)?;
+    let second = authority::second_person_of_recovery(&state.catalog, &plan, authority::worst(state));
+    let reason = checked_reason(reason)?;
+    let started = start_approved(state, plan.clone(), reason.clone(), ctx)?;
+    let Some(why) = second else { return Ok(started) };
+    let events = approval::request(state, Wanted::Recovery(Box::new(plan)), why, reason, false, ctx);
+    Ok(events.into_iter().map(|event| Decided { incident: first_open(state), event }).collect())
+}
+
+/// The start of what was confirmed, with all that stands against it but the second person.
+pub fn start_approved(state: &State, plan: RecoveryPlan, reason: String, ctx: &Context) -> Outcome {
     if let Some(open) = state.open_recovery() {
         return Err(Refusal::new(
             format!("recovery {} {} at {}", open.plan.name, open.state.word(), open.place()),
@@ -46,14 +68,16 @@ fn start(state: &State, plan: RecoveryPlan, confirm: &str, reason: &str) -> Outc
     if state.recoveries.contains_key(&plan.id) {
         return Err(Refusal::new(format!("recovery {} was started before", plan.id), "make a new plan"));
     }
-    if plan.steps.is_empty() {
-        return Err(Refusal::usage(format!("recovery {} has no step", plan.name), "add a [[recovery.step]]"));
+    let title = format!("recover {}", plan.name);
+    authority::allowed(state, &ctx.actor, &title, authority::needs_of_recovery(&state.catalog, &plan))?;
+    for step in &plan.steps {
+        let Some(work) = step.spec.does.work() else { continue };
+        let what = format!("{title}: {}", step.spec.does.title());
+        let risk = step.runs.iter().map(|r| r.risk).max().unwrap_or(Risk::Disruptive);
+        if let Some(refusal) = state.guards.against(&work, risk, &what, &guard::touched_by(state, &work)) {
+            return Err(refusal);
+        }
     }
-    if let Some(why) = plan.blocked.first() {
-        return Err(Refusal::new(why.clone(), "mend that and plan again"));
-    }
-    confirmed(plan.risk, &format!("recover {}", plan.name), &plan.target, confirm)?;
-    let reason = checked_reason(reason)?;
     one(first_open(state), RecoveryStarted { plan, reason })
 }
 
@@ -76,7 +100,7 @@ fn title(recovery: &Recovery) -> String {
     recovery.current().map(|(step, _)| step.spec.does.title()).unwrap_or_default()
 }
 
-fn resume(state: &State, recovery: &Recovery, digest: &str, confirm: &str, reason: &str) -> Outcome {
+fn resume(state: &State, recovery: &Recovery, digest: &str, confirm: &str, reason: &str, ctx: &Context) -> Outcome {
     let (Some(halt), Some((_, record))) = (&recovery.halt, recovery.current()) else {
         return Err(Refusal::new(
             format!("recovery {} is under way at {}: there is nothing to resume", recovery.plan.name, recovery.place()),
@@ -102,6 +126,9 @@ fn resume(state: &State, recovery: &Recovery, digest: &str, confirm: &str, reaso
             ));
         }
         confirmed(now.risk, &now.title, &now.target, confirm)?;
+        if let Some(refusal) = approval::against_resuming(state, recovery, ctx) {
+            return Err(refusal);
+        }
         // The cut-over of a restore keeps the restore that it belongs to.
         let kept = record.run.as_ref().and_then(|id| state.runs.get(id)).filter(|run| is_ready(run));
         event.run = kept.map(|run| run.id().to_owned());

@@ -14,7 +14,7 @@ pub fn apply(state: &mut State, entry: &Entry) {
             plan: e.plan.clone(),
             incident: entry.incident.clone(),
             started_at: entry.at,
-            started_by: entry.actor.user.clone(),
+            started_by: state.asked_by(&e.plan.id, entry),
             started_seq: entry.seq,
             state: RecoveryState::UnderWay,
             step: 0,
