@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::cli::args::{BackupsCmd, Cli, Cmd, ConfigCmd, EngineCmd, Global, RunsCmd};
-use crate::cli::{Failure, Session, connect, exit, help, incident, lead, record, recover, runs, say, status};
+use crate::cli::{Failure, Session, connect, exit, guard, help, incident, lead, record, recover, runs, say, status};
 use crate::domain::Access;
 use crate::domain::Time;
 use crate::domain::command::Command;
@@ -132,6 +132,15 @@ async fn connected(session: &mut Session, command: Cmd) -> Result<u8, Failure> {
             session.act(Command::Pause { service, until, reason }).await.map(|_| 0)
         }
         Cmd::Resume { service, reason } => session.act(Command::Resume { service, reason }).await.map(|_| 0),
+        Cmd::Approvals { id } => guard::approvals(session, id).await,
+        Cmd::Approve { id, yes } => guard::approve(session, id, yes).await,
+        Cmd::Decline { id, reason } => guard::decline(session, id, reason).await,
+        Cmd::BreakGlass { id, reason } => guard::break_glass(session, id, reason).await,
+        Cmd::Tag { service, reason, take_over } => guard::tag(session, service, reason, take_over).await,
+        Cmd::Untag { service, reason } => guard::untag(session, service, reason).await,
+        Cmd::Tags => guard::tags(session).await,
+        Cmd::Hold { services, all, reason } => guard::hold(session, services, all, reason).await,
+        Cmd::Release { services, all, reason } => guard::release(session, services, all, reason).await,
         // The others were dispatched before a connection was made.
         _ => Err(Failure::failed("this command needs no engine and was not dispatched")),
     }

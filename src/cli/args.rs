@@ -242,6 +242,62 @@ pub enum Cmd {
         #[arg(long, default_value = "")]
         reason: String,
     },
+    /// What waits for a second person; with an id, all of it.
+    Approvals { id: Option<String> },
+    /// Approve what another user asked for, after looking at it.
+    Approve {
+        id: String,
+        /// Approve without asking.
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Say no to what another user asked for, or take back what you asked for.
+    Decline {
+        id: String,
+        #[arg(long, default_value = "", value_name = "TEXT")]
+        reason: String,
+    },
+    /// Start what you asked for without a second person; that is recorded and sent out.
+    BreakGlass {
+        id: String,
+        /// Why there is no second person.
+        reason: String,
+    },
+    /// Put a tag on a service: nobody restarts, restores or acts on it until it is off.
+    Tag {
+        service: String,
+        /// Why, such as "restore running".
+        reason: String,
+        /// Take the tag over from whoever has it.
+        #[arg(long)]
+        take_over: bool,
+    },
+    /// Take a tag off; another's only with --reason.
+    Untag {
+        service: String,
+        #[arg(long, default_value = "", value_name = "TEXT")]
+        reason: String,
+    },
+    /// List tags and holds.
+    Tags,
+    /// Hold services: nothing of them is restarted or restored until the commander releases them.
+    Hold {
+        services: Vec<String>,
+        /// Everything.
+        #[arg(long)]
+        all: bool,
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+    },
+    /// Release held services, as commander.
+    Release {
+        services: Vec<String>,
+        /// All that is held.
+        #[arg(long)]
+        all: bool,
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+    },
     /// Write the review of an incident: same journal, same bytes.
     Export {
         /// The incident; the newest by default.
@@ -520,6 +576,9 @@ pub struct How {
     /// Act although nothing can be recorded; the value must be the word `unlogged`.
     #[arg(long, value_name = "WORD")]
     pub unlogged: Option<String>,
+    /// Where a second person is needed: go on alone, for this reason; it is recorded and sent out.
+    #[arg(long, value_name = "WHY")]
+    pub break_glass: Option<String>,
 }
 
 /// How a recovery is started.
@@ -539,6 +598,9 @@ pub struct RecoverHow {
     pub wait: bool,
     #[arg(long, default_value = "", value_name = "TEXT")]
     pub reason: String,
+    /// Where a second person is needed: go on alone, for this reason; it is recorded and sent out.
+    #[arg(long, value_name = "WHY")]
+    pub break_glass: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]

@@ -92,6 +92,23 @@ const TOPICS: &[(&str, &str, &str)] = &[
          mayday incident merge A --into B, close --false-alarm and onset TIME need --reason.",
     ),
     (
+        "authority",
+        "who may do what; second persons, tags and holds",
+        "[authority] and [severity.P0] authority say what a severity, a role, a user or a group may: monitoring (messages,\n\
+         status), configuration (pauses), services (restart, stop, start, actions), full (restores and all that destroys).\n\
+         The most that any of them gives counts. Without any of it everybody may everything. Declaring, noting,\n\
+         acknowledging, naming roles, changing the severity, tags and holds are always allowed. What is refused ends with\n\
+         exit code 3 and says what would allow it.\n\n\
+         second_person = true: what was confirmed waits for another user of the engine, who looks at it with mayday approvals\n\
+         ID and approves it with mayday approve ID. Both see four words that belong to exactly that plan: say them to each\n\
+         other. Nobody approves what they asked for, nor does anybody behind the same uid. A request ends after 10 minutes.\n\
+         Who is alone: mayday break-glass ID WHY, which is recorded, sent to the channels, and stands in the review.\n\n\
+         mayday tag SERVICE WHY keeps everybody, scripts and recoveries too, from restarting, restoring or acting on it until\n\
+         mayday untag SERVICE; another's tag goes with --reason, or over to you with mayday tag SERVICE WHY --take-over.\n\
+         mayday hold SERVICE --reason WHY (or --all) stops restarts and restores, as during a breach; only the commander\n\
+         releases it: mayday release SERVICE --reason WHY. Stopping a held service stays possible. mayday tags lists both.",
+    ),
+    (
         "trouble",
         "when mayday itself is in trouble",
         "mayday doctor looks at everything mayday needs. mayday engine status tells where the engine is and whether it\n\

@@ -7,6 +7,7 @@ pub mod args;
 pub mod connect;
 pub mod contacts;
 pub mod exit;
+pub mod guard;
 pub mod help;
 pub mod incident;
 pub mod lead;

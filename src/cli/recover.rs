@@ -76,10 +76,13 @@ async fn start(session: &mut Session, name: &str, how: RecoverHow) -> Result<u8,
     }
     let confirm = confirmation(plan.risk, &format!("recover {name}"), &plan.target, &plan_text(&plan), &how)?;
     let done = session.ask(Ask::Recover { plan: plan.id.clone(), confirm, reason: how.reason }).await?;
-    let Answer::Done { recovery: Some(id), .. } = &done else {
-        return Err(Failure::failed("the engine did not start the recovery"));
+    let id = match &done {
+        Answer::Done { recovery: Some(id), .. } => id.clone(),
+        Answer::Approval(approval) => {
+            super::guard::asked(session, approval, how.wait, how.break_glass.as_deref()).await?
+        }
+        _ => return Err(Failure::failed("the engine did not start the recovery")),
     };
-    let id = id.clone();
     if how.wait {
         return wait(session, &id).await;
     }

@@ -34,10 +34,13 @@ pub async fn start(session: &mut Session, work: Work, how: How) -> Result<u8, Fa
     };
     let ask = Ask::Start { plan: plan.id.clone(), confirm, reason: how.reason, unlogged };
     let answer = session.ask(ask).await?;
-    let Answer::Done { run: Some(id), .. } = &answer else {
-        return Err(Failure::failed("the engine did not start the run"));
+    let id = match &answer {
+        Answer::Done { run: Some(id), .. } => id.clone(),
+        Answer::Approval(approval) => {
+            super::guard::asked(session, approval, how.wait, how.break_glass.as_deref()).await?
+        }
+        _ => return Err(Failure::failed("the engine did not start the run")),
     };
-    let id = id.clone();
     if !how.wait {
         if session.json {
             print(&answer)?;

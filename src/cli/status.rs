@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::args::BackupsCmd;
 use super::exit::Failure;
-use super::{Session, print, say};
+use super::{Session, guard, print, say};
 use crate::domain::Time;
 use crate::domain::backup::BackupState;
 use crate::domain::health::Health;
@@ -80,6 +80,7 @@ fn as_json(picture: &Mirror, engine: &EngineStatus, worst: Health) -> serde_json
                 "name": s.name, "state": effective(s), "since": known(s.since), "because": s.because, "detail": s.detail,
                 "tier": s.tier, "down_since": s.down_since, "rto_ms": s.rto_ms, "stale": s.stale,
                 "observed_at": s.observed_at, "held_by": s.held_by, "maintenance": s.maintenance, "month": s.month,
+                "guarded": picture.head.guard.guards.said(&s.name),
             })
         })
         .collect();
@@ -117,7 +118,9 @@ fn as_json(picture: &Mirror, engine: &EngineStatus, worst: Health) -> serde_json
     });
     serde_json::json!({
         "system": picture.head.system, "state": worst, "at": picture.at, "services": services, "backups": backups,
-        "incidents": incidents, "recovery": recovery, "maintenance": picture.head.maintenance, "config_faults": picture.head.config_faults, "warnings": picture.head.warnings,
+        "incidents": incidents, "recovery": recovery, "maintenance": picture.head.maintenance,
+        "approvals": guard::waiting_json(&picture.head.guard), "guards": guard::guards_json(&picture.head.guard),
+        "config_faults": picture.head.config_faults, "warnings": picture.head.warnings,
         "engine": {
             "pid": engine.pid, "version": engine.version, "recording": engine.recording, "seq": engine.seq,
             "head": engine.head,
@@ -155,6 +158,8 @@ fn as_text(picture: &Mirror, engine: &EngineStatus, worst: Health) -> Vec<String
         out.push(format!("recovery {} {} at {}{halt}{answer}", r.plan.name, r.state.word(), r.place()));
     }
     out.extend(head.maintenance.iter().map(|w| w.said()));
+    out.extend(guard::waiting_lines(&head.guard));
+    out.extend(guard::guard_lines(&head.guard));
     if picture.services.is_empty() {
         out.push("no services are configured".into());
     }

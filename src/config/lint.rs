@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::fault::Lines;
-use super::read::{Span, Tab};
+use super::read::{Span, Tab, Val};
 use super::types::*;
 use crate::domain::recovery::Does;
 use crate::domain::run::Risk;
@@ -27,6 +27,14 @@ pub fn lint(root: &Tab, config: &Config, source: &str) -> Vec<String> {
     for (tab, recovery) in root.tabs("recovery").zip(&config.recoveries) {
         of_recovery(tab, recovery, config, &mut found);
     }
+    if config.engine.group.is_none() && asks_two(config) {
+        let text = "a second person is asked for, and without [engine] group only root is another user of this engine: \
+                    the rest is broken glass";
+        let key = |tab: &Tab| tab.has("second_person").then(|| tab.at_key("second_person"));
+        let said = root.tab("authority").into_iter().chain(root.tabs("action")).chain(root.tabs("backup"));
+        let at = said.chain(root.tab("severity").into_iter().flat_map(tabs_in)).find_map(key);
+        found.push((at.unwrap_or(0..0), text.to_owned()));
+    }
     for (tab, channel) in root.tabs("channel").zip(&config.channels) {
         if let ChannelKind::Email(mail) = &channel.kind
             && mail.tls == MailTls::None
@@ -47,6 +55,25 @@ pub fn lint(root: &Tab, config: &Config, source: &str) -> Vec<String> {
     let lines = Lines::new(source);
     let file = config.source.to_string_lossy();
     found.into_iter().map(|(span, text)| format!("{}:{}: {text}", clean(&file), lines.position(span.start).0)).collect()
+}
+
+fn asks_two(config: &Config) -> bool {
+    let a = &config.authority;
+    let none = a.second_person_severities.is_empty()
+        && a.second_person_actions.is_empty()
+        && a.second_person_backups.is_empty();
+    a.second_person || !none
+}
+
+/// The tables of the severities.
+fn tabs_in(tab: &Tab) -> Vec<&Tab> {
+    tab.entries()
+        .into_iter()
+        .filter_map(|(_, item)| match &item.val {
+            Val::Tab(tab) => Some(tab),
+            _ => None,
+        })
+        .collect()
 }
 
 fn is_loopback(host: &str) -> bool {

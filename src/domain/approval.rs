@@ -156,6 +156,29 @@ pub struct Approval {
 }
 
 impl Approval {
+    /// The request that an entry makes.
+    pub fn of(e: &ApprovalRequested, entry: &Entry) -> Approval {
+        let run = e.plan.clone().map(|p| Wanted::Run(Box::new(p)));
+        let recovery = e.recovery.clone().map(|p| Wanted::Recovery(Box::new(p)));
+        Approval {
+            id: e.approval.clone(),
+            title: e.title.clone(),
+            digest: e.digest.clone(),
+            words: e.words.clone(),
+            by: entry.actor.lasting(),
+            requested_at: entry.at,
+            incident: entry.incident.clone(),
+            reason: e.reason.clone(),
+            why: e.why.clone(),
+            unlogged: e.unlogged,
+            state: ApprovalState::Waiting,
+            decided_by: None,
+            decided_at: None,
+            note: String::new(),
+            wanted: run.or(recovery),
+        }
+    }
+
     pub fn expires_at(&self) -> Time {
         self.requested_at.plus(LIVES)
     }
@@ -350,25 +373,7 @@ pub fn apply(state: &mut State, entry: &Entry) {
     };
     match &entry.event {
         Event::ApprovalRequested(e) => {
-            let run = e.plan.clone().map(|p| Wanted::Run(Box::new(p)));
-            let recovery = e.recovery.clone().map(|p| Wanted::Recovery(Box::new(p)));
-            let approval = Approval {
-                id: e.approval.clone(),
-                title: e.title.clone(),
-                digest: e.digest.clone(),
-                words: e.words.clone(),
-                by: entry.actor.lasting(),
-                requested_at: entry.at,
-                incident: entry.incident.clone(),
-                reason: e.reason.clone(),
-                why: e.why.clone(),
-                unlogged: e.unlogged,
-                state: ApprovalState::Waiting,
-                decided_by: None,
-                decided_at: None,
-                note: String::new(),
-                wanted: run.or(recovery),
-            };
+            let approval = Approval::of(e, entry);
             if state.approvals.insert(e.approval.clone(), approval).is_none() {
                 state.approval_order.push(e.approval.clone());
             }

@@ -157,6 +157,9 @@ pub fn decide(state: &State, command: Command, ctx: &Context) -> Outcome {
                 Some(id) => Some(find_incident(state, &id)?.id.clone()),
                 None => first_open(state).or_else(|| last_incident(state)),
             };
+            if template == super::message::Template::Alert {
+                return Err(Refusal::usage("an alert is sent by itself", "send an update, or initial, or resolution"));
+            }
             if incident.is_none() && template != super::message::Template::Test {
                 return Err(Refusal::new("there is no incident to write about", "declare one with d"));
             }

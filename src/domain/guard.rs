@@ -90,10 +90,10 @@ impl Guards {
             let held = services.iter().find_map(|s| self.hold(Some(s)).map(|h| (s.as_str(), h)));
             let held = held.or_else(|| services.is_empty().then(|| self.all.as_ref().map(|h| ("everything", h)))?);
             if let Some((what, hold)) = held {
-                let name = if what == "everything" { String::new() } else { format!("{what} ") };
+                let name = if what == "everything" { "--all" } else { what };
                 return Some(Refusal::new(
                     format!("{title}: {what} is held by {} since {}Z: {}", hold.by, hold.since.hm(), hold.reason),
-                    format!("the commander releases it with a reason: mayday release {name}--reason WHY"),
+                    format!("the commander releases it with a reason: mayday release {name} --reason WHY"),
                 ));
             }
         }
@@ -205,7 +205,7 @@ pub fn tag(state: &State, service: String, reason: &str, over: bool, ctx: &Conte
         if !over {
             return Err(Refusal::new(
                 format!("{service} is tagged by {} since {}Z: {}", tag.by.user, tag.since.hm(), tag.reason),
-                format!("ask {}, or take it over: mayday tag {service} --take-over WHY", tag.by.user),
+                format!("ask {}, or take it over: mayday tag {service} WHY --take-over", tag.by.user),
             ));
         }
         from = Some(tag.by.user.clone());

@@ -17,6 +17,8 @@ pub enum Template {
     Escalation,
     /// A message that proves a channel works.
     Test,
+    /// Sent by itself and by nobody: the glass was broken.
+    Alert,
 }
 
 impl Template {
@@ -30,6 +32,7 @@ impl Template {
             Template::Resolution => "resolution",
             Template::Escalation => "escalation",
             Template::Test => "test",
+            Template::Alert => "alert",
         }
     }
 

@@ -57,6 +57,9 @@ impl Answered {
             return;
         }
         let key = whose(&entry.actor, &entry.actor.key);
+        if let Event::ApprovalRequested(e) = &entry.event {
+            return self.keep(key, Answer::Approval(Box::new(crate::domain::approval::Approval::of(e, entry))));
+        }
         let (mut incident, mut run, mut message, mut recovery) = match self.by_key.get(&key) {
             Some(Answer::Done { incident, run, message, recovery, .. }) => {
                 (incident.clone(), run.clone(), message.clone(), recovery.clone())

@@ -97,10 +97,14 @@ impl Core {
             Ask::Status => {
                 let _ = reply.send(Answer::Status(Box::new(self.status())));
             }
-            Ask::Reload => {
-                self.reload(true, Some(reply));
-            }
+            Ask::Reload => match self.may_manage(&actor, "reading the configuration again") {
+                Ok(()) => self.reload(true, Some(reply)),
+                Err(refusal) => self.refuse(actor, "read the configuration again".into(), refusal, reply),
+            },
             Ask::Stop => {
+                if let Err(refusal) = self.may_manage(&actor, "stopping the engine") {
+                    return self.refuse(actor, "stop the engine".into(), refusal, reply);
+                }
                 self.stopping = Some(format!("asked by {}", actor.user));
                 self.waiting.push((reply, key, Answer::Ok));
             }
@@ -142,25 +146,32 @@ impl Core {
         match self.decided(&actor, command) {
             Ok(decided) => {
                 let (mut seq, mut incident, mut message) = (self.state.seq, None, None);
-                let mut recovery = None;
+                let (mut recovery, mut run) = (None, None);
                 for one in decided {
                     incident = one.incident.clone().or(incident);
+                    if let Event::RunRequested(e) = &one.event {
+                        run = Some(e.plan.id.clone());
+                    }
                     recovery = super::recover::about(&one.event).or(recovery);
                     if let Event::MessageQueued(e) = &one.event {
                         message = Some(e.id.clone());
                     }
                     let declared = matches!(one.event, Event::IncidentDeclared(_));
+                    let broken = match &one.event {
+                        Event::GlassBroken(e) => Some(e.clone()),
+                        _ => None,
+                    };
                     self.before_effects(&one.event);
+                    self.approval_effects(&one.event);
                     seq = self.record(actor.clone(), one.incident.clone(), one.event);
+                    if let Some(broken) = broken {
+                        self.tell_of_glass(&actor, one.incident.as_ref(), &broken);
+                    }
                     if declared && let Some(id) = one.incident {
                         self.after_declaring(&id);
                     }
                 }
-                self.waiting.push((
-                    reply,
-                    key,
-                    Answer::Done { seq, incident, run: None, message, recovery, recorded: true },
-                ));
+                self.waiting.push((reply, key, Answer::Done { seq, incident, run, message, recovery, recorded: true }));
             }
             Err(refusal) => self.refuse(actor, title, refusal, reply),
         }
@@ -332,11 +343,23 @@ impl Core {
         match self.decided(&actor, Command::Run { plan, confirm, reason, unlogged }) {
             Ok(decided) => {
                 self.plans.remove(at);
-                self.runs.keep_secrets(id, planned.secrets);
+                let asked = decided.iter().find_map(|one| super::approve::requested(&one.event));
+                match &asked {
+                    Some(id) => {
+                        self.asking.insert(id.clone(), planned);
+                    }
+                    None => self.runs.keep_secrets(id, planned.secrets),
+                }
                 let (mut seq, mut incident) = (self.state.seq, None);
                 for one in decided {
                     incident = one.incident.clone();
+                    self.approval_effects(&one.event);
                     seq = self.record(actor.clone(), one.incident, one.event);
+                }
+                if let Some(id) = asked {
+                    let answer = self.asked_for(&id);
+                    self.waiting.push((reply, key, answer));
+                    return;
                 }
                 let done = Answer::Done {
                     seq,

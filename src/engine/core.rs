@@ -144,6 +144,7 @@ pub struct Core {
     pub(super) plans: VecDeque<Planned>,
     pub(super) recovering: super::recover::Recovering,
     pub(super) lead: super::lead::Prepared,
+    pub(super) asking: super::approve::Asking,
     pub(super) runs: super::follow::Followed,
     pub(super) outbox: super::deliver::Outbox,
     pub(super) sealing: super::seal::Sealing,
@@ -378,7 +379,15 @@ impl Core {
             }
             // Whatever is shown with a time is shown by the clock as it reads now.
             Event::ConfigLoaded(_) | Event::ClockStepped(_) => dirty.everything = true,
-            Event::ConfigRejected(_) => dirty.head = true,
+            Event::ConfigRejected(_)
+            | Event::ServiceHeld(_)
+            | Event::ServiceReleased(_)
+            | Event::ServiceTagged(_)
+            | Event::ServiceUntagged(_)
+            | Event::ApprovalRequested(_)
+            | Event::ApprovalGiven(_)
+            | Event::ApprovalEnded(_)
+            | Event::GlassBroken(_) => dirty.head = true,
             Event::RunRequested(RunRequested { plan: Plan { id: run, .. }, .. })
             | Event::RunFinished(RunFinished { run, .. })
             | Event::RunSide(RunSide { run, .. }) => {

@@ -6,6 +6,7 @@
 //! | `setup`, `reload` | taking a configuration in, at the start and later |
 //! | [`core`] | the one owner of the state: a turn is take, decide, sync, answer, effects, picture |
 //! | `ask`, `observe` | what people ask and what is seen, as entries |
+//! | `approve` | what waits for a second person |
 //! | `drafts` | messages as they are offered to be sent |
 //! | `lead` | levels that are called, drafts of what is due, the onset by the probes |
 //! | `reconcile`, `follow`, `deliver`, `seal` | effects, derived from the state |
@@ -15,6 +16,7 @@
 //! | [`schedule`], [`samples`] | probing in time, and what it saw |
 
 mod answered;
+mod approve;
 mod ask;
 mod broken;
 pub mod core;

@@ -18,6 +18,7 @@ const CLAIM_WITHIN: Duration = Duration::from_secs(30);
 
 impl Core {
     pub(super) fn reconcile(&mut self) {
+        self.tend_approvals();
         self.reconcile_runs();
         self.reconcile_recovery();
         self.reconcile_escalation();

@@ -171,10 +171,16 @@ impl Core {
         match self.decided(&actor, Command::Recover { plan: Box::new(plan), confirm, reason }) {
             Ok(decided) => {
                 self.recovering.plans.retain(|p| p.id != id);
+                let asked = decided.iter().find_map(|one| super::approve::requested(&one.event));
                 let (mut seq, mut incident) = (self.state.seq, None);
                 for one in decided {
                     incident = one.incident.clone();
                     seq = self.record(actor.clone(), one.incident, one.event);
+                }
+                if let Some(id) = asked {
+                    let answer = self.asked_for(&id);
+                    self.waiting.push((reply, key, answer));
+                    return;
                 }
                 let recovery = Some(id.to_owned());
                 let done = Answer::Done { seq, incident, run: None, message: None, recovery, recorded: true };

@@ -236,6 +236,7 @@ pub async fn start(options: Options) -> Result<Running, StartError> {
         plans: std::collections::VecDeque::new(),
         recovering: super::recover::Recovering::default(),
         lead: super::lead::Prepared::default(),
+        asking: super::approve::Asking::new(),
         runs: Followed::default(),
         outbox: Outbox::default(),
         sealing: super::seal::Sealing::default(),

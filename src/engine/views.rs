@@ -162,6 +162,7 @@ impl Core {
             sandbox: self.sandbox,
             maintenance: self.windows.clone(),
             warnings,
+            guard: self.guard_view(),
         }
     }
 

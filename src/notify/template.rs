@@ -28,7 +28,8 @@ pub const fn source(template: Template) -> &'static str {
         Template::Update => include_str!("templates/update.txt"),
         Template::Resolution => include_str!("templates/resolution.txt"),
         Template::Escalation => include_str!("templates/escalation.txt"),
-        Template::Test => include_str!("templates/test.txt"),
+        // An alert is never drafted: its words are what happened.
+        Template::Test | Template::Alert => include_str!("templates/test.txt"),
     }
 }
 

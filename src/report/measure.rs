@@ -233,7 +233,11 @@ fn detected(story: &Story<'_>, onset: Option<Mark>) -> Mark {
 
 fn timing(out: &mut Vec<Measure>, story: &Story<'_>, onset: Option<Mark>, intervals: &BTreeMap<String, Vec<Interval>>) {
     let detect = Some(detected(story, onset));
-    let page = story.messages.iter().filter(|m| m.template != Template::Test).filter_map(|m| m.accepted());
+    let page = story
+        .messages
+        .iter()
+        .filter(|m| !matches!(m.template, Template::Test | Template::Alert))
+        .filter_map(|m| m.accepted());
     let page = page.min_by_key(|m| m.seq);
     let ack = story.acknowledged.as_ref().map(|(m, _)| *m);
     let by_person = |m: &&(Mark, _)| m.0.seq != story.declared.seq || story.source == "human";

@@ -8,12 +8,14 @@
 pub mod client;
 pub mod contacts;
 pub mod frame;
+pub mod guard;
 pub mod mirror;
 pub mod request;
 pub mod view;
 
 pub use client::{Client, ConnectError};
 pub use contacts::{ToCall, whom_to_call};
+pub use guard::GuardView;
 pub use mirror::Mirror;
 pub use request::*;
 pub use view::*;

@@ -178,6 +178,8 @@ pub enum Answer {
     },
     /// The plan of a recovery.
     Recovery(Box<RecoveryPlan>),
+    /// Confirmed and not started: it waits for a second person.
+    Approval(Box<crate::domain::approval::Approval>),
     Picture(Box<Change>),
     Timeline {
         rows: Vec<Row>,

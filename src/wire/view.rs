@@ -90,6 +90,9 @@ pub struct Head {
     pub maintenance: Vec<WindowView>,
     /// Warnings about the engine's own means, told plainly.
     pub warnings: Vec<String>,
+    /// Who may do what, tags and holds, requests for a second person.
+    #[serde(skip_serializing_if = "super::GuardView::is_empty")]
+    pub guard: super::GuardView,
 }
 
 /// A window of announced maintenance.

@@ -48,6 +48,11 @@ fn in_action(line: &str, fault: &'static str) -> Case {
     case(format!("{SYSTEM}[[action]]\nname = \"a\"\nrun = [\"true\"]\n{line}\n"), &[(6, fault)])
 }
 
+/// With these lines in front, the fault in one of them.
+fn ruled(lines: &str, at: usize, fault: &'static str) -> Case {
+    case(format!("{SYSTEM}{lines}\n"), &[(2 + at, fault)])
+}
+
 /// In a recovery's step; the service takes lines 3 to 6, the copies 7 to 10, the step begins in line 13.
 fn in_step(lines: &str, at: usize, fault: &'static str) -> Case {
     case(format!("{SYSTEM}{API}{BACKUP}[[recovery]]\nname = \"r\"\n[[recovery.step]]\n{lines}\n"), &[(13 + at, fault)])
@@ -397,6 +402,16 @@ fn other_cases() -> Vec<Case> {
             "\"api\" has no control that can restart it",
         ),
         in_recovery("services = [\"api\", \"api\"]", 1, "\"api\" is named twice"),
+        ruled(
+            "[authority]\neverybody = \"all\"",
+            2,
+            "must be one of \"monitoring\", \"configuration\", \"services\", \"full\"",
+        ),
+        ruled("[authority]\neverybody = \"services\"\nneeds = { reboot = \"full\" }", 3, "is none of restart, stop"),
+        ruled("[authority]\nroles = { commander = \"full\" }", 2, "`roles` does nothing: everybody may everything"),
+        ruled("[authority]\neverybody = \"full\"\nneeds = { drop = \"full\" }", 3, "`needs` does nothing"),
+        ruled("[severity.P0]\nauthority = \"full\"", 2, "`authority` of P0 does nothing"),
+        in_backup("second_person = true", "`second_person` does nothing for a backup without a restore"),
         case(
             format!(
                 "{SYSTEM}{API}[[recovery]]\nname = \"r\"\nservices = [\"apx\"]\n[[recovery.step]]\nphase = \"assess\"\nwithin = \"1m\"\nhealthy = [\"api\"]\n"

@@ -3,6 +3,7 @@
 //! Faults here are about values that do not fit together within one table. What concerns several tables (names,
 //! cycles) is in `check`. Every key that is declared must be asked for here: a key that nothing reads would be a lie.
 
+mod authority;
 mod checks;
 mod lead;
 mod recovery;
@@ -41,6 +42,7 @@ pub fn config(root: &Tab, sink: &mut Sink) -> Config {
     out.maintenance = root.tabs("maintenance").filter_map(maintenance).collect();
     out.contacts = root.tabs("contact").map(lead::contact).collect();
     out.severities = lead::severities(root, sink);
+    out.authority = authority::authority(root, sink);
     out
 }
 

@@ -2,6 +2,7 @@
 //!
 //! What is printed reads back to the same configuration, but for secrets that stood in the file itself.
 
+mod authority;
 mod lead;
 mod out;
 mod stores;
@@ -38,15 +39,17 @@ fn render(config: &Config, shown: bool) -> String {
     engine(config, &mut out);
     for (severity, policy) in &config.severities {
         lead::severity(*severity, policy, &mut out);
+        authority::of_severity(&config.authority, *severity, &mut out);
     }
+    authority::authority(&config.authority, &mut out);
     for s in &config.services {
         service(s, &mut out);
     }
     for b in &config.backups {
-        backup(b, &mut out);
+        backup(b, config.authority.second_person_backups.contains(&b.name), &mut out);
     }
     for a in &config.actions {
-        action(a, &mut out);
+        action(a, config.authority.second_person_actions.contains(&a.name), &mut out);
     }
     for r in &config.recoveries {
         recovery(r, &mut out);
@@ -298,13 +301,14 @@ fn repo_parts(log: &PitrLog) -> Vec<String> {
     parts.into_iter().flatten().collect()
 }
 
-fn backup(b: &Backup, out: &mut Out) {
+fn backup(b: &Backup, second_person: bool, out: &mut Out) {
     out.table("[[backup]]");
     out.text("name", &b.name);
     out.put("service", b.service.as_deref().map(string));
     out.duration("rpo", b.rpo);
     out.duration("every", b.every);
     out.duration("grace", b.grace);
+    authority::second_person(second_person, out);
     match &b.source {
         BackupSource::Files(f) => {
             out.table("[backup.files]");
@@ -389,13 +393,14 @@ fn backup(b: &Backup, out: &mut Out) {
     }
 }
 
-fn action(a: &Action, out: &mut Out) {
+fn action(a: &Action, second_person: bool, out: &mut Out) {
     out.table("[[action]]");
     out.text("name", &a.name);
     out.text("doc", &a.doc);
     out.put("service", a.service.as_deref().map(string));
     let risk: Risk = a.risk;
     out.text("risk", risk.word());
+    authority::second_person(second_person, out);
     out.texts("run", &a.run);
     out.map("env", &a.env, maybe);
     out.put("cwd", a.cwd.as_deref().map(path));

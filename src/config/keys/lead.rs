@@ -18,6 +18,17 @@ pub static SEVERITY: Table = Table::new(
             "Time between two updates to those who wait. Default: 15m for P0, 30m for P1, none for P2 and P3.",
         ),
         Key::new(
+            "authority",
+            super::authority::LEVEL,
+            "What everybody may while an open incident has this severity; of several the worst counts.",
+        ),
+        Key::new(
+            "second_person",
+            Ty::Bool,
+            "What is destructive waits meanwhile until another user approves it, or the glass is broken with a reason.",
+        )
+        .default("false"),
+        Key::new(
             "first_word_within",
             Ty::Text(&v::DURATION_OR_NONE),
             "Time from declaring to the first message that a channel accepted. Default: 5m for P0 and P1, else none.",

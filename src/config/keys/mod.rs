@@ -2,6 +2,7 @@
 //!
 //! A key stands here when something in mayday acts on it, and not before.
 
+mod authority;
 mod checks;
 mod lead;
 mod recovery;
@@ -27,6 +28,11 @@ pub static ROOT: Table = Table::new(
         Key::new("engine", Ty::Table(&ENGINE), "The process that watches and records."),
         Key::new("journal", Ty::Table(&JOURNAL), "The record."),
         Key::new("severity", Ty::Map(&v::SEVERITY, &Ty::Table(&SEVERITY)), "What is promised for each severity."),
+        Key::new(
+            "authority",
+            Ty::Table(&authority::AUTHORITY),
+            "Who may do what, and what one person is not enough for.",
+        ),
         Key::new("service", many(&SERVICE), "Something that can be up or down."),
         Key::new("backup", many(&BACKUP), "A set of copies, and how to restore one."),
         Key::new("action", many(&ACTION), "A command that can be started from the cockpit."),

@@ -21,6 +21,12 @@ pub static BACKUP: Table = Table::new(
             Ty::Text(&v::DURATION_OR_ZERO),
             "How much later than `every` a copy may come. Default: a tenth of `every`, at least one minute.",
         ),
+        Key::new(
+            "second_person",
+            Ty::Bool,
+            "What is restored goes into the live place, and out of it, only when another user has approved it.",
+        )
+        .default("false"),
         Key::new("files", Ty::Table(&FILES), "The copies are files, or folders, in a folder."),
         Key::new("restic", Ty::Table(&RESTIC), "The copies are the snapshots of a restic repository."),
         Key::new("borg", Ty::Table(&BORG), "The copies are the archives of a borg repository."),
@@ -310,6 +316,7 @@ pub static ACTION: Table = Table::new(
             "How it is confirmed: not, `y`, or typed.",
         )
         .default("\"disruptive\""),
+        Key::new("second_person", Ty::Bool, "It waits until another user has approved it.").default("false"),
         Key::new("run", Ty::Argv, "Program and arguments, without a shell.").required(),
         Key::new("env", ENV, "Environment beside the engine's own."),
         Key::new("cwd", Ty::Path, "Folder in which it runs."),
@@ -327,7 +334,7 @@ pub static CHANNEL: Table = Table::new(
         Key::new("slack", Ty::Table(&SLACK), "An incoming webhook of Slack."),
         Key::new("webhook", Ty::Table(&WEBHOOK), "A POST of JSON to an address of your own."),
         Key::new("email", Ty::Table(&EMAIL), "Mail by SMTP."),
-        Key::new("auto", Ty::List(&Ty::Word(&["declared", "escalated"])), "Alerts that are sent by themselves, without a preview: that an incident is declared, that a level is called."),
+        Key::new("auto", Ty::List(&Ty::Word(&["declared", "escalated", "glass-broken"])), "Alerts that are sent by themselves, without a preview: that an incident is declared, that a level is called, that the glass was broken."),
         Key::new("timeout", Ty::Text(&v::DURATION), "Time for one attempt.").default("\"10s\""),
     ]],
 )

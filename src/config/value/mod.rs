@@ -65,6 +65,7 @@ formats! {
     CRON: "a cron expression of five fields", "\"0 22 * * SAT\"", r"^\s*(\S+\s+){4}\S+\s*$", |t| super::maintenance::cron(t).map(drop);
     ZONE: "a time zone", "\"Europe/Berlin\"", r"^[A-Za-z0-9_+/-]+$", |t| super::maintenance::zone(t).map(drop);
     MOMENT: "a moment", "\"2026-12-05T22:00:00Z\"", r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T", |t| crate::domain::Time::parse(t).map(drop);
+    DEED: "something that needs a level", "\"restart\", \"restore\" or \"cut-over\"", r"^[a-z-]+$", deed;
     GROUP: "the name of a group", "\"oncall\"", r"^[a-z_][a-z0-9_.-]*\$?$", group;
 }
 

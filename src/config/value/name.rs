@@ -59,6 +59,15 @@ pub(super) fn severity(t: &str) -> Result<(), String> {
     Err(format!("{} is not a severity", quoted(t)))
 }
 
+pub(super) fn deed(t: &str) -> Result<(), String> {
+    use crate::domain::authority::Deed;
+    if Deed::parse(t).is_some() {
+        return Ok(());
+    }
+    let known: Vec<&str> = Deed::ALL.iter().map(|d| d.word()).collect();
+    Err(format!("is none of {}: {}", known.join(", "), quoted(t)))
+}
+
 pub(super) fn regex(t: &str) -> Result<(), String> {
     if t.is_empty() {
         return Err("must not be empty: it would match everything".into());

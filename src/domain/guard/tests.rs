@@ -275,7 +275,7 @@ fn everything_is_held_when_nothing_is_named() {
     // What belongs to no service is held with it.
     let mut free = plan_of("free", restart("x"));
     (free.service, free.holds, free.work) = (None, vec![], Work::Act { action: "unknown".into() });
-    refused(play.runs(&person("ann"), free.clone()), &["everything is held by ann", "mayday release --reason"]);
+    refused(play.runs(&person("ann"), free.clone()), &["everything is held by ann", "mayday release --all --reason"]);
     // Nobody leads: whoever says why releases. One service after the other, or all that is left.
     play.release("ben", &["web"], "checked").unwrap();
     play.runs(&person("ann"), plan_of("b", restart("web"))).unwrap();

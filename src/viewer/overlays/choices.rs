@@ -265,6 +265,7 @@ impl Picker {
                     Template::Resolution => "it is over: how long it took, what was done",
                     Template::Escalation => "to those who are to take it: what to say, how to acknowledge",
                     Template::Test => "proves that the channels work",
+                    Template::Alert => "is sent by itself",
                 };
                 let off = (!any && t != Template::Test).then(|| "there is no incident: declare one with d".to_owned());
                 Item { off, ..Item::new(t.word(), t.word(), detail) }
