@@ -308,14 +308,18 @@ pub fn decline(state: &State, id: &str, reason: &str, ctx: &Context) -> Outcome 
 /// asked.
 fn start(state: &State, approval: &Approval, wanted: &Wanted, decided: Event, ctx: &Context) -> Outcome {
     let asked = Context { actor: approval.by.clone(), ..ctx.clone() };
+    // Whose entry it is is the one who said yes; whose run it is stands beside.
+    let how = match &decided {
+        Event::GlassBroken(_) => format!("asked for by {}, without a second person", approval.by.user),
+        _ => format!("asked for by {}, approved by {}", approval.by.user, ctx.actor.user),
+    };
+    let reason = if approval.reason.is_empty() { how } else { format!("{}; {how}", approval.reason) };
     let started = match wanted {
         Wanted::Run(plan) => {
             let plan = (**plan).clone();
-            super::decide::start_run(state, plan, approval.reason.clone(), approval.unlogged, &asked)?
+            super::decide::start_run(state, plan, reason, approval.unlogged, &asked)?
         }
-        Wanted::Recovery(plan) => {
-            super::recovery::start_approved(state, (**plan).clone(), approval.reason.clone(), &asked)?
-        }
+        Wanted::Recovery(plan) => super::recovery::start_approved(state, (**plan).clone(), reason, &asked)?,
     };
     let mut events = vec![Decided { incident: approval.incident.clone(), event: decided }];
     events.extend(started);

@@ -56,6 +56,7 @@ fn document(review: &Review<'_>) -> Json {
         "recoveries": super::recovery::json(story),
         "hypotheses": super::thinking::hypotheses_json(story),
         "handoffs": super::thinking::handoffs_json(story),
+        "approvals": super::approvals::json(story),
         "messages": story.messages.iter().map(message).collect::<Vec<_>>(),
         "updates": review.measures.dues.as_ref().map(|dues| dues.iter().map(|d| json!({
             "due": d.due, "sent": d.sent.map(|s| s.at), "late_ms": d.late_ms,

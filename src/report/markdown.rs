@@ -35,6 +35,7 @@ pub fn render(review: &Review<'_>) -> String {
     page.section("Actions taken");
     parts::runs(&mut page);
     super::recovery::markdown(&mut page);
+    super::approvals::markdown(&mut page);
     page.section("Hypotheses");
     super::thinking::markdown(&mut page);
     page.place(&sections::HYPOTHESES);

@@ -17,6 +17,7 @@
 //! | `sections` | definitions and prompts |
 //! | `escape` | making outside text harmless inside Markdown |
 
+mod approvals;
 mod cadence;
 mod downtime;
 mod escape;

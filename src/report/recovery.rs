@@ -22,6 +22,11 @@ fn tell(story: &Story<'_>) -> Vec<Told> {
     let mut state = State::default();
     let mut told: Vec<Told> = Vec::new();
     for entry in story.entries {
+        // Who started it is who asked, not who approved.
+        if matches!(entry.event, Event::ApprovalRequested(_)) {
+            state.apply(entry);
+            continue;
+        }
         let Some((id, step)) = about(entry) else { continue };
         let own = entry.incident.as_deref() == Some(story.id.as_str());
         if matches!(entry.event, Event::RecoveryStarted(_)) && !own {

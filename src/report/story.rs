@@ -44,6 +44,8 @@ pub struct Story<'a> {
     pub services: BTreeMap<String, u64>,
     /// Role, user, when.
     pub roles: Vec<(Mark, String, String)>,
+    /// Who asked for what needed a second person, by its id.
+    pub asked: BTreeMap<&'a str, String>,
     pub runs: Vec<RunStory<'a>>,
     pub messages: Vec<MessageStory<'a>>,
     /// File, digest, number of samples.
@@ -151,6 +153,7 @@ impl<'a> Story<'a> {
             onset: declaration.onset.map(|at| Mark { at, seq: entry.seq }),
             services: declaration.services.iter().map(|s| (s.clone(), entry.seq)).collect(),
             roles: Vec::new(),
+            asked: BTreeMap::new(),
             runs: Vec::new(),
             messages: Vec::new(),
             sealed: None,
@@ -223,10 +226,14 @@ impl<'a> Story<'a> {
     /// Takes in runs and messages. True when the entry belongs to one of the incident's, stated or not.
     fn work(&mut self, entry: &'a Entry, mark: Mark, own: bool) -> bool {
         match &entry.event {
+            Event::ApprovalRequested(e) if own => {
+                self.asked.insert(&e.approval, entry.actor.user.clone());
+            }
             Event::RunRequested(e) if own => self.runs.push(RunStory {
                 plan: &e.plan,
                 requested: mark,
-                by: entry.actor.user.clone(),
+                // What was approved was asked for by another than who approved it.
+                by: self.asked.get(e.plan.id.as_str()).unwrap_or(&entry.actor.user).clone(),
                 via: entry.actor.via.clone(),
                 reason: &e.reason,
                 unlogged: e.unlogged,

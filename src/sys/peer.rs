@@ -78,6 +78,11 @@ pub fn groups_of(user: &str, gid: u32) -> Vec<String> {
     groups_in(&group, user, gid)
 }
 
+/// The same of whoever runs this process, under the name that the engine knows them by.
+pub fn own_groups(user: &str) -> Vec<String> {
+    groups_of(user, rustix::process::getegid().as_raw())
+}
+
 fn groups_in(group: &str, user: &str, gid: u32) -> Vec<String> {
     let of_line = |line: &str| {
         let mut fields = line.split(':');
@@ -138,5 +143,13 @@ mod tests {
         assert_eq!(group_id("root"), Some(0));
         assert_eq!(group_id("1234"), Some(1234));
         assert_eq!(group_id("no such group"), None);
+    }
+
+    #[test]
+    fn groups_are_those_that_name_the_user_and_the_own_one() {
+        let file = "root:x:0:\n\nbroken\ndba:x:70:ann,ben\nops:x:71: ben\nann:x:1004:\nbad:x:many:annika\n";
+        assert_eq!(groups_in(file, "ann", 1004), ["dba", "ann"]);
+        assert_eq!(groups_in(file, "ben", 9), ["dba", "ops"]);
+        assert_eq!(groups_in(file, "cid", 9), [""; 0]);
     }
 }

@@ -66,6 +66,15 @@ impl App {
                     self.list_mut(Pane::Runs).go_to(&id);
                 }
             }
+            (Pending::Start(title), Answer::Approval(approval)) => {
+                self.overlays.retain(|o| !matches!(o, Overlay::Confirm(_)));
+                let said = format!(
+                    "not started yet: {title} waits for another user until {}. Say to them: {}",
+                    self.look.hms(approval.expires_at()),
+                    approval.words
+                );
+                self.tell(Role::BannerWarn, said);
+            }
             (Pending::Copies { backup, choose }, Answer::Copies { copies }) => {
                 if choose {
                     let picker = Picker::copies(self, &backup, &copies);

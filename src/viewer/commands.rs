@@ -132,6 +132,14 @@ pub const ALL: &[Command] = &[
     destroy(act("run.cut-over", &["C"], Runs, "cut over", ("cut over", "Put the restored side copy in the live place; the name is typed."), (why::can_cut_over, acts::runs::cut_over))),
     destroy(act("run.undo", &["U"], Runs, "undo", ("undo a cut-over", "Put back what was live before; says what is lost by it."), (why::can_undo, acts::runs::undo))),
     destroy(act("run.drop", &["D"], Runs, "drop", ("drop a side copy", "Drop what a restore left beside or kept."), (why::can_drop, acts::runs::drop))),
+    // Second persons, tags and holds.
+    act("approval.open", &["Y"], Global, "", ("approve", "Look at what waits for a second person: approve it, or break the glass."), (acts::guard::someone_waits, acts::guard::approvals)),
+    look("approval.decline", &[], Global, "", ("decline a request", "Say no to what another asked for, with a reason."), (acts::guard::others_wait, acts::guard::decline)),
+    look("service.tag", &["t"], Services, "tag", ("tag", "Tag the selected service so that nobody touches it, or take the tag off or over."), (acts::guard::service_chosen, acts::guard::tag)),
+    look("service.untag", &[], Services, "", ("take a tag off", "Take the tag off the selected service; another's needs a reason."), (acts::guard::can_untag, acts::guard::untag)),
+    look("service.hold", &["H"], Services, "", ("hold or release", "Hold the selected service so that it is neither restarted nor restored; or release it, as commander."), (acts::guard::service_chosen, acts::guard::hold)),
+    look("hold.everything", &[], Global, "", ("hold everything", "Nothing is restarted or restored until the commander releases it."), (why::may_act, acts::guard::hold_everything)),
+    look("hold.release", &[], Global, "", ("release all holds", "Release all that is held, as commander."), (acts::guard::something_held, acts::guard::release_everything)),
     // Recoveries of whole systems.
     act("recovery.open", &["W"], Context::Incident, "recover", ("recover a whole system", "Start a configured recovery after seeing every step, or answer the one that is under way."), (why::may_recover, acts::recovery::open)),
     act("recovery.resume", &[], Global, "", ("recovery: resume", "Try the step again at which the recovery stopped, or wait on; shows first what has changed."), (why::recovery_asks, acts::recovery::resume)),

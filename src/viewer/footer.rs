@@ -108,7 +108,7 @@ fn hints(app: &App) -> Vec<(String, &'static Command, bool)> {
         }
     }
     let key = |c: &'static Command| app.keymap.keys_of(c.id).into_iter().next();
-    out.into_iter().filter_map(|c| Some((key(c)?, c, (c.why_not)(app).is_none()))).collect()
+    out.into_iter().filter_map(|c| Some((key(c)?, c, super::allowed::why_not(app, c).is_none()))).collect()
 }
 
 fn pair(c: &mut Canvas<'_>, x: u16, area: Rect, key: &str, doc: &str, on: bool) -> u16 {

@@ -225,6 +225,7 @@ pub fn banners(watched: &Watched) -> Vec<(Role, String)> {
             out.push((Role::BannerBad, said));
         }
     }
+    out.extend(guard_banners(watched));
     if let Some(fault) = head.config_faults.first() {
         let more = match head.config_faults.len() {
             1 => String::new(),
@@ -234,6 +235,39 @@ pub fn banners(watched: &Watched) -> Vec<(Role, String)> {
     }
     out.extend(head.warnings.iter().map(|w| (Role::BannerWarn, w.clone())));
     out.iter_mut().for_each(|(_, text)| *text = text::clean(text).into_owned());
+    out
+}
+
+/// What is held altogether, and who waits for a second person.
+fn guard_banners(watched: &Watched) -> Vec<(Role, String)> {
+    let guard = &watched.mirror.head.guard;
+    let mut out = Vec::new();
+    for approval in guard.waiting() {
+        let (title, words, until) = (&approval.title, &approval.words, approval.expires_at().hms());
+        out.push(match approval.by.user == watched.peer.user {
+            true => {
+                (Role::BannerInfo, format!("you wait for a second person until {until}Z: {title} (say \"{words}\"), Y"))
+            }
+            false => {
+                let by = &approval.by.user;
+                (
+                    Role::BannerBad,
+                    format!("APPROVAL WANTED by {by} until {until}Z, Y looks at it: {title} (\"{words}\")"),
+                )
+            }
+        });
+    }
+    let held = |what: &str, hold: &crate::domain::guard::Hold| {
+        format!("HELD {what} by {} since {}Z, no restart and no restore: {}", hold.by, hold.since.hm(), hold.reason)
+    };
+    if let Some(hold) = &guard.guards.all {
+        let but: Vec<&str> = hold.except.iter().map(String::as_str).collect();
+        let what = if but.is_empty() { "EVERYTHING".to_owned() } else { format!("everything but {}", but.join(", ")) };
+        out.push((Role::BannerBad, held(&what, hold)));
+    } else if let Some(hold) = guard.guards.holds.values().next() {
+        let names: Vec<&str> = guard.guards.holds.keys().map(String::as_str).collect();
+        out.push((Role::BannerWarn, held(&names.join(", "), hold)));
+    }
     out
 }
 

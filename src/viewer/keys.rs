@@ -95,7 +95,7 @@ impl App {
 
     /// Does a command, or says why not.
     pub fn do_command(&mut self, command: &'static Command) {
-        match (command.why_not)(self) {
+        match super::allowed::why_not(self, command) {
             Some(why) => self.tell(Role::BannerInfo, format!("{}: {why}", command.title)),
             None => (command.run)(self),
         }

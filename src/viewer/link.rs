@@ -55,6 +55,8 @@ pub struct Peer {
     pub pid: u32,
     pub version: String,
     pub user: String,
+    /// Groups that the user is in, on the host that engine and screen share.
+    pub groups: Vec<String>,
     pub read_only: bool,
     /// Which state directory it keeps; empty when it does not say.
     pub state: String,
@@ -140,6 +142,7 @@ async fn follow(
         pid: client.pid,
         version: client.version.clone(),
         user: client.user.clone(),
+        groups: crate::sys::peer::own_groups(&client.user),
         read_only: client.access == Access::ReadOnly,
         state: client.state.clone(),
     };

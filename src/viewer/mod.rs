@@ -9,6 +9,7 @@
 //! Draw functions take `&App` and an area and change nothing.
 
 pub mod acts;
+pub mod allowed;
 mod answers;
 pub mod app;
 pub mod bigtext;

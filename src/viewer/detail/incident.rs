@@ -28,7 +28,20 @@ fn with_recovery(app: &App, view: &IncidentView, mut lines: Lines, columns: usiz
 
 /// The recovery that belongs to it, or that is open.
 fn under_way(app: &App, view: &IncidentView, columns: usize, whole: bool) -> Lines {
-    recovery::shown(app, Some(&view.incident.id)).map(|r| recovery::lines(app, r, columns, whole)).unwrap_or_default()
+    let mut lines = approvals(app, columns);
+    let recovery = recovery::shown(app, Some(&view.incident.id));
+    lines.extend(recovery.map(|r| recovery::lines(app, r, columns, whole)).unwrap_or_default());
+    lines
+}
+
+/// Who waits for a second person.
+fn approvals(app: &App, columns: usize) -> Lines {
+    let mut page = Page::new(columns);
+    for approval in crate::viewer::allowed::waiting(app) {
+        let said = format!("approval wanted by {} until {}: ", approval.by.user, app.look.hms(approval.expires_at()));
+        page.push(vec![(Role::Unsure, said), (Role::Strong, approval.title.clone()), (Role::Key, "  Y".into())]);
+    }
+    page.lines
 }
 
 fn head(app: &App, view: &IncidentView, columns: usize, whole: bool) -> Lines {

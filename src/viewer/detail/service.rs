@@ -47,6 +47,20 @@ pub fn lines(app: &App, view: &ServiceView, columns: usize) -> Lines {
     if let Some(run) = &view.held_by {
         page.field("held by", Role::Running, &format!("run {run}: nothing else may act on it meanwhile"));
     }
+    let guards = &app.mirror().head.guard.guards;
+    if let Some(hold) = guards.hold(Some(&view.name)) {
+        let said = format!("by {} since {}: {}", hold.by, app.look.full(hold.since), hold.reason);
+        page.field(
+            "HELD",
+            Role::Bad,
+            &format!("{said}. Nothing restarts or restores it until the commander releases it: H"),
+        );
+    }
+    if let Some(tag) = guards.tag(&view.name) {
+        let from = tag.from.as_ref().map(|f| format!(" (from {f})")).unwrap_or_default();
+        let said = format!("by {}{from} since {}: {}", tag.by.user, app.look.full(tag.since), tag.reason);
+        page.field("TAGGED", Role::Unsure, &format!("{said}. Nobody restarts, restores or acts on it: t takes it off"));
+    }
     page.blank();
     page.field("tier", Role::Text, &view.tier.to_string());
     if !view.impact.is_empty() {

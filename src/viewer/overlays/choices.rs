@@ -3,12 +3,14 @@
 use std::time::Duration;
 
 use super::picker::{Item, Pick, Picker, Verb};
+use crate::domain::approval::Approval;
 use crate::domain::backup::Copy;
 use crate::domain::catalog::Severity;
 use crate::domain::incident::Status;
 use crate::domain::message::Template;
 use crate::domain::run::Risk;
 use crate::text;
+use crate::viewer::allowed;
 use crate::viewer::app::App;
 use crate::viewer::commands::{self, Command};
 use crate::viewer::header;
@@ -22,7 +24,7 @@ fn command_item(app: &App, command: &'static Command) -> Item {
     };
     Item {
         hint: app.keymap.keys_of(command.id).join("  "),
-        off: (command.why_not)(app),
+        off: allowed::why_not(app, command),
         ..Item::new(command.id, command.title, format!("{}{risk}", command.doc))
     }
 }
@@ -132,6 +134,38 @@ impl Picker {
             })
             .collect();
         Picker::of(Pick::Recovery, format!("recover what? · {}", app.environment()), items)
+    }
+
+    /// Requests that wait for a second person.
+    pub fn approvals(app: &App) -> Picker {
+        let item = |a: &&Approval| {
+            let whose = if allowed::is_own(app, a) { "yours".to_owned() } else { format!("by {}", a.by.user) };
+            let detail = format!("{whose}, until {}  {}", app.look.hm(a.expires_at()), a.words);
+            Item::new(a.id.clone(), text::clean(&a.title).into_owned(), text::clean(&detail).into_owned())
+        };
+        let items = allowed::waiting(app).iter().map(item).collect();
+        Picker::of(Pick::Approval, "who waits for a second person", items)
+    }
+
+    /// What can be done about one's own request.
+    pub fn own_approval(app: &App, approval: &Approval) -> Picker {
+        let items = vec![
+            Item::new("wait", "wait", "another user approves it with Y, or mayday approve"),
+            Item {
+                role: Role::Bad,
+                asks: true,
+                ..Item::new("glass", "break the glass", "start it alone, with a reason that is sent out and reviewed")
+            },
+            Item::new("withdraw", "take it back", "nothing is started"),
+        ];
+        let pick = Pick::OwnApproval { approval: approval.id.clone() };
+        let mut picker = Picker::of(pick, format!("you asked for: {}", text::clean(&approval.title)), items);
+        let until = app.look.hms(approval.expires_at());
+        picker
+            .head
+            .push((Role::Text, format!("It waits for another user until {until}: {}", text::clean(&approval.why))));
+        picker.head.push((Role::Strong, format!("say to them: {}", approval.words)));
+        picker
     }
 
     /// What can be said to the recovery that is under way, each the command that it is.

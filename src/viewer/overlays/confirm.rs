@@ -10,10 +10,12 @@ use crossterm::event::{KeyCode, KeyEvent};
 use ratatui::layout::Rect;
 
 use super::{Line, Stay, window};
+use crate::domain::approval::{Approval, Wanted};
 use crate::domain::command::{Command, RecoveryAnswer};
 use crate::domain::recovery::{RecoveryPlan, Shown};
 use crate::domain::run::{Plan, Risk};
 use crate::text;
+use crate::viewer::allowed;
 use crate::viewer::app::{App, Pending};
 use crate::viewer::canvas::{Canvas, wrap};
 use crate::viewer::theme::Role;
@@ -38,6 +40,7 @@ enum Send {
     Cancel { run: String },
     Recovery { id: String, confirm: String },
     Resume { digest: String, confirm: String },
+    Approve { id: String, digest: String },
 }
 
 /// A dialog.
@@ -68,8 +71,16 @@ pub struct Confirm {
 impl Confirm {
     /// For a plan of the engine.
     pub fn of_plan(app: &App, plan: Plan) -> Confirm {
-        let lines = super::plan::lines(app, &plan);
-        let blocked = plan.blockers().next().is_some();
+        let mut lines = super::plan::lines(app, &plan);
+        let against = allowed::against_plan(app, &plan);
+        let blocked = plan.blockers().next().is_some() || against.is_some();
+        if let Some(why) = allowed::second_person(app, &plan).filter(|_| !blocked) {
+            let said = format!("{}: once confirmed it waits for another user, for 10 minutes", text::clean(&why));
+            lines.insert(0, (Role::Strong, 0, said));
+        }
+        if let Some(why) = against {
+            lines.insert(0, (Role::Bad, 0, format!("{} {}", app.look.g.lost, text::clean(&why))));
+        }
         let send = Send::Plan { id: plan.id, confirm: String::new() };
         Confirm::asking(app, plan.title, plan.target, plan.risk, lines, send).or_blocked(blocked)
     }
@@ -80,6 +91,42 @@ impl Confirm {
         let send = Send::Recovery { id: plan.id, confirm: String::new() };
         let title = format!("recover {}: {}", plan.name, plan.title);
         Confirm::asking(app, title, plan.target, plan.risk, lines, send).or_blocked(!plan.blocked.is_empty())
+    }
+
+    /// For what another asked for: the whole of it, and the words to compare.
+    pub fn of_approval(app: &App, approval: &Approval) -> Confirm {
+        let clean = |t: &str| text::clean(t).into_owned();
+        let mut lines = vec![
+            (
+                Role::Text,
+                0,
+                format!(
+                    "{} asked for this at {} and cannot approve it alone: {}",
+                    clean(&approval.by.user),
+                    app.look.hms(approval.requested_at),
+                    clean(&approval.why)
+                ),
+            ),
+            (Role::Strong, 0, format!("words      {}", approval.words)),
+            (
+                Role::Dim,
+                11,
+                format!("let {} read theirs to you: the same words, the same plan", clean(&approval.by.user)),
+            ),
+            (Role::Text, 0, format!("until      {}", app.look.hms(approval.expires_at()))),
+        ];
+        if !approval.reason.is_empty() {
+            lines.push((Role::Text, 0, format!("reason     {}", clean(&approval.reason))));
+        }
+        lines.push((Role::Label, 0, "what is started by it".into()));
+        lines.extend(match &approval.wanted {
+            Some(Wanted::Run(plan)) => super::plan::lines(app, plan),
+            Some(Wanted::Recovery(plan)) => super::plan::recovery_lines(app, plan),
+            None => Vec::new(),
+        });
+        let (title, target, risk) = allowed::about(approval);
+        let send = Send::Approve { id: approval.id.clone(), digest: approval.digest.clone() };
+        Confirm { stage: Stage::Yes, ..Confirm::asking(app, title, target, risk, lines, send) }
     }
 
     /// For a step of a recovery that is not what was confirmed.
@@ -183,6 +230,11 @@ impl Confirm {
         }
     }
 
+    /// A yes to another's request is just that.
+    fn takes_reason(&self) -> bool {
+        !matches!(self.send, Send::Approve { .. })
+    }
+
     fn is_asking(&self) -> bool {
         matches!(self.stage, Stage::Yes | Stage::Typed | Stage::Unlogged)
     }
@@ -205,7 +257,7 @@ impl Confirm {
             Stage::Unlogged => vec![("type", "unlogged, then enter")],
             Stage::Sending | Stage::Blocked => vec![],
         };
-        if self.is_asking() {
+        if self.is_asking() && self.takes_reason() {
             out.push(("tab", "say why"));
         }
         out.extend([("↑↓", "scroll"), ("esc", "back")]);
@@ -214,7 +266,7 @@ impl Confirm {
 
     pub(super) fn key(&mut self, app: &mut App, key: &KeyEvent, at: u64) -> Stay {
         match key.code {
-            KeyCode::Tab | KeyCode::BackTab if self.is_asking() => self.writing = !self.writing,
+            KeyCode::Tab | KeyCode::BackTab if self.is_asking() && self.takes_reason() => self.writing = !self.writing,
             KeyCode::Esc | KeyCode::Enter if self.writing => self.writing = false,
             _ if self.writing => {
                 self.reason.key(key);
@@ -294,6 +346,7 @@ impl Confirm {
                 let answer = RecoveryAnswer::Resume { digest: digest.clone(), confirm: confirm.clone() };
                 Ask::Do(Command::Answer { recovery: None, answer, reason: why })
             }
+            Send::Approve { id, digest } => Ask::Do(Command::Approve { approval: id.clone(), digest: digest.clone() }),
             Send::Cancel { run } => Ask::Do(Command::Cancel { run: run.clone(), reason: why }),
         };
         app.ask(Pending::Start(self.title.clone()), ask);
@@ -341,7 +394,7 @@ impl Confirm {
         let ask = bottom.saturating_sub(1);
         if !self.fault.is_empty() && !self.writing {
             c.cut(inside.x, bottom, inside.width, &self.fault, Role::Bad);
-        } else if self.is_asking() {
+        } else if self.is_asking() && self.takes_reason() {
             let x = c.line(inside.x, bottom, inside.width, &[(Role::Key, "tab"), (Role::Label, " why: ")]);
             let line = Rect::new(x, bottom, inside.right().saturating_sub(x), 1).intersection(inside);
             if self.writing || !self.reason.text().is_empty() {

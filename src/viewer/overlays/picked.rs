@@ -53,6 +53,12 @@ pub fn one(app: &mut App, pick: &Pick, item: &Item) {
         }
         Pick::Merge { incident } => acts::leading::merge_into(app, incident, &item.id),
         Pick::Recovery => acts::recovery::plan(app, item.id.clone()),
+        Pick::Approval => acts::guard::open(app, &item.id),
+        Pick::OwnApproval { approval } => match item.id.as_str() {
+            "glass" => acts::guard::glass(app, approval),
+            "withdraw" => acts::guard::withdraw(app, approval),
+            _ => {}
+        },
         Pick::Action => acts::runs::plan(app, Work::Act { action: item.id.clone() }),
         Pick::Theme { .. } => acts::view::choose_theme(app, &item.id),
         Pick::Template => {

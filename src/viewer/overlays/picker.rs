@@ -39,6 +39,12 @@ pub enum Pick {
     Merge {
         incident: String,
     },
+    /// A request that waits for a second person.
+    Approval,
+    /// What is done about one's own.
+    OwnApproval {
+        approval: String,
+    },
     Affected {
         incident: String,
         before: BTreeSet<String>,

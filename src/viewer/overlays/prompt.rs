@@ -58,6 +58,29 @@ pub enum Asked {
     },
     /// Another end or beginning of an incident, or a snooze.
     Leading(Leading),
+    /// Why a service is not to be touched; `over`: the tag of another is taken over.
+    Tag {
+        service: String,
+        over: bool,
+    },
+    /// Why another's tag is taken off.
+    Untag {
+        service: String,
+    },
+    /// Why a service, or everything, is held.
+    Hold {
+        service: Option<String>,
+    },
+    Release {
+        service: Option<String>,
+    },
+    /// Why there is no second person.
+    Glass {
+        approval: String,
+    },
+    Decline {
+        approval: String,
+    },
     /// The moment to restore to; may stay empty.
     Moment(Restoring),
     /// What of a copy is brought back.
@@ -119,6 +142,13 @@ impl Prompt {
             Asked::Recovery { answer: RecoveryAnswer::Stop, .. } => "stop the recovery",
             Asked::Recovery { .. } | Asked::Hypothesis { .. } => "say so",
             Asked::HandOver { .. } => "offer the lead",
+            Asked::Tag { over: false, .. } => "tag",
+            Asked::Tag { .. } => "take it over",
+            Asked::Untag { .. } => "take it off",
+            Asked::Hold { .. } => "hold",
+            Asked::Release { .. } => "release",
+            Asked::Glass { .. } => "break the glass",
+            Asked::Decline { .. } => "decline",
             Asked::Moment(_) | Asked::Parts(_) => "show the plan",
         }
     }
@@ -208,6 +238,20 @@ impl Prompt {
                 Command::SetStatus { incident: Some(incident), status, reason: text, force: false },
             ),
             Asked::Leading(of) => of.command(app, text)?,
+            Asked::Tag { service, over } => (format!("tagged {service}"), Command::Tag { service, reason: text, over }),
+            Asked::Untag { service } => {
+                (format!("took the tag off {service}"), Command::Untag { service, reason: text })
+            }
+            Asked::Hold { service } => {
+                let command = Command::Hold { services: service.into_iter().collect(), reason: text };
+                (command.title(), command)
+            }
+            Asked::Release { service } => {
+                let command = Command::Release { services: service.into_iter().collect(), reason: text };
+                (command.title(), command)
+            }
+            Asked::Glass { approval } => ("glass broken".into(), Command::BreakGlass { approval, reason: text }),
+            Asked::Decline { approval } => ("declined".into(), Command::Decline { approval, reason: text }),
             Asked::Moment(_) | Asked::Parts(_) => return Err("it is planned, not recorded".into()),
         })
     }
@@ -219,7 +263,7 @@ impl Prompt {
         let height = u16::try_from(help.len() + fault.len() + 4).unwrap_or(7);
         let danger = match &self.asked {
             Asked::Leading(of) => of.is_danger(),
-            asked => matches!(asked, Asked::Force { .. }),
+            asked => matches!(asked, Asked::Force { .. } | Asked::Glass { .. }),
         };
         let inside = window(area, (width, height), &self.title, danger, c);
         let mut y = inside.y;

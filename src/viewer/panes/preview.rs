@@ -71,7 +71,9 @@ fn next(app: &App, ids: &[(&str, String)], page: &mut Page) {
     let mut line = Vec::new();
     let mut left = page.columns();
     for (id, said) in ids {
-        let Some(command) = commands::find(id).filter(|c| (c.why_not)(app).is_none()) else { continue };
+        let Some(command) = commands::find(id).filter(|c| crate::viewer::allowed::why_not(app, c).is_none()) else {
+            continue;
+        };
         let Some(key) = app.keymap.keys_of(command.id).into_iter().next() else { continue };
         let gap = if line.is_empty() { "" } else { "   " };
         let wide = text::width(&key) + text::width(said) + gap.len() + 1;

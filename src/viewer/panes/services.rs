@@ -49,6 +49,9 @@ pub fn remarks(app: &App, view: &ServiceView) -> Vec<(Role, String)> {
     if let Some(run) = &view.held_by {
         out.push((Role::Running, format!("{} run {run}", app.look.g.running)));
     }
+    if let Some(said) = app.mirror().head.guard.guards.said(&view.name) {
+        out.push((Role::Unsure, text::clean(&said).into_owned()));
+    }
     if view.state == Health::Down || view.state == Health::Unknown {
         out.extend(rto(app, view));
     }

@@ -179,5 +179,10 @@ pub fn banners(wall: &Wall) -> Vec<(Role, String)> {
     if matches!(wall.watched.link(), LinkState::Lost(..)) && !all.is_empty() {
         all.remove(0);
     }
+    let tags = &wall.watched.mirror.head.guard.guards.tags;
+    all.extend(tags.iter().map(|(service, tag)| {
+        let said = format!("TAG {service} by {} since {}Z: {}", tag.by.user, tag.since.hm(), tag.reason);
+        (Role::BannerInfo, text::clean(&said).into_owned())
+    }));
     all
 }
