@@ -5,6 +5,8 @@
 mod every;
 #[path = "screens/leading.rs"]
 mod leading;
+#[path = "screens/guard.rs"]
+mod guard;
 #[path = "screens/made.rs"]
 mod made;
 #[path = "screens/recovery.rs"]

@@ -245,49 +245,65 @@ impl Authority {
     }
 
     /// Why `who` may not do `what`, which needs a level; and what would allow it.
-    pub fn refusal<'a>(
+    pub fn refusal(
         &self,
         what: &str,
         need: Level,
         who: &str,
         groups: &[String],
-        open: &[&'a Incident],
+        open: &[&Incident],
     ) -> Option<Refusal> {
         let has = self.grant(who, groups, open.iter().copied());
-        if has.level >= need {
+        let short = self.brief(what, need, who, groups, open)?;
+        let reason = format!("{} ({}); {who} has {} ({})", short.reason, need.said(), has.level.said(), has.by);
+        let mut ways = Vec::new();
+        if let Some(severity) = self.enough(need).0.filter(|_| !open.is_empty()) {
+            ways.push(format!("mayday incident severity {severity}"));
+        }
+        if let Some(role) = self.enough(need).1.first().filter(|_| !open.is_empty()) {
+            let said = if *role == "commander" { String::new() } else { format!(" --role {role}") };
+            ways.push(format!("mayday incident assign {who}{said}"));
+        }
+        let ways = if ways.is_empty() { String::new() } else { format!(" ({})", ways.join(", ")) };
+        Some(Refusal::new(reason, format!("{}{ways}", short.instead)))
+    }
+
+    /// The mildest severity that gives `need`, and the roles that do.
+    fn enough(&self, need: Level) -> (Option<Severity>, Vec<&str>) {
+        let severity = self.severities.iter().filter(|(_, l)| **l >= need).map(|(s, _)| *s).max();
+        (severity, self.roles.iter().filter(|(_, l)| **l >= need).map(|(r, _)| r.as_str()).collect())
+    }
+
+    /// The same in a line of a screen: `restore needs P0 or the commander: raise the severity with v`.
+    pub fn brief(&self, what: &str, need: Level, who: &str, groups: &[String], open: &[&Incident]) -> Option<Refusal> {
+        if self.grant(who, groups, open.iter().copied()).level >= need {
             return None;
         }
-        // The mildest severity that is enough, and every role that is.
-        let severity = self.severities.iter().filter(|(_, l)| **l >= need).map(|(s, _)| *s).max();
-        let roles: Vec<&str> = self.roles.iter().filter(|(_, l)| **l >= need).map(|(r, _)| r.as_str()).collect();
+        let (severity, roles) = self.enough(need);
         let mut enough: Vec<String> = severity.iter().map(ToString::to_string).collect();
         enough.extend(roles.iter().map(|r| format!("the {r}")));
         enough.extend(self.groups.iter().filter(|(_, l)| **l >= need).map(|(g, _)| format!("group {g}")));
         enough.extend(self.users.iter().filter(|(_, l)| **l >= need).map(|(u, _)| u.clone()));
-        let enough = if enough.is_empty() {
-            need.said().to_owned()
-        } else {
-            format!("{} ({})", enough.join(" or "), need.said())
+        let enough = match enough.split_last() {
+            None => "more than anybody is given".to_owned(),
+            Some((only, [])) => only.clone(),
+            Some((last, others)) => format!("{} or {last}", others.join(", ")),
         };
-        let reason = format!("{what} needs {enough}; {who} has {} ({})", has.level.said(), has.by);
         let mut ways = Vec::new();
         match (severity, open.is_empty()) {
             (Some(s), true) => ways.push(format!("declare an incident of {s} with d")),
-            (Some(s), false) => ways.push(format!("raise the severity with v (mayday incident severity {s})")),
+            (Some(_), false) => ways.push("raise the severity with v".to_owned()),
             (None, _) => {}
         }
-        match (roles.first(), open.is_empty()) {
-            (Some(role), false) => {
-                let said = if *role == "commander" { String::new() } else { format!(" --role {role}") };
-                ways.push(format!("take the role with w (mayday incident assign {who}{said})"));
-            }
-            (Some(_), true) if severity.is_none() => ways.push("declare an incident with d, and take the role".into()),
+        match (roles.is_empty(), open.is_empty()) {
+            (false, false) => ways.push("take the role with w".to_owned()),
+            (false, true) if severity.is_none() => ways.push("declare an incident with d, and take the role".into()),
             _ => {}
         }
         if ways.is_empty() {
             ways.push("ask somebody who has it, or change [authority] in mayday.toml".into());
         }
-        Some(Refusal::new(reason, ways.join(", or ")))
+        Some(Refusal::new(format!("{what} needs {enough}"), ways.join(", or ")))
     }
 
     /// Why destructive work needs a second person now.

@@ -31,8 +31,11 @@ fn said(refusal: &Refusal) -> String {
 
 fn refused(app: &App, what: &str, need: Level) -> Option<Refusal> {
     let peer = &app.watched.peer;
-    let open: Vec<&Incident> = app.mirror().open_incidents().into_iter().map(|v| &v.incident).collect();
-    guard(app).authority.refusal(what, need, &peer.user, &peer.groups, &open)
+    guard(app).authority.refusal(what, need, &peer.user, &peer.groups, &open(app))
+}
+
+fn open(app: &App) -> Vec<&Incident> {
+    app.mirror().open_incidents().into_iter().map(|v| &v.incident).collect()
 }
 
 /// The deed that a command of the table is, where it needs a level.
@@ -73,7 +76,9 @@ fn beyond(app: &App, command: &Command) -> Why {
         Deed::Cancel if app.selected_run().is_some_and(|r| r.requested_by == app.watched.peer.user) => return None,
         deed => authority.needs(deed),
     };
-    refused(app, command.title, need).as_ref().map(said)
+    let peer = &app.watched.peer;
+    let brief = authority.brief(command.title, need, &peer.user, &peer.groups, &open(app));
+    brief.as_ref().map(said)
 }
 
 /// Tags and holds on what the command would be about.

@@ -135,7 +135,7 @@ pub const ALL: &[Command] = &[
     // Second persons, tags and holds.
     act("approval.open", &["Y"], Global, "", ("approve", "Look at what waits for a second person: approve it, or break the glass."), (acts::guard::someone_waits, acts::guard::approvals)),
     look("approval.decline", &[], Global, "", ("decline a request", "Say no to what another asked for, with a reason."), (acts::guard::others_wait, acts::guard::decline)),
-    look("service.tag", &["t"], Services, "tag", ("tag", "Tag the selected service so that nobody touches it, or take the tag off or over."), (acts::guard::service_chosen, acts::guard::tag)),
+    look("service.tag", &["t"], Services, "", ("tag", "Tag the selected service so that nobody touches it, or take the tag off or over."), (acts::guard::service_chosen, acts::guard::tag)),
     look("service.untag", &[], Services, "", ("take a tag off", "Take the tag off the selected service; another's needs a reason."), (acts::guard::can_untag, acts::guard::untag)),
     look("service.hold", &["H"], Services, "", ("hold or release", "Hold the selected service so that it is neither restarted nor restored; or release it, as commander."), (acts::guard::service_chosen, acts::guard::hold)),
     look("hold.everything", &[], Global, "", ("hold everything", "Nothing is restarted or restored until the commander releases it."), (why::may_act, acts::guard::hold_everything)),

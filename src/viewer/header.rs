@@ -243,17 +243,15 @@ fn guard_banners(watched: &Watched) -> Vec<(Role, String)> {
     let guard = &watched.mirror.head.guard;
     let mut out = Vec::new();
     for approval in guard.waiting() {
-        let (title, words, until) = (&approval.title, &approval.words, approval.expires_at().hms());
+        let (title, words, until) = (&approval.title, &approval.words, approval.expires_at().hm());
         out.push(match approval.by.user == watched.peer.user {
-            true => {
-                (Role::BannerInfo, format!("you wait for a second person until {until}Z: {title} (say \"{words}\"), Y"))
-            }
+            true => (
+                Role::BannerInfo,
+                format!("your {title} waits for a second person, Y: say \"{words}\", until {until}Z"),
+            ),
             false => {
                 let by = &approval.by.user;
-                (
-                    Role::BannerBad,
-                    format!("APPROVAL WANTED by {by} until {until}Z, Y looks at it: {title} (\"{words}\")"),
-                )
+                (Role::BannerBad, format!("APPROVAL WANTED by {by}, Y: {title} \"{words}\" until {until}Z"))
             }
         });
     }

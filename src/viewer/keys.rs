@@ -96,6 +96,7 @@ impl App {
     /// Does a command, or says why not.
     pub fn do_command(&mut self, command: &'static Command) {
         match super::allowed::why_not(self, command) {
+            Some(why) if why.starts_with(command.title) => self.tell(Role::BannerInfo, why),
             Some(why) => self.tell(Role::BannerInfo, format!("{}: {why}", command.title)),
             None => (command.run)(self),
         }

@@ -144,6 +144,12 @@ impl Stage {
         self.change(Change { head: Some(head), ..Change::default() });
     }
 
+    /// Who may do what, tags and holds, requests for a second person.
+    pub fn guard(&mut self, guard: mayday::wire::GuardView) {
+        let head = Head { guard, ..self.app.watched.mirror.head.clone() };
+        self.change(Change { head: Some(head), ..Change::default() });
+    }
+
     /// A recovery, and nothing else, changes.
     pub fn recovery(&mut self, recovery: Recovery, waits: &str) {
         let view = RecoveryView { recovery, waits: waits.into() };
@@ -597,7 +603,7 @@ pub fn answer_copies(stage: &mut Stage) {
     stage.answer(|p| matches!(p, Pending::Copies { .. }), Answer::Copies { copies });
 }
 
-fn plan(risk: Risk) -> Plan {
+pub fn plan(risk: Risk) -> Plan {
     Plan {
         id: "p1".into(),
         made_at: at(0),

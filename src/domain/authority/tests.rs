@@ -85,11 +85,16 @@ fn the_refusal_says_what_would_allow_it_and_that_does() {
     for words in [
         "restore orders needs P0 or the commander (full production control)",
         "ben has service modifications (P1)",
-        "raise the severity with v (mayday incident severity P0)",
-        "take the role with w (mayday incident assign ben)",
+        ": raise the severity with v, or take the role with w (mayday incident severity P0, mayday incident assign ben)",
     ] {
         assert!(said.contains(words), "{words:?} in {said:?}");
     }
+    // On the one line of a screen.
+    let brief = usual().brief("restore", Level::Full, "ben", &[], &play.state.open_incidents()).unwrap();
+    assert_eq!(
+        brief.to_string(),
+        "restore needs P0 or the commander: raise the severity with v, or take the role with w"
+    );
     let mut raised = ruled(usual());
     raised.declare("ann", Severity::P1);
     let (severity, reason) = (Severity::P0, "worse".into());
