@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::fault::Lines;
 use super::read::{Span, Tab, Val};
 use super::types::*;
+use crate::domain::authority::Level;
 use crate::domain::recovery::Does;
 use crate::domain::run::Risk;
 use crate::text::{Mask, clean, duration, shell_word};
@@ -26,6 +27,12 @@ pub fn lint(root: &Tab, config: &Config, source: &str) -> Vec<String> {
     }
     for (tab, recovery) in root.tabs("recovery").zip(&config.recoveries) {
         of_recovery(tab, recovery, config, &mut found);
+    }
+    if !config.authority.severities.is_empty() && config.authority.base() == Level::Full {
+        let text = "everybody may everything, also without an incident, so `authority` of a severity changes nothing yet: \
+                    give another severity less, or set `everybody` of [authority]";
+        let said = root.tab("severity").into_iter().flat_map(tabs_in).find(|t| t.has("authority"));
+        found.push((said.map_or(0..0, |t| t.at_key("authority")), text.to_owned()));
     }
     if config.engine.group.is_none() && asks_two(config) {
         let text = "a second person is asked for, and without [engine] group only root is another user of this engine: \

@@ -6,9 +6,9 @@
 //! the same fold, so they cannot disagree.
 
 pub mod actor;
-pub mod availability;
 pub mod approval;
 pub mod authority;
+pub mod availability;
 pub mod backup;
 pub mod cadence;
 pub mod catalog;

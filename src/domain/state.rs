@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::availability::{Availability, Moment};
 use super::approval::{self, Approval};
+use super::availability::{Availability, Moment};
 use super::backup::BackupRecord;
 use super::catalog::{Catalog, Severity};
 use super::event::{Entry, Event};

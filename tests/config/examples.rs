@@ -276,6 +276,20 @@ fn lint_says_what_cannot_be_kept() {
             ),
             vec!["5: the password for h crosses the network in the open: set tls"],
         ),
+        (
+            service("[severity.P0]\nauthority = \"full\"\n"),
+            vec![
+                "4: everybody may everything, also without an incident, so `authority` of a severity changes nothing yet: \
+                 give another severity less, or set `everybody` of [authority]",
+            ],
+        ),
+        (
+            service("[authority]\nsecond_person = true\n"),
+            vec![
+                "4: a second person is asked for, and without [engine] group only root is another user of this engine: \
+                 the rest is broken glass",
+            ],
+        ),
     ] {
         let found = good(&text).warnings;
         let wanted: Vec<String> = wanted.into_iter().map(|w| format!("/etc/mayday/shop.toml:{w}")).collect();

@@ -92,7 +92,7 @@ pub fn local_cases() -> Vec<Case> {
         in_service("id = \"api\"", "did you mean `name`?"),
         in_service("postgresql = {}", "did you mean `postgres`?"),
         in_service("control = { systemd = \"a.service\", usr = true }", "did you mean `user`?"),
-        case(format!("{SYSTEM}[severity.P0]\nauthority = \"full\"\n"), &[(4, "unknown key `authority`")]),
+        case(format!("{SYSTEM}[severity.P0]\nescalade = \"full\"\n"), &[(4, "unknown key `escalade`")]),
         case(format!("{SYSTEM}[severity.P4]\nrespond_within = \"1h\"\n"), &[(3, "\"P4\" is not a severity")]),
         // Types.
         case("[system]\nname = 7\n", &[(2, "`name` must be a name, found the number 7")]),
@@ -217,6 +217,7 @@ pub fn local_cases() -> Vec<Case> {
         in_channel(
             "auto = [\"always\"]\nslack = { webhook = { env = \"A\" } }",
             "must be one of \"declared\", \"escalated\", found \"always\"",
+            "must be one of \"declared\", \"glass-broken\", found \"always\"",
         ),
         in_channel("email = { host = \"h\", from = \"a@b\", to = \"c@d\" }", "`to` must be a list"),
         in_channel("email = { host = \"h\", from = \"nobody\", to = [\"c@d\"] }", "`from` must be a mail address"),
@@ -410,7 +411,6 @@ fn other_cases() -> Vec<Case> {
         ruled("[authority]\neverybody = \"services\"\nneeds = { reboot = \"full\" }", 3, "is none of restart, stop"),
         ruled("[authority]\nroles = { commander = \"full\" }", 2, "`roles` does nothing: everybody may everything"),
         ruled("[authority]\neverybody = \"full\"\nneeds = { drop = \"full\" }", 3, "`needs` does nothing"),
-        ruled("[severity.P0]\nauthority = \"full\"", 2, "`authority` of P0 does nothing"),
         in_backup("second_person = true", "`second_person` does nothing for a backup without a restore"),
         case(
             format!(

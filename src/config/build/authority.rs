@@ -51,7 +51,8 @@ pub fn authority(root: &Tab, sink: &mut Sink) -> Authority {
     out
 }
 
-/// Where everybody may everything, nothing that gives or needs a level does anything.
+/// Where everybody may everything, nothing that gives or needs a level does anything. A severity that says no more than
+/// holds anyway is left to the warnings.
 fn idle(root: &Tab, authority: &Authority, sink: &mut Sink) {
     if authority.base() < Level::Full {
         return;
@@ -62,17 +63,6 @@ fn idle(root: &Tab, authority: &Authority, sink: &mut Sink) {
             if tab.has(key) {
                 let message = format!("`{key}` does nothing: everybody may everything, also without an incident");
                 sink.fault(tab.at_key(key), message, hint);
-            }
-        }
-    }
-    if let Some(severities) = root.tab("severity") {
-        for (name, item) in severities.entries() {
-            if let Val::Tab(tab) = &item.val
-                && tab.has("authority")
-            {
-                let message =
-                    format!("`authority` of {name} does nothing: everybody may everything, also without an incident");
-                sink.fault(tab.at_key("authority"), message, hint);
             }
         }
     }
