@@ -137,7 +137,7 @@ pub const ALL: &[Command] = &[
     look("approval.decline", &[], Global, "", ("decline a request", "Say no to what another asked for, with a reason."), (acts::guard::others_wait, acts::guard::decline)),
     look("service.tag", &["t"], Services, "", ("tag", "Tag the selected service so that nobody touches it, or take the tag off or over."), (acts::guard::service_chosen, acts::guard::tag)),
     look("service.untag", &[], Services, "", ("take a tag off", "Take the tag off the selected service; another's needs a reason."), (acts::guard::can_untag, acts::guard::untag)),
-    look("service.hold", &["H"], Services, "", ("hold or release", "Hold the selected service so that it is neither restarted nor restored; or release it, as commander."), (acts::guard::service_chosen, acts::guard::hold)),
+    look("service.hold", &["K"], Services, "", ("hold or release", "Hold the selected service so that it is neither restarted nor restored; or release it, as commander."), (acts::guard::service_chosen, acts::guard::hold)),
     look("hold.everything", &[], Global, "", ("hold everything", "Nothing is restarted or restored until the commander releases it."), (why::may_act, acts::guard::hold_everything)),
     look("hold.release", &[], Global, "", ("release all holds", "Release all that is held, as commander."), (acts::guard::something_held, acts::guard::release_everything)),
     // Recoveries of whole systems.

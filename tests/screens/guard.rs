@@ -180,13 +180,13 @@ fn tags_and_holds_stand_where_their_service_does() {
     stage.keys("look first");
     let on = asked(stage.key(KeyCode::Enter));
     assert!(matches!(&on, Some(Ask::Do(Command::Tag { over: false, .. }))), "{on:?}");
-    stage.keys("H");
+    stage.keys("K");
     stage.keys("evidence");
     let held = asked(stage.key(KeyCode::Enter));
     assert!(matches!(&held, Some(Ask::Do(Command::Hold { services, .. })) if services.len() == 1), "{held:?}");
     stage.guard(GuardView { guards: Guards { all: Some(hold()), ..Guards::default() }, ..GuardView::default() });
     snapshot("held", &mut stage, &[(80, 24)]);
-    stage.keys("H");
+    stage.keys("K");
     stage.keys("copied");
     let released = asked(stage.key(KeyCode::Enter));
     assert!(matches!(&released, Some(Ask::Do(Command::Release { .. }))), "{released:?}");

@@ -53,7 +53,7 @@ pub fn lines(app: &App, view: &ServiceView, columns: usize) -> Lines {
         page.field(
             "HELD",
             Role::Bad,
-            &format!("{said}. Nothing restarts or restores it until the commander releases it: H"),
+            &format!("{said}. Nothing restarts or restores it until the commander releases it: K"),
         );
     }
     if let Some(tag) = guards.tag(&view.name) {
