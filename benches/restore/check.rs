@@ -4,13 +4,15 @@ use std::time::Duration;
 
 use crate::dumps::{FORMS, Scene};
 use crate::kit::{best, ratio, restore, rounds, secs, sh, time, verdict};
+use crate::support::postgres::bin;
 
 /// What reads a copy to its end without mayday.
 fn alone(name: &str, path: &str) -> Option<String> {
     Some(match name {
         "sql-gz" | "files-gz" => format!("gzip -t {path}"),
         "sql-zst" | "files-zst" => format!("zstd -q -t {path}"),
-        "custom" | "directory" | "tar" => format!("pg_restore -f /dev/null {path}"),
+        // Itself: the one in the path may be a script that looks for it first.
+        "custom" | "directory" | "tar" => format!("{} -f /dev/null {path}", bin("pg_restore").display()),
         // Nothing is compressed: what is left is to look at the text.
         "sql" => format!("cat {path} | tail -n 1 | grep -c ''"),
         _ => return None,
@@ -48,7 +50,7 @@ pub fn check(scene: &Scene) -> bool {
             secs(verifying),
             ratio(verifying, hand),
             secs(hand),
-            line.split(' ').next().unwrap_or_default()
+            line.split(' ').next().and_then(|w| w.rsplit('/').next()).unwrap_or_default()
         );
         good &= verdict("check", met, &words);
     }

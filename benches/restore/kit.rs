@@ -33,7 +33,6 @@ pub struct Timed {
     pub peak_kib: u64,
     pub phases: Vec<(String, Duration)>,
     pub detail: String,
-    pub side: String,
 }
 
 impl Timed {
@@ -80,8 +79,15 @@ pub fn restore(cockpit: &Cockpit, args: &[&str]) -> Timed {
         peak_kib,
         phases: status.phases.iter().map(|p| (p.name.clone(), Duration::from_millis(p.took_ms))).collect(),
         detail: status.detail,
-        side: said["sides"][0]["name"].as_str().unwrap_or_default().to_owned(),
     }
+}
+
+/// Takes away what a run left, by the word that its plan asks for.
+pub fn drop_left(cockpit: &Cockpit, backup: &str, run: &str) {
+    let drop = ["restore", backup, "--drop", "--run", run];
+    let plan = cockpit.run(&[&drop[..], &["--plan", "--json"]].concat()).ok().json();
+    let word = plan["plan"]["target"].as_str().expect("what is typed").to_owned();
+    cockpit.run(&[&drop[..], &["--confirm", &word, "--wait"]].concat()).ok();
 }
 
 /// The process that claimed a run and has not ended it.

@@ -73,7 +73,8 @@ impl Scene {
              listen_addresses = ''\nunix_socket_directories = '{side}'\nport = {port}\nshared_buffers = '256MB'\n\
              max_connections = 120\narchive_mode = off\nhot_standby = on\n",
             wal = self.dir.path().join("wal").display(),
-            to = self.to,
+            // The server does not know the zone Z while it reads its settings.
+            to = self.to.replace('T', " ").replace('Z', "+00"),
             side = self.dir.path().join("byhand").display(),
         );
         std::fs::write(data.join("postgresql.auto.conf"), settings).expect("write its settings");
@@ -92,9 +93,7 @@ impl Scene {
             let output = psql.args(["-XqAt", "-d", "app", "-c", sql]).output().ok()?;
             output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
         };
-        wait_until("it is replayed", LIMIT, || {
-            ask("select pg_get_wal_replay_pause_state()").as_deref() == Some("paused")
-        });
+        running.wait_ready(LIMIT, || ask("select pg_get_wal_replay_pause_state()").as_deref() == Some("paused"));
         assert_eq!(ask(VERIFY).as_deref(), Some("t"));
         let took = begun.elapsed();
         running.end(libc::SIGQUIT, LIMIT);

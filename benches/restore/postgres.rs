@@ -223,9 +223,5 @@ pub fn cutover(scene: &Scene) -> bool {
         seen.done.load(Ordering::Relaxed),
         seen.cut.load(Ordering::Relaxed)
     );
-    for timed in &restored {
-        let _ =
-            scene.shop.run(&["restore", "custom", "--drop", "--run", &timed.id, "--confirm", &timed.side, "--wait"]);
-    }
     verdict("cutover", worst <= Duration::from_millis(500), &words)
 }

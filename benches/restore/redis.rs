@@ -1,6 +1,6 @@
 //! A million keys beside the live ones, and over.
 
-use crate::kit::{LIMIT, best, restore, rounds, secs, verdict};
+use crate::kit::{LIMIT, best, drop_left, restore, rounds, secs, verdict};
 use crate::support::{Cockpit, Home, Redis, wait_until};
 
 const KEYS: u32 = 1_000_000;
@@ -42,7 +42,7 @@ pub fn redis() -> bool {
         println!("       hand-over {:.2} s: {}", secs(cut.wall), cut.detail);
         over.push(cut.wall);
         peak = peak.max(cut.peak_kib);
-        shop.run(&["restore", "sessions", "--drop", "--run", &cut.id, "--confirm", &cut.side, "--wait"]).ok();
+        drop_left(&shop, "sessions", &cut.id);
     }
     let mib = peak as f64 / 1024.0;
     let words = format!(

@@ -17,7 +17,7 @@ use crate::sys::peer;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wanted {
     Anything,
-    /// A restore with `postgres_dump`: custom, directory or plain format.
+    /// A restore with `postgres_dump`: custom, directory, tar or plain format.
     PostgresDump,
 }
 
@@ -206,8 +206,10 @@ pub fn look(path: &Path, size: u64, wanted: Wanted) -> Look {
     let mut content = content_of(&head);
     let inner = inner_extension(path);
     let mut fault = contradiction(&inner, content, &head);
-    if fault.is_none() && wanted == Wanted::PostgresDump && !restorable(content, &inner) {
-        fault = Some("it is no PostgreSQL dump: neither PGDMP nor SQL at its beginning".to_owned());
+    if fault.is_none() && wanted == Wanted::PostgresDump && !restorable(content, &inner, &head) {
+        fault = Some(
+            "it is no PostgreSQL dump: neither PGDMP nor SQL nor an archive's toc.dat at its beginning".to_owned(),
+        );
     }
     if content == Content::Unknown && inner == "sql" {
         content = Content::Sql;
@@ -230,9 +232,14 @@ pub fn look(path: &Path, size: u64, wanted: Wanted) -> Look {
     Look { format: format_of(content, codec), fault, cannot, final_: true }
 }
 
-fn restorable(content: Content, inner: &str) -> bool {
-    matches!(content, Content::PgCustom | Content::PgSql | Content::Sql)
-        || (content == Content::Unknown && inner == "sql")
+fn restorable(content: Content, inner: &str, head: &[u8]) -> bool {
+    match content {
+        Content::PgCustom | Content::PgSql | Content::Sql => true,
+        // pg_dump puts its table of contents first (pg_backup_tar.c).
+        Content::Tar => head.starts_with(b"toc.dat\0"),
+        Content::Unknown => inner == "sql",
+        _ => false,
+    }
 }
 
 /// Where the name promises what the content is not.

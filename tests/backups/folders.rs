@@ -102,6 +102,19 @@ fn what_a_restore_needs_is_looked_for() {
     }));
     let listed = look(&backup).unwrap();
     assert!(listed.copies[0].found.fault.as_ref().unwrap().contains("no PostgreSQL dump"), "{listed:?}");
+    // A tar archive is a dump when pg_dump's table of contents comes first, and any other archive is none.
+    for (first, good) in [("toc.dat", true), ("toc.data", false), ("notes.txt", false)] {
+        let dir = support::scratch();
+        let mut tar = tar::Builder::new(Vec::new());
+        let mut header = tar::Header::new_ustar();
+        header.set_size(8);
+        tar.append_data(&mut header, first, &b"PGDMP\x01\x0e\x00"[..]).unwrap();
+        put(&dir.path().join("app.tar"), &tar.into_inner().unwrap(), HOUR);
+        let mut of_tar = backup.clone();
+        of_tar.source = set("pg", dir.path(), "*").source;
+        let found = look(&of_tar).unwrap().copies[0].found.clone();
+        assert_eq!(found.fault.is_none(), good, "{first}: {found:?}");
+    }
 }
 
 #[test]
