@@ -105,18 +105,12 @@ fn segment_size(log: &Log<'_>, begin: &Begin) -> u64 {
     if there(wal::SEGMENT).is_some() {
         return wal::SEGMENT;
     }
-    let sizes = (20..=30).map(|n| 1u64 << n);
-    sizes
-        .filter(|size| {
-            let head = there(*size).and_then(|stored| {
-                let mut page = [0; 64];
-                log.source.open(stored).and_then(|mut from| from.read_exact(&mut page)).ok()?;
-                Head::parse(&page)
-            });
-            head.is_some_and(|head| head.segment_size == *size)
-        })
-        .next()
-        .unwrap_or(wal::SEGMENT)
+    let stated = |size: u64| {
+        let mut page = [0; 64];
+        log.source.open(there(size)?).and_then(|mut from| from.read_exact(&mut page)).ok()?;
+        Head::parse(&page).map(|head| head.segment_size)
+    };
+    (20..=30).map(|n| 1u64 << n).find(|size| stated(*size) == Some(*size)).unwrap_or(wal::SEGMENT)
 }
 
 /// Base backups that lie as files or folders, with their log.

@@ -314,6 +314,18 @@ fn other_cases() -> Vec<Case> {
             &[(6, "`identity` does nothing for copies of `borg`")],
         ),
         case(
+            vault("walg = { config = \"/w.json\" }", "{ folder = { path = \"/d\" } }"),
+            &[(6, "base backups of wal-g are restored out of the same repository")],
+        ),
+        case(
+            vault(
+                "pgbackrest = { stanza = \"main\" }",
+                "{ postgres_pitr = { database = \"d\", directory = \"/d\", pgbackrest = { stanza = \"other\" } } }",
+            ),
+            &[(6, "base backups of pgbackrest are restored out of the same repository")],
+        ),
+        case(vault("walg = {}", "{ folder = { path = \"/d\" } }"), &[(5, "`config`")]),
+        case(
             vault("borg = { repository = \"r\" }", "{ folder = { path = \"/d\" } }"),
             &[(5, "write it as an absolute path")],
         ),

@@ -335,7 +335,7 @@ fn backup(b: &Backup, second_person: bool, out: &mut Out) {
             let mut parts = repo_parts(&r.log);
             parts.extend(r.user.as_deref().map(|u| pair("user", string(u))));
             parts.extend(r.rescan.map(|d| pair("rescan", string(&crate::text::duration(d)))));
-            out.put(repo_key(&r.log), Some(inline(parts.into_iter())));
+            out.put(repo_key(&r.log), Some(inline(parts)));
         }
     }
     match &b.restore {
@@ -358,7 +358,7 @@ fn backup(b: &Backup, second_person: bool, out: &mut Out) {
             out.put("directory", Some(path(&p.directory)));
             match &p.log {
                 PitrLog::Folder(folder) => out.put("wal_archive", Some(path(folder))),
-                log => out.put(repo_key(log), Some(inline(repo_parts(log).into_iter()))),
+                log => out.put(repo_key(log), Some(inline(repo_parts(log)))),
             }
             out.put("user", p.user.as_deref().map(string));
             out.text("role", &p.role);

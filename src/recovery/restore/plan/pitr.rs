@@ -118,6 +118,7 @@ pub async fn plan(
             if let Some(moment) = chosen.moment {
                 copy.taken_at = Time::from_ms(moment / 1000);
             }
+            copy.reaches = None;
             copy.size = base.size.max(copy.size);
             Some(Job {
                 backup: set.name.clone(),
