@@ -564,6 +564,8 @@ fn incident() -> Incident {
         resolved_stepped_ms: 0,
         unsealed: false,
         reopened: 0,
+        hypotheses: Vec::new(),
+        handoff: None,
         last_seq: 9,
         clock: Default::default(),
     }
