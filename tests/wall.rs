@@ -85,6 +85,8 @@ fn incident(severity: Severity, acked: bool) -> IncidentView {
             resolved_stepped_ms: 0,
             unsealed: false,
             reopened: 0,
+            hypotheses: Vec::new(),
+            handoff: None,
             last_seq: 7,
             clock: Default::default(),
         },

@@ -210,29 +210,29 @@ pub(super) fn markdown(page: &mut Page<'_, '_>) {
     }
     page.line("\n### Escalation\n");
     page.table(&["Time (UTC)", "Level", "Who", "Via", "Why", "From"]);
+    let mut rows: Vec<(u64, [String; 6])> = Vec::new();
     for (mark, l) in called {
         let level = format!("{}: {}", l.level, page.say(&l.name));
-        let who = page.say(&l.contacts.join(", "));
         let via = if l.channels.is_empty() { "no channel".into() } else { page.say(&l.channels.join(", ")) };
-        let why = page.say(&l.why);
-        page.row(&[&utc(mark.at), &level, &who, &via, &why, &cite(&[mark.seq])]);
+        let who = page.say(&l.contacts.join(", "));
+        rows.push((mark.seq, [utc(mark.at), level, who, via, page.say(&l.why), cite(&[mark.seq])]));
     }
     for (mark, by, c) in phoned {
         let said = if c.answered { "answered" } else { "no answer" };
         let note = if c.note.is_empty() { said.to_owned() } else { format!("{said}: {}", page.say(&c.note)) };
         let via = format!("phone, by {}", page.say(by));
-        let who = page.say(&c.contact);
-        page.row(&[&utc(mark.at), "", &who, &via, &note, &cite(&[mark.seq])]);
+        rows.push((mark.seq, [utc(mark.at), String::new(), page.say(&c.contact), via, note, cite(&[mark.seq])]));
     }
-    let unanswered: Vec<(Time, u64, &str)> = own(story)
-        .filter_map(|e| match &e.event {
-            Event::IncidentUnanswered(u) => Some((e.at, e.seq, u.why.as_str())),
-            _ => None,
-        })
-        .collect();
-    for (at, seq, why) in unanswered {
-        let why = page.say(why);
-        page.row(&[&utc(at), "end", "nobody is left to call", "", &why, &cite(&[seq])]);
+    for e in own(story) {
+        if let Event::IncidentUnanswered(u) = &e.event {
+            let end = ["end", "nobody is left to call", ""].map(str::to_owned);
+            let [level, who, via] = end;
+            rows.push((e.seq, [utc(e.at), level, who, via, page.say(&u.why), cite(&[e.seq])]));
+        }
+    }
+    rows.sort_by_key(|(seq, _)| *seq);
+    for (_, cells) in rows {
+        page.row(&cells.each_ref().map(String::as_str));
     }
 }
 

@@ -214,8 +214,8 @@ channels = ["hook"]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_onset_is_the_first_failing_probe_even_of_what_is_not_confirmed_yet() {
     let config = "[system]\nname = \"shop\"\n[[service]]\nname = \"api\"\n[[service.exec]]\nname = \"probe\"\n\
-                  run = [\"false\"]\nevery = \"500ms\"\ntimeout = \"400ms\"\nretry_interval = \"100ms\"\n\
-                  incident_interval = \"100ms\"\ndown_after = 1000\ndown_ratio = \"10/10\"\n";
+                  run = [\"sh\", \"-c\", \"exit 2\"]\nevery = \"500ms\"\ntimeout = \"400ms\"\nretry_interval = \"100ms\"\n\
+                  incident_interval = \"100ms\"\ndown_after = 100\ndown_ratio = \"10/10\"\n";
     let mut w = World::start(config).await;
     w.until("a failure", |m| m.services.get("api").is_some_and(|s| s.observed_at.is_some())).await;
     let first = w.view_of_api();
