@@ -145,11 +145,9 @@ pub fn apply(state: &mut State, entry: &Entry) {
     match &entry.event {
         Event::IncidentDeclared(_) => clock.severity_from_ms = Some(0),
         Event::IncidentAcknowledged(_) => clock.marks.acknowledged = clock.marks.acknowledged.or(Some(mark)),
-        Event::IncidentSeverity(e) => {
-            if clock.severity_from_ms.is_some() {
-                clock.count(e.from, mark.t_ms);
-                clock.severity_from_ms = Some(mark.t_ms);
-            }
+        Event::IncidentSeverity(e) if clock.severity_from_ms.is_some() => {
+            clock.count(e.from, mark.t_ms);
+            clock.severity_from_ms = Some(mark.t_ms);
         }
         Event::IncidentStatus(e) => {
             let marks = &mut clock.marks;

@@ -210,10 +210,10 @@ impl Core {
     /// The onset by the probes, and the alerts that go out by themselves.
     fn after_declaring(&mut self, id: &str) {
         let Some(incident) = self.state.incidents.get(id) else { return };
-        if incident.onset.is_none() {
-            if let Some((onset, why)) = self.onset_of(incident) {
-                self.record_own(Some(id.to_owned()), IncidentOnset { onset, why });
-            }
+        if incident.onset.is_none()
+            && let Some((onset, why)) = self.onset_of(incident)
+        {
+            self.record_own(Some(id.to_owned()), IncidentOnset { onset, why });
         }
         let channels: Vec<String> = self
             .config

@@ -43,6 +43,7 @@ const SAVE_EVERY_MS: u64 = 60_000;
 pub(super) const PLANS: usize = 64;
 
 /// What comes to the core.
+#[allow(clippy::large_enum_variant, reason = "a request is the common one; boxing it costs each of them an allocation")]
 pub enum Message {
     Ask {
         actor: Actor,

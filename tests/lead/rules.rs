@@ -497,7 +497,7 @@ fn a_merged_incident_goes_on_in_the_other_one() {
     assert_eq!(into.services, ["api".to_owned(), "web".to_owned()].into());
     assert_eq!(into.severity, Severity::P0, "no promise becomes weaker by it");
     assert_eq!(into.onset, Some(from.declared_at));
-    assert_eq!(into.clock.absorbed, [one.clone()]);
+    assert_eq!(into.clock.absorbed, std::slice::from_ref(&one));
     assert!(against_resolving(&w.state, into).iter().any(|a| a.contains("web")));
     // Its clock stands still.
     w.pass(60);

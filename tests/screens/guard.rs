@@ -132,9 +132,7 @@ fn what_authority_forbids_stays_visible_with_what_would_allow_it() {
     let mut stage = stage(GuardView { authority: strict(), ..GuardView::default() });
     stage.keys("1r");
     let seen = shown::text(&stage.app, 200, 60);
-    for words in ["restart needs the operations: take the role with w"] {
-        assert!(seen.contains(words), "{words:?}: {seen}");
-    }
+    assert!(seen.contains("restart needs the operations: take the role with w"), "{seen}");
     snapshot("authority-refused", &mut stage, &[(120, 36)]);
     stage.keys(":restore");
     snapshot("authority-palette", &mut stage, &[(120, 36)]);
