@@ -3,10 +3,10 @@
 
 #[path = "screens/every.rs"]
 mod every;
-#[path = "screens/leading.rs"]
-mod leading;
 #[path = "screens/guard.rs"]
 mod guard;
+#[path = "screens/leading.rs"]
+mod leading;
 #[path = "screens/made.rs"]
 mod made;
 #[path = "screens/recovery.rs"]
