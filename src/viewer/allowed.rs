@@ -47,7 +47,7 @@ pub fn deed(id: &str) -> Option<Deed> {
         "backup.restore" => Deed::Restore,
         "action.run" => Deed::Act,
         "incident.status" | "incident.services" | "incident.title" | "incident.reopen" => Deed::Status,
-        "notify.compose" => Deed::Message,
+        "notify.compose" | "update.send" => Deed::Message,
         "run.cancel" => Deed::Cancel,
         "run.cut-over" => Deed::CutOver,
         "run.undo" => Deed::Undo,

@@ -39,6 +39,10 @@ fn in_backup(line: &str, fault: &'static str) -> Case {
 }
 
 /// A backup in a repository, with its restore in line 5.
+fn repository(source: &str, restore: &str) -> String {
+    format!("{SYSTEM}[[backup]]\nname = \"v\"\n{source}\nrestore = {restore}\n")
+}
+
 fn vault(source: &str, restore: &str) -> String {
     let password = source.replace(" }", ", password = { env = \"P\" } }");
     format!("{SYSTEM}[[backup]]\nname = \"v\"\n{password}\nrestore = {restore}\n")
@@ -313,17 +317,17 @@ fn other_cases() -> Vec<Case> {
             &[(6, "`identity` does nothing for copies of `borg`")],
         ),
         case(
-            vault("walg = { config = \"/w.json\" }", "{ folder = { path = \"/d\" } }"),
+            repository("walg = { config = \"/w.json\" }", "{ folder = { path = \"/d\" } }"),
             &[(6, "base backups of wal-g are restored out of the same repository")],
         ),
         case(
-            vault(
+            repository(
                 "pgbackrest = { stanza = \"main\" }",
                 "{ postgres_pitr = { database = \"d\", directory = \"/d\", pgbackrest = { stanza = \"other\" } } }",
             ),
             &[(6, "base backups of pgbackrest are restored out of the same repository")],
         ),
-        case(vault("walg = {}", "{ folder = { path = \"/d\" } }"), &[(5, "`config`")]),
+        case(repository("walg = {}", "{ folder = { path = \"/d\" } }"), &[(5, "`config`"), (6, "same repository")]),
         case(
             vault("borg = { repository = \"r\" }", "{ folder = { path = \"/d\" } }"),
             &[(5, "write it as an absolute path")],

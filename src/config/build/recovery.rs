@@ -34,6 +34,14 @@ pub fn backup(tab: &Tab, config: &Config, sink: &mut Sink) -> Backup {
     }
     let at = |key: &str| tab.tab("restore").and_then(|t| t.tab("folder")).map_or(tab.span.clone(), |t| t.at(key));
     match (&out.source, &out.restore) {
+        (BackupSource::Repo(r), Some(restore)) => {
+            let same = matches!(restore, Restore::PostgresPitr(p) if p.log == r.log);
+            if let Some(word) = r.log.tool().filter(|_| !same) {
+                let at = tab.tab("restore").map_or(tab.span.clone(), |t| t.span.clone());
+                let message = format!("base backups of {word} are restored out of the same repository");
+                sink.fault(at, message, "restore them with `postgres_pitr`, and name the repository there as here");
+            }
+        }
         // A path that is missing or the root has its own fault.
         (source, Some(Restore::Folder(target))) if target.path.parent().is_some() => {
             if local_place(source).is_some_and(|copies| copies.starts_with(&target.path)) {
@@ -49,14 +57,6 @@ pub fn backup(tab: &Tab, config: &Config, sink: &mut Sink) -> Backup {
             };
             for (key, _) in idle.iter().filter(|(_, set)| *set) {
                 sink.fault(at(key), format!("`{key}` does nothing for copies of `{word}`"), "leave it out");
-            }
-        }
-        (BackupSource::Repo(r), Some(restore)) => {
-            let same = matches!(restore, Restore::PostgresPitr(p) if p.log == r.log);
-            if let Some(word) = r.log.tool().filter(|_| !same) {
-                let at = tab.tab("restore").map_or(tab.span.clone(), |t| t.span.clone());
-                let message = format!("base backups of {word} are restored out of the same repository");
-                sink.fault(at, message, "restore them with `postgres_pitr`, and name the repository there as here");
             }
         }
         (BackupSource::Vault(v), Some(_)) => {
