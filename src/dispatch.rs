@@ -7,7 +7,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::cli::args::{BackupsCmd, Cli, Cmd, ConfigCmd, EngineCmd, Global, RunsCmd};
-use crate::cli::{Failure, Session, connect, exit, guard, help, incident, lead, record, recover, runs, say, status};
+use crate::cli::playbook::PlaybookCmd;
+use crate::cli::{
+    Failure, Session, checklist, connect, exit, guard, help, incident, lead, playbook, record, recover, runs, say,
+    status,
+};
 use crate::domain::Access;
 use crate::domain::Time;
 use crate::domain::command::Command;
@@ -40,6 +44,7 @@ pub fn run(cli: Cli) -> Result<u8, Failure> {
         }
         Some(Cmd::Help { topic }) => help::run(topic.as_deref()),
         Some(Cmd::Config(command)) => config(&global, &command),
+        Some(Cmd::Playbook(PlaybookCmd::Shipped { name })) => playbook::shipped(global.json, name.as_deref()),
         Some(other) => one_shot(global, other),
     }
 }
@@ -115,6 +120,8 @@ async fn connected(session: &mut Session, command: Cmd) -> Result<u8, Failure> {
             runs::start(session, work, how).await
         }
         Cmd::Recover { name, how, command } => recover::run(session, name, how, command).await,
+        Cmd::Playbook(command) => playbook::run(session, command).await,
+        Cmd::Checklist(command) => checklist::run(session, command).await,
         Cmd::Runs { command } => runs::runs(session, command.unwrap_or(RunsCmd::List)).await,
         Cmd::Backups { command } => match command.unwrap_or(BackupsCmd::List) {
             BackupsCmd::Verify { name, copy } => backups::verify(session, &name, copy).await,

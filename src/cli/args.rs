@@ -320,6 +320,12 @@ pub enum Cmd {
     /// The journal: verify it, follow it.
     #[command(subcommand)]
     Journal(JournalCmd),
+    /// Playbooks: list, start, carry out, answer.
+    #[command(subcommand)]
+    Playbook(super::playbook::PlaybookCmd),
+    /// Checklists: list, show, tick.
+    #[command(subcommand)]
+    Checklist(super::checklist::ChecklistCmd),
     /// The engine: run it in the foreground, start, stop, look.
     #[command(subcommand)]
     Engine(EngineCmd),

@@ -109,6 +109,19 @@ const TOPICS: &[(&str, &str, &str)] = &[
          releases it: mayday release SERVICE --reason WHY. Stopping a held service stays possible. mayday tags lists both.",
     ),
     (
+        "playbook",
+        "being led through an incident",
+        "mayday playbook list shows what is configured and which fits what is down; start NAME begins one, and does nothing\n\
+         by that. status shows the step it is at with what can be answered: do carries it out (a plan is shown and confirmed\n\
+         as always: --yes, --confirm NAME; a message is previewed), next says that it is done, choose takes a way on, fail\n\
+         and skip need --reason. A failed step stays failed: again tries it once more, next --go-on --reason goes on all the\n\
+         same. evidence keeps words or a file. leave lets somebody else resume it.\n\n\
+         mayday playbook shipped lists the nine to begin with and prints their files; bind one in mayday.toml with\n\
+         [[playbook]] use = \"NAME\", with = { … }. When a file changes under a playbook that was started, nothing goes on\n\
+         until somebody says which text holds: resume --keep, or resume --take-new --from STEP.\n\n\
+         mayday checklist show NAME, tick NAME ITEM, untick NAME ITEM: what is not ticked is named at resolve.",
+    ),
+    (
         "trouble",
         "when mayday itself is in trouble",
         "mayday doctor looks at everything mayday needs. mayday engine status tells where the engine is and whether it\n\

@@ -57,6 +57,9 @@ pub async fn run(session: &mut Session, command: IncidentCmd) -> Result<u8, Fail
         IncidentCmd::List => return list(session).await,
         IncidentCmd::Show { incident } => return show(session, incident).await,
     };
+    if let Command::SetStatus { incident, status: Status::Resolved, .. } = &command {
+        consider(session, incident.as_deref()).await?;
+    }
     let declared = matches!(command, Command::Declare { .. });
     let answer = session.act(command).await?;
     if session.json {
@@ -167,6 +170,19 @@ fn elapsed(ms: u64) -> Duration {
     Duration::from_millis(ms)
 }
 
+/// Tells what does not stand against resolving, and is to be thought of.
+async fn consider(session: &mut Session, incident: Option<&str>) -> Result<(), Failure> {
+    let picture = session.picture().await?;
+    let found = match incident {
+        Some(id) => picture.incidents.get(id),
+        None => picture.open_incidents().first().copied(),
+    };
+    for said in found.iter().flat_map(|i| &i.to_consider) {
+        eprintln!("mayday: to consider: {said}");
+    }
+    Ok(())
+}
+
 /// `mayday note`.
 pub async fn note(
     session: &mut Session,
@@ -222,6 +238,15 @@ pub struct Sending {
 
 /// `mayday notify`.
 pub async fn notify(session: &mut Session, sending: Sending) -> Result<u8, Failure> {
+    notify_for(session, sending, None).await
+}
+
+/// The same for the step that a playbook is at, with that step's text first.
+pub async fn notify_for(
+    session: &mut Session,
+    sending: Sending,
+    step: Option<(String, String)>,
+) -> Result<u8, Failure> {
     let template = Template::parse(&sending.template).map_err(Failure::usage)?;
     let draft = session.ask(Ask::Draft { template, incident: sending.incident.clone() }).await?;
     let Answer::Draft { subject, body, channels } = draft else {
@@ -230,7 +255,10 @@ pub async fn notify(session: &mut Session, sending: Sending) -> Result<u8, Failu
     let body = match sending.body.as_deref() {
         Some("-") => read_stdin()?,
         Some(text) => text.to_owned(),
-        None => body,
+        None => match step.as_ref().filter(|(_, text)| !text.is_empty()) {
+            Some((_, text)) => format!("{text}\n\n{body}"),
+            None => body,
+        },
     };
     let subject = sending.subject.unwrap_or(subject);
     let channels = if sending.channels.is_empty() { channels } else { sending.channels };
@@ -245,7 +273,8 @@ pub async fn notify(session: &mut Session, sending: Sending) -> Result<u8, Failu
     if !sending.yes {
         super::runs::confirm_yes(&format!("send \"{subject}\" to {}", channels.join(", ")))?;
     }
-    let answer = session.act(Command::Send { incident: sending.incident, template, subject, body, channels }).await?;
+    let ask = Ask::Do(Command::Send { incident: sending.incident, template, subject, body, channels });
+    let answer = session.ask(ask.for_step(step.map(|(playbook, _)| playbook))).await?;
     let Answer::Done { message: Some(id), recorded, .. } = &answer else {
         return Err(Failure::failed("the engine did not queue the message"));
     };

@@ -4,6 +4,7 @@
 //! stdout, what is wrong to stderr, and `--json` prints one value.
 
 pub mod args;
+pub mod checklist;
 pub mod connect;
 pub mod contacts;
 pub mod exit;
@@ -12,6 +13,7 @@ pub mod help;
 pub mod incident;
 pub mod lead;
 pub mod leading;
+pub mod playbook;
 pub mod record;
 pub mod recover;
 pub mod runs;

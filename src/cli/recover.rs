@@ -60,6 +60,16 @@ async fn list(session: &mut Session) -> Result<u8, Failure> {
 }
 
 async fn start(session: &mut Session, name: &str, how: RecoverHow) -> Result<u8, Failure> {
+    start_for(session, name, how, None).await
+}
+
+/// The same for the step that a playbook is at.
+pub async fn start_for(
+    session: &mut Session,
+    name: &str,
+    how: RecoverHow,
+    playbook: Option<String>,
+) -> Result<u8, Failure> {
     let ask = Ask::PlanRecovery { name: name.to_owned() };
     let Answer::Recovery(plan) = session.ask(ask).await? else {
         return Err(Failure::failed("the engine gave no plan"));
@@ -75,7 +85,8 @@ async fn start(session: &mut Session, name: &str, how: RecoverHow) -> Result<u8,
         return Err(Failure::refused(format!("recover {name}: {why}")));
     }
     let confirm = confirmation(plan.risk, &format!("recover {name}"), &plan.target, &plan_text(&plan), &how)?;
-    let done = session.ask(Ask::Recover { plan: plan.id.clone(), confirm, reason: how.reason }).await?;
+    let ask = Ask::Recover { plan: plan.id.clone(), confirm, reason: how.reason };
+    let done = session.ask(ask.for_step(playbook)).await?;
     let id = match &done {
         Answer::Done { recovery: Some(id), .. } => id.clone(),
         Answer::Approval(approval) => {

@@ -12,6 +12,11 @@ use crate::wire::{Answer, Ask, RunView};
 
 /// Plans `work`, shows the plan, has it confirmed, starts it, and waits for the verdict where asked.
 pub async fn start(session: &mut Session, work: Work, how: How) -> Result<u8, Failure> {
+    start_for(session, work, how, None).await
+}
+
+/// The same for the step that a playbook is at.
+pub async fn start_for(session: &mut Session, work: Work, how: How, playbook: Option<String>) -> Result<u8, Failure> {
     let Answer::Plan { plan, digest } = session.ask(Ask::Plan(work)).await? else {
         return Err(Failure::failed("the engine gave no plan"));
     };
@@ -33,7 +38,7 @@ pub async fn start(session: &mut Session, work: Work, how: How) -> Result<u8, Fa
         Some(other) => return Err(Failure::usage(format!("--unlogged takes the word unlogged, not \"{other}\""))),
     };
     let ask = Ask::Start { plan: plan.id.clone(), confirm, reason: how.reason, unlogged };
-    let answer = session.ask(ask).await?;
+    let answer = session.ask(ask.for_step(playbook)).await?;
     let id = match &answer {
         Answer::Done { run: Some(id), .. } => id.clone(),
         Answer::Approval(approval) => {

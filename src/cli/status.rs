@@ -116,9 +116,17 @@ fn as_json(picture: &Mirror, engine: &EngineStatus, worst: Health) -> serde_json
             "wants_person": r.wants_person(), "halt": r.halt, "waits": v.waits,
         })
     });
+    let playbook = picture.active_playbook().map(|v| {
+        let p = &v.play;
+        serde_json::json!({
+            "id": p.id, "name": p.text.name, "at": p.at, "place": p.place(), "waits": v.waits, "box_ends": p.box_ends(),
+            "changed": p.changed.is_some(),
+        })
+    });
     serde_json::json!({
         "system": picture.head.system, "state": worst, "at": picture.at, "services": services, "backups": backups,
-        "incidents": incidents, "recovery": recovery, "maintenance": picture.head.maintenance,
+        "incidents": incidents, "recovery": recovery, "playbook": playbook,
+        "suggested_playbooks": picture.head.suggested_playbooks, "maintenance": picture.head.maintenance,
         "approvals": guard::waiting_json(&picture.head.guard), "guards": guard::guards_json(&picture.head.guard),
         "config_faults": picture.head.config_faults, "warnings": picture.head.warnings,
         "engine": {
@@ -160,6 +168,19 @@ fn as_text(picture: &Mirror, engine: &EngineStatus, worst: Health) -> Vec<String
     out.extend(head.maintenance.iter().map(|w| w.said()));
     out.extend(guard::waiting_lines(&head.guard));
     out.extend(guard::guard_lines(&head.guard));
+    if let Some(view) = picture.active_playbook() {
+        let p = &view.play;
+        let over = match p.box_ends() {
+            Some(end) if end < now => format!("  OVER its box by {}", text::duration(now.since(end))),
+            _ => String::new(),
+        };
+        let waits = if view.waits.is_empty() { String::new() } else { format!(": {}", view.waits) };
+        out.push(format!("playbook {} at {}{over}{waits}", p.text.name, p.place()));
+    } else {
+        for s in &head.suggested_playbooks {
+            out.push(format!("playbook {} fits: {} (mayday playbook start {})", s.name, s.why, s.name));
+        }
+    }
     if picture.services.is_empty() {
         out.push("no services are configured".into());
     }

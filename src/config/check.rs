@@ -11,7 +11,7 @@ use crate::domain::catalog::Severity;
 /// All faults between tables. `source` is for naming lines in messages.
 pub fn check(root: &Tab, config: &Config, source: &str, sink: &mut Sink) {
     let lines = Lines::new(source);
-    for kind in ["service", "backup", "action", "recovery", "channel", "contact", "maintenance"] {
+    for kind in ["service", "backup", "action", "recovery", "checklist", "channel", "contact", "maintenance"] {
         unique(root, kind, &lines, sink);
     }
     let services: BTreeSet<&str> = config.services.iter().map(|s| s.name.as_str()).collect();

@@ -99,7 +99,9 @@ fn picture(fault: &Fault, source: &str, renderer: &Renderer) -> String {
     let title = Level::ERROR.primary_title(fault.message.as_str());
     let path = clean(&fault.file.to_string_lossy()).into_owned();
     let mut elements: Vec<annotate_snippets::Element<'_>> = Vec::new();
-    if fault.line > 0 {
+    // Of another file, there is no picture.
+    let elsewhere = fault.line > 1 && fault.span.is_empty() && fault.span.start == 0;
+    if fault.line > 0 && !elsewhere {
         // Only the lines concerned: a large file with many faults is not walked over and over.
         let start = fault.span.start.min(source.len());
         let end = fault.span.end.clamp(start, source.len());
@@ -114,7 +116,8 @@ fn picture(fault: &Fault, source: &str, renderer: &Renderer) -> String {
             .annotation(AnnotationKind::Primary.span(start - from..end - from));
         elements.push(shown.into());
     } else {
-        elements.push(Level::NOTE.message(format!("in {path}")).into());
+        let line = if fault.line > 0 { format!(":{}", fault.line) } else { String::new() };
+        elements.push(Level::NOTE.message(format!("in {path}{line}")).into());
     }
     if !fault.hint.is_empty() {
         elements.push(Level::HELP.message(fault.hint.as_str()).into());

@@ -13,8 +13,8 @@ use crate::domain::run::Risk;
 use crate::text::{Mask, clean, duration, shell_word};
 
 /// Warnings as `file:line: text`, in the order of the file.
-pub fn lint(root: &Tab, config: &Config, source: &str) -> Vec<String> {
-    let mut found: Vec<(Span, String)> = Vec::new();
+/// `found`: what was noticed before.
+pub fn lint(root: &Tab, config: &Config, source: &str, mut found: Vec<(Span, String)>) -> Vec<String> {
     let services: BTreeMap<&str, &Service> = config.services.iter().map(|s| (s.name.as_str(), s)).collect();
     for (tab, service) in root.tabs("service").zip(&config.services) {
         of_service(tab, service, &services, config.system.availability_target, &mut found);

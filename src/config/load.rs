@@ -137,7 +137,10 @@ fn checked(text: &str, path: &Path, others_read: bool) -> Result<Config, Vec<Fau
     if !sink.is_empty() {
         return Err(sink.finish(text));
     }
-    config.warnings = lint::lint(&root, &config, text);
-    config.digest = digest(text.as_bytes());
+    config.warnings = lint::lint(&root, &config, text, std::mem::take(&mut sink.warned));
+    config.warnings.append(&mut sink.warned_elsewhere);
+    let mut bytes = text.as_bytes().to_vec();
+    bytes.append(&mut sink.also);
+    config.digest = digest(&bytes);
     Ok(config)
 }

@@ -12,6 +12,7 @@
 //! | `build`, `check` | from checked values to the types; what must fit together |
 //! | `load` | the file as a whole, from bytes to types |
 //! | `catalog` | what history needs of it |
+//! | [`playbooks`] | playbooks and checklists that are shipped, and those in files of their own |
 //! | `lint` | what is allowed and yet hardly meant |
 //! | `effective`, `schema` | what is in force, as TOML; what may be written, as JSON Schema |
 //! | [`secret`], `secrets` | where values come from; every place that holds one |
@@ -29,6 +30,7 @@ mod lint;
 mod load;
 pub mod locate;
 pub mod maintenance;
+pub mod playbooks;
 mod read;
 mod schema;
 pub mod secret;

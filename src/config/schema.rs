@@ -111,6 +111,9 @@ fn value(ty: &Ty) -> Value {
         Ty::MaybeSecret(format, _) => json!({ "anyOf": [text(format), reference(&keys::SECRET)] }),
         Ty::Argv => argv(),
         Ty::List(inner) => json!({ "type": "array", "items": value(inner) }),
+        Ty::OneOrMore(inner) => {
+            json!({ "anyOf": [value(inner), { "type": "array", "items": value(inner), "minItems": 1 }] })
+        }
         Ty::Map(names, inner) => json!({
             "type": "object",
             "propertyNames": text(names),

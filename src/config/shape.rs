@@ -91,6 +91,8 @@ pub enum Ty {
     /// A program and its arguments.
     Argv,
     List(&'static Ty),
+    /// A list, or one value that stands for a list of one.
+    OneOrMore(&'static Ty),
     /// Any names of a format, each with a value of the type.
     Map(&'static Format, &'static Ty),
     Table(&'static Table),

@@ -50,6 +50,10 @@ pub struct Config {
     pub backups: Vec<Backup>,
     pub actions: Vec<Action>,
     pub recoveries: Vec<Recovery>,
+    pub playbooks: Vec<crate::domain::playbook::Playbook>,
+    /// Those of the file; the shipped ones stand beside them.
+    pub checklists: Vec<crate::domain::checklist::Checklist>,
+    pub playbook_folder: Option<PathBuf>,
     pub channels: Vec<Channel>,
     pub maintenance: Vec<Maintenance>,
     pub contacts: Vec<Contact>,
@@ -149,6 +153,7 @@ pub struct Service {
     pub rto: Option<Duration>,
     pub impact: String,
     pub depends_on: Vec<String>,
+    pub labels: Vec<String>,
     pub control: Option<Control>,
     pub checks: Vec<Check>,
 }

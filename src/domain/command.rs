@@ -6,9 +6,11 @@ use serde::{Deserialize, Serialize};
 
 use super::actor::Actor;
 use super::catalog::Severity;
+use super::checklist::Checklist;
 use super::hypothesis::{Basis, Stance};
 use super::incident::Status;
 use super::message::Template;
+use super::playbook::{self, Playbook};
 use super::recovery::RecoveryPlan;
 use super::run::Plan;
 use super::time::Time;
@@ -189,6 +191,38 @@ pub enum Command {
         #[serde(default)]
         reason: String,
     },
+    /// Starts a playbook. `text` is what the engine has configured under that name; nobody else says what is in it.
+    PlaybookStart {
+        name: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        incident: Option<String>,
+        #[serde(default)]
+        reason: String,
+        #[serde(skip)]
+        text: Option<Box<Playbook>>,
+    },
+    /// Answers a playbook. `playbook: None` means the one that is under way.
+    Playbook {
+        #[serde(default)]
+        playbook: Option<String>,
+        #[serde(flatten)]
+        answer: playbook::Answer,
+        #[serde(default)]
+        reason: String,
+    },
+    /// Ticks an item of a checklist, or takes the tick back. `text` is what the engine has configured.
+    Tick {
+        checklist: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        incident: Option<String>,
+        /// Its number, from 1, or its text.
+        item: String,
+        ticked: bool,
+        #[serde(default)]
+        note: String,
+        #[serde(skip)]
+        text: Option<Box<Checklist>>,
+    },
     /// Answers a recovery. `recovery: None` means the one that is open.
     Answer {
         #[serde(default)]
@@ -324,6 +358,10 @@ impl Command {
             Command::Resume { service, .. } => format!("resume {service}"),
             Command::Recover { plan, .. } => format!("recover {}", plan.name),
             Command::Answer { answer, .. } => format!("recovery: {}", answer.word()),
+            Command::PlaybookStart { name, .. } => format!("start playbook {name}"),
+            Command::Playbook { answer, .. } => format!("playbook: {}", answer.word()),
+            Command::Tick { checklist, ticked: true, .. } => format!("tick {checklist}"),
+            Command::Tick { checklist, .. } => format!("untick {checklist}"),
             Command::Hold { services, .. } => format!("hold {}", named(services)),
             Command::Release { services, .. } => format!("release {}", named(services)),
             Command::Tag { service, .. } => format!("tag {service}"),
@@ -337,6 +375,11 @@ impl Command {
     /// What a person wrote freely, as far as the command holds it: a secret can stand in any of it.
     pub fn words_mut(&mut self) -> Vec<&mut String> {
         match self {
+            Command::Playbook { answer: playbook::Answer::Evidence { text, file, .. }, reason, .. } => {
+                vec![text, file, reason]
+            }
+            Command::PlaybookStart { reason, .. } | Command::Playbook { reason, .. } => vec![reason],
+            Command::Tick { note, .. } => vec![note],
             Command::Declare { title, .. } | Command::Retitle { title, .. } => vec![title],
             Command::SetSeverity { reason, .. }
             | Command::SetStatus { reason, .. }

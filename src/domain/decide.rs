@@ -206,6 +206,11 @@ pub fn decide(state: &State, command: Command, ctx: &Context) -> Outcome {
         | Command::Snooze { .. }
         | Command::ContactCalled { .. } => super::lead::decide(state, command, ctx),
         Command::Recover { .. } | Command::Answer { .. } => super::recovery::decide(state, command, ctx),
+        Command::PlaybookStart { .. } | Command::Playbook { .. } => super::playbook::decide(state, command, ctx),
+        Command::Tick { checklist, incident, item, ticked, note, text } => {
+            let text = text.map(|t| *t);
+            super::checklist::tick(state, super::checklist::Ticking { checklist, incident, item, ticked, note, text })
+        }
         Command::Hold { services, reason } => guard::hold(state, services, &reason),
         Command::Release { services, reason } => guard::release(state, services, &reason, ctx),
         Command::Tag { service, reason, over } => guard::tag(state, service, &reason, over, ctx),
@@ -290,6 +295,30 @@ pub fn against_resolving(state: &State, incident: &Incident) -> Vec<String> {
         }
     }
     against
+}
+
+/// What does not stand against resolving, and is to be thought of: playbooks that are not through, steps that failed,
+/// checklists with items that nobody ticked.
+pub fn to_consider(state: &State, incident: &Incident) -> Vec<String> {
+    let mut out = Vec::new();
+    for play in state.playbooks_in_order().filter(|p| p.incident.as_deref() == Some(&incident.id)) {
+        if play.state.is_open() {
+            out.push(format!("playbook {} is {} at {}", play.text.name, play.state.word(), play.place()));
+        }
+        for (name, record) in &play.steps {
+            if record.state == super::playbook::StepState::Failed {
+                let title = play.text.step(name).map_or(name.as_str(), |s| s.title.as_str());
+                out.push(format!("playbook {}: \"{title}\" failed: {}", play.text.name, record.detail));
+            }
+        }
+    }
+    for list in super::checklist::of_incident(state, &incident.id) {
+        let unticked = list.unticked();
+        if !unticked.is_empty() {
+            out.push(format!("checklist {}: not ticked: {}", list.list.name, unticked.join("; ")));
+        }
+    }
+    out
 }
 
 fn decide_run(

@@ -12,10 +12,12 @@ use super::actor::Actor;
 use super::approval::ApprovalState;
 use super::backup::{BackupState, Copy};
 use super::catalog::{Catalog, Severity};
+use super::checklist::Checklist;
 use super::health::Health;
 use super::hypothesis::{Basis, Stance, Standing};
 use super::incident::Status;
 use super::message::{Delivery, Template};
+use super::playbook::{self, Playbook};
 use super::recovery::{OfStep, RecoveryPlan, Shown, StepState, Why};
 use super::run::{Plan, RunState, Side, Verdict};
 use super::time::Time;
@@ -262,6 +264,53 @@ events! {
     /// Every step is good or was skipped (`complete`), or a person ended it before.
     "recovery.finished" => RecoveryFinished { recovery: String, complete: bool, skipped: usize,
         #[serde(default, skip_serializing_if = "String::is_empty")] reason: String }
+
+    /// A playbook was started; its steps as they are meant are part of the record.
+    "playbook.started" => PlaybookStarted { id: String, text: Playbook,
+        #[serde(default, skip_serializing_if = "String::is_empty")] reason: String }
+    /// The run, recovery or message that carries out a step; it stands before what it names.
+    "playbook.began" => PlaybookBegan { playbook: String, step: String, title: String,
+        /// 1 for the cut-over of a restore.
+        #[serde(default)] part: usize,
+        #[serde(default, skip_serializing_if = "Option::is_none")] run: Option<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")] recovery: Option<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")] message: Option<String> }
+    /// A step is over, or a person has to say; `next` is the step it is at from then on.
+    "playbook.step" => PlaybookStep { playbook: String, step: String, title: String, state: playbook::StepState,
+        #[serde(default, skip_serializing_if = "String::is_empty")] detail: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")] next: Option<String> }
+    /// A step that failed is tried once more.
+    "playbook.again" => PlaybookAgain { playbook: String, step: String, title: String,
+        #[serde(default, skip_serializing_if = "String::is_empty")] reason: String }
+    /// The way on was taken although the step failed; it stays failed.
+    "playbook.passed" => PlaybookPassed { playbook: String, step: String, title: String, reason: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")] next: Option<String> }
+    "playbook.chosen" => PlaybookChosen { playbook: String, step: String, title: String, option: String,
+        option_title: String,
+        #[serde(default, skip_serializing_if = "String::is_empty")] reason: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")] next: Option<String> }
+    "playbook.evidence" => PlaybookEvidence { playbook: String, step: String, title: String, text: String,
+        #[serde(default, skip_serializing_if = "String::is_empty")] file: String,
+        #[serde(default, skip_serializing_if = "String::is_empty")] digest: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")] size: Option<u64> }
+    "playbook.left" => PlaybookLeft { playbook: String, step: String, title: String,
+        #[serde(default, skip_serializing_if = "String::is_empty")] reason: String }
+    /// What is configured is not (or is again) what was started; a person says which one holds.
+    "playbook.changed" => PlaybookChanged { playbook: String, name: String, digest: String, difference: Vec<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")] now: Option<Playbook> }
+    "playbook.resumed" => PlaybookResumed { playbook: String, step: String,
+        /// The new text, from this step on; absent when the one that was started goes on.
+        #[serde(default, skip_serializing_if = "Option::is_none")] taken: Option<Playbook>,
+        #[serde(default, skip_serializing_if = "Option::is_none")] from: Option<String>,
+        #[serde(default, skip_serializing_if = "String::is_empty")] reason: String }
+    "playbook.finished" => PlaybookFinished { playbook: String, name: String, complete: bool, skipped: usize, failed: usize,
+        #[serde(default, skip_serializing_if = "String::is_empty")] reason: String }
+    /// A checklist is to be seen to; its items are part of the record.
+    "checklist.opened" => ChecklistOpened { checklist: Checklist }
+    "checklist.ticked" => ChecklistTicked { checklist: String, item: String,
+        /// False: the tick was taken back.
+        ticked: bool,
+        #[serde(default, skip_serializing_if = "String::is_empty")] note: String }
 
     "message.queued" => MessageQueued {
         /// The key by which far ends recognise a repeat.

@@ -12,11 +12,13 @@ use super::approval::{self, Approval};
 use super::availability::{Availability, Moment};
 use super::backup::BackupRecord;
 use super::catalog::{Catalog, Severity};
+use super::checklist::{self, OpenChecklist};
 use super::event::{Entry, Event};
 use super::guard::{self, Guards};
 use super::health::{Health, ServiceRecord};
 use super::incident::{Incident, Status};
 use super::message::{ChannelDelivery, Delivery, Message, Template};
+use super::playbook::{self, Play, PlayState};
 use super::recovery::{self, Recovery};
 use super::run::{Run, RunState, Verdict};
 use super::time::Time;
@@ -45,6 +47,11 @@ pub struct State {
     pub recoveries: BTreeMap<String, Recovery>,
     /// Recovery ids in the order they were started.
     pub recovery_order: Vec<String>,
+    /// Playbooks that were started, by id, and the ids in that order.
+    pub playbooks: BTreeMap<String, Play>,
+    pub playbook_order: Vec<String>,
+    /// Checklists that were opened, in that order.
+    pub checklists: Vec<OpenChecklist>,
     pub messages: BTreeMap<String, Message>,
     pub message_order: Vec<String>,
     /// Tags and holds on services.
@@ -153,6 +160,18 @@ impl State {
             | Event::RecoveryResumed(_)
             | Event::RecoverySkipped(_)
             | Event::RecoveryFinished(_) => recovery::apply(self, entry),
+            Event::PlaybookStarted(_)
+            | Event::PlaybookBegan(_)
+            | Event::PlaybookStep(_)
+            | Event::PlaybookAgain(_)
+            | Event::PlaybookPassed(_)
+            | Event::PlaybookChosen(_)
+            | Event::PlaybookEvidence(_)
+            | Event::PlaybookLeft(_)
+            | Event::PlaybookChanged(_)
+            | Event::PlaybookResumed(_)
+            | Event::PlaybookFinished(_) => playbook::apply(self, entry),
+            Event::ChecklistOpened(_) | Event::ChecklistTicked(_) => checklist::apply(self, entry),
             Event::MessageQueued(_) | Event::MessageAttempted(_) => self.apply_message(entry),
             Event::ServiceHeld(_) | Event::ServiceReleased(_) | Event::ServiceTagged(_) | Event::ServiceUntagged(_) => {
                 guard::apply(self, entry)
@@ -191,6 +210,9 @@ impl State {
         for recovery in self.recoveries.values_mut() {
             real(&mut recovery.started_seq);
         }
+        for play in self.playbooks.values_mut() {
+            real(&mut play.started_seq);
+        }
     }
 
     /// Folds the entry that tells of a gap in, which stands before entries that were folded in already.
@@ -220,6 +242,11 @@ impl State {
         // Time boxes keep what is left of them.
         for recovery in self.recoveries.values_mut().filter(|r| r.state.is_open()) {
             if let Some(step) = recovery.steps.get_mut(recovery.step) {
+                step.box_from = step.box_from.map(|at| at.stepped(by_ms));
+            }
+        }
+        for play in self.playbooks.values_mut().filter(|p| p.state.is_open()) {
+            if let Some(step) = play.at.as_ref().and_then(|at| play.steps.get_mut(at)) {
                 step.box_from = step.box_from.map(|at| at.stepped(by_ms));
             }
         }
@@ -576,6 +603,16 @@ impl State {
     /// Who asked for what an entry starts: what was approved was asked for by another than who approved it.
     pub fn asked_by(&self, id: &str, entry: &Entry) -> String {
         self.approvals.get(id).map_or_else(|| entry.actor.user.clone(), |a| a.by.user.clone())
+    }
+
+    /// Playbooks in the order they were started.
+    pub fn playbooks_in_order(&self) -> impl DoubleEndedIterator<Item = &Play> {
+        self.playbook_order.iter().filter_map(|id| self.playbooks.get(id))
+    }
+
+    /// The one that is under way; there is never more than one.
+    pub fn active_playbook(&self) -> Option<&Play> {
+        self.playbooks_in_order().find(|p| p.state == PlayState::UnderWay)
     }
 
     /// Messages in the order they were queued.

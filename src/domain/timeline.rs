@@ -383,6 +383,86 @@ fn sentence(event: &Event) -> (Level, String) {
                 false => (Warn, format!("recovery {} ended before its end{skipped}{}", e.recovery, because(&e.reason))),
             }
         }
+        Event::PlaybookStarted(e) => (
+            Info,
+            format!(
+                "started playbook {} ({}) of {}{}",
+                e.text.name,
+                e.text.title,
+                text::plural(e.text.steps.len(), "step"),
+                because(&e.reason)
+            ),
+        ),
+        Event::PlaybookBegan(e) => {
+            let what = [("run", &e.run), ("recovery", &e.recovery), ("message", &e.message)];
+            let what = what.into_iter().find_map(|(what, id)| Some(format!("{what} {}", id.as_ref()?)));
+            (Detail, format!("playbook step {} ({}) is carried out by {}", e.step, e.title, what.unwrap_or_default()))
+        }
+        Event::PlaybookStep(e) => {
+            use super::playbook::StepState;
+            let level = match e.state {
+                StepState::Done => Good,
+                StepState::Failed => Bad,
+                StepState::Skipped | StepState::Unproven => Warn,
+                StepState::Waiting | StepState::UnderWay => Info,
+            };
+            let word = if e.state == StepState::UnderWay { "vouched for" } else { e.state.word() };
+            (level, format!("playbook step {} ({}) {word}{}", e.step, e.title, because(&e.detail)))
+        }
+        Event::PlaybookAgain(e) => {
+            (Info, format!("playbook step {} ({}) is tried again{}", e.step, e.title, because(&e.reason)))
+        }
+        Event::PlaybookPassed(e) => {
+            (Warn, format!("went on after the FAILED playbook step {} ({}){}", e.step, e.title, because(&e.reason)))
+        }
+        Event::PlaybookChosen(e) => {
+            let title = if e.option_title.is_empty() { String::new() } else { format!(" ({})", e.option_title) };
+            (Info, format!("chose {}{title} at playbook step {} ({}){}", e.option, e.step, e.title, because(&e.reason)))
+        }
+        Event::PlaybookEvidence(e) => {
+            let file = if e.file.is_empty() { String::new() } else { format!(" (file {})", e.file) };
+            (Info, format!("evidence for playbook step {} ({}){file}{}", e.step, e.title, because(&e.text)))
+        }
+        Event::PlaybookLeft(e) => {
+            (Info, format!("left playbook {} at step {} ({}){}", e.playbook, e.step, e.title, because(&e.reason)))
+        }
+        Event::PlaybookChanged(e) if e.difference.is_empty() => {
+            (Info, format!("playbook {} is configured again as it was started", e.name))
+        }
+        Event::PlaybookChanged(e) => {
+            (Warn, format!("PLAYBOOK {} HAS CHANGED since it was started{}", e.name, because(&e.difference.join("; "))))
+        }
+        Event::PlaybookResumed(e) => {
+            let how = match (&e.taken, &e.from) {
+                (Some(_), Some(from)) => format!("with its new text from step {from} on"),
+                _ => format!("at step {}", e.step),
+            };
+            (Info, format!("resumed playbook {} {how}{}", e.playbook, because(&e.reason)))
+        }
+        Event::PlaybookFinished(e) => {
+            let told = [(e.skipped, "skipped"), (e.failed, "failed")]
+                .into_iter()
+                .filter(|(n, _)| *n > 0)
+                .map(|(n, what)| format!(", {} {what}", text::plural(n, "step")))
+                .collect::<String>();
+            match e.complete {
+                true if told.is_empty() => (Good, format!("playbook {} is through", e.name)),
+                true => (Warn, format!("playbook {} is through{told}", e.name)),
+                false => (Warn, format!("playbook {} was stopped before its end{told}{}", e.name, because(&e.reason))),
+            }
+        }
+        Event::ChecklistOpened(e) => (
+            Info,
+            format!(
+                "checklist {} ({}) is to be seen to",
+                e.checklist.name,
+                text::plural(e.checklist.items.len(), "item")
+            ),
+        ),
+        Event::ChecklistTicked(e) => {
+            let (level, word) = if e.ticked { (Good, "ticked") } else { (Warn, "took back the tick of") };
+            (level, format!("{word} \"{}\" of checklist {}{}", e.item, e.checklist, because(&e.note)))
+        }
         Event::MessageQueued(e) => {
             let auto = if e.automatic { ", by configuration" } else { "" };
             (Info, format!("{} message to {}{auto}: {}", e.template.word(), e.channels.join(", "), e.subject))

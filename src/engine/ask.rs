@@ -47,6 +47,13 @@ impl Core {
                 return;
             }
         }
+        let (step, ask) = match ask {
+            Ask::Step { playbook, ask } => (Some(playbook), *ask),
+            ask => (None, ask),
+        };
+        if let Some(playbook) = step {
+            return self.ask_for_step(actor, key, &playbook, ask, reply);
+        }
         if self.is_too_early(&ask) {
             let inbox = self.inbox.clone();
             tokio::spawn(async move {
@@ -55,6 +62,10 @@ impl Core {
             });
             return;
         }
+        self.answer_ask(actor, key, ask, reply);
+    }
+
+    pub(super) fn answer_ask(&mut self, actor: Actor, key: String, ask: Ask, reply: oneshot::Sender<Answer>) {
         match ask {
             Ask::Do(command) => self.command(actor, key, command, reply),
             Ask::Start { plan, confirm, reason, unlogged } => {
@@ -63,6 +74,13 @@ impl Core {
             Ask::Plan(work) => self.plan(work, reply),
             Ask::PlanRecovery { name } => self.plan_recovery(&name, reply),
             Ask::Recover { plan, confirm, reason } => self.start_recovery(actor, key, &plan, confirm, reason, reply),
+            Ask::Playbook { name } => {
+                let _ = reply.send(self.playbook_text(&name));
+            }
+            Ask::Checklists => {
+                let lists = self.config.all_checklists().into_iter().cloned().collect();
+                let _ = reply.send(Answer::Checklists(lists));
+            }
             Ask::Copies { backup } => {
                 let _ = reply.send(match self.reports.get(&backup) {
                     Some(report) => Answer::Copies { copies: report.judged.copies.clone() },
@@ -109,7 +127,7 @@ impl Core {
                 self.waiting.push((reply, key, Answer::Ok));
             }
             // Answered by the session itself.
-            Ask::Follow | Ask::Picture | Ask::Timeline(_) | Ask::Output { .. } => {
+            Ask::Step { .. } | Ask::Follow | Ask::Picture | Ask::Timeline(_) | Ask::Output { .. } => {
                 let _ = reply.send(Answer::Failed { reason: "the engine's parts disagree about this request".into() });
             }
         }
@@ -141,7 +159,7 @@ impl Core {
             let _ = reply.send(Answer::Failed { reason: reason.into() });
             return;
         }
-        let command = self.masked(command);
+        let command = self.with_text(self.masked(command));
         let title = command.title();
         match self.decided(&actor, command) {
             Ok(decided) => {

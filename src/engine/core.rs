@@ -146,6 +146,7 @@ pub struct Core {
     pub(super) recovering: super::recover::Recovering,
     pub(super) lead: super::lead::Prepared,
     pub(super) asking: super::approve::Asking,
+    pub(super) playing: super::playbook::Playing,
     pub(super) runs: super::follow::Followed,
     pub(super) outbox: super::deliver::Outbox,
     pub(super) sealing: super::seal::Sealing,
@@ -199,6 +200,7 @@ pub struct Dirty {
     pub incident_ids: std::collections::BTreeSet<String>,
     pub messages: std::collections::BTreeSet<String>,
     pub recoveries: bool,
+    pub playbooks: bool,
     pub head: bool,
     pub everything: bool,
 }
@@ -319,10 +321,12 @@ impl Core {
     /// Takes an event into the record and the state. It is on disk at the end of the turn.
     pub(super) fn record(&mut self, actor: Actor, incident: Option<String>, event: impl Into<Event>) -> u64 {
         self.look_at_clocks();
-        self.write(actor, incident, event.into())
+        let event = event.into();
+        self.bind_to_step(&actor, &event);
+        self.write(actor, incident, event)
     }
 
-    fn write(&mut self, actor: Actor, incident: Option<String>, event: Event) -> u64 {
+    pub(super) fn write(&mut self, actor: Actor, incident: Option<String>, event: Event) -> u64 {
         let draft = crate::journal::Draft {
             at: self.now(),
             boot_ms: self.clock.boot_ms(),
@@ -405,6 +409,22 @@ impl Core {
             | Event::RecoverySkipped(_)
             | Event::RecoveryFinished(_) => {
                 dirty.recoveries = true;
+                dirty.incidents = true;
+            }
+            Event::PlaybookStarted(_)
+            | Event::PlaybookBegan(_)
+            | Event::PlaybookStep(_)
+            | Event::PlaybookAgain(_)
+            | Event::PlaybookPassed(_)
+            | Event::PlaybookChosen(_)
+            | Event::PlaybookEvidence(_)
+            | Event::PlaybookLeft(_)
+            | Event::PlaybookChanged(_)
+            | Event::PlaybookResumed(_)
+            | Event::PlaybookFinished(_)
+            | Event::ChecklistOpened(_)
+            | Event::ChecklistTicked(_) => {
+                dirty.playbooks = true;
                 dirty.incidents = true;
             }
             Event::RunClaimed(e) => {

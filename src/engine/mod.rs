@@ -10,6 +10,7 @@
 //! | `drafts` | messages as they are offered to be sent |
 //! | `lead` | levels that are called, drafts of what is due, the onset by the probes |
 //! | `reconcile`, `follow`, `deliver`, `seal` | effects, derived from the state |
+//! | `recover`, `playbook` | what is due for a recovery and for a playbook, and what is shown of them |
 //! | `recorder` | the journal's writer, and what happens when nothing can be written |
 //! | [`picture`], `views` | what viewers follow |
 //! | [`server`], [`session`] | the socket |
@@ -29,6 +30,7 @@ pub mod log;
 mod maintenance;
 mod observe;
 pub mod picture;
+mod playbook;
 mod reconcile;
 mod recorder;
 mod records;

@@ -8,7 +8,7 @@ use tokio::sync::watch;
 
 use crate::domain::Time;
 use crate::domain::message::Message;
-use crate::wire::view::{BackupView, Change, Head, IncidentView, RecoveryView, RunView, ServiceView};
+use crate::wire::view::{BackupView, Change, Head, IncidentView, PlaybookView, RecoveryView, RunView, ServiceView};
 
 /// Removals remembered for viewers that lag; one further behind is sent the whole picture again.
 const REMEMBERED: usize = 512;
@@ -27,6 +27,7 @@ enum Kind {
     Incident,
     Run,
     Recovery,
+    Playbook,
     Message,
 }
 
@@ -42,6 +43,7 @@ pub struct Picture {
     incidents: BTreeMap<String, Part<IncidentView>>,
     runs: BTreeMap<String, Part<RunView>>,
     recoveries: BTreeMap<String, Part<RecoveryView>>,
+    playbooks: BTreeMap<String, Part<PlaybookView>>,
     messages: BTreeMap<String, Part<Message>>,
     gone: std::collections::VecDeque<(u64, Kind, String)>,
     /// Removals up to this revision are forgotten.
@@ -95,6 +97,7 @@ impl Picture {
             incidents: BTreeMap::new(),
             runs: BTreeMap::new(),
             recoveries: BTreeMap::new(),
+            playbooks: BTreeMap::new(),
             messages: BTreeMap::new(),
             gone: std::collections::VecDeque::new(),
             forgotten: 0,
@@ -111,12 +114,14 @@ impl Picture {
     put!(put_incident, incidents, IncidentView, |v: &IncidentView| v.incident.id.clone());
     put!(put_run, runs, RunView, |v: &RunView| v.id.clone());
     put!(put_recovery, recoveries, RecoveryView, |v: &RecoveryView| v.recovery.plan.id.clone());
+    put!(put_playbook, playbooks, PlaybookView, |v: &PlaybookView| v.play.id.clone());
     put!(put_message, messages, Message, |v: &Message| v.id.clone());
     keep_only!(keep_services, services, Kind::Service);
     keep_only!(keep_backups, backups, Kind::Backup);
     keep_only!(keep_incidents, incidents, Kind::Incident);
     keep_only!(keep_runs, runs, Kind::Run);
     keep_only!(keep_recoveries, recoveries, Kind::Recovery);
+    keep_only!(keep_playbooks, playbooks, Kind::Playbook);
     keep_only!(keep_messages, messages, Kind::Message);
 
     fn forget(&mut self, kind: Kind, name: String) {
@@ -210,6 +215,8 @@ impl Picture {
             runs_gone: gone(Kind::Run),
             recoveries: newer(&self.recoveries, since),
             recoveries_gone: gone(Kind::Recovery),
+            playbooks: newer(&self.playbooks, since),
+            playbooks_gone: gone(Kind::Playbook),
             messages: newer(&self.messages, since),
             messages_gone: gone(Kind::Message),
             seq: (self.seq.rev > since).then_some(self.seq.value),

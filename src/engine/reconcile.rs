@@ -22,6 +22,7 @@ impl Core {
         self.reconcile_runs();
         self.reconcile_recovery();
         self.reconcile_escalation();
+        self.reconcile_playbooks();
         self.deliver_due();
         self.schedule_incident();
     }
@@ -239,6 +240,7 @@ impl Core {
         {
             services.extend(awaited.iter().cloned());
         }
+        services.extend(self.awaited_by_playbook());
         if services != self.sealing.probed {
             self.sealing.probed.clone_from(&services);
             self.schedule.set_incident(services);

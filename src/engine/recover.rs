@@ -140,6 +140,11 @@ impl Core {
         let _ = reply.send(answer);
     }
 
+    /// The name of a recovery whose plan waits to be started.
+    pub(super) fn planned_recovery(&self, id: &str) -> Option<String> {
+        self.recovering.plans.iter().find(|p| p.id == id).map(|p| p.name.clone())
+    }
+
     pub(super) fn start_recovery(
         &mut self,
         actor: Actor,
@@ -193,7 +198,10 @@ impl Core {
     /// Brings the open recovery on, as far as that is due.
     pub(super) fn reconcile_recovery(&mut self) {
         let Some(recovery) = self.state.open_recovery().cloned() else {
-            if self.recovering.open {
+            if self.state.active_playbook().is_some() {
+                // Successes are counted for what a playbook waits for too.
+                self.recovering.open = true;
+            } else if self.recovering.open {
                 self.recovering.open = false;
                 self.recovering.oks.clear();
             }
@@ -304,7 +312,7 @@ impl Core {
     }
 
     /// Whether a service was seen up since a moment, by as many successes of each check as it takes to be called up.
-    fn seen_since(&self, service: &str, since: Time) -> Seen {
+    pub(super) fn seen_since(&self, service: &str, since: Time) -> Seen {
         let Some(config) = self.places.get(service).and_then(|i| self.config.services.get(*i)) else {
             return Seen::Not(format!("{service} is not configured any more"));
         };

@@ -249,6 +249,8 @@ fn is_looking(ask: &Ask) -> bool {
             | Ask::Copies { .. }
             | Ask::Capsule { .. }
             | Ask::Status
+            | Ask::Playbook { .. }
+            | Ask::Checklists
     )
 }
 

@@ -237,6 +237,7 @@ pub async fn start(options: Options) -> Result<Running, StartError> {
         recovering: super::recover::Recovering::default(),
         lead: super::lead::Prepared::default(),
         asking: super::approve::Asking::new(),
+        playing: super::playbook::Playing::default(),
         runs: Followed::default(),
         outbox: Outbox::default(),
         sealing: super::seal::Sealing::default(),

@@ -7,7 +7,7 @@ use super::core::{Core, Dirty};
 use super::samples::BUCKET_MS;
 use crate::config::{self, CheckKind};
 use crate::domain::Time;
-use crate::domain::decide::against_resolving;
+use crate::domain::decide::{against_resolving, to_consider};
 use crate::domain::health::Health;
 use crate::domain::incident::Incident;
 use crate::domain::run::{Run, RunState};
@@ -79,7 +79,8 @@ impl Core {
             .filter(|r| everything || dirty.recoveries || r.state.is_open())
             .map(|r| self.recovery_view(r, now))
             .collect();
-        let head = (everything || dirty.head || dirty.recoveries).then(|| self.head_view());
+        let playbooks = self.playbook_views(everything || dirty.playbooks, now);
+        let head = (everything || dirty.head || dirty.recoveries || dirty.playbooks).then(|| self.head_view());
         let Ok(mut picture) = self.picture.write() else { return };
         if everything {
             let catalog = &self.state.catalog;
@@ -102,6 +103,9 @@ impl Core {
         for view in recoveries {
             picture.put_recovery(view);
         }
+        for view in playbooks {
+            picture.put_playbook(view);
+        }
         for message in messages {
             picture.put_message(message);
         }
@@ -112,6 +116,7 @@ impl Core {
         picture.keep_runs(|id| state.runs.contains_key(id));
         picture.keep_incidents(|id| state.incidents.contains_key(id));
         picture.keep_recoveries(|id| state.recoveries.contains_key(id));
+        picture.keep_playbooks(|id| state.playbooks.contains_key(id));
         picture.keep_messages(|id| state.messages.contains_key(id));
         // Rows are told only once they are on disk, because they are read from there.
         picture.put_seq(self.recorder.head().0);
@@ -154,6 +159,9 @@ impl Core {
             config_source: self.config_path.as_ref().map(|p| p.display().to_string()).unwrap_or_default(),
             actions: self.state.catalog.actions.clone(),
             recoveries: self.state.catalog.recoveries.clone(),
+            playbooks: self.playbook_facts(),
+            suggested_playbooks: crate::domain::playbook::suggested(&self.config.playbooks, &self.state),
+            checklists: self.state.checklists.iter().filter(|c| c.incident.is_none()).cloned().collect(),
             channels: self.state.catalog.channels.clone(),
             severities: self.state.catalog.severities.clone(),
             contacts: self.config.contacts.iter().map(ContactView::from).collect(),
@@ -280,6 +288,8 @@ impl Core {
             } else {
                 Vec::new()
             },
+            to_consider: to_consider(&self.state, incident),
+            checklists: crate::domain::checklist::of_incident(&self.state, &incident.id).cloned().collect(),
             timeline_file: self.timelines.path(&incident.id).display().to_string(),
             leading: self.clock_view(incident, now),
         }

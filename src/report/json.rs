@@ -25,7 +25,7 @@ fn document(review: &Review<'_>) -> Json {
     let story = &review.story;
     let start = review.start();
     let catalog = story.catalog_at(story.declared.seq).map(|(_, c)| c);
-    json!({
+    let mut out = json!({
         "schema": 1,
         "mayday": env!("CARGO_PKG_VERSION"),
         "incident": {
@@ -69,7 +69,11 @@ fn document(review: &Review<'_>) -> Json {
             "from": b.from.at, "to": b.until.at, "entries": [b.from.seq, b.until.seq],
         })).collect::<Vec<_>>(),
         "definitions": DEFINITIONS.iter().map(|(name, text)| ((*name).to_owned(), Json::from(*text))).collect::<Map<_, _>>(),
-    })
+    });
+    if let Json::Object(map) = &mut out {
+        super::playbook::json(story, map);
+    }
+    out
 }
 
 fn verdict(v: Verdict) -> (Json, Json, Json) {

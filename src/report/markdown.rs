@@ -36,6 +36,7 @@ pub fn render(review: &Review<'_>) -> String {
     parts::runs(&mut page);
     super::recovery::markdown(&mut page);
     super::approvals::markdown(&mut page);
+    super::playbook::markdown(&mut page);
     page.section("Hypotheses");
     super::thinking::markdown(&mut page);
     page.place(&sections::HYPOTHESES);

@@ -30,6 +30,7 @@ pub mod markdown;
 mod markdown_parts;
 pub mod measure;
 mod objectives;
+mod playbook;
 mod recovery;
 mod sections;
 pub mod story;

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::view::{BackupView, Change, Head, IncidentView, RecoveryView, RunView, ServiceView};
+use super::view::{BackupView, Change, Head, IncidentView, PlaybookView, RecoveryView, RunView, ServiceView};
 use crate::domain::Time;
 use crate::domain::message::Message;
+use crate::domain::playbook::PlayState;
 
 /// What a viewer knows.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -19,6 +20,7 @@ pub struct Mirror {
     pub incidents: BTreeMap<String, IncidentView>,
     pub runs: BTreeMap<String, RunView>,
     pub recoveries: BTreeMap<String, RecoveryView>,
+    pub playbooks: BTreeMap<String, PlaybookView>,
     pub messages: BTreeMap<String, Message>,
     pub seq: u64,
 }
@@ -45,6 +47,8 @@ impl Mirror {
                 && change.runs_gone.is_empty()
                 && change.recoveries.is_empty()
                 && change.recoveries_gone.is_empty()
+                && change.playbooks.is_empty()
+                && change.playbooks_gone.is_empty()
                 && change.messages.is_empty()
                 && change.messages_gone.is_empty());
         self.rev = change.rev;
@@ -67,6 +71,9 @@ impl Mirror {
         for id in &change.recoveries_gone {
             self.recoveries.remove(id);
         }
+        for id in &change.playbooks_gone {
+            self.playbooks.remove(id);
+        }
         for id in &change.messages_gone {
             self.messages.remove(id);
         }
@@ -75,6 +82,7 @@ impl Mirror {
         self.incidents.extend(change.incidents.into_iter().map(|v| (v.incident.id.clone(), v)));
         self.runs.extend(change.runs.into_iter().map(|v| (v.id.clone(), v)));
         self.recoveries.extend(change.recoveries.into_iter().map(|v| (v.recovery.plan.id.clone(), v)));
+        self.playbooks.extend(change.playbooks.into_iter().map(|v| (v.play.id.clone(), v)));
         self.messages.extend(change.messages.into_iter().map(|v| (v.id.clone(), v)));
         if let Some(seq) = change.seq {
             self.seq = seq;
@@ -98,6 +106,18 @@ impl Mirror {
     pub fn recoveries_newest_first(&self) -> Vec<&RecoveryView> {
         let mut all: Vec<_> = self.recoveries.values().collect();
         all.sort_by_key(|r| std::cmp::Reverse(r.recovery.started_seq));
+        all
+    }
+
+    /// The playbook that is under way.
+    pub fn active_playbook(&self) -> Option<&PlaybookView> {
+        self.playbooks.values().find(|p| p.play.state == PlayState::UnderWay)
+    }
+
+    /// Playbooks that were started, newest first.
+    pub fn playbooks_newest_first(&self) -> Vec<&PlaybookView> {
+        let mut all: Vec<_> = self.playbooks.values().collect();
+        all.sort_by_key(|p| std::cmp::Reverse(p.play.started_seq));
         all
     }
 

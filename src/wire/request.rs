@@ -3,9 +3,11 @@
 use serde::{Deserialize, Serialize};
 
 use super::view::Change;
+use crate::domain::checklist::Checklist;
 use crate::domain::command::{Command, Refusal};
 use crate::domain::handoff::Section;
 use crate::domain::message::Template;
+use crate::domain::playbook::Playbook;
 use crate::domain::recovery::RecoveryPlan;
 use crate::domain::run::{Plan, Work};
 use crate::domain::timeline::Row;
@@ -88,6 +90,12 @@ pub enum Ask {
         #[serde(default)]
         reason: String,
     },
+    /// The same request (a start, a recovery, a message), for the step that a playbook is at.
+    Step { playbook: String, ask: Box<Ask> },
+    /// A configured playbook, with all its steps.
+    Playbook { name: String },
+    /// All checklists, configured and shipped.
+    Checklists,
     /// From now on send changes.
     Follow,
     /// The whole picture once.
@@ -122,6 +130,16 @@ pub enum Ask {
     Reload,
     /// End the engine; runs go on.
     Stop,
+}
+
+impl Ask {
+    /// For the step that this playbook is at, where one is given.
+    pub fn for_step(self, playbook: Option<String>) -> Ask {
+        match playbook {
+            Some(playbook) => Ask::Step { playbook, ask: Box::new(self) },
+            None => self,
+        }
+    }
 }
 
 /// Which rows of the timeline.
@@ -180,6 +198,8 @@ pub enum Answer {
     Recovery(Box<RecoveryPlan>),
     /// Confirmed and not started: it waits for a second person.
     Approval(Box<crate::domain::approval::Approval>),
+    Playbook(Box<Playbook>),
+    Checklists(Vec<Checklist>),
     Picture(Box<Change>),
     Timeline {
         rows: Vec<Row>,

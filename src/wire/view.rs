@@ -8,9 +8,11 @@ use crate::domain::Time;
 use crate::domain::backup::{BackupState, Copy};
 use crate::domain::cadence::Due;
 use crate::domain::catalog::{ActionFacts, ChannelFacts, Cost, RecoveryFacts, SeverityFacts};
+use crate::domain::checklist::OpenChecklist;
 use crate::domain::health::{Health, ProbeResult};
 use crate::domain::incident::Incident;
 use crate::domain::message::Message;
+use crate::domain::playbook::{Offer, Play, Suggested};
 use crate::domain::recovery::Recovery;
 use crate::domain::run::{Risk, RunState, Side, Verdict, Work};
 
@@ -49,6 +51,10 @@ pub struct Change {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub recoveries_gone: Vec<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub playbooks: Vec<PlaybookView>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub playbooks_gone: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub messages: Vec<Message>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub messages_gone: Vec<String>,
@@ -74,6 +80,15 @@ pub struct Head {
     /// Recoveries that can be started.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub recoveries: BTreeMap<String, RecoveryFacts>,
+    /// Playbooks that can be started, in the order of the configuration.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub playbooks: Vec<PlaybookFacts>,
+    /// Those that fit what is down.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub suggested_playbooks: Vec<Suggested>,
+    /// Checklists that were opened without an incident.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub checklists: Vec<OpenChecklist>,
     pub channels: Vec<ChannelFacts>,
     pub severities: BTreeMap<crate::domain::catalog::Severity, SeverityFacts>,
     /// Whom to call, in the order of the configuration.
@@ -287,6 +302,12 @@ pub struct IncidentView {
     /// What stands against resolving it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub against_resolving: Vec<String>,
+    /// What does not stand against it, and is to be thought of.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub to_consider: Vec<String>,
+    /// Its checklists.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub checklists: Vec<OpenChecklist>,
     /// Path of its timeline.md on the engine's host.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub timeline_file: String,
@@ -379,6 +400,31 @@ pub struct RecoveryView {
     /// What it waits for, in words; empty when it is over.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub waits: String,
+}
+
+/// A playbook that can be started.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct PlaybookFacts {
+    pub name: String,
+    pub title: String,
+    pub steps: usize,
+}
+
+/// A playbook that was started, as shown.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PlaybookView {
+    #[serde(flatten)]
+    pub play: Play,
+    /// What it waits for, in words; empty when it is over.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub waits: String,
+    /// What can be started for the step it is at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offer: Option<Offer>,
+    /// Something of that step is under way.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub busy: bool,
 }
 
 /// A run, as shown: the plan's outline and how far it is.

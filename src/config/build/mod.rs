@@ -6,6 +6,7 @@
 mod authority;
 mod checks;
 mod lead;
+mod playbook;
 mod recovery;
 mod service;
 mod stores;
@@ -19,6 +20,7 @@ use super::types::{Config, EngineSettings, JournalSettings, Maintenance, Mainten
 use crate::domain::catalog::Cost;
 
 pub use checks::Defaults;
+pub use playbook::checklist;
 
 /// The configuration that a file says, as far as it is right.
 pub fn config(root: &Tab, sink: &mut Sink) -> Config {
@@ -38,11 +40,14 @@ pub fn config(root: &Tab, sink: &mut Sink) -> Config {
     out.backups = root.tabs("backup").map(|tab| recovery::backup(tab, &out, sink)).collect();
     out.actions = root.tabs("action").map(|tab| recovery::action(tab, &defaults, sink)).collect();
     out.recoveries = root.tabs("recovery").map(|tab| whole::recovery(tab, &out, sink)).collect();
+    out.checklists = root.tabs("checklist").map(playbook::checklist).collect();
+    out.playbook_folder = root.tab("playbooks").and_then(|t| t.path("folder"));
     out.channels = root.tabs("channel").map(|tab| recovery::channel(tab, &out.system.extra_ca, sink)).collect();
     out.maintenance = root.tabs("maintenance").filter_map(maintenance).collect();
     out.contacts = root.tabs("contact").map(lead::contact).collect();
     out.severities = lead::severities(root, sink);
     out.authority = authority::authority(root, sink);
+    out.playbooks = playbook::playbooks(root, &out, sink);
     out
 }
 

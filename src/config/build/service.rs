@@ -15,6 +15,7 @@ pub fn service(tab: &Tab, defaults: &Defaults, sink: &mut Sink) -> Service {
         rto: tab.duration("rto"),
         impact: tab.string("impact").unwrap_or_default(),
         depends_on: tab.texts("depends_on"),
+        labels: tab.texts("labels"),
         control: tab.tab("control").and_then(|t| control(t, sink)),
         checks: all_checks(tab, defaults, sink),
     }

@@ -5,6 +5,7 @@
 mod authority;
 mod lead;
 mod out;
+mod playbook;
 mod stores;
 
 use super::types::*;
@@ -57,6 +58,7 @@ fn render(config: &Config, shown: bool) -> String {
     for c in &config.contacts {
         lead::contact(c, &mut out);
     }
+    playbook::all(config, &mut out);
     for c in &config.channels {
         channel(c, shown, &mut out);
     }
@@ -107,6 +109,7 @@ fn service(s: &Service, out: &mut Out) {
     out.duration("rto", s.rto);
     out.text("impact", &s.impact);
     out.texts("depends_on", &s.depends_on);
+    out.texts("labels", &s.labels);
     out.put("control", s.control.as_ref().map(control));
     for check in &s.checks {
         out.table(&format!("[[service.{}]]", check.kind.word()));

@@ -5,6 +5,7 @@
 mod authority;
 mod checks;
 mod lead;
+pub mod playbook;
 mod recovery;
 mod stores;
 mod whole;
@@ -37,6 +38,9 @@ pub static ROOT: Table = Table::new(
         Key::new("backup", many(&BACKUP), "A set of copies, and how to restore one."),
         Key::new("action", many(&ACTION), "A command that can be started from the cockpit."),
         Key::new("recovery", many(&RECOVERY), "Steps that bring a whole system back, one after another."),
+        Key::new("playbooks", Ty::Table(&playbook::PLAYBOOKS), "Playbooks in files of their own."),
+        Key::new("playbook", many(&playbook::PLAYBOOK), "Steps of an incident for the person who carries them out."),
+        Key::new("checklist", many(&playbook::CHECKLIST), "Things that are easily forgotten."),
         Key::new("channel", many(&CHANNEL), "Where messages are sent."),
         Key::new(
             "maintenance",
@@ -167,6 +171,11 @@ static SERVICE: Table = Table::new(
             Key::new("rto", Ty::Text(&v::DURATION), "Recovery time objective: how long it may be down."),
             Key::new("impact", Ty::Text(&v::TEXT), "What people cannot do while it is down."),
             Key::new("depends_on", Ty::List(&Ty::Text(&v::NAME)), "Services without which it cannot work."),
+            Key::new(
+                "labels",
+                Ty::List(&Ty::Text(&v::NAME)),
+                "Words of your own, by which playbooks suggest themselves.",
+            ),
             Key::new("control", Ty::Table(&CONTROL), "How it is restarted, stopped and started."),
         ],
         CHECKS,
@@ -260,7 +269,7 @@ pub fn tables() -> Vec<&'static Table> {
             {
                 out.push(t)
             }
-            Ty::List(inner) | Ty::Map(_, inner) => tables_of(inner, out),
+            Ty::List(inner) | Ty::OneOrMore(inner) | Ty::Map(_, inner) => tables_of(inner, out),
             _ => {}
         }
     }

@@ -12,7 +12,7 @@ mod walk;
 pub use near::nearest;
 pub use sink::Sink;
 pub use tab::{Item, Tab, Val};
-pub use walk::read;
+pub use walk::{read, read_as};
 
 /// Bytes of the file.
 pub type Span = std::ops::Range<usize>;

@@ -27,13 +27,29 @@ pub struct Sink {
     list: Vec<(Weight, Span, String, String)>,
     /// Values that are secrets written into the file.
     pub literals: Vec<Span>,
+    /// Faults of other files that belong to this one.
+    pub foreign: Vec<Fault>,
+    /// What is odd but allowed; of other files with their place.
+    pub warned: Vec<(Span, String)>,
+    pub warned_elsewhere: Vec<String>,
+    /// What other files say: a change there is one of the whole.
+    pub also: Vec<u8>,
 }
 
 impl Sink {
     pub fn new(file: &Path) -> Self {
         let whole = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
         let base = whole.parent().unwrap_or(Path::new("/")).to_owned();
-        Sink { file: file.to_owned(), base, list: Vec::new(), literals: Vec::new() }
+        Sink {
+            file: file.to_owned(),
+            base,
+            list: Vec::new(),
+            literals: Vec::new(),
+            foreign: Vec::new(),
+            warned: Vec::new(),
+            warned_elsewhere: Vec::new(),
+            also: Vec::new(),
+        }
     }
 
     /// What the parser says. `slip`: it concerns one value only.
@@ -55,7 +71,7 @@ impl Sink {
     }
 
     pub fn is_empty(&self) -> bool {
-        self.list.is_empty()
+        self.list.is_empty() && self.foreign.is_empty()
     }
 
     /// All faults in the order of the file. Those that only follow from a syntax error are left out.
@@ -71,7 +87,7 @@ impl Sink {
             .map(|span| span.start)
             .min();
         let mut out: Vec<Fault> = Vec::new();
-        for (weight, span, message, hint) in self.list {
+        for (weight, span, message, hint) in self.list.iter().cloned() {
             let (line, column) = index.position(span.start);
             let hidden = match weight {
                 Weight::Broken | Weight::Slip => false,
@@ -82,6 +98,7 @@ impl Sink {
                 out.push(Fault { file: self.file.clone(), line, column, span, message, hint });
             }
         }
+        out.extend(self.foreign);
         out.sort_by(|a, b| (a.span.start, &a.message).cmp(&(b.span.start, &b.message)));
         out.dedup();
         out

@@ -41,6 +41,11 @@ fn syntax(message: &str) -> (String, &'static str) {
     (format!("not TOML: {}", clean(message)), hint)
 }
 
+/// Reads a table that was parsed elsewhere.
+pub fn read_as(source: &DeTable<'_>, decl: &'static Table, sink: &mut Sink) -> Tab {
+    table(source, 0..0, decl, sink)
+}
+
 fn table(source: &DeTable<'_>, span: Span, decl: &'static Table, sink: &mut Sink) -> Tab {
     let mut out = Tab::new(span.clone());
     #[cfg(test)]
@@ -205,6 +210,16 @@ fn read_value(key: &str, source: &Spanned<DeValue<'_>>, ty: &'static Ty, sink: &
                 }
             }
             Some(Val::List(out))
+        }
+        (Ty::OneOrMore(_), DeValue::Array(items)) if items.is_empty() => wrong(sink, "a value or a list of values", ""),
+        (Ty::OneOrMore(inner), DeValue::Array(items)) => {
+            let read = items.iter().map(|item| Some((item.span(), read_value(key, item, inner, sink)?)));
+            let out: Option<Vec<Item>> = read.map(|r| r.map(|(span, val)| Item { span, val })).collect();
+            out.map(Val::List)
+        }
+        (Ty::OneOrMore(inner), _) => {
+            let val = read_value(key, source, inner, sink)?;
+            Some(Val::List(vec![Item { span, val }]))
         }
         (Ty::List(_), _) => wrong(sink, "a list", &format!("{key} = [ … ]")),
         (Ty::Map(names, inner), DeValue::Table(t)) => Some(Val::Tab(map(t, span, names, inner, sink))),
