@@ -479,8 +479,14 @@ async fn carry_out(
             super::runs::start_for(session, work, how, Some(id)).await
         }
         Offer::Recovery { recovery } => {
-            let how =
-                RecoverHow { plan: how.plan, yes: how.yes, confirm: how.confirm, wait: how.wait, reason: how.reason };
+            let how = RecoverHow {
+                plan: how.plan,
+                yes: how.yes,
+                confirm: how.confirm,
+                wait: how.wait,
+                reason: how.reason,
+                break_glass: how.break_glass,
+            };
             super::recover::start_for(session, &recovery, how, Some(id)).await
         }
         Offer::Message { template, channels, text } => {

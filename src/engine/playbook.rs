@@ -107,6 +107,10 @@ impl Core {
         let (run, recovery, message) = match event {
             Event::RunRequested(e) => (Some(e.plan.id.clone()), None, None),
             Event::RecoveryStarted(e) => (None, Some(e.plan.id.clone()), None),
+            // What waits for a second person has the id that it is started with.
+            Event::ApprovalRequested(e) => {
+                (e.plan.as_ref().map(|p| p.id.clone()), e.recovery.as_ref().map(|r| r.id.clone()), None)
+            }
             Event::MessageQueued(e) if !e.automatic => (None, None, Some(e.id.clone())),
             _ => return,
         };

@@ -1,6 +1,6 @@
 //! What the engine's answers mean for the cockpit.
 
-use super::app::{App, Pane, Pending};
+use super::app::{App, Detail, Pane, Pending};
 use super::link::LOST;
 use super::overlays::{Capsule, Compose, Confirm, Note, Overlay, Picker};
 use super::theme::Role;
@@ -11,15 +11,16 @@ impl App {
     /// Takes an answer in, or why there is none.
     pub(super) fn answer(&mut self, tag: u64, answer: Result<Answer, String>) {
         let Some(pending) = self.pending.remove(&tag) else { return };
+        let step = self.asked_for_step.remove(&tag);
         match answer {
             Ok(Answer::Refused(refusal)) => self.refused(pending, &refusal.reason, &refusal.instead),
             Ok(Answer::Failed { reason }) => self.refused(pending, &reason, ""),
             Err(why) => self.unanswered(pending, &why),
-            Ok(answer) => self.answered(pending, answer),
+            Ok(answer) => self.answered(pending, answer, step),
         }
     }
 
-    fn answered(&mut self, pending: Pending, answer: Answer) {
+    fn answered(&mut self, pending: Pending, answer: Answer, step: Option<String>) {
         match (pending, answer) {
             (Pending::Done(said), Answer::Done { recorded, .. }) => self.done(&said, recorded),
             (Pending::Prompted(said, _), Answer::Done { recorded, .. }) => self.done(&said, recorded),
@@ -43,22 +44,24 @@ impl App {
                         reason: String::new(),
                         unlogged: false,
                     };
-                    self.ask(Pending::Start(plan.title.clone()), ask);
+                    self.ask(Pending::Start(plan.title.clone()), ask.for_step(step));
                     return;
                 }
                 self.record_step(format!("opened the plan: {}", plan.title), plan.service.clone());
-                let confirm = Confirm::of_plan(self, *plan);
+                let confirm = Confirm::of_plan(self, *plan).for_step(step);
                 self.open_overlay(Overlay::Confirm(Box::new(confirm)));
             }
             (Pending::Recovery(name), Answer::Recovery(plan)) => {
                 self.record_step(format!("opened the plan of recovery {name}"), None);
-                let confirm = Confirm::of_recovery(self, *plan);
+                let confirm = Confirm::of_recovery(self, *plan).for_step(step);
                 self.open_overlay(Overlay::Confirm(Box::new(confirm)));
             }
             (Pending::Start(title), Answer::Done { run, recorded, .. }) => {
                 self.overlays.retain(|o| !matches!(o, Overlay::Confirm(_)));
                 self.done(&format!("started: {title}"), recorded);
-                if let Some(id) = run {
+                // Whoever is led by a playbook stays there.
+                let led = matches!(self.detail, Some(Detail::Playbook(_)));
+                if let Some(id) = run.filter(|_| !led) {
                     self.detail = None;
                     super::acts::view::pane(self, 3);
                     // The run is selected as soon as the picture has it.
@@ -75,6 +78,11 @@ impl App {
                 );
                 self.tell(Role::BannerWarn, said);
             }
+            (Pending::Playbook(name), Answer::Done { recorded, .. }) => {
+                self.done(&format!("started playbook {name}: nothing is done by that"), recorded);
+                let id = self.watched.mirror.active_playbook().map(|v| v.play.id.clone());
+                super::acts::playbook::show(self, id.unwrap_or_default());
+            }
             (Pending::Copies { backup, choose }, Answer::Copies { copies }) => {
                 if choose {
                     let picker = Picker::copies(self, &backup, &copies);
@@ -83,7 +91,7 @@ impl App {
                 self.copies = Some((backup, copies));
             }
             (Pending::Draft(template), Answer::Draft { subject, body, channels }) => {
-                let compose = Compose::new(self, template, &subject, &body, channels);
+                let compose = Compose::new(self, template, &subject, &body, channels).for_step(self, step);
                 self.open_overlay(Overlay::Compose(Box::new(compose)));
             }
             (Pending::Capsule, Answer::Capsule { incident, sections, .. }) => {
@@ -285,6 +293,7 @@ impl Pending {
             | Pending::Prompted(..)
             | Pending::Note(_)
             | Pending::Declare
+            | Pending::Playbook(_)
             | Pending::Start(_)
             | Pending::Send => true,
             Pending::Step
@@ -307,6 +316,7 @@ impl Pending {
             Pending::Declare => "declare".into(),
             Pending::Plan(work) => format!("plan {} {}", work.verb(), work.object()),
             Pending::Recovery(name) => format!("plan recovery {name}"),
+            Pending::Playbook(name) => format!("start playbook {name}"),
             Pending::Start(title) => title.clone(),
             Pending::Copies { backup, .. } => format!("list the copies of {backup}"),
             Pending::Draft(template) | Pending::DueDraft(template) => format!("draft the {} message", template.word()),

@@ -53,6 +53,8 @@ pub enum Detail {
     Run(String),
     Incident(String),
     Entry(u64),
+    /// A playbook that was started, by its id; empty for the one under way.
+    Playbook(String),
     /// Of [`App::output`].
     Output,
 }
@@ -93,6 +95,8 @@ pub enum Pending {
     Plan(Work),
     /// The plan of a recovery.
     Recovery(String),
+    /// A playbook that is being started, by its name.
+    Playbook(String),
     Start(String),
     Copies {
         backup: String,
@@ -126,6 +130,12 @@ pub struct App {
     pub detail: Option<Detail>,
     /// First line shown of the detail view.
     pub detail_top: usize,
+    /// The item of a checklist under the cursor.
+    pub tick_at: usize,
+    /// What is planned next is for the step of this playbook.
+    pub for_step: Option<String>,
+    /// Questions that are for the step of a playbook, by their tags.
+    pub asked_for_step: BTreeMap<u64, String>,
     pub overlays: Vec<Overlay>,
     pub flash: Option<Flash>,
     pub pending: BTreeMap<u64, Pending>,
@@ -171,6 +181,9 @@ impl App {
             filtering: false,
             detail: None,
             detail_top: 0,
+            tick_at: 0,
+            for_step: None,
+            asked_for_step: BTreeMap::new(),
             overlays: Vec::new(),
             flash: None,
             pending: BTreeMap::new(),
@@ -285,10 +298,16 @@ impl App {
     /// Asks the engine, remembering what for.
     pub fn ask(&mut self, pending: Pending, ask: Ask) -> u64 {
         let key = match &ask {
-            Ask::Do(_) | Ask::Start { .. } | Ask::Recover { .. } => uuid::Uuid::now_v7().to_string(),
+            Ask::Do(_) | Ask::Start { .. } | Ask::Recover { .. } | Ask::Step { .. } => uuid::Uuid::now_v7().to_string(),
             _ => String::new(),
         };
         self.ask_keyed(pending, ask, key)
+    }
+
+    /// Asks for something that is for the step of a playbook: what comes of it is bound to that step.
+    pub fn ask_for_step(&mut self, pending: Pending, ask: Ask, playbook: String) {
+        let tag = self.ask(pending, ask);
+        self.asked_for_step.insert(tag, playbook);
     }
 
     /// As [`App::ask`], with the key that makes a repeat harmless.

@@ -15,6 +15,8 @@ pub enum Context {
     Timeline,
     Runs,
     Incident,
+    /// A playbook that was started.
+    Playbook,
     /// A run's output.
     Output,
     /// While a filter or a search is active.
@@ -29,6 +31,7 @@ impl Context {
         Context::Timeline,
         Context::Runs,
         Context::Incident,
+        Context::Playbook,
         Context::Output,
         Context::Filter,
     ];
@@ -42,6 +45,7 @@ impl Context {
             Context::Timeline => "timeline",
             Context::Runs => "runs",
             Context::Incident => "incident",
+            Context::Playbook => "playbook",
             Context::Output => "output",
             Context::Filter => "filter",
         }
@@ -96,7 +100,7 @@ const fn destroy(mut command: Command) -> Command {
     command
 }
 
-use Context::{Filter, Global, Output, Runs, Services, Timeline};
+use Context::{Filter, Global, Output, Playbook, Runs, Services, Timeline};
 
 /// All commands, in the order in which help lists them.
 #[rustfmt::skip]
@@ -140,6 +144,17 @@ pub const ALL: &[Command] = &[
     look("service.hold", &["K"], Services, "", ("hold or release", "Hold the selected service so that it is neither restarted nor restored; or release it, as commander."), (acts::guard::service_chosen, acts::guard::hold)),
     look("hold.everything", &[], Global, "", ("hold everything", "Nothing is restarted or restored until the commander releases it."), (why::may_act, acts::guard::hold_everything)),
     look("hold.release", &[], Global, "", ("release all holds", "Release all that is held, as commander."), (acts::guard::something_held, acts::guard::release_everything)),
+    // Playbooks and checklists.
+    look("playbook.open", &["p"], Global, "playbook", ("playbook", "Show the playbook that is under way, or choose one; those that fit what is down come first."), (why::may_play, acts::playbook::open)),
+    act("playbook.do", &["enter"], Playbook, "do it", ("playbook: do the step", "Carry out the step: its plan, its message, its choice; or say that it is done."), (why::playbook_open, acts::playbook::go)),
+    look("playbook.tick", &["space"], Playbook, "tick", ("playbook: tick", "Tick the item of the checklist under the cursor, or take the tick back."), (why::playbook_ticks, acts::playbook::tick)),
+    look("playbook.failed", &["F"], Playbook, "failed", ("playbook: failed", "The step failed; says why."), (why::playbook_open, acts::playbook::failed)),
+    look("playbook.again", &["A"], Playbook, "", ("playbook: again", "Try a step that failed once more."), (why::playbook_failed, acts::playbook::again)),
+    look("playbook.go-on", &["O"], Playbook, "", ("playbook: go on", "Take the way on although the step failed, with a reason; it stays failed."), (why::playbook_failed, acts::playbook::go_on)),
+    look("playbook.skip", &["S"], Playbook, "skip", ("playbook: skip the step", "Pass over the step, with a reason."), (why::playbook_open, acts::playbook::skip)),
+    look("playbook.evidence", &["V"], Playbook, "evidence", ("playbook: evidence", "Keep what shows that the step was done."), (why::playbook_open, acts::playbook::evidence)),
+    look("playbook.leave", &["L"], Playbook, "leave", ("playbook: leave", "Leave it for somebody else, or for later."), (why::playbook_open, acts::playbook::leave)),
+    look("playbook.stop", &["X"], Playbook, "", ("playbook: stop", "End it before its end, with a reason."), (why::playbook_open, acts::playbook::stop)),
     // Recoveries of whole systems.
     act("recovery.open", &["W"], Context::Incident, "recover", ("recover a whole system", "Start a configured recovery after seeing every step, or answer the one that is under way."), (why::may_recover, acts::recovery::open)),
     act("recovery.resume", &[], Global, "", ("recovery: resume", "Try the step again at which the recovery stopped, or wait on; shows first what has changed."), (why::recovery_asks, acts::recovery::resume)),

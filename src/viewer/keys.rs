@@ -35,6 +35,7 @@ impl App {
             Some(Detail::Run(_)) => out.push(Context::Runs),
             Some(Detail::Incident(_)) => out.push(Context::Incident),
             Some(Detail::Entry(_)) => out.push(Context::Timeline),
+            Some(Detail::Playbook(_)) => out.push(Context::Playbook),
             None => out.push(match self.pane {
                 Pane::Services => Context::Services,
                 Pane::Backups => Context::Backups,
@@ -98,7 +99,10 @@ impl App {
         match super::allowed::why_not(self, command) {
             Some(why) if why.starts_with(command.title) => self.tell(Role::BannerInfo, why),
             Some(why) => self.tell(Role::BannerInfo, format!("{}: {why}", command.title)),
-            None => (command.run)(self),
+            None => {
+                self.for_step = None;
+                (command.run)(self);
+            }
         }
     }
 

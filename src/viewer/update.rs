@@ -81,6 +81,11 @@ impl Face for App {
         if self.detail == Some(Detail::Output) && self.output.as_ref().is_some_and(|o| !o.over && !o.asking) {
             sooner(POLL);
         }
+        if matches!(self.detail, Some(Detail::Playbook(_)))
+            && self.watched.mirror.active_playbook().is_some_and(|v| v.play.box_ends().is_some())
+        {
+            sooner(1000);
+        }
         if !self.chord.is_empty() {
             sooner(1000);
         }

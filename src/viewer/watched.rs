@@ -106,6 +106,8 @@ impl Watched {
             runs_gone,
             recoveries,
             recoveries_gone,
+            playbooks,
+            playbooks_gone,
             messages,
             messages_gone,
             seq: None,
@@ -113,12 +115,14 @@ impl Watched {
         else {
             return false;
         };
-        let gone = [services_gone, backups_gone, incidents_gone, runs_gone, recoveries_gone, messages_gone];
+        let gone =
+            [services_gone, backups_gone, incidents_gone, runs_gone, recoveries_gone, playbooks_gone, messages_gone];
         gone.iter().all(|names| names.is_empty())
             && backups.is_empty()
             && incidents.is_empty()
             && runs.is_empty()
             && recoveries.is_empty()
+            && playbooks.is_empty()
             && messages.is_empty()
             && services.iter().all(|new| {
                 self.mirror.services.get(&new.name).is_some_and(|old| {

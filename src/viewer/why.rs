@@ -3,6 +3,7 @@
 use super::app::{App, Detail, Pane};
 use super::watched::LinkState;
 use crate::domain::health::Health;
+use crate::domain::playbook::StepState;
 use crate::domain::run::SideRole;
 
 type Why = Option<String>;
@@ -205,6 +206,38 @@ pub fn recovery_wants_word(app: &App) -> Why {
     recovery_open(app).or_else(|| {
         let recovery = &app.mirror().open_recovery()?.recovery;
         (!recovery.wants_word()).then(|| format!("{} is not a person's to answer for", recovery.place()))
+    })
+}
+
+pub fn may_play(app: &App) -> Why {
+    may_act(app).or_else(|| {
+        let none = app.mirror().head.playbooks.is_empty() && app.mirror().playbooks.is_empty();
+        none.then(|| "no playbook is configured: add a [[playbook]] to mayday.toml (mayday playbook shipped)".into())
+    })
+}
+
+pub fn playbook_open(app: &App) -> Why {
+    may_act(app).or_else(|| match super::detail::playbook::shown(app) {
+        Some(view) if view.play.state.is_open() => None,
+        Some(view) => Some(format!("this playbook is {}", view.play.state.word())),
+        None => Some("no playbook is under way: p starts one".into()),
+    })
+}
+
+pub fn playbook_failed(app: &App) -> Why {
+    playbook_open(app).or_else(|| {
+        let play = &super::detail::playbook::shown(app)?.play;
+        let (_, record) = play.current()?;
+        let asks = matches!(record.state, StepState::Failed | StepState::Unproven);
+        (!asks).then(|| format!("{} has not failed", play.place()))
+    })
+}
+
+pub fn playbook_ticks(app: &App) -> Why {
+    playbook_open(app).or_else(|| {
+        let play = &super::detail::playbook::shown(app)?.play;
+        let list = super::detail::playbook::checklist(app, play);
+        list.is_none().then(|| format!("{} is no checklist", play.place()))
     })
 }
 

@@ -87,11 +87,20 @@ pub fn due(state: &State, play: &Play, now: Time, look: &Look<'_>) -> Due {
         }
         Does::Act { .. } => match record.run.as_ref().map(|id| (id, state.runs.get(id))) {
             Some((_, Some(run))) => of_run(record, run, look),
-            Some((id, None)) => end(StepState::Failed, format!("run {id} is not known any more")),
+            Some((id, None)) => not_there(state, "run", id),
             None => Due::Nothing,
         },
         Does::Recover { .. } => of_recovery(state, record),
         Does::Message { .. } => of_message(state, record),
+    }
+}
+
+/// What was confirmed and is not started may wait for a second person.
+fn not_there(state: &State, what: &str, id: &str) -> Due {
+    match state.approvals.get(id) {
+        Some(approval) if approval.state.is_open() => Due::Nothing,
+        Some(_) => end(StepState::Failed, format!("{what} {id} was not approved, so it was not started")),
+        None => end(StepState::Failed, format!("{what} {id} is not known any more")),
     }
 }
 
@@ -166,7 +175,7 @@ fn of_stop(id: &str, service: &str, ended: Time, look: &Look<'_>) -> Due {
 fn of_recovery(state: &State, record: &StepRecord) -> Due {
     let Some(id) = &record.recovery else { return Due::Nothing };
     let Some(recovery) = state.recoveries.get(id) else {
-        return end(StepState::Failed, format!("recovery {id} is not known any more"));
+        return not_there(state, "recovery", id);
     };
     match (recovery.state, recovery.skipped()) {
         (RecoveryState::Complete, 0) => end(StepState::Done, format!("recovery {id} complete: every step is good")),
@@ -233,6 +242,10 @@ impl Play {
     /// What of the step it is at is under way, in words.
     pub fn under_way(&self, state: &State) -> Option<String> {
         let (_, record) = self.current()?;
+        let asked = [&record.run, &record.recovery].into_iter().flatten();
+        if let Some(a) = asked.filter_map(|id| state.approvals.get(id)).find(|a| a.state.is_open()) {
+            return Some(format!("{} waits for a second person: say to them {}", a.title, a.words));
+        }
         if let Some(run) = record.run.as_ref().and_then(|id| state.runs.get(id)).filter(|r| !r.state.is_over()) {
             return Some(format!("run {} ({}) is {}", run.id(), run.plan.title, run.state.word()));
         }

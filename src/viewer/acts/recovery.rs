@@ -24,7 +24,12 @@ pub fn open(app: &mut App) {
 /// Asks for the plan of every step.
 pub fn plan(app: &mut App, name: String) {
     app.tell(Role::Dim, format!("planning every step of {name}{}", app.look.g.ellipsis));
-    app.ask(Pending::Recovery(name.clone()), Ask::PlanRecovery { name });
+    match app.for_step.take() {
+        Some(playbook) => app.ask_for_step(Pending::Recovery(name.clone()), Ask::PlanRecovery { name }, playbook),
+        None => {
+            app.ask(Pending::Recovery(name.clone()), Ask::PlanRecovery { name });
+        }
+    }
 }
 
 fn answer(app: &mut App, said: &str, answer: RecoveryAnswer) {

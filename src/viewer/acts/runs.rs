@@ -9,7 +9,14 @@ use crate::wire::Ask;
 /// Asks for a plan of `work`.
 pub fn plan(app: &mut App, work: Work) {
     app.tell(Role::Dim, format!("planning {} {}{}", work.verb(), work.object(), app.look.g.ellipsis));
-    app.ask(Pending::Plan(work.clone()), Ask::Plan(work));
+    // A test is no step of anything.
+    let test = matches!(work, Work::Restore { test: true, .. });
+    match app.for_step.take().filter(|_| !test) {
+        Some(playbook) => app.ask_for_step(Pending::Plan(work.clone()), Ask::Plan(work), playbook),
+        None => {
+            app.ask(Pending::Plan(work.clone()), Ask::Plan(work));
+        }
+    }
 }
 
 fn control(app: &mut App, verb: Verb) {

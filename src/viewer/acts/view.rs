@@ -25,6 +25,12 @@ pub fn pane_by(app: &mut App, by: usize) {
     pane(app, (at + by) % Pane::ALL.len());
 }
 
+/// How many items the checklist has that a playbook is at.
+fn ticks(app: &App) -> Option<usize> {
+    let play = &detail::playbook::shown(app)?.play;
+    detail::playbook::checklist(app, play).map(|c| c.list.items.len())
+}
+
 /// Rows of the list, or lines of the view that is open.
 pub fn step(app: &mut App, by: isize) {
     match &app.detail {
@@ -43,6 +49,10 @@ pub fn step(app: &mut App, by: isize) {
                 output.top = output.top.saturating_add_signed(by).min(last);
                 output.follow = output.top >= last && by > 0;
             }
+        }
+        Some(Detail::Playbook(_)) if by.unsigned_abs() == 1 && ticks(app).is_some() => {
+            let last = ticks(app).unwrap_or(1).saturating_sub(1);
+            app.tick_at = app.tick_at.saturating_add_signed(by).min(last);
         }
         Some(_) => {
             let a = area(app);

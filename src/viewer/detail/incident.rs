@@ -1,6 +1,6 @@
 //! An incident: summary, roles, what stands against resolving it, services, messages and what each channel said.
 
-use super::{Lines, Page, leading, recovery};
+use super::{Lines, Page, leading, playbook, recovery};
 use crate::domain::clock::Ending;
 use crate::domain::hypothesis::Standing;
 use crate::domain::incident::Incident;
@@ -22,6 +22,9 @@ pub fn summary(app: &App, view: &IncidentView, columns: usize) -> Lines {
 fn with_recovery(app: &App, view: &IncidentView, mut lines: Lines, columns: usize, whole: bool) -> Lines {
     let rest = lines.split_off(lines.len().min(2));
     lines.extend(under_way(app, view, columns, whole));
+    if view.incident.status.is_open() {
+        lines.extend(playbook::brief(app, columns));
+    }
     lines.extend(rest);
     lines
 }
@@ -164,6 +167,12 @@ pub fn lines(app: &App, view: &IncidentView, columns: usize) -> Lines {
     }
     hypotheses(app, i, &mut page);
     leading::whole(app, view, &mut page);
+    for list in &view.checklists {
+        let left = list.unticked();
+        let role = if left.is_empty() { Role::Good } else { Role::Unsure };
+        let said = if left.is_empty() { String::new() } else { format!("; not ticked: {}", left.join("; ")) };
+        page.field("checklist", role, &format!("{} {} ticked{said}", list.list.name, list.count()));
+    }
     page.heading("affected services   (x changes them)");
     for name in &i.services {
         match app.mirror().services.get(name) {

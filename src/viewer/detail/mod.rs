@@ -12,6 +12,7 @@ pub mod entry;
 pub mod incident;
 pub mod leading;
 pub mod output;
+pub mod playbook;
 pub mod recovery;
 pub mod run;
 pub mod service;
@@ -27,6 +28,10 @@ pub fn title(app: &App) -> String {
         Some(Detail::Run(id)) => format!("run {id}"),
         Some(Detail::Incident(id)) => format!("incident {id}"),
         Some(Detail::Entry(seq)) => format!("entry {seq}"),
+        Some(Detail::Playbook(_)) => match playbook::shown(app) {
+            Some(view) => format!("playbook {}", view.play.text.name),
+            None => "playbook".to_owned(),
+        },
         Some(Detail::Output) => format!("output of {}", app.output.as_ref().map_or("", |o| o.run.as_str())),
         None => String::new(),
     };
@@ -41,6 +46,7 @@ pub fn lines(app: &App, columns: usize) -> Lines {
         Some(Detail::Backup(name)) => mirror.backups.get(name).map(|v| backup::lines(app, v, columns)),
         Some(Detail::Run(id)) => mirror.runs.get(id).map(|v| run::lines(app, v, columns)),
         Some(Detail::Incident(id)) => mirror.incidents.get(id).map(|v| incident::lines(app, v, columns)),
+        Some(Detail::Playbook(_)) => playbook::shown(app).map(|v| playbook::lines(app, v, columns)),
         Some(Detail::Entry(seq)) => app.timeline.get(*seq).map(|v| entry::lines(app, v, columns)),
         Some(Detail::Output) | None => Some(Vec::new()),
     };

@@ -8,6 +8,7 @@ use crate::domain::backup::Copy;
 use crate::domain::catalog::Severity;
 use crate::domain::incident::Status;
 use crate::domain::message::Template;
+use crate::domain::playbook::{Choice, Does, Play, PlayState};
 use crate::domain::run::Risk;
 use crate::text;
 use crate::viewer::allowed;
@@ -16,6 +17,9 @@ use crate::viewer::commands::{self, Command};
 use crate::viewer::header;
 use crate::viewer::lists::rank;
 use crate::viewer::theme::{NAMES, Role};
+
+/// Before the id of a playbook that was left.
+pub(super) const LEFT: &str = "left ";
 
 fn command_item(app: &App, command: &'static Command) -> Item {
     let risk = match command.risk {
@@ -101,6 +105,9 @@ impl Picker {
         let mut picker =
             Picker::of(Pick::Status { incident: incident.clone() }, format!("status of {incident}"), items);
         picker.head = view.against_resolving.iter().map(|a| (Role::Bad, format!("against resolving: {a}"))).collect();
+        let consider =
+            view.to_consider.iter().map(|c| (Role::Unsure, text::clean(&format!("to consider: {c}")).into_owned()));
+        picker.head.extend(consider.filter(|_| now.is_open()));
         picker
     }
 
@@ -165,6 +172,65 @@ impl Picker {
             .head
             .push((Role::Text, format!("It waits for another user until {until}: {}", text::clean(&approval.why))));
         picker.head.push((Role::Strong, format!("say to them: {}", approval.words)));
+        picker
+    }
+
+    /// Playbooks: those that fit what is down, those that were left, then all.
+    pub fn playbooks(app: &App) -> Picker {
+        let head = &app.mirror().head;
+        let mut items: Vec<Item> = Vec::new();
+        for view in app.mirror().playbooks_newest_first() {
+            let p = &view.play;
+            if p.state == PlayState::Left {
+                let detail = text::clean(&format!("was left at {}", p.place())).into_owned();
+                let id = format!("{LEFT}{}", p.id);
+                items.push(Item { role: Role::Unsure, ..Item::new(id, p.text.name.clone(), detail) });
+            }
+        }
+        let fits = |name: &str| head.suggested_playbooks.iter().find(|s| s.name == name);
+        let mut all: Vec<_> = head.playbooks.iter().collect();
+        let place = |name: &str| head.suggested_playbooks.iter().position(|s| s.name == name).unwrap_or(usize::MAX);
+        all.sort_by_key(|f| place(&f.name));
+        for facts in all {
+            let why = fits(&facts.name).map(|s| format!("FITS: {}  ", s.why)).unwrap_or_default();
+            let detail = format!("{why}{}  {}", facts.title, text::plural(facts.steps, "step"));
+            let role = if why.is_empty() { Role::Text } else { Role::Strong };
+            let detail = text::clean(&detail).into_owned();
+            items.push(Item { role, ..Item::new(facts.name.clone(), facts.name.clone(), detail) });
+        }
+        let mut picker = Picker::of(Pick::Playbook, format!("playbook? · {}", app.environment()), items);
+        picker.head.push((Role::Dim, "starting one does nothing by itself: each step is carried out by you".into()));
+        picker
+    }
+
+    /// The ways on at a decision.
+    pub fn playbook_options(app: &App, play: &Play) -> Picker {
+        let options = match play.current().map(|(s, _)| &s.does) {
+            Some(Does::Decide { options }) => options.as_slice(),
+            _ => &[],
+        };
+        let item = |o: &Choice| {
+            let to = play.text.step(&o.go).map_or("the end", |s| s.title.as_str());
+            let detail = format!("{} {} {to}", o.title, app.look.g.arrow);
+            Item::new(o.name.clone(), o.name.clone(), text::clean(&detail).into_owned())
+        };
+        let items = options.iter().map(item).collect();
+        Picker::of(Pick::PlaybookOption { playbook: play.id.clone() }, text::clean(&play.place()).into_owned(), items)
+    }
+
+    /// The text that was started, or the new one from one of its steps on.
+    pub fn playbook_texts(app: &App, play: &Play) -> Picker {
+        let mut items = vec![Item::new("", "keep the old text", "go on as it was started")];
+        if let Some(now) = play.changed.as_ref().and_then(|c| c.now.as_ref()) {
+            for step in &now.steps {
+                let label = format!("the new text from {}", step.name);
+                items.push(Item::new(step.name.clone(), label, text::clean(&step.title).into_owned()));
+            }
+        }
+        let title = format!("{} has changed · {}", play.text.name, app.environment());
+        let mut picker = Picker::of(Pick::PlaybookText { playbook: play.id.clone() }, title, items);
+        let changed = play.changed.iter().flat_map(|c| &c.difference).take(6);
+        picker.head.extend(changed.map(|d| (Role::Unsure, text::clean(d).into_owned())));
         picker
     }
 

@@ -10,6 +10,7 @@ use super::note::{draw_editor, editor, paste_into, type_into};
 use super::{Line, Stay, window};
 use crate::domain::command::Command;
 use crate::domain::message::Template;
+use crate::domain::playbook::Offer;
 use crate::viewer::app::{App, Pending};
 use crate::viewer::canvas::{Canvas, wrap};
 use crate::viewer::theme::Role;
@@ -36,6 +37,8 @@ pub struct Compose {
     top: usize,
     environment: String,
     pub sending: bool,
+    /// The playbook whose step it is.
+    step: Option<String>,
     /// What was asked for, and its key, which makes a repeat after a lost answer harmless. Other words are another message.
     asked_before: Option<(Command, String)>,
     /// A preview's keys count once its first frame was drawn.
@@ -71,6 +74,7 @@ impl Compose {
             top: 0,
             environment: app.environment(),
             sending: false,
+            step: None,
             asked_before: None,
             mark: 0,
             armed: None,
@@ -82,6 +86,24 @@ impl Compose {
         self.go(app, Stage::Preview);
         // Opening it counts one more.
         self.mark += 1;
+    }
+
+    /// It is for the step that this playbook is at: with its text first, and to its channels.
+    pub fn for_step(mut self, app: &App, playbook: Option<String>) -> Compose {
+        let offer = playbook.as_ref().and_then(|id| app.mirror().playbooks.get(id)?.offer.clone());
+        if let Some(Offer::Message { channels, text, .. }) = offer {
+            if !text.is_empty() {
+                let body = format!("{}\n\n{}", crate::text::clean_lines(&text, 4000), self.text());
+                self.body = editor(&body);
+                self.body.move_cursor(ratatui_textarea::CursorMove::Top);
+                self.body.move_cursor(ratatui_textarea::CursorMove::Head);
+            }
+            if !channels.is_empty() {
+                self.chosen.retain(|c| channels.contains(c));
+            }
+        }
+        self.step = playbook;
+        self
     }
 
     fn text(&self) -> String {
@@ -187,7 +209,7 @@ impl Compose {
         let before = self.asked_before.take().filter(|(asked, _)| *asked == command);
         let key = before.map_or_else(|| uuid::Uuid::now_v7().to_string(), |(_, key)| key);
         self.asked_before = Some((command.clone(), key.clone()));
-        app.ask_keyed(Pending::Send, Ask::Do(command), key);
+        app.ask_keyed(Pending::Send, Ask::Do(command).for_step(self.step.clone()), key);
     }
 
     pub(super) fn draw(&self, _app: &App, area: Rect, c: &mut Canvas<'_>) -> Option<(u16, u16)> {

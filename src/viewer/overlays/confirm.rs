@@ -53,6 +53,8 @@ pub struct Confirm {
     /// Role, indentation, text.
     lines: Vec<(Role, u16, String)>,
     send: Send,
+    /// The playbook whose step it is.
+    step: Option<String>,
     stage: Stage,
     typed: Line,
     /// Why, in the person's words; may stay empty.
@@ -137,6 +139,12 @@ impl Confirm {
         Confirm::asking(app, now.title.clone(), now.target.clone(), now.risk, lines, send)
     }
 
+    /// It is for the step that this playbook is at.
+    pub fn for_step(mut self, playbook: Option<String>) -> Confirm {
+        self.step = playbook;
+        self
+    }
+
     /// It is shown, and cannot be started.
     fn or_blocked(mut self, blocked: bool) -> Confirm {
         if blocked {
@@ -160,6 +168,7 @@ impl Confirm {
             environment: app.environment(),
             lines,
             send,
+            step: None,
             stage: if risk == Risk::Destructive { Stage::Typed } else { Stage::Yes },
             typed: Line::default(),
             reason: Line::default(),
@@ -186,6 +195,7 @@ impl Confirm {
             environment: app.environment(),
             lines,
             send: Send::Cancel { run: run.id.clone() },
+            step: None,
             stage: Stage::Yes,
             typed: Line::default(),
             reason: Line::default(),
@@ -349,7 +359,7 @@ impl Confirm {
             Send::Approve { id, digest } => Ask::Do(Command::Approve { approval: id.clone(), digest: digest.clone() }),
             Send::Cancel { run } => Ask::Do(Command::Cancel { run: run.clone(), reason: why }),
         };
-        app.ask(Pending::Start(self.title.clone()), ask);
+        app.ask(Pending::Start(self.title.clone()), ask.for_step(self.step.clone()));
     }
 
     pub(super) fn draw(&self, app: &App, area: Rect, c: &mut Canvas<'_>) -> Option<(u16, u16)> {

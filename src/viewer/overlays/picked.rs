@@ -9,6 +9,7 @@ use crate::domain::catalog::Severity;
 use crate::domain::command::Command;
 use crate::domain::incident::Status;
 use crate::domain::message::Template;
+use crate::domain::playbook::{Answer, Take};
 use crate::domain::run::Work;
 use crate::viewer::acts;
 use crate::viewer::app::{App, Pending};
@@ -59,6 +60,24 @@ pub fn one(app: &mut App, pick: &Pick, item: &Item) {
             "withdraw" => acts::guard::withdraw(app, approval),
             _ => {}
         },
+        Pick::Playbook => match item.id.strip_prefix(super::choices::LEFT) {
+            Some(id) => {
+                acts::playbook::show(app, id.to_owned());
+                acts::playbook::go(app);
+            }
+            None => acts::playbook::start(app, item.id.clone()),
+        },
+        Pick::PlaybookOption { playbook } => {
+            let answer = Answer::Choose { option: item.id.clone() };
+            acts::playbook::say(app, &format!("chose {}", item.id), playbook, answer);
+        }
+        Pick::PlaybookText { playbook } => {
+            let take = match item.id.as_str() {
+                "" => Take::Old,
+                from => Take::New { from: from.to_owned() },
+            };
+            acts::playbook::say(app, "playbook resumed", playbook, Answer::Resume { take: Some(take) });
+        }
         Pick::Action => acts::runs::plan(app, Work::Act { action: item.id.clone() }),
         Pick::Theme { .. } => acts::view::choose_theme(app, &item.id),
         Pick::Template => {

@@ -45,6 +45,16 @@ pub enum Pick {
     OwnApproval {
         approval: String,
     },
+    /// A playbook to start, or one that was left to go on with.
+    Playbook,
+    /// The way on at a decision.
+    PlaybookOption {
+        playbook: String,
+    },
+    /// Which text a playbook goes on with whose file has changed.
+    PlaybookText {
+        playbook: String,
+    },
     Affected {
         incident: String,
         before: BTreeSet<String>,

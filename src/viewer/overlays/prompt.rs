@@ -8,6 +8,7 @@ use super::{Leading, Line, Stay, window};
 use crate::domain::catalog::Severity;
 use crate::domain::command::{Command, HypothesisAsk, RecoveryAnswer};
 use crate::domain::incident::Status;
+use crate::domain::playbook::Answer;
 use crate::viewer::app::{App, Pending};
 use crate::viewer::canvas::{Canvas, wrap};
 use crate::viewer::theme::Role;
@@ -36,6 +37,12 @@ pub enum Asked {
     Recovery {
         recovery: String,
         answer: RecoveryAnswer,
+    },
+    /// What is said to a playbook.
+    Playbook {
+        playbook: String,
+        answer: Answer,
+        needed: bool,
     },
     /// Why the severity changes; may stay empty.
     Severity {
@@ -149,6 +156,12 @@ impl Prompt {
             Asked::Release { .. } => "release",
             Asked::Glass { .. } => "break the glass",
             Asked::Decline { .. } => "decline",
+            Asked::Playbook { answer: Answer::Evidence { .. }, .. } => "keep it",
+            Asked::Playbook { answer: Answer::Leave, .. } => "leave it",
+            Asked::Playbook { answer: Answer::Skip, .. } => "skip the step",
+            Asked::Playbook { answer: Answer::GoOn, .. } => "go on",
+            Asked::Playbook { answer: Answer::Stop, .. } => "stop the playbook",
+            Asked::Playbook { .. } => "say so",
             Asked::Moment(_) | Asked::Parts(_) => "show the plan",
         }
     }
@@ -160,6 +173,7 @@ impl Prompt {
                 | Asked::Status { .. }
                 | Asked::HandOver { .. }
                 | Asked::Recovery { answer: RecoveryAnswer::Stop, .. }
+                | Asked::Playbook { needed: false, .. }
         )
     }
 
@@ -228,6 +242,16 @@ impl Prompt {
                 let said =
                     format!("offered to {}; you lead until it is taken", to.as_deref().unwrap_or("whoever takes it"));
                 (said, Command::HandOver { incident: Some(incident), to, remark: remark.trim().to_owned() })
+            }
+            Asked::Playbook { playbook, answer, .. } => {
+                let said = format!("playbook: {}", answer.word());
+                let (answer, reason) = match answer {
+                    Answer::Evidence { step, file, digest, size, .. } => {
+                        (Answer::Evidence { step, text, file, digest, size }, String::new())
+                    }
+                    other => (other, text),
+                };
+                (said, Command::Playbook { playbook: Some(playbook), answer, reason })
             }
             Asked::Severity { incident, severity } => (
                 format!("severity {severity}"),

@@ -5,7 +5,7 @@ use ratatui::layout::Rect;
 use crate::text;
 use crate::viewer::app::App;
 use crate::viewer::canvas::Canvas;
-use crate::viewer::detail::{Lines, incident, recovery};
+use crate::viewer::detail::{Lines, incident, playbook, recovery};
 use crate::viewer::theme::Role;
 
 pub fn draw(app: &App, area: Rect, c: &mut Canvas<'_>) {
@@ -16,6 +16,10 @@ pub fn draw(app: &App, area: Rect, c: &mut Canvas<'_>) {
                 [(Role::Key, "d"), (Role::KeyDoc, " declares one: title and services are filled in from what is down")];
             c.line(area.x + 1, area.y + 1, area.width.saturating_sub(2), &said);
         }
+        // A playbook needs none.
+        let brief = playbook::brief(app, usize::from(area.width.saturating_sub(2)));
+        let below = Rect { y: area.y.saturating_add(2), height: area.height.saturating_sub(2), ..area };
+        put(&brief, below, c);
         // A recovery needs no incident.
         if let Some(view) = recovery::shown(app, None) {
             let lines = recovery::lines(app, view, usize::from(area.width.saturating_sub(2)), area.height > 12);

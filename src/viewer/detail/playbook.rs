@@ -1,0 +1,320 @@
+//! The playbook that is led: the step it is at, large, with what it asks and which keys do what; then what comes next, and
+//! what has been.
+
+use std::time::Duration;
+
+use super::{Lines, Page};
+use crate::domain::checklist::OpenChecklist;
+use crate::domain::playbook::{Does, Offer, Play, PlayState, Step, StepRecord, StepState};
+use crate::text;
+use crate::viewer::app::{App, Detail};
+use crate::viewer::theme::Role;
+use crate::wire::PlaybookView;
+
+/// Steps to come that are shown.
+const NEXT: usize = 4;
+
+/// The playbook that keys are about: the open view's, else the one under way, else the newest.
+pub fn shown(app: &App) -> Option<&PlaybookView> {
+    match &app.detail {
+        Some(Detail::Playbook(id)) if !id.is_empty() => app.mirror().playbooks.get(id),
+        _ => app.mirror().active_playbook().or_else(|| app.mirror().playbooks_newest_first().first().copied()),
+    }
+}
+
+/// The checklist of the step that a playbook is at, where it is one.
+pub fn checklist<'a>(app: &'a App, play: &Play) -> Option<&'a OpenChecklist> {
+    let Does::Checklist { checklist } = &play.current().filter(|_| play.goes_on())?.0.does else { return None };
+    let lists = match &play.incident {
+        Some(id) => &app.mirror().incidents.get(id)?.checklists,
+        None => &app.mirror().head.checklists,
+    };
+    lists.iter().find(|c| c.list.name == checklist.name)
+}
+
+fn sign(app: &App, state: StepState) -> (&'static str, Role) {
+    let g = &app.look.g;
+    match state {
+        StepState::Done => (g.up, Role::Good),
+        StepState::UnderWay => (g.running, Role::Running),
+        StepState::Unproven => (g.unknown, Role::Unsure),
+        StepState::Failed => (g.lost, Role::Bad),
+        StepState::Skipped => (g.paused, Role::Unsure),
+        StepState::Waiting => (g.waiting, Role::Dim),
+    }
+}
+
+/// A line or two for the incident's pane: where the playbook is, or which would fit.
+pub fn brief(app: &App, columns: usize) -> Lines {
+    let mut page = Page::new(columns);
+    let key = app.keymap.keys_of("playbook.open").into_iter().next().unwrap_or_else(|| ":".into());
+    if let Some(view) = app.mirror().active_playbook() {
+        let p = &view.play;
+        let (role, left) = time_left(app, p).unwrap_or((Role::Dim, String::new()));
+        let role_of = if p.changed.is_some() || stands_failed(p) { Role::Bad } else { Role::Strong };
+        page.push(vec![
+            (Role::Label, "playbook ".into()),
+            (role_of, p.text.name.clone()),
+            (Role::Text, format!("  {}  ", p.place())),
+            (role, left),
+            (Role::Key, format!("  {key}")),
+        ]);
+        return page.lines;
+    }
+    for s in app.mirror().head.suggested_playbooks.iter().take(2) {
+        page.push(vec![
+            (Role::Key, key.clone()),
+            (Role::KeyDoc, " playbook ".into()),
+            (Role::Strong, s.name.clone()),
+            (Role::Text, format!(" fits: {}", s.why)),
+        ]);
+    }
+    page.lines
+}
+
+fn stands_failed(p: &Play) -> bool {
+    p.current().is_some_and(|(_, r)| r.state == StepState::Failed)
+}
+
+/// `3:40 left of 5m`, or how much it is over.
+fn time_left(app: &App, p: &Play) -> Option<(Role, String)> {
+    let within = text::duration(Duration::from_millis(p.current()?.0.within_ms?));
+    let (end, now) = (p.box_ends()?, app.watched.engine_now());
+    Some(if now >= end {
+        (Role::DueOver, format!(" {within} box OVER by {} ", text::clock(now.since(end))))
+    } else {
+        (Role::Clock, format!("{} left of {within}", text::clock(end.since(now))))
+    })
+}
+
+/// All of it.
+pub fn lines(app: &App, view: &PlaybookView, columns: usize) -> Lines {
+    let p = &view.play;
+    let mut page = Page::new(columns);
+    let state = match p.state {
+        PlayState::UnderWay => Role::Running,
+        PlayState::Complete => Role::Good,
+        PlayState::Left | PlayState::Stopped => Role::Unsure,
+    };
+    let of = p.incident.as_ref().map(|i| format!("   {i}")).unwrap_or_default();
+    let led = if p.led_by.is_empty() { String::new() } else { format!("   led by {}", p.led_by) };
+    page.push(vec![
+        (Role::Strong, p.text.title.clone()),
+        (state, format!("   {}", p.state.word())),
+        (Role::Dim, format!("{of}{led}")),
+    ]);
+    if !p.reason.is_empty() {
+        page.text(Role::Dim, 0, &p.reason);
+    }
+    if let Some(changed) = &p.changed {
+        page.push(vec![(Role::Bad, format!("{} its file has changed since it was started:", app.look.g.degraded))]);
+        changed.difference.iter().take(6).for_each(|d| page.text(Role::Unsure, 2, d));
+        keys(
+            app,
+            &mut page,
+            &[("playbook.do", "choose: the old text, or the new one from a step on"), ("playbook.stop", "stop")],
+        );
+    }
+    if let Some((step, record)) = p.current().filter(|_| p.state.is_open()) {
+        current(app, &mut page, view, step, record);
+    }
+    coming(app, &mut page, p);
+    been(app, &mut page, p);
+    page.lines
+}
+
+fn keys(app: &App, page: &mut Page, of: &[(&str, &str)]) {
+    let mut pieces: Vec<(Role, String)> = Vec::new();
+    let mut wide = 0;
+    for (id, doc) in of {
+        let key = app.keymap.keys_of(id).into_iter().next().unwrap_or_else(|| ":".into());
+        let more = text::width(&key) + text::width(doc) + 4;
+        if wide > 0 && wide + more > page.columns() {
+            page.push(std::mem::take(&mut pieces));
+            wide = 0;
+        }
+        wide += more;
+        pieces.push((Role::Key, key));
+        pieces.push((Role::KeyDoc, format!(" {doc}   ")));
+    }
+    page.push(pieces);
+}
+
+/// The step it is at.
+fn current(app: &App, page: &mut Page, view: &PlaybookView, step: &Step, record: &StepRecord) {
+    let p = &view.play;
+    let (mark, role) = sign(app, record.state);
+    page.blank();
+    let mut head = vec![
+        (role, format!("{mark} ")),
+        (Role::Label, format!("step {} of {}  ", p.text.number(&step.name), p.text.steps.len())),
+        (Role::Title, step.title.clone()),
+    ];
+    if record.state != StepState::UnderWay {
+        head.push((role, format!("   {}", record.state.word())));
+    }
+    page.push(head);
+    let mut line: Vec<(Role, String)> = Vec::new();
+    if let Some((role, left)) = time_left(app, p).filter(|_| p.state == PlayState::UnderWay) {
+        line.push((role, left));
+        line.push((Role::Text, "   ".into()));
+    }
+    let tries = if record.attempts > 1 { format!("try {}", record.attempts) } else { String::new() };
+    let about: Vec<&str> =
+        [step.owner.as_str(), step.phase.as_str(), &tries].into_iter().filter(|t| !t.is_empty()).collect();
+    line.push((Role::Dim, about.join("   ")));
+    page.push(line);
+    if matches!(record.state, StepState::Failed | StepState::Unproven) {
+        page.text(role, 2, &record.detail);
+    }
+    if !step.text.is_empty() {
+        page.text(Role::Text, 2, &step.text);
+    }
+    let what = step.does.what();
+    match &step.does {
+        Does::Decide { options } => {
+            for option in options {
+                page.push(vec![
+                    (Role::Strong, format!("  {} {:<12} ", app.look.g.dot, option.name)),
+                    (Role::Text, option.title.clone()),
+                ]);
+            }
+        }
+        Does::Checklist { .. } => items(app, page, p),
+        Does::Hold { reason, .. } => {
+            page.push(vec![(Role::Strong, format!("  {what}")), (Role::Text, format!(": {reason}"))]);
+        }
+        Does::Manual { .. } => {}
+        _ if what != step.title && !what.is_empty() => page.push(vec![(Role::Strong, format!("  {what}"))]),
+        _ => {}
+    }
+    for evidence in &record.evidence {
+        let file = if evidence.file.is_empty() { String::new() } else { format!(" [{}]", evidence.file) };
+        let first = evidence.text.lines().next().unwrap_or_default();
+        page.push(vec![
+            (Role::Label, format!("  evidence by {}{file}: ", evidence.by)),
+            (Role::Text, first.to_owned()),
+        ]);
+    }
+    if !view.waits.is_empty() && p.changed.is_none() {
+        page.push(vec![(Role::Dim, format!("  {}", view.waits))]);
+    }
+    if p.changed.is_none() {
+        keys(app, page, &answers(view, step, record));
+    }
+}
+
+/// Which commands answer it now, the one of Enter first.
+fn answers(view: &PlaybookView, step: &Step, record: &StepRecord) -> Vec<(&'static str, &'static str)> {
+    if view.play.state == PlayState::Left {
+        return vec![("playbook.do", "resume it"), ("playbook.stop", "stop it")];
+    }
+    let mut out = Vec::new();
+    match &view.offer {
+        Some(Offer::Run { part: 1, .. }) => out.push(("playbook.do", "put it in the live place: shows the plan")),
+        Some(Offer::Run { .. } | Offer::Recovery { .. }) => out.push(("playbook.do", "do it: shows the plan")),
+        Some(Offer::Message { .. }) => out.push(("playbook.do", "write it")),
+        Some(Offer::Hold { .. }) => out.push(("playbook.do", "hold")),
+        None => match (record.state, &step.does) {
+            (StepState::Failed, _) => {}
+            (StepState::Unproven, _) => out.push(("playbook.do", "it is good")),
+            (_, Does::Manual { .. } | Does::Checklist { .. }) => out.push(("playbook.do", "done")),
+            (_, Does::Decide { .. }) => out.push(("playbook.do", "choose")),
+            _ => {}
+        },
+    }
+    if matches!(step.does, Does::Checklist { .. }) {
+        out.push(("playbook.tick", "tick"));
+    }
+    if view.busy {
+        out.extend([("playbook.evidence", "evidence"), ("playbook.leave", "leave")]);
+        return out;
+    }
+    match (record.state, &step.does) {
+        (_, Does::Decide { .. }) => {}
+        (StepState::Failed, _) => out.extend([("playbook.again", "again"), ("playbook.go-on", "go on all the same")]),
+        _ => out.extend([("playbook.failed", "failed"), ("playbook.skip", "skip")]),
+    }
+    out.extend([("playbook.evidence", "evidence"), ("playbook.leave", "leave")]);
+    out
+}
+
+/// The items of a checklist, with the one under the cursor.
+fn items(app: &App, page: &mut Page, p: &Play) {
+    let Some(open) = checklist(app, p) else { return };
+    let at = app.tick_at.min(open.list.items.len().saturating_sub(1));
+    for (i, item) in open.list.items.iter().enumerate() {
+        let here = if i == at { ">" } else { " " };
+        match open.ticks.get(item) {
+            Some(tick) => page.push(vec![
+                (Role::Key, format!(" {here} ")),
+                (Role::Good, format!("{} ", app.look.g.up)),
+                (Role::Text, item.clone()),
+                (Role::Dim, format!("   {} {}", tick.by, app.look.hm(tick.at))),
+            ]),
+            None => page.push(vec![
+                (Role::Key, format!(" {here} ")),
+                (Role::Dim, format!("{} ", app.look.g.waiting)),
+                (if i == at { Role::Strong } else { Role::Text }, item.clone()),
+            ]),
+        }
+    }
+}
+
+/// What comes next where nothing is decided.
+fn coming(app: &App, page: &mut Page, p: &Play) {
+    let Some(at) = p.at.as_deref().filter(|_| p.state.is_open()) else { return };
+    let decides = p.text.step(at).is_some_and(|s| matches!(s.does, Does::Decide { .. }));
+    let mut names = Vec::new();
+    let mut here = at.to_owned();
+    while names.len() < NEXT && !decides {
+        let Some(next) = p.text.after(&here) else { break };
+        let stops = p.text.step(&next).is_none_or(|s| matches!(s.does, Does::Decide { .. }));
+        names.push(next.clone());
+        here = next;
+        if stops {
+            break;
+        }
+    }
+    page.heading(if decides { "next: as it is decided" } else { "next" });
+    for name in &names {
+        let Some(step) = p.text.step(name) else { continue };
+        let owner = if step.owner.is_empty() { String::new() } else { format!("   {}", step.owner) };
+        page.push(vec![
+            (Role::Dim, format!("{} {:>2} ", app.look.g.waiting, p.text.number(name))),
+            (Role::Text, step.title.clone()),
+            (Role::Dim, format!("   {}{owner}", step.does.word())),
+        ]);
+    }
+    if names.is_empty() && !decides {
+        page.push(vec![(Role::Dim, "nothing: this is the last step".into())]);
+    }
+}
+
+/// What has been, newest first.
+fn been(app: &App, page: &mut Page, p: &Play) {
+    let mut seen = std::collections::BTreeSet::new();
+    let over = p.path.iter().rev().filter(|n| !p.state.is_open() || p.at.as_ref() != Some(n));
+    let over: Vec<&String> = over.filter(|n| seen.insert(*n)).collect();
+    if over.is_empty() {
+        return;
+    }
+    page.heading("so far");
+    for name in over {
+        let (Some(step), Some(record)) = (p.text.step(name), p.steps.get(name)) else { continue };
+        let (mark, role) = sign(app, record.state);
+        let chosen = record.chosen.as_ref().map(|c| format!(": {c}")).unwrap_or_default();
+        let by = if record.by.is_empty() { String::new() } else { format!("   {}", record.by) };
+        page.push(vec![
+            (role, format!("{mark} {:>2} ", p.text.number(name))),
+            (Role::Text, format!("{}{chosen}", step.title)),
+            (Role::Dim, by),
+        ]);
+        for said in [&record.detail, &record.passed].into_iter().filter(|t| !t.is_empty()) {
+            page.text(if record.state == StepState::Failed { Role::Bad } else { Role::Dim }, 5, said);
+        }
+        for evidence in &record.evidence {
+            page.text(Role::Dim, 5, &format!("evidence: {}", evidence.text));
+        }
+    }
+}
