@@ -6,6 +6,8 @@ mod examples;
 mod faults;
 #[path = "config/places.rs"]
 mod places;
+#[path = "config/playbooks.rs"]
+mod playbooks;
 #[path = "config/properties.rs"]
 mod properties;
 #[path = "config/schema.rs"]

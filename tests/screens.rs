@@ -9,6 +9,8 @@ mod guard;
 mod leading;
 #[path = "screens/made.rs"]
 mod made;
+#[path = "screens/playbook.rs"]
+mod playbook;
 #[path = "screens/recovery.rs"]
 mod recovery;
 #[path = "screens/shown.rs"]

@@ -93,6 +93,8 @@ fn incident(severity: Severity, acked: bool) -> IncidentView {
         update_due: Some(at(-130_000)),
         elapsed_ms: 763_000,
         against_resolving: Vec::new(),
+        to_consider: Vec::new(),
+        checklists: Vec::new(),
         timeline_file: String::new(),
         leading: Default::default(),
     };

@@ -119,7 +119,7 @@ impl Stage {
         self.asks.last()
     }
 
-    fn change(&mut self, mut change: Change) {
+    pub fn change(&mut self, mut change: Change) {
         self.rev += 1;
         change.epoch = "e".into();
         change.rev = self.rev;
@@ -322,6 +322,8 @@ impl Stage {
                 "api (tier 1) is down".into(),
                 "postgres (tier 1) is down".into(),
             ],
+            to_consider: Vec::new(),
+            checklists: Vec::new(),
             timeline_file: "/var/lib/mayday/incidents/INC-2026-004/timeline.md".into(),
             leading: Default::default(),
         };
