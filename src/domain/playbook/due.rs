@@ -21,13 +21,16 @@ pub enum Due {
     End { state: StepState, detail: String },
 }
 
+/// What a check says: that it is well, or what is wrong with it.
+pub type Says = Result<(), String>;
+
 /// What the checks say.
 pub struct Look<'a> {
     /// Whether a service was seen up since a moment.
     pub up: &'a dyn Fn(&str, Time) -> Seen,
     /// What a service (`api`) or one check (`api/http`) says now, by a result that is newer than the moment: `None` when
     /// there is none yet, `Err` with what is wrong.
-    pub now: &'a dyn Fn(&str, Time) -> Option<Result<(), String>>,
+    pub now: &'a dyn Fn(&str, Time) -> Option<Says>,
     /// Since when this engine looks.
     pub since: Time,
 }
