@@ -226,7 +226,8 @@ fn a_message_is_edited_and_sent_to_a_channel() {
     assert!(body.contains("All hands: the fix is *under way* INCIDENT") && body.contains("(edited)"), "{body}");
     // What the channel said stands in the incident's view.
     pty.send("5\r");
-    pty.wait_for("incidents: accepted");
+    pty.wait_for("phases");
+    press_until(&pty, "\x1b[6~", "incidents: accepted");
     leave_view(pty);
     assert_eq!(hook.requests().len(), 1);
 }

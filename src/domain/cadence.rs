@@ -120,8 +120,12 @@ fn heard(incident: &Incident) -> Option<Time> {
     incident.last_update_at.filter(|at| incident.clock.reopened_at.is_none_or(|reopened| *at >= reopened))
 }
 
-/// What comes next by plan, in words for a draft: the step of the recovery under way.
+/// What comes next by plan, in words for a draft: the step of the recovery under way, else of the playbook.
 pub fn next_step(state: &State, incident: &Incident) -> Option<String> {
-    let recovery = state.open_recovery().filter(|r| r.incident.as_deref() == Some(incident.id.as_str()))?;
-    Some(format!("{} ({}), {}", recovery.plan.title, recovery.state.word(), recovery.place()))
+    let own = |of: &Option<String>| of.as_deref() == Some(incident.id.as_str());
+    if let Some(recovery) = state.open_recovery().filter(|r| own(&r.incident)) {
+        return Some(format!("{} ({}), {}", recovery.plan.title, recovery.state.word(), recovery.place()));
+    }
+    let play = state.active_playbook().filter(|p| own(&p.incident))?;
+    Some(format!("{}, {}", play.text.title, play.place()))
 }

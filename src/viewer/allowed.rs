@@ -173,7 +173,7 @@ mod tests {
     /// What disrupts needs a level, but for what gets or gives help, and what asks for its level by its plan.
     #[test]
     fn every_command_that_disrupts_has_its_level() {
-        let by_their_plan = ["recovery.open", "recovery.resume", "approval.open"];
+        let by_their_plan = ["recovery.open", "recovery.resume", "approval.open", "playbook.do"];
         for command in commands::ALL.iter().filter(|c| c.risk != Risk::Observe) {
             assert!(deed(command.id).is_some() || by_their_plan.contains(&command.id), "{}", command.id);
         }

@@ -108,3 +108,83 @@ fn left_by_one_viewer_and_resumed_by_another() {
     pty.send("qq");
     pty.wait_exit(PATIENCE);
 }
+
+/// Keys that were pressed, counted one by one.
+struct Counted {
+    pty: Pty,
+    pressed: usize,
+}
+
+impl Counted {
+    /// Presses `keys` and waits until the screen shows what follows.
+    #[track_caller]
+    fn press(&mut self, keys: &str, shows: &str) {
+        self.pressed += keys.len();
+        self.pty.send(keys);
+        self.pty.wait_for(shows);
+    }
+
+    /// The same for a dialog: a key on the heels of its first frame does not count for it, but does here.
+    #[track_caller]
+    fn press_until(&mut self, key: &str, shows: &str) {
+        wait_until(&format!("{key:?} leads to {shows:?}"), PATIENCE, || {
+            if self.pty.screen().contains(shows) {
+                return true;
+            }
+            self.pressed += key.len();
+            self.pty.send(key);
+            let sent = std::time::Instant::now();
+            while sent.elapsed() < std::time::Duration::from_secs(2) && !self.pty.screen().contains(shows) {
+                std::thread::yield_now();
+            }
+            self.pty.screen().contains(shows)
+        });
+    }
+}
+
+/// Declare, acknowledge, start the playbook, run its restart, tick, send the update, resolve.
+#[test]
+fn the_golden_path_takes_fewer_than_25_keys() {
+    let hook = support::HttpScript::start(vec![support::Answer::ok("ok")]);
+    let text = format!(
+        "{}[[checklist]]\nname = \"mine\"\nitems = [\"tell Ann\", \"tell Bob\"]\n\
+         [[channel]]\nname = \"chat\"\nwebhook = {{ url = \"{}\" }}\n",
+        steps(&[
+            ("restart", "title = \"Restart the api\"\nrestart = \"api\""),
+            ("list", "checklist = \"mine\""),
+            ("word", "title = \"Say so\"\nmessage = \"update\"\nchannels = [\"chat\"]"),
+        ]),
+        hook.url("/chat")
+    );
+    let shop = open(&text);
+    std::fs::remove_file(shop.path("api-up")).unwrap();
+    shop.until_code(&["status"], 2);
+    let pty = Pty::mayday(&shop.home, &[], 100, 30);
+    pty.wait_for("● live");
+    pty.wait_for("DOWN");
+    let mut path = Counted { pty, pressed: 0 };
+    path.press("d", "P0");
+    path.press("\r", "INC-");
+    path.press("a", "led by");
+    path.press("p", "starting one does nothing by itself");
+    path.press("\r", "step 1 of 3");
+    path.press("\r", "Do it?");
+    path.press_until("y", "step 2 of 3");
+    path.press(" ", "1 of 2 ticked");
+    path.press(" ", "2 of 2 ticked");
+    path.press("\r", "step 3 of 3");
+    path.press("\r", "update message");
+    path.press_until("\t", "Send it?");
+    path.press("y", "playbook one is through");
+    // The cache has no check.
+    shop.until_code(&["status"], 3);
+    path.press("s", "status of INC-");
+    path.press("res", "resolved");
+    path.press("\r", "status resolved");
+    assert!(path.pressed < 25, "{} keys", path.pressed);
+    assert!(hook.requests().iter().any(|r| r.text().contains("INC-")), "the update arrived");
+    let shown = shop.run(&["incident", "list", "--json"]).ok().json();
+    assert_eq!(shown[0]["status"], "resolved", "{shown:#}");
+    path.pty.send("q");
+    path.pty.wait_exit(PATIENCE);
+}

@@ -33,6 +33,7 @@ pub fn capsule(state: &State, incident: &Incident, now: Time) -> Vec<Section> {
         section("lead", lead(incident)),
         section("down", down(state, incident, now)),
         section("running", running(state, incident)),
+        section("hands off", guarded(state)),
         section("ready", ready(state, now)),
         section("tried", tried(state, incident)),
         section("cause", hypotheses(incident, Standing::Confirmed)),
@@ -40,6 +41,7 @@ pub fn capsule(state: &State, incident: &Incident, now: Time) -> Vec<Section> {
         section("ruled out", hypotheses(incident, Standing::Eliminated)),
         section("backups", backups(state)),
         section("due", due(state, incident, now)),
+        section("called", called(incident)),
         section("told", told(state, incident)),
     ];
     sections.retain(|s| !s.items.is_empty());
@@ -181,6 +183,45 @@ fn running(state: &State, incident: &Incident) -> Vec<String> {
         && recovery.incident.as_ref().is_none_or(|i| *i == incident.id)
     {
         out.push(format!("recovery {} {} at {}", recovery.plan.name, recovery.state.word(), recovery.place()));
+    }
+    let plays = state.playbooks_in_order().filter(|p| p.state.is_open() && p.incident.as_ref() == Some(&incident.id));
+    out.extend(plays.map(|p| {
+        let failed = match p.failed() {
+            0 => String::new(),
+            n => format!(", {} FAILED", text::plural(n, "step")),
+        };
+        format!("playbook {} {} at {}{failed}", p.text.name, p.state.word(), p.place())
+    }));
+    out.extend(state.approvals_in_order().filter(|a| a.state.is_open()).map(|a| {
+        format!("{} waits for a second person: asked by {} at {}Z", a.title, a.by.user, a.requested_at.hms())
+    }));
+    out
+}
+
+/// What must not be touched, by whom and why.
+fn guarded(state: &State) -> Vec<String> {
+    let mut out = Vec::new();
+    if let Some(hold) = &state.guards.all {
+        out.push(format!("EVERYTHING is held by {} since {}Z: {}", hold.by, hold.since.hms(), hold.reason));
+    }
+    for (service, hold) in &state.guards.holds {
+        out.push(format!("{service} is HELD by {} since {}Z: {}", hold.by, hold.since.hms(), hold.reason));
+    }
+    for (service, tag) in &state.guards.tags {
+        out.push(format!("{service} tagged by {} since {}Z: {}", tag.by.user, tag.since.hms(), tag.reason));
+    }
+    out
+}
+
+/// Levels that were called, and calls by telephone.
+fn called(incident: &Incident) -> Vec<String> {
+    let escalation = &incident.clock.escalation;
+    let mut out: Vec<String> = Vec::new();
+    if escalation.ended.is_some() && incident.acknowledged_at.is_none() {
+        out.push("every level was called and NOBODY ACKNOWLEDGED".to_owned());
+    }
+    if let Some(last) = escalation.called.last() {
+        out.push(format!("level {} ({}): {}", last.level, last.name, last.contacts.join(", ")));
     }
     out
 }
