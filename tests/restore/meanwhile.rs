@@ -73,10 +73,13 @@ fn pgbench_sees_nothing_but_refusals_and_loses_nothing() {
                     }
                     refused.fetch_add(1, Ordering::Relaxed);
                     // pgbench says of each client that it was aborted; the server's word stands before that.
-                    let server_said = said.lines().filter(|l| l.contains("FATAL") || l.contains("ERROR"));
-                    odd.lock()
-                        .unwrap()
-                        .extend(server_said.filter(|l| !TOLD.iter().any(|t| l.contains(t))).map(str::to_owned));
+                    // Whether a name is just changing hands stands in the detail, a line below.
+                    let lines: Vec<&str> = said.lines().collect();
+                    let told = |l: Option<&&str>| l.is_some_and(|l| TOLD.iter().any(|t| l.contains(t)));
+                    let server_said =
+                        lines.iter().enumerate().filter(|(_, l)| l.contains("FATAL") || l.contains("ERROR"));
+                    let unknown = server_said.filter(|(i, l)| !told(Some(l)) && !told(lines.get(i + 1)));
+                    odd.lock().unwrap().extend(unknown.map(|(i, l)| format!("{l} / {:?}", lines.get(i + 1))));
                 }
             })
         })
