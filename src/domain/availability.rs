@@ -200,6 +200,21 @@ impl Availability {
         }
     }
 
+    /// Whether an entry of that kind changes what is counted: most do not, and a whole journal is folded at a time.
+    pub(super) fn is_about(event: &Event) -> bool {
+        matches!(
+            event,
+            Event::EngineStarted(_)
+                | Event::EngineStopped(_)
+                | Event::HealthChanged(_)
+                | Event::ServicePaused(_)
+                | Event::ServiceResumed(_)
+                | Event::MaintenanceBegan(_)
+                | Event::MaintenanceEnded(_)
+                | Event::ConfigLoaded(_)
+        )
+    }
+
     /// Folds `entry` in, before the rest of the state is changed by it. `before`: the entry before it, which is the last
     /// that an engine without goodbye is known to have lived to.
     pub(super) fn apply(&mut self, entry: &Entry, services: &BTreeMap<String, ServiceRecord>, before: &Moment) {

@@ -89,8 +89,10 @@ impl State {
 
     /// Folds one entry in.
     pub fn apply(&mut self, entry: &Entry) {
-        let before = Moment { at: self.at, boot_ms: self.boot_ms, boot: self.boot.clone() };
-        self.availability.apply(entry, &self.services, &before);
+        if Availability::is_about(&entry.event) {
+            let before = Moment { at: self.at, boot_ms: self.boot_ms, boot: self.boot.clone() };
+            self.availability.apply(entry, &self.services, &before);
+        }
         self.seq = entry.seq;
         self.at = entry.at;
         self.boot_ms = entry.boot_ms;
