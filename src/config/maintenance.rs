@@ -21,6 +21,20 @@ pub fn cron(text: &str) -> Result<Cron, String> {
     parser.parse(text).map_err(|e| format!("must be a cron expression: {e}"))
 }
 
+/// The same, read once for each text: windows are looked at with every beat of the engine.
+fn read_once(text: &str) -> Option<Cron> {
+    use std::collections::HashMap;
+    use std::sync::{LazyLock, Mutex};
+    static READ: LazyLock<Mutex<HashMap<String, Option<Cron>>>> = LazyLock::new(Mutex::default);
+    let mut read = READ.lock().ok()?;
+    if let Some(known) = read.get(text) {
+        return known.clone();
+    }
+    let fresh = cron(text).ok();
+    read.insert(text.to_owned(), fresh.clone());
+    fresh
+}
+
 /// Reads the name of a time zone.
 pub fn zone(text: &str) -> Result<chrono_tz::Tz, String> {
     text.parse().map_err(|_| format!("must be a time zone of the tz database, found {}", super::value::quoted(text)))
@@ -33,7 +47,7 @@ impl Maintenance {
             MaintenanceWhen::Once(from) => *from,
             MaintenanceWhen::Every { cron: text, zone } => {
                 let found =
-                    cron(text).ok()?.find_previous_occurrence(&now.to_chrono().with_timezone(zone), true).ok()?;
+                    read_once(text)?.find_previous_occurrence(&now.to_chrono().with_timezone(zone), true).ok()?;
                 Time::from_ms(found.timestamp_millis())
             }
         };
@@ -45,7 +59,7 @@ impl Maintenance {
         let from = match &self.when {
             MaintenanceWhen::Once(from) => Some(*from).filter(|from| *from > now)?,
             MaintenanceWhen::Every { cron: text, zone } => {
-                let found = cron(text).ok()?.find_next_occurrence(&now.to_chrono().with_timezone(zone), false).ok()?;
+                let found = read_once(text)?.find_next_occurrence(&now.to_chrono().with_timezone(zone), false).ok()?;
                 Time::from_ms(found.timestamp_millis())
             }
         };
