@@ -83,10 +83,12 @@ pub enum Deed {
     Engine,
     Message,
     Status,
+    /// Starting a playbook, leading it on, leaving it, ticking a checklist; what its steps run has a level of its own.
+    Playbook,
 }
 
 impl Deed {
-    pub const ALL: [Deed; 15] = [
+    pub const ALL: [Deed; 16] = [
         Deed::Restart,
         Deed::Stop,
         Deed::Start,
@@ -102,6 +104,7 @@ impl Deed {
         Deed::Engine,
         Deed::Message,
         Deed::Status,
+        Deed::Playbook,
     ];
 
     /// The word of a configuration.
@@ -122,6 +125,7 @@ impl Deed {
             Deed::Engine => "engine",
             Deed::Message => "message",
             Deed::Status => "status",
+            Deed::Playbook => "playbook",
         }
     }
 
@@ -135,7 +139,7 @@ impl Deed {
             Deed::Restore | Deed::CutOver | Deed::CopyIn | Deed::Undo | Deed::Drop => Level::Full,
             Deed::Restart | Deed::Stop | Deed::Start | Deed::Act | Deed::TestRestore | Deed::Cancel => Level::Services,
             Deed::Pause | Deed::Engine => Level::Configuration,
-            Deed::Message | Deed::Status => Level::Monitoring,
+            Deed::Message | Deed::Status | Deed::Playbook => Level::Monitoring,
         }
     }
 
@@ -335,10 +339,15 @@ impl Authority {
 /// What `command` needs. `None`: nothing, ever.
 pub fn deed_of(command: &Command) -> Option<Deed> {
     match command {
-        Command::SetStatus { .. } | Command::SetServices { .. } | Command::Retitle { .. } | Command::Reopen { .. } => {
-            Some(Deed::Status)
-        }
-        Command::Send { .. } => Some(Deed::Message),
+        Command::SetStatus { .. }
+        | Command::SetServices { .. }
+        | Command::Retitle { .. }
+        | Command::Reopen { .. }
+        | Command::FalseAlarm { .. }
+        | Command::Merge { .. }
+        | Command::SetOnset { .. } => Some(Deed::Status),
+        Command::Send { .. } | Command::Snooze { .. } => Some(Deed::Message),
+        Command::PlaybookStart { .. } | Command::Playbook { .. } | Command::Tick { .. } => Some(Deed::Playbook),
         Command::Pause { .. } | Command::Resume { .. } => Some(Deed::Pause),
         _ => None,
     }

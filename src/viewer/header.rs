@@ -118,7 +118,8 @@ pub fn draw(watched: &Watched, look: &Look, area: Rect, c: &mut Canvas<'_>) {
         if let Some(at) = view.update_due {
             let now = watched.engine_now();
             due = if at > now {
-                let due = take(format!("update due {}", look.hm(at)), 99);
+                let what = view.leading.due.map_or("update", |d| d.what.title());
+                let due = take(format!("{what} due {}", look.hm(at)), 99);
                 (if due.is_empty() { take(format!("due {}", look.hm(at)), 99) } else { due }, Role::Due)
             } else {
                 let what = view.leading.due.map_or("UPDATE", |d| match d.what {
