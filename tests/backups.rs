@@ -32,6 +32,9 @@ pub fn set(name: &str, path: &Path, pattern: &str) -> Backup {
         rpo: Some(Duration::from_secs(3600)),
         every: None,
         grace: None,
+        head_start: None,
+        warm_up: Vec::new(),
+        smoke: Vec::new(),
         source: BackupSource::Files(FilesSource {
             path: path.to_owned(),
             pattern: pattern.to_owned(),

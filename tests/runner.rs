@@ -51,6 +51,7 @@ fn plan(id: &str, lines: &[&str]) -> Plan {
         after: None,
         secrets: Vec::new(),
         undo: String::new(),
+        gentle: false,
     }
 }
 
@@ -67,7 +68,7 @@ fn command(name: &str, argv: &[&str]) -> Phase {
         timeout_ms: None,
         refused_if: Vec::new(),
     };
-    Phase { name: name.to_owned(), weight: 1, step }
+    Phase { name: name.to_owned(), weight: 1, step, proof: false, retry_ms: 0 }
 }
 
 /// A run folder in a temporary folder of its own.

@@ -97,6 +97,7 @@ fn incident(severity: Severity, acked: bool) -> IncidentView {
         checklists: Vec::new(),
         timeline_file: String::new(),
         leading: Default::default(),
+        head_starts: Vec::new(),
     };
     if acked {
         view.incident.acknowledged_at = Some(at(-700_000));

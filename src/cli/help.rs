@@ -44,6 +44,10 @@ const TOPICS: &[(&str, &str, &str)] = &[
          outside of it is refused with the nearest one. The side cluster is paused there: look into it, take a later\n\
          moment with another --to (it goes on where it stands), then --cut-over, or --drop. Such a set is as old as the\n\
          last log that continues its newest base backup; a gap is named, and log behind it counts for nothing.\n\n\
+         With head_start in the configuration of a backup the first step begins by itself as soon as an incident names the\n\
+         service: the newest good copy, one job, the lowest priority of CPU and disk (of what mayday starts: a database\n\
+         server works for it as for anybody). It is withheld, with the reason, when the disk is not known to suffice, a tag\n\
+         or a hold is on the service, or a check fails. The incident shows it as it stands; C cuts over to it, D drops it.\n\n\
          Folders, out of archives, copies, restic or borg, are unpacked beside and compared with the live one: what was\n\
          added, changed or is gone is counted, and every name is listed in the folder of the run. The cut-over exchanges\n\
          the two in one step. NAME is then the name of the live folder.\n\n\

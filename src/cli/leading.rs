@@ -3,9 +3,10 @@
 use super::say;
 use crate::domain::Time;
 use crate::domain::cadence::Due;
+use crate::domain::headstart::Standing;
 use crate::domain::phases::{self, PhaseState};
 use crate::text;
-use crate::wire::{IncidentView, Mirror};
+use crate::wire::{HeadStartView, IncidentView, Mirror};
 use std::time::Duration;
 
 fn ms(ms: i64) -> String {
@@ -49,6 +50,32 @@ pub fn escalation(view: &IncidentView) -> Option<String> {
     Some(format!("level {} ({}) called {}Z{next}", last.level, last.name, last.at.hms()))
 }
 
+/// Restores that began by themselves for it, a line each.
+pub fn head_starts(view: &IncidentView, now: Time) -> Vec<String> {
+    let of = |head: &HeadStartView| {
+        let lost = head.data_as_of.map(|at| now.since(at));
+        let rpo = match (lost, head.rpo_ms.map(Duration::from_millis)) {
+            (Some(lost), Some(rpo)) if lost > rpo => format!(" (RPO {} EXCEEDED)", text::duration(rpo)),
+            (_, Some(rpo)) => format!(" (RPO {})", text::duration(rpo)),
+            _ => String::new(),
+        };
+        let price = lost.map(|l| format!(", loses {}{rpo}", text::duration(l))).unwrap_or_default();
+        let why = if head.why.is_empty() { String::new() } else { format!(": {}", head.why) };
+        let next = match (&head.run, head.standing) {
+            (Some(run), Standing::Ready) => {
+                let since = head.ready_at.map(|at| format!(", restored {} ago", text::duration(now.since(at))));
+                let since = since.unwrap_or_default();
+                format!("{price}{since}: mayday restore {b} --cut-over --run {run}, or --drop", b = head.backup)
+            }
+            (Some(run), Standing::UnderWay) => format!("{price} (run {run})"),
+            (Some(run), _) => format!(" (run {run})"),
+            (None, _) => String::new(),
+        };
+        format!("head start of {} {}{why}{next}", head.backup, head.standing.word())
+    };
+    view.head_starts.iter().map(of).collect()
+}
+
 /// The lines of `incident show`.
 pub fn show(view: &IncidentView, picture: &Mirror) {
     let i = &view.incident;
@@ -78,6 +105,9 @@ pub fn show(view: &IncidentView, picture: &Mirror) {
     }
     if let Some(said) = escalation(view) {
         say(&said);
+    }
+    for line in head_starts(view, picture.at) {
+        say(&line);
     }
     for (name, call) in &i.clock.escalation.calls {
         let said = if call.answered { "answered" } else { "no answer" };
@@ -110,5 +140,6 @@ pub fn json(view: &IncidentView, picture: &Mirror) -> serde_json::Value {
         "phase": phases::current(&rows).map(|r| r.phase.word()), "phases": phases,
         "severity_ms": i.clock.severity_ms(i.severity, t_ms), "due": due,
         "escalation": { "called": i.clock.escalation.called, "unanswered": i.clock.escalation.ended.is_some(), "next": view.leading.next_level },
+        "head_starts": view.head_starts,
     })
 }

@@ -171,6 +171,7 @@ fn run_json(run: &RunView, output: Option<&str>) -> serde_json::Value {
         "state": run.state, "exit": run.exit, "verdict": run.verdict, "detail": run.detail,
         "requested_by": run.requested_by, "requested_at": run.requested_at,
         "started_at": run.started_at, "finished_at": run.finished_at, "output": output, "sides": run.sides,
+        "head_start": run.head_start, "data_as_of": run.data_as_of,
     })
 }
 

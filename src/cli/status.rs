@@ -157,6 +157,7 @@ fn as_text(picture: &Mirror, engine: &EngineStatus, worst: Health) -> Vec<String
         };
         let clock = text::clock(Duration::from_millis(view.elapsed_ms));
         out.push(format!("{} {} {}  T+{clock}  {}{acked}{called}{due}", i.severity, i.id, i.status.word(), i.title));
+        out.extend(super::leading::head_starts(view, now).into_iter().map(|said| format!("  {said}")));
     }
     out.extend(owed(picture));
     if let Some(view) = picture.open_recovery() {

@@ -72,6 +72,7 @@ impl Config {
                         service: b.service.clone(),
                         rpo_ms: b.rpo.map(ms),
                         restorable: b.restore.is_some(),
+                        head_start: b.head_start.clone(),
                     };
                     (b.name.clone(), facts)
                 })

@@ -64,6 +64,17 @@ rpo = "24h"
 every = "24h"
 files = {{ path = "{at}/backups/documents", pattern = "*.tar.gz", settle = "1s" }}
 restore = {{ folder = {{ path = "{at}/documents", strip = 1 }} }}
+
+[[contact]]
+name = "Ann (on call)"
+levels = ["on-call"]
+phone = "+49 30 23125 101"
+
+[[contact]]
+name = "Hosting support"
+vendor = true
+phone = "+49 30 23125 900"
+notes = "nobody real: numbers of the sandbox are set aside for films"
 "#,
         web = control("web"),
         api = control("api"),
@@ -95,6 +106,10 @@ database = "shop"
 dsn = "{dsn}"
 verify = ["select count(*) > 10000 from orders", "select count(*) = 500 from customers"]
 grace = "1s"
+
+[[playbook]]
+use = "database-corruption"
+with = {{ database = "postgres", backup = "orders", application = "api" }}
 "#,
             control = control("postgres"),
             dsn = server.dsn,

@@ -120,6 +120,9 @@ pub struct BackupFacts {
     pub rpo_ms: Option<u64>,
     /// A restore is configured.
     pub restorable: bool,
+    /// It is restored beside the live data as soon as an incident names its service.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub head_start: Option<super::headstart::HeadStartFacts>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

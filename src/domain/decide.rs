@@ -380,7 +380,13 @@ pub(super) fn start_run(
                 holder.requested_by,
                 holder.requested_at.hms()
             ),
-            format!("wait for it, or cancel it: mayday runs cancel {}", holder.id()),
+            match holder.head_start {
+                true => format!(
+                    "it is a head start: once it is ready, C cuts over to it; to do this instead, cancel it: mayday runs cancel {}",
+                    holder.id()
+                ),
+                false => format!("wait for it, or cancel it: mayday runs cancel {}", holder.id()),
+            },
         ));
     }
     if let Work::CutOver { of } | Work::CopyIn { of, .. } | Work::Undo { of } | Work::Drop { of } = &plan.work {
@@ -401,7 +407,7 @@ pub(super) fn start_run(
         .and_then(|s| state.open_incidents().into_iter().find(|i| i.services.contains(s)))
         .map(|i| i.id.clone())
         .or_else(|| first_open(state));
-    one(incident, RunRequested { plan, reason, unlogged, recovery: None })
+    one(incident, RunRequested { plan, reason, unlogged, recovery: None, head_start: false })
 }
 
 /// What was typed is what the risk asks for.

@@ -199,7 +199,9 @@ events! {
         #[serde(default, skip_serializing_if = "String::is_empty")] reason: String,
         #[serde(default)] unlogged: bool,
         /// The step of a recovery that it carries out.
-        #[serde(default, skip_serializing_if = "Option::is_none")] recovery: Option<OfStep> }
+        #[serde(default, skip_serializing_if = "Option::is_none")] recovery: Option<OfStep>,
+        /// A head start, or the drop of one: nobody pressed a key for it.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")] head_start: bool }
     "run.claimed" => RunClaimed { run: String, pid: u32 }
     "run.started" => RunStarted { run: String }
     "run.phase" => RunPhase { run: String, phase: usize, name: String }
@@ -216,6 +218,9 @@ events! {
         #[serde(default, skip_serializing_if = "String::is_empty")] output_digest: String,
         /// The last lines of the output, cleaned and masked.
         #[serde(default, skip_serializing_if = "String::is_empty")] excerpt: String }
+
+    /// A head start was not begun, or what it made was not dropped; it is not tried again.
+    "headstart.withheld" => HeadStartWithheld { backup: String, why: String }
 
     /// A plan was confirmed and waits for a second person; one of `plan` and `recovery` is there.
     "approval.requested" => ApprovalRequested { approval: String, title: String,

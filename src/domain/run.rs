@@ -158,9 +158,18 @@ pub struct Plan {
     /// What can be undone afterwards and how, in one sentence; empty when nothing can.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub undo: String,
+    /// Runs at the lowest priority, so that the live side is not slowed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub gentle: bool,
 }
 
 impl Plan {
+    /// The moment that the data of its copy is of: what was written since is lost.
+    pub fn data_as_of(&self) -> Option<Time> {
+        let lost = u64::try_from(self.data_lost_ms?).unwrap_or(0);
+        Some(self.made_at.minus(std::time::Duration::from_millis(lost)))
+    }
+
     /// The failing preconditions that forbid a start.
     pub fn blockers(&self) -> impl Iterator<Item = &Precondition> {
         self.preconditions.iter().filter(|p| p.result == Checked::Failed)
@@ -192,6 +201,16 @@ pub struct Phase {
     /// Share of the expected time, relative to the other phases.
     pub weight: u32,
     pub step: Step,
+    /// What the run is for is done by then: its failure contradicts that it took effect, and takes nothing back.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub proof: bool,
+    /// Milliseconds for which a command of a proof that fails is tried again: what was done may need a moment to be seen.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub retry_ms: u64,
+}
+
+fn is_zero(n: &u64) -> bool {
+    *n == 0
 }
 
 /// What a phase executes.
@@ -384,6 +403,9 @@ pub struct Run {
     /// The step of a recovery that it carries out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub of_step: Option<super::recovery::OfStep>,
+    /// It began by itself, for the incident.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub head_start: bool,
 }
 
 impl Run {

@@ -15,6 +15,7 @@ use super::catalog::{Catalog, Severity};
 use super::checklist::{self, OpenChecklist};
 use super::event::{Entry, Event};
 use super::guard::{self, Guards};
+use super::headstart::{self, HeadStart};
 use super::health::{Health, ServiceRecord};
 use super::incident::{Incident, Status};
 use super::message::{ChannelDelivery, Delivery, Message, Template};
@@ -54,6 +55,9 @@ pub struct State {
     pub checklists: Vec<OpenChecklist>,
     pub messages: BTreeMap<String, Message>,
     pub message_order: Vec<String>,
+    /// Head starts that were begun or withheld.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub head_starts: Vec<HeadStart>,
     /// Tags and holds on services.
     #[serde(skip_serializing_if = "Guards::is_empty")]
     pub guards: Guards,
@@ -155,6 +159,7 @@ impl State {
             | Event::RunFinished(_) => {
                 self.apply_run(entry);
                 recovery::apply(self, entry);
+                headstart::apply(self, entry);
             }
             Event::RecoveryStarted(_)
             | Event::RecoveryStep(_)
@@ -181,6 +186,7 @@ impl State {
             Event::ApprovalRequested(_) | Event::ApprovalGiven(_) | Event::ApprovalEnded(_) | Event::GlassBroken(_) => {
                 approval::apply(self, entry)
             }
+            Event::HeadStartWithheld(_) => headstart::apply(self, entry),
             Event::ClockStepped(e) => self.apply_step(e.by_ms),
             Event::Unknown { .. } => self.unknown_kinds += 1,
             _ => {}
@@ -430,6 +436,7 @@ impl State {
                 sides: Vec::new(),
                 unlogged: e.unlogged,
                 of_step: e.recovery.clone(),
+                head_start: e.head_start,
             };
             let id = e.plan.id.clone();
             if self.runs.insert(id.clone(), run).is_none() {
@@ -545,6 +552,7 @@ impl State {
             let oldest = self.incidents.values().filter(|i| !i.status.is_open()).min_by_key(|i| i.declared_seq);
             let Some(id) = oldest.map(|i| i.id.clone()) else { return };
             self.incidents.remove(&id);
+            headstart::trim(self);
         }
     }
 

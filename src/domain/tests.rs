@@ -71,6 +71,7 @@ fn plan(id: &str, service: &str, risk: Risk) -> Plan {
         after: None,
         secrets: vec![],
         undo: String::new(),
+        gentle: false,
     }
 }
 

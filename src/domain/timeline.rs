@@ -262,6 +262,7 @@ fn sentence(event: &Event) -> (Level, String) {
             let unlogged = if e.unlogged { " UNLOGGED" } else { "" };
             (Info, format!("requested {}{unlogged} (run {}){}", e.plan.title, e.plan.id, because(&e.reason)))
         }
+        Event::HeadStartWithheld(e) => (Warn, format!("no head start of {}: {}", e.backup, e.why)),
         Event::RunClaimed(e) => (Detail, format!("run {} claimed by process {}", e.run, e.pid)),
         Event::RunStarted(e) => (Detail, format!("run {} started", e.run)),
         Event::RunPhase(e) => (Detail, format!("run {} phase {}", e.run, e.name)),

@@ -67,6 +67,11 @@ pub enum Message {
         attempt: u32,
         made: Box<Result<Planned, Refusal>>,
     },
+    /// The plan of a head start, or of the drop of one.
+    HeadStartPlanned {
+        of: super::headstart::Planning,
+        made: Box<Result<Planned, Refusal>>,
+    },
     /// What a run's folder says.
     Run(super::follow::News),
     /// What a channel answered.
@@ -144,6 +149,7 @@ pub struct Core {
     pub(super) answered: super::answered::Answered,
     pub(super) plans: VecDeque<Planned>,
     pub(super) recovering: super::recover::Recovering,
+    pub(super) headstarts: super::headstart::HeadStarts,
     pub(super) lead: super::lead::Prepared,
     pub(super) asking: super::approve::Asking,
     pub(super) playing: super::playbook::Playing,
@@ -282,6 +288,7 @@ impl Core {
             Message::Planned { made, reply } => self.take_plan(*made, reply),
             Message::RecoveryPlanned { made, reply } => self.take_recovery_plan(*made, reply),
             Message::StepPlanned { of, attempt, made } => self.take_step_plan(of, attempt, *made),
+            Message::HeadStartPlanned { of, made } => self.take_head_start(of, *made),
             Message::Run(news) => self.take_run_news(news),
             Message::Delivered { message, channel, number, attempt } => {
                 self.take_delivery(&message, &channel, number, &attempt);

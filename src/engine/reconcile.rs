@@ -9,8 +9,9 @@ use super::core::Core;
 use super::follow::{Live, News, Place};
 use crate::domain::Time;
 use crate::domain::event::{RunClaimed, RunFinished, RunPhase, RunSide, RunStarted, ServiceResumed};
+use crate::domain::measure;
 use crate::domain::recovery::Does;
-use crate::domain::run::{Run, RunState, SideRole, Verdict};
+use crate::domain::run::{Run, RunState, SideRole, Verdict, Work};
 use crate::runner::{self, ProgressLine, Seen};
 
 /// A request that nobody claimed for this long is not started any more.
@@ -21,6 +22,7 @@ impl Core {
         self.tend_approvals();
         self.reconcile_runs();
         self.reconcile_recovery();
+        self.reconcile_head_starts();
         self.reconcile_escalation();
         self.reconcile_playbooks();
         self.deliver_due();
@@ -207,12 +209,18 @@ impl Core {
             }
             Seen::Finished(status) => {
                 self.runs.forget(&id);
+                let measured = match (&run.plan.work, status.verdict) {
+                    (Work::CutOver { .. } | Work::CopyIn { .. }, Verdict::Verified) => {
+                        measure::of_cut_over(&self.state, run, status.finished_at)
+                    }
+                    _ => String::new(),
+                };
                 let event = RunFinished {
                     run: id,
                     state: status.state,
                     exit: status.exit,
                     verdict: status.verdict,
-                    detail: self.mask.apply(&status.detail).into_owned(),
+                    detail: self.mask.apply(&format!("{}{measured}", status.detail)).into_owned(),
                     finished_at: Some(status.finished_at),
                     output_digest: status.output_digest,
                     excerpt: self.mask.apply(&status.excerpt).into_owned(),

@@ -235,6 +235,7 @@ pub async fn start(options: Options) -> Result<Running, StartError> {
         answered,
         plans: std::collections::VecDeque::new(),
         recovering: super::recover::Recovering::default(),
+        headstarts: super::headstart::HeadStarts::default(),
         lead: super::lead::Prepared::default(),
         asking: super::approve::Asking::new(),
         playing: super::playbook::Playing::default(),

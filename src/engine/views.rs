@@ -292,6 +292,9 @@ impl Core {
             checklists: crate::domain::checklist::of_incident(&self.state, &incident.id).cloned().collect(),
             timeline_file: self.timelines.path(&incident.id).display().to_string(),
             leading: self.clock_view(incident, now),
+            head_starts: crate::domain::headstart::of(&self.state, &incident.id)
+                .map(|m| self.head_start_view(m))
+                .collect(),
         }
     }
 
@@ -340,6 +343,9 @@ impl Core {
             cancel_requested: run.cancel_requested,
             sides: run.sides.clone(),
             unlogged: run.unlogged,
+            head_start: run.head_start,
+            data_as_of: plan.data_as_of(),
+            rpo_ms: plan.rpo_ms,
         }
     }
 }

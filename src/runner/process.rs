@@ -149,6 +149,10 @@ fn execute(options: &Options) -> Result<ExitCode, Refused> {
     // SAFETY: setting a disposition to "ignore" installs no handler.
     unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
 
+    if plan.gentle {
+        gently();
+    }
+
     let file = StatusFile::prepare(dir);
     let sink = Arc::new(RunSink::new(dir, hand::mask(&secrets), Output::new(dir, options.output_limit)));
     let mut status = runtime.block_on(async {
@@ -165,6 +169,16 @@ fn execute(options: &Options) -> Result<ExitCode, Refused> {
     }
     drop_empty_errors(dir);
     Ok(ExitCode::from(code(&status)))
+}
+
+/// The lowest priority of CPU and disk, which all that is started from here inherits. What cannot be lowered is run as it
+/// is: a container may forbid it.
+fn gently() {
+    let _ = rustix::process::setpriority_process(None, 19);
+    const WHO_PROCESS: libc::c_int = 1;
+    const CLASS_IDLE: libc::c_int = 3 << 13;
+    // SAFETY: takes three numbers (0 is this process) and touches no memory; libc has no wrapper for it.
+    unsafe { libc::syscall(libc::SYS_ioprio_set, WHO_PROCESS, 0, CLASS_IDLE) };
 }
 
 /// The end has to be told: tried for a while when the disk refuses it.

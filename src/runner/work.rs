@@ -24,6 +24,8 @@ use crate::text;
 
 /// How long a native operation may take to notice that it is to stop.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// Between two tries of a proof.
+const AGAIN: Duration = Duration::from_secs(1);
 /// How long one attempt to take something back may take, and how often it is tried.
 const TAKE_BACK: Duration = Duration::from_secs(30);
 const ATTEMPTS: u32 = 3;
@@ -108,12 +110,24 @@ impl Work {
                 return verified;
             }
             let began = Instant::now();
+            let retry_until = began + Duration::from_millis(phase.retry_ms);
             self.sink.phase(index, &phase.name);
             self.sink.own(&format!("── {}/{} {}", index + 1, phases.len(), phase.name));
             for line in phase.step.shown() {
                 self.sink.own(&format!("$ {line}"));
             }
-            let end = self.phase(phase).await;
+            let mut end = self.phase(phase).await;
+            while let PhaseEnd::Failed { why, .. } = &end
+                && phase.proof
+                && Instant::now() < retry_until
+            {
+                self.sink.own(&format!("── again in a moment: {why}"));
+                tokio::select! {
+                    () = self.stop.token.cancelled() => break,
+                    () = tokio::time::sleep(AGAIN) => {}
+                }
+                end = self.phase(phase).await;
+            }
             let took_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
             status.phases.push(PhaseTime { name: phase.name.clone(), took_ms });
             let last = index + 1 == phases.len();
@@ -121,6 +135,14 @@ impl Work {
                 PhaseEnd::Done { exit, verified: seen } => {
                     status.exit = exit.or(status.exit);
                     verified.extend(seen);
+                    if phase.proof {
+                        verified.push(format!("{} ok", phase.name));
+                    }
+                }
+                PhaseEnd::Failed { exit, why } | PhaseEnd::TimedOut { exit, why } if phase.proof && !self.is_over() => {
+                    status.exit = exit.or(status.exit);
+                    status.verdict = Verdict::Contradicted;
+                    return self.ended(status, RunState::Succeeded, &phase.name, &why);
                 }
                 PhaseEnd::Failed { exit, why } => {
                     status.exit = exit.or(status.exit);
@@ -165,6 +187,11 @@ impl Work {
             Some(Why::Time) => (RunState::TimedOut, format!("{} {when}", self.over())),
             _ => (RunState::Cancelled, format!("cancelled {when}")),
         };
+    }
+
+    /// The time of the whole run is over.
+    fn is_over(&self) -> bool {
+        self.stop.why() == Some(Why::Time)
     }
 
     fn over(&self) -> String {

@@ -158,8 +158,11 @@ fn found(folder: &Path, pattern: &str, files: bool) -> Option<FoundBackup> {
         rpo: None,
         every: None,
         grace: None,
+        head_start: None,
         source: BackupSource::Files(source),
         restore: None,
+        warm_up: Vec::new(),
+        smoke: Vec::new(),
     };
     let listed = source_of(&backup).list(50, &Beat::default()).ok()?;
     let newest = listed.copies.first()?;

@@ -46,10 +46,18 @@ pub fn deed(id: &str) -> Option<Deed> {
         "service.start" => Deed::Start,
         "backup.restore" => Deed::Restore,
         "action.run" => Deed::Act,
-        "incident.status" | "incident.services" | "incident.title" | "incident.reopen" => Deed::Status,
-        "notify.compose" | "update.send" => Deed::Message,
+        "incident.status"
+        | "incident.services"
+        | "incident.title"
+        | "incident.reopen"
+        | "incident.false-alarm"
+        | "incident.merge"
+        | "incident.onset" => Deed::Status,
+        "notify.compose" | "update.send" | "update.snooze" => Deed::Message,
+        "playbook.tick" | "playbook.failed" | "playbook.again" | "playbook.go-on" | "playbook.skip"
+        | "playbook.evidence" | "playbook.leave" | "playbook.stop" => Deed::Playbook,
         "run.cancel" => Deed::Cancel,
-        "run.cut-over" => Deed::CutOver,
+        "run.cut-over" | "incident.cut-over" => Deed::CutOver,
         "run.undo" => Deed::Undo,
         "run.drop" => Deed::Drop,
         "service.pause" | "service.resume" => Deed::Pause,
@@ -104,8 +112,8 @@ fn guarded(app: &App, id: &str) -> Why {
                 Work::Restore { backup: backup.name.clone(), copy: None, test: false, only: Vec::new(), to: None };
             (work, backup.service.iter().cloned().collect())
         }
-        "run.cut-over" | "run.undo" | "run.drop" => {
-            let run = app.selected_run()?;
+        "run.cut-over" | "run.undo" | "run.drop" | "incident.cut-over" => {
+            let run = if id == "incident.cut-over" { app.head_start()? } else { app.selected_run()? };
             (Work::CutOver { of: run.id.clone() }, of_run(run))
         }
         _ => return None,

@@ -17,6 +17,7 @@ use super::watched::Watched;
 use crate::domain::Time;
 use crate::domain::backup::Copy;
 use crate::domain::command::Command;
+use crate::domain::headstart::Standing;
 use crate::domain::message::Template;
 use crate::domain::run::Work;
 use crate::wire::{Ask, BackupView, IncidentView, Mirror, RunView, ServiceView};
@@ -262,6 +263,12 @@ impl App {
             _ => return None,
         };
         self.mirror().runs.get(id)
+    }
+
+    /// The run whose copy was restored for the incident by itself and is ready.
+    pub fn head_start(&self) -> Option<&RunView> {
+        let ready = self.incident()?.head_starts.iter().find(|h| h.standing == Standing::Ready)?;
+        self.mirror().runs.get(ready.run.as_ref()?)
     }
 
     /// The incident that keys are about: the open view's, else the one selected in pane 5, else the worst open one.

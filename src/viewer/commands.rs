@@ -130,6 +130,7 @@ pub const ALL: &[Command] = &[
     look("incident.onset", &[], Global, "", ("set the onset", "Say when the trouble began, with a reason; the one before stays on record."), (why::any_incident, acts::leading::onset)),
     look("incident.merge", &[], Global, "", ("merge", "Close the incident into another open one, which goes on with its services."), (why::two_incidents, acts::leading::merge)),
     look("incident.false-alarm", &[], Global, "", ("false alarm", "Close the incident as one that was none, with a reason."), (why::any_incident, acts::leading::false_alarm)),
+    destroy(act("incident.cut-over", &["C"], Context::Incident, "", ("cut over to the head start", "Put what was restored for the incident by itself in the live place; the name is typed."), (why::can_use_head_start, acts::runs::use_head_start))),
     // Runs.
     look("run.output", &["o"], Global, "output", ("run output", "Follow the output of the selected run, or of the newest."), (why::has_runs, acts::runs::output)),
     act("run.cancel", &["c"], Runs, "cancel", ("cancel", "Ask the selected run to stop."), (why::can_cancel, acts::runs::cancel)),

@@ -156,6 +156,13 @@ pub fn can_cut_over(app: &App) -> Why {
     side(app, SideRole::Ready, "no side copy that is ready to cut over: restore one with R")
 }
 
+pub fn can_use_head_start(app: &App) -> Why {
+    may_act(app).or_else(|| match app.head_start() {
+        None => Some("no head start is ready to cut over: restore a copy with R".into()),
+        Some(_) => None,
+    })
+}
+
 pub fn can_undo(app: &App) -> Why {
     side(app, SideRole::Before, "nothing kept from before a cut-over")
 }

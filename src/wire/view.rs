@@ -9,6 +9,7 @@ use crate::domain::backup::{BackupState, Copy};
 use crate::domain::cadence::Due;
 use crate::domain::catalog::{ActionFacts, ChannelFacts, Cost, RecoveryFacts, SeverityFacts};
 use crate::domain::checklist::OpenChecklist;
+use crate::domain::headstart::Standing;
 use crate::domain::health::{Health, ProbeResult};
 use crate::domain::incident::Incident;
 use crate::domain::message::Message;
@@ -314,6 +315,31 @@ pub struct IncidentView {
     /// What is due, who is called next, what is said on the phone.
     #[serde(default)]
     pub leading: ClockView,
+    /// Restores that began by themselves for it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub head_starts: Vec<HeadStartView>,
+}
+
+/// A head start as it stands.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct HeadStartView {
+    pub backup: String,
+    pub standing: Standing,
+    /// Why it was withheld, or failed.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub why: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub run: Option<String>,
+    /// The moment that its data is of: what was written since is lost by the cut-over.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data_as_of: Option<Time>,
+    /// Milliseconds of data whose loss was accepted beforehand.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rpo_ms: Option<u64>,
+    /// When it was restored.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ready_at: Option<Time>,
 }
 
 /// What an incident's clocks say.
@@ -472,4 +498,13 @@ pub struct RunView {
     pub sides: Vec<Side>,
     #[serde(default)]
     pub unlogged: bool,
+    /// It began by itself, for the incident.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub head_start: bool,
+    /// The moment that the restored data is of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data_as_of: Option<Time>,
+    /// Milliseconds of data whose loss was accepted beforehand.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rpo_ms: Option<u64>,
 }

@@ -147,7 +147,7 @@ impl Told {
         self.own(
             requested,
             "oncall1",
-            event::RunRequested { plan, reason: String::new(), unlogged: false, recovery: None },
+            event::RunRequested { plan, reason: String::new(), unlogged: false, recovery: None, head_start: false },
         )
         .named(&format!("{id} requested"))
         .own(started, "engine", event::RunClaimed { run: id.clone(), pid: 4711 })
@@ -193,6 +193,7 @@ fn catalog() -> Catalog {
         service: Some("postgres".into()),
         rpo_ms: Some(minutes * 60_000),
         restorable: true,
+        head_start: None,
     };
     let severity = |respond: u64, update: Option<u64>| SeverityFacts {
         respond_within_ms: Some(respond * 60_000),
@@ -249,11 +250,14 @@ fn plan(id: &str, work: Work, title: &str) -> Plan {
                 timeout_ms: None,
                 refused_if: Vec::new(),
             },
+            proof: false,
+            retry_ms: 0,
         }],
         timeout_ms: 60_000,
         after: None,
         secrets: Vec::new(),
         undo: String::new(),
+        gentle: false,
     }
 }
 

@@ -171,6 +171,9 @@ impl Desk {
             rpo: Some(std::time::Duration::from_secs(3600)),
             every: None,
             grace: None,
+            head_start: None,
+            warm_up: Vec::new(),
+            smoke: Vec::new(),
             source: BackupSource::Files(files),
             restore: Some(restore),
         };
@@ -343,6 +346,7 @@ impl Desk {
             sides: told.sides.clone(),
             unlogged: false,
             of_step: None,
+            head_start: false,
         });
     }
 

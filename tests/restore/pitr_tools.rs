@@ -1,6 +1,6 @@
 //! Base backups and logs as other tools keep them: a real repository of pgBackRest, and the folders of a real Barman.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use mayday::config::{BackupSource, FilesSource, PitrLog, RepoSource};
@@ -26,6 +26,23 @@ fn made(path: &Path) {
 fn written(path: &Path, text: &str) {
     std::fs::write(path, text).unwrap();
     guard::give_away(path);
+}
+
+/// The largest file below `dir` that holds data of a table.
+fn largest(dir: &Path) -> PathBuf {
+    let mut found: Vec<(u64, PathBuf)> = Vec::new();
+    let mut folders = vec![dir.to_path_buf()];
+    while let Some(folder) = folders.pop() {
+        for entry in folder.read_dir().unwrap().flatten() {
+            let meta = std::fs::symlink_metadata(entry.path()).unwrap();
+            if meta.is_dir() {
+                folders.push(entry.path());
+            } else if meta.is_file() && entry.path().display().to_string().contains("/pg_data/base/") {
+                found.push((meta.len(), entry.path()));
+            }
+        }
+    }
+    found.into_iter().max().expect("the backup has files").1
 }
 
 #[test]
@@ -134,6 +151,19 @@ fn a_repository_of_pgbackrest() {
     // The live server still archives: nothing of the tool's was taken from it.
     scene.note(6);
     scene.archived();
+
+    // A file of the backup that rotted: `info` says ok, and what is restored out of it is not called restored.
+    let rotten = largest(&dir.join("repo/backup/main"));
+    let mut bytes = std::fs::read(&rotten).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle..].iter_mut().take(64).for_each(|b| *b ^= 0x55);
+    std::fs::write(&rotten, bytes).unwrap();
+    assert!(pgbackrest(&["info"]).contains("status: ok"));
+    scene.desk.run(&Work::Drop { of: ended.id }).verified();
+    let broken = scene.restore(Some(&second));
+    let why = broken.error();
+    assert!(why.contains("pgbackrest") && broken.open().is_none(), "{why}");
+    assert_eq!(scene.server.psql("app", "select count(*) from notes"), "6");
 
     scene.configure(|how| {
         how.log = PitrLog::PgBackRest { stanza: "other".into(), config: Some(config.clone()), repo: None };

@@ -314,3 +314,35 @@ fn cancelled_on_the_way_or_out_of_reach_the_live_server_is_as_it_was() {
     wait_until("it is a master", PATIENCE, || server.cli(&["info", "replication"]).contains("role:master"));
     assert_eq!(ended.open(), None);
 }
+
+/// Every connection to the live server is cut in the middle, also the one by which it follows the scratch server: it has
+/// what it had, or the new data whole, and takes writes.
+#[test]
+fn connections_that_are_cut_while_it_is_handed_over() {
+    for at in ["compensation opened", "kept "] {
+        let server = std::sync::Arc::new(Redis::start(&[]));
+        let mut desk = desk(&server);
+        let _sweep = sweep(&desk);
+        fill(&server, 20_000);
+        let copy = save(&server, &mut desk, "good.rdb");
+        server.cli(&["flushall"]);
+        server.cli(&["set", "new", "yes"]);
+        let restored = desk.run(&restore_of(&copy));
+        let planned = desk.plan(&Work::CutOver { of: restored.id.clone() });
+        let (cut, once) = (server.clone(), std::sync::Once::new());
+        let ended = desk.execute_with(planned, CancellationToken::new(), move |text, _| {
+            if text.contains(at) {
+                once.call_once(|| {
+                    cut.cli(&["client", "kill", "type", "master"]);
+                    cut.cli(&["client", "kill", "type", "normal", "skipme", "yes"]);
+                });
+            }
+        });
+        assert_eq!(ended.open(), None, "{at}: {}", ended.output());
+        let now = (server.cli(&["dbsize"]), server.cli(&["get", "new"]));
+        let wanted = if ended.result.is_ok() { ("20005", "") } else { ("1", "yes") };
+        assert_eq!((now.0.as_str(), now.1.as_str()), wanted, "{at}: {}", ended.output());
+        assert!(server.cli(&["info", "replication"]).contains("role:master"), "{at}");
+        assert_eq!(server.cli(&["set", "w", "1"]), "OK", "{at}");
+    }
+}

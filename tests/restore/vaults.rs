@@ -536,6 +536,9 @@ fn the_catalogue_knows_when_each_copy_was_made_of_what_and_how_large_it_is() {
             rpo: Some(Duration::from_secs(3600)),
             every: None,
             grace: None,
+            head_start: None,
+            warm_up: Vec::new(),
+            smoke: Vec::new(),
             source: BackupSource::Vault(Box::new(source.clone())),
             restore: None,
         };

@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use mayday::config;
 use mayday::domain::run::{RunState, Verdict, Work};
-use mayday::recovery::plan::{self, PlanContext, Planned};
+use mayday::recovery::plan::{self as planning, PlanContext, Planned};
 use mayday::runner::{self, ProgressLine, Status};
 use secrecy::SecretString;
 
 use super::support::{self, Answer, HttpScript, PATIENCE, free_port};
-use super::{Bench, MAYDAY};
+use super::{Bench, MAYDAY, plan, sh};
 
 /// The plan for restarting (or stopping) `api` in this configuration.
 fn planned(toml: &str, work: Work) -> Planned {
@@ -18,7 +18,7 @@ fn planned(toml: &str, work: Work) -> Planned {
     let config = config::parse(&text, "mayday.toml".as_ref()).unwrap_or_else(|faults| panic!("{faults:#?}"));
     let ctx = PlanContext { config: Arc::new(config), run_id: "r1".into(), ..PlanContext::default() };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(plan::make(&ctx, &work)).unwrap_or_else(|refusal| panic!("{refusal}"))
+    runtime.block_on(planning::make(&ctx, &work)).unwrap_or_else(|refusal| panic!("{refusal}"))
 }
 
 fn restart() -> Work {
@@ -164,4 +164,30 @@ fn stopped_while_looking_it_is_not_called_verified() {
     let status = bench.end();
     assert_eq!((status.state, status.verdict), (RunState::Cancelled, Verdict::Unverified), "{}", status.detail);
     assert!(status.detail.contains("everything was done"), "{}", status.detail);
+}
+
+/// What comes after the deed proves it or contradicts it; it is tried again, and takes nothing back.
+#[test]
+fn a_proof_that_fails_contradicts_what_was_done() {
+    let mut made = plan("r1", &["true"]);
+    let mut proof = sh("smoke test", "echo the page is empty; false");
+    proof.proof = true;
+    made.phases.push(proof);
+    let bench = Bench::new(&made);
+    bench.start();
+    let status = bench.end();
+    assert_eq!((status.state, status.verdict), (RunState::Succeeded, Verdict::Contradicted), "{}", bench.output());
+    assert!(status.detail.contains("smoke test") && status.detail.contains("the page is empty"), "{}", status.detail);
+
+    let counted = Bench::of(&["true"]);
+    let line = format!("echo x >> {0}; test $(wc -l < {0}) -ge 2", counted.file("count").display());
+    let mut again = sh("smoke test", &line);
+    (again.proof, again.retry_ms) = (true, 60_000);
+    let mut made = plan("r2", &["true"]);
+    made.phases.push(again);
+    let bench = Bench::new(&made);
+    bench.start();
+    let status = bench.end();
+    assert_eq!((status.state, status.verdict), (RunState::Succeeded, Verdict::Verified), "{}", bench.output());
+    assert!(status.detail.contains("smoke test ok"), "{}", status.detail);
 }

@@ -5,10 +5,11 @@ use mayday::domain::cadence::{Due, Word};
 use mayday::domain::catalog::Severity;
 use mayday::domain::command::Command;
 use mayday::domain::escalation::{Call, Called};
+use mayday::domain::headstart::Standing;
 use mayday::domain::message::Template;
 use mayday::domain::phases::{IncidentPhase, Mark};
 use mayday::viewer::app::Pending;
-use mayday::wire::{Answer, Ask, ContactView, DraftView, NextLevel};
+use mayday::wire::{Answer, Ask, ContactView, DraftView, HeadStartView, NextLevel};
 
 use crate::made::{Stage, answer_draft, at};
 use crate::{shown, snapshot};
@@ -238,4 +239,34 @@ fn snooze_onset_false_alarm_and_merge_ask_for_a_reason() {
         Answer::Refused(mayday::domain::command::Refusal::new("no", "")),
     );
     assert!(!stage.app.overlays.is_empty(), "what was written comes back");
+}
+
+/// What began by itself: what can be cut over to and what that costs, what is under way, what was not begun and why.
+#[test]
+fn head_starts_as_they_stand() {
+    let mut stage = unanswered();
+    let head = |backup: &str, standing| HeadStartView {
+        backup: backup.into(),
+        standing,
+        run: Some("r0000".into()),
+        data_as_of: Some(at(-22_000)),
+        rpo_ms: Some(93_600_000),
+        ready_at: Some(at(-240)),
+        why: String::new(),
+    };
+    stage.incident(|view| {
+        view.head_starts = vec![
+            head("postgres-full", Standing::Ready),
+            HeadStartView { rpo_ms: Some(3_600_000), ..head("orders-with-a-name-that-is-long", Standing::UnderWay) },
+            HeadStartView {
+                why: "disk: data and log: 612 GB needed and 40 GB kept free for the server, 412 GB free".into(),
+                run: None,
+                ..head("warehouse", Standing::Withheld)
+            },
+            HeadStartView { why: "load: pg_restore exited with 1".into(), ..head("mail", Standing::Failed) },
+            head("wiki", Standing::Used),
+        ];
+    });
+    stage.keys("5");
+    snapshot("head-starts", &mut stage, &[(200, 60), (120, 36), (80, 24)]);
 }

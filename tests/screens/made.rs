@@ -326,6 +326,7 @@ impl Stage {
             checklists: Vec::new(),
             timeline_file: "/var/lib/mayday/incidents/INC-2026-004/timeline.md".into(),
             leading: Default::default(),
+            head_starts: Vec::new(),
         };
         let message = Message {
             id: "m-1".into(),
@@ -544,6 +545,9 @@ fn run(id: &str, title: &str, state: RunState, verdict: Option<Verdict>) -> RunV
         cancel_requested: false,
         sides: vec![],
         unlogged: false,
+        head_start: false,
+        data_as_of: None,
+        rpo_ms: None,
     }
 }
 
@@ -642,11 +646,14 @@ pub fn plan(risk: Risk) -> Plan {
                 timeout_ms: None,
                 refused_if: vec![],
             },
+            proof: false,
+            retry_ms: 0,
         }],
         timeout_ms: 60_000,
         after: None,
         secrets: vec![],
         undo: "nothing to undo".into(),
+        gentle: false,
     }
 }
 

@@ -9,18 +9,23 @@ use crate::config::keys;
 use crate::config::read::{Item, Sink, Tab};
 use crate::config::secret::{MaybeSecret, SecretRef};
 use crate::config::types::*;
+use crate::domain::catalog::Severity;
+use crate::domain::headstart::HeadStartFacts;
 use crate::domain::run::Risk;
 use crate::text;
 
 pub fn backup(tab: &Tab, config: &Config, sink: &mut Sink) -> Backup {
-    let out = Backup {
+    let mut out = Backup {
         name: tab.string("name").unwrap_or_default(),
         service: tab.string("service"),
         rpo: tab.duration("rpo"),
         every: tab.duration("every"),
         grace: tab.duration("grace"),
+        head_start: None,
         source: source(tab, sink),
         restore: tab.tab("restore").and_then(|t| restore(t, tab, config, sink)),
+        warm_up: afterwards(tab, "warm_up", sink),
+        smoke: afterwards(tab, "smoke", sink),
     };
     match (out.grace, out.every) {
         (Some(_), None) if !tab.has("every") => {
@@ -75,7 +80,52 @@ pub fn backup(tab: &Tab, config: &Config, sink: &mut Sink) -> Backup {
         let message = format!("side clusters in {} would be listed as copies", target.directory.display());
         sink.fault(at, message, "make them outside of the folder of the copies");
     }
+    out.head_start = head_start(tab, &out, sink);
     out
+}
+
+/// Programs that are run once a copy is in the live place.
+fn afterwards(tab: &Tab, key: &str, sink: &mut Sink) -> Vec<Vec<String>> {
+    if tab.has(key) && !tab.has("restore") {
+        let message = format!("`{key}` does nothing for a backup without a restore");
+        sink.fault(tab.at_key(key), message, "say how it is restored, or leave it out");
+    }
+    for item in tab.list(key) {
+        let program = item.argv().and_then(|argv| argv.first().cloned()).unwrap_or_default();
+        if program.contains('/') && !program.starts_with('/') {
+            let message = format!("`{key}` names a program by a path that depends on the folder it runs in");
+            sink.fault(item.span.clone(), message, "write the whole path");
+        }
+    }
+    tab.list(key).iter().filter_map(Item::argv).collect()
+}
+
+/// What begins by itself must be beside the live data, and of something that an incident can name.
+fn head_start(tab: &Tab, backup: &Backup, sink: &mut Sink) -> Option<HeadStartFacts> {
+    let t = tab.tab("head_start")?;
+    let against = match &backup.restore {
+        None if tab.has("restore") => None,
+        None => Some(("`head_start` does nothing for a backup without a restore", "say how it is restored")),
+        Some(Restore::RabbitMq(_)) => Some((
+            "definitions of RabbitMQ are not restored beside the live ones: there is nothing to begin early",
+            "leave `head_start` out",
+        )),
+        Some(_) => None,
+    };
+    if let Some((message, hint)) = against {
+        sink.fault(tab.at_key("head_start"), message, hint);
+    }
+    if backup.service.is_none() && !tab.has("service") {
+        let hint = "name with `service` whose data it holds";
+        sink.fault(tab.at_key("head_start"), "no incident can name what this backup is of", hint);
+    }
+    let mut severities: Vec<Severity> = t.texts("severities").iter().filter_map(|s| Severity::parse(s).ok()).collect();
+    if severities.is_empty() {
+        severities = vec![Severity::P0, Severity::P1];
+    }
+    severities.sort_unstable();
+    severities.dedup();
+    Some(HeadStartFacts { severities, drop: t.flag("drop") })
 }
 
 /// Where the copies lie, when that is a folder of this host.

@@ -312,6 +312,16 @@ fn backup(b: &Backup, second_person: bool, out: &mut Out) {
     out.duration("every", b.every);
     out.duration("grace", b.grace);
     authority::second_person(second_person, out);
+    if let Some(h) = &b.head_start {
+        let severities: Vec<String> = h.severities.iter().map(|s| string(s.name())).collect();
+        let parts = vec![pair("severities", format!("[{}]", severities.join(", "))), pair("drop", h.drop.to_string())];
+        out.put("head_start", Some(inline(parts)));
+    }
+    for (key, commands) in [("warm_up", &b.warm_up), ("smoke", &b.smoke)] {
+        if !commands.is_empty() {
+            out.put(key, Some(list(commands.iter().map(|a| list(a.iter().map(|t| string(t)))))));
+        }
+    }
     match &b.source {
         BackupSource::Files(f) => {
             out.table("[backup.files]");

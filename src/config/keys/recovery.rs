@@ -27,12 +27,28 @@ pub static BACKUP: Table = Table::new(
             "What is restored goes into the live place, and out of it, only when another user has approved it.",
         )
         .default("false"),
+        Key::new(
+            "head_start",
+            Ty::Table(&HEAD_START),
+            "As soon as an incident names `service`, the newest good copy is restored beside the live data, at low \
+             priority. `{}` takes the defaults.",
+        ),
         Key::new("files", Ty::Table(&FILES), "The copies are files, or folders, in a folder."),
         Key::new("restic", Ty::Table(&RESTIC), "The copies are the snapshots of a restic repository."),
         Key::new("borg", Ty::Table(&BORG), "The copies are the archives of a borg repository."),
         Key::new("pgbackrest", Ty::Table(&PGBACKREST_SET), "The copies are the backups of a stanza of pgBackRest."),
         Key::new("walg", Ty::Table(&WALG_SET), "The copies are the backups of a repository of WAL-G."),
         Key::new("restore", Ty::Table(&RESTORE), "How a copy is restored."),
+        Key::new(
+            "warm_up",
+            Ty::List(&Ty::Argv),
+            "Programs that are run once when a copy was put in the live place: what fills caches.",
+        ),
+        Key::new(
+            "smoke",
+            Ty::List(&Ty::Argv),
+            "Programs that must exit with 0 then, each tried for a minute; one that does not contradicts the cut-over.",
+        ),
     ]],
 )
 .choosing(&[
@@ -42,6 +58,24 @@ pub static BACKUP: Table = Table::new(
     Choice { by: &["pgbackrest"], with: &[] },
     Choice { by: &["walg"], with: &[] },
 ]);
+
+static HEAD_START: Table = Table::new(
+    "head_start",
+    "A restore beside the live data that begins by itself; cutting over to it stays a person's decision.",
+    &[&[
+        Key::new(
+            "severities",
+            Ty::OneOrMore(&Ty::Text(&v::SEVERITY)),
+            "Only for incidents of these. Default: `[\"P0\", \"P1\"]`.",
+        ),
+        Key::new(
+            "drop",
+            Ty::Bool,
+            "What was restored and not used is dropped when the incident is closed; else it waits for a person.",
+        )
+        .default("false"),
+    ]],
+);
 
 static FILES: Table = Table::new(
     "files",

@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::super::secret::{MaybeSecret, SecretRef};
+use crate::domain::headstart::HeadStartFacts;
 pub use crate::sys::vault::VaultTool;
 
 #[derive(Clone, Debug, PartialEq)]
@@ -18,8 +19,14 @@ pub struct Backup {
     pub every: Option<Duration>,
     /// Slack on `every` before it counts as stale (default a tenth, at least one minute).
     pub grace: Option<Duration>,
+    /// Restored beside the live data as soon as an incident names its service.
+    pub head_start: Option<HeadStartFacts>,
     pub source: BackupSource,
     pub restore: Option<Restore>,
+    /// Programs that are run once when the copy is in the live place.
+    pub warm_up: Vec<Vec<String>>,
+    /// Programs that must exit with 0 then; tried again for a while.
+    pub smoke: Vec<Vec<String>>,
 }
 
 #[derive(Clone, Debug, PartialEq)]

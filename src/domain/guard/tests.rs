@@ -74,6 +74,7 @@ pub(in crate::domain) fn plan_of(id: &str, work: Work) -> Plan {
         after: None,
         secrets: vec![],
         undo: String::new(),
+        gentle: false,
     }
 }
 

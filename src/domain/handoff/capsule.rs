@@ -231,12 +231,15 @@ fn ready(state: &State, now: Time) -> Vec<String> {
     for run in state.runs_in_order() {
         for side in run.sides.iter().filter(|s| s.role == SideRole::Ready) {
             let age = text::duration(now.since(side.created_at));
+            let lost = run.plan.data_as_of().map(|at| format!(", loses {}", text::duration(now.since(at))));
+            let lost = lost.unwrap_or_default();
             out.push(format!(
-                "{} {} is ready to cut over to {}, {age} old (run {})",
+                "{} {} is ready to cut over to {}, {age} old{lost} (run {}{})",
                 side.kind,
                 side.name,
                 side.live,
-                run.id()
+                run.id(),
+                if run.head_start { ", a head start" } else { "" }
             ));
         }
     }

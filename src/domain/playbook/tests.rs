@@ -129,7 +129,11 @@ impl World {
         };
         self.happened(false, None, began);
         let plan = plan_of(&id, work, Time::from_ms(self.now));
-        self.happened(false, None, RunRequested { plan, reason: String::new(), unlogged: false, recovery: None });
+        self.happened(
+            false,
+            None,
+            RunRequested { plan, reason: String::new(), unlogged: false, recovery: None, head_start: false },
+        );
         Some(id)
     }
 

@@ -157,7 +157,10 @@ impl World {
                     self.made += 1;
                     let plan = plan(&format!("r{}", self.made), work);
                     let recovery = Some(OfStep { recovery: id, step, part });
-                    self.happened(true, RunRequested { plan, reason: String::new(), unlogged: false, recovery });
+                    self.happened(
+                        true,
+                        RunRequested { plan, reason: String::new(), unlogged: false, recovery, head_start: false },
+                    );
                 }
             }
         }

@@ -71,6 +71,7 @@ impl<'a> Draft<'a> {
             after: None,
             secrets: Vec::new(),
             undo: String::new(),
+            gentle: false,
         };
         Draft { ctx, plan, secrets: BTreeMap::new(), steps: Duration::ZERO }
     }
@@ -146,6 +147,8 @@ impl<'a> Draft<'a> {
                 timeout_ms: Some(ms(command.timeout)),
                 refused_if: command.refused_if,
             },
+            proof: false,
+            retry_ms: 0,
         });
     }
 

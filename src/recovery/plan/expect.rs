@@ -65,6 +65,7 @@ mod tests {
             sides: Vec::new(),
             unlogged: false,
             of_step: None,
+            head_start: false,
         }
     }
 

@@ -99,6 +99,11 @@ pub fn cut_over(app: &mut App) {
     side(app, Some(SideRole::Ready), |of| Work::CutOver { of });
 }
 
+pub fn use_head_start(app: &mut App) {
+    let Some(of) = app.head_start().map(|r| r.id.clone()) else { return };
+    plan(app, Work::CutOver { of });
+}
+
 pub fn undo(app: &mut App) {
     side(app, Some(SideRole::Before), |of| Work::Undo { of });
 }

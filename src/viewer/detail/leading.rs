@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use super::{Lines, Page};
 use crate::domain::cadence::Word;
+use crate::domain::headstart::Standing;
 use crate::domain::phases::{self, PhaseState};
 use crate::domain::run::RunState;
 use crate::text;
 use crate::viewer::app::App;
 use crate::viewer::header::coarse;
 use crate::viewer::theme::Role;
-use crate::wire::IncidentView;
+use crate::wire::{HeadStartView, IncidentView};
 
 fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
@@ -29,6 +30,7 @@ pub fn glance(app: &App, view: &IncidentView, columns: usize, whole: bool) -> Li
     }
     due(app, view, &mut page);
     ladder(app, view, &mut page);
+    head_starts(app, view, &mut page, whole);
     if i.status.is_open() && whole {
         running(app, view, &mut page);
     }
@@ -112,6 +114,56 @@ fn ladder(app: &App, view: &IncidentView, page: &mut Page) {
     }
     line.extend([(Role::Text, "  ".into()), (Role::Key, "@".into())]);
     page.push(line);
+}
+
+/// Restores that began by themselves: what can be cut over to, and at what price, what is under way; where there is room
+/// (`whole`) also what was not begun, and what is over.
+fn head_starts(app: &App, view: &IncidentView, page: &mut Page, whole: bool) {
+    for head in &view.head_starts {
+        let mut line: Vec<(Role, String)> = vec![(Role::Label, "head start ".into())];
+        match head.standing {
+            Standing::Ready => {
+                line.push((Role::Up, format!("{} {} READY  ", app.look.g.up, head.backup)));
+                line.extend([(Role::Key, "C".into()), (Role::KeyDoc, " cuts over".into())]);
+                line.push((Role::Text, format!("  {}", price(app, head))));
+                if !head.why.is_empty() {
+                    line.push((Role::Unsure, format!("  {}", head.why)));
+                }
+            }
+            Standing::UnderWay => {
+                let share = head.run.as_ref().and_then(|id| app.mirror().runs.get(id)).and_then(|r| r.permille);
+                let share = share.map(|p| format!(" {} %", p / 10)).unwrap_or_default();
+                line.push((Role::Running, format!("{}{share} ", app.look.g.running)));
+                line.push((Role::Text, head.backup.clone()));
+                line.push((Role::Dim, format!("  {}", price(app, head))));
+            }
+            _ if !whole => continue,
+            Standing::Withheld => line.push((Role::Unsure, format!("{} not begun: {}", head.backup, head.why))),
+            Standing::Failed => {
+                line.push((Role::Bad, format!("{} {} failed: {}", app.look.g.lost, head.backup, head.why)));
+            }
+            Standing::Used | Standing::Dropped => {
+                line.push((Role::Dim, format!("{} {}", head.backup, head.standing.word())));
+            }
+        }
+        page.push(line);
+    }
+}
+
+/// What a cut-over to it loses, and how old it is.
+fn price(app: &App, head: &HeadStartView) -> String {
+    let Some(data) = head.data_as_of else { return String::new() };
+    let lost = app.watched.ago(data);
+    let rpo = match head.rpo_ms.map(ms) {
+        Some(rpo) if lost > rpo => format!(" OVER RPO {}", text::duration(rpo)),
+        Some(rpo) => format!(" of RPO {}", text::duration(rpo)),
+        None => String::new(),
+    };
+    let since = match head.ready_at {
+        Some(at) if head.standing == Standing::Ready => format!(", restored {} ago", coarse(app.watched.ago(at))),
+        _ => String::new(),
+    };
+    format!("loses {}{rpo}{since}", coarse(lost)).replace("now ago", "just now")
 }
 
 fn running(app: &App, view: &IncidentView, page: &mut Page) {

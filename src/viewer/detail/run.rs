@@ -78,6 +78,9 @@ pub fn lines(app: &App, run: &RunView, columns: usize) -> Lines {
     if let Some(id) = &run.incident {
         page.field("incident", Role::Text, id);
     }
+    if run.head_start {
+        page.field("head start", Role::Text, "it began by itself when the incident named the service");
+    }
     if run.unlogged {
         page.field("unlogged", Role::Bad, "started while nothing could be recorded");
     }

@@ -66,6 +66,10 @@ pub fn row(app: &App, id: &str, area: Rect, c: &mut Canvas<'_>) {
         x = c.cut(x, y, room(x), &words, role).saturating_add(1);
         if let Some(ready) = ready {
             x = c.cut(x, y, room(x), "C cuts over", Role::Strong).saturating_add(1);
+            if let Some(copy) = run.data_as_of {
+                let lost = format!("loses {}", coarse(app.watched.ago(copy)));
+                x = c.cut(x, y, room(x), &lost, Role::Text).saturating_add(1);
+            }
             x = c.cut(x, y, room(x), &text::clean(&ready.name), Role::Dim).saturating_add(1);
         } else if run.sides.iter().any(|s| s.role == SideRole::Before) {
             x = c.cut(x, y, room(x), "live; U undoes", Role::Dim).saturating_add(1);

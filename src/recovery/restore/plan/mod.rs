@@ -25,6 +25,7 @@ mod step;
 mod tables_step;
 mod vault;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -32,7 +33,7 @@ use serde_json::Value;
 use crate::config::{Backup, Restore, Service};
 use crate::domain::backup::Copy;
 use crate::domain::command::Refusal;
-use crate::domain::run::{Phase, Risk, Run, Side, SideRole, Step, Work};
+use crate::domain::run::{Checked, Phase, Plan, Precondition, Risk, Run, Side, SideRole, Step, Work};
 use crate::recovery::plan::draft::Draft;
 use crate::recovery::plan::{PlanContext, Planned, after, look};
 use crate::text;
@@ -41,8 +42,73 @@ use super::job::SideArgs;
 
 /// A restore may take this long unless the configuration says otherwise.
 const RESTORE_TIMEOUT: Duration = Duration::from_secs(12 * 3600);
+/// For one program that fills caches.
+const WARM_UP: Duration = Duration::from_secs(600);
+/// For one smoke test, and for how long one that fails is tried again.
+const SMOKE: Duration = Duration::from_secs(60);
 
 pub async fn plan(ctx: &PlanContext, work: &Work) -> Result<Planned, Refusal> {
+    let mut planned = plan_of(ctx, work).await?;
+    match work {
+        Work::Restore { backup, test: false, .. } => {
+            planned.plan.preconditions.extend(restored_already(ctx, backup));
+        }
+        Work::CutOver { of } | Work::CopyIn { of, .. } => afterwards(ctx, of, &mut planned.plan),
+        _ => {}
+    }
+    Ok(planned)
+}
+
+/// What is configured to be run once the copy is in the live place. It takes nothing back: a failure contradicts.
+fn afterwards(ctx: &PlanContext, of: &str, plan: &mut Plan) {
+    let restored = ctx.runs.iter().find(|r| r.id() == of).map(|r| &r.plan.work);
+    let Some(Work::Restore { backup, .. }) = restored else { return };
+    let Some(set) = ctx.config.backups.iter().find(|b| b.name == *backup) else { return };
+    let mut add = |what: &str, commands: &[Vec<String>], limit: Duration, retry: Duration| {
+        for (n, argv) in commands.iter().enumerate() {
+            let name = if commands.len() > 1 { format!("{what} {}", n + 1) } else { what.to_owned() };
+            plan.timeout_ms = plan.timeout_ms.saturating_add(ms(limit + retry));
+            let step = Step::Command {
+                argv: argv.clone(),
+                env: BTreeMap::new(),
+                secret_env: BTreeMap::new(),
+                cwd: None,
+                timeout_ms: Some(ms(limit)),
+                refused_if: Vec::new(),
+            };
+            plan.phases.push(Phase { name, weight: 1, step, proof: true, retry_ms: ms(retry) });
+        }
+    };
+    add("warm up", &set.warm_up, WARM_UP, Duration::ZERO);
+    add("smoke test", &set.smoke, SMOKE, SMOKE);
+}
+
+fn ms(d: Duration) -> u64 {
+    u64::try_from(d.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// A copy of the same backup set lies beside the live data already: cutting over to it takes no restore.
+fn restored_already(ctx: &PlanContext, backup: &str) -> Option<Precondition> {
+    let of = |r: &&Run| matches!(&r.plan.work, Work::Restore { backup: b, .. } if b == backup);
+    let (run, side) = ctx.runs.iter().rev().filter(of).find_map(|run| {
+        let side = run.sides.iter().find(|s| s.role == SideRole::Ready)?;
+        Some((run, side))
+    })?;
+    let began = if run.head_start { ", a head start," } else { "" };
+    let copy = run.plan.copy.as_ref().map(|c| format!("copy {} ", text::clean(&c.id))).unwrap_or_default();
+    Some(Precondition {
+        name: "restored already".into(),
+        result: Checked::Warned,
+        detail: format!(
+            "run {}{began} has {copy}ready as {}, {} old: cut over to that with C, or: mayday restore {backup} --cut-over",
+            run.id(),
+            text::clean(&side.name),
+            text::duration(ctx.now.since(side.created_at)),
+        ),
+    })
+}
+
+async fn plan_of(ctx: &PlanContext, work: &Work) -> Result<Planned, Refusal> {
     match work {
         Work::Restore { backup, copy, test, to, only } => {
             let set = backup_of(ctx, backup)?;
@@ -285,7 +351,7 @@ impl Say for Draft<'_> {
 
     fn native(&mut self, name: &str, weight: u32, op: &str, args: &Value, shown: Vec<String>) {
         let step = Step::Native { op: op.to_owned(), args: args.clone(), shown };
-        self.plan.phases.push(Phase { name: name.to_owned(), weight, step });
+        self.plan.phases.push(Phase { name: name.to_owned(), weight, step, proof: false, retry_ms: 0 });
     }
 
     fn after_checks(&mut self, set: &Backup) {
