@@ -43,7 +43,7 @@ fn shop_on(server: Postgres, head_start: &str, rows: u32) -> Shop {
 
 fn config(server: &Postgres, head_start: &str) -> String {
     format!(
-        "[system]\nname = \"shop\"\n[[service]]\nname = \"db\"\ntier = 1\n[[service]]\nname = \"web\"\n\
+        "[system]\nname = \"shop\"\n[[service]]\nname = \"db\"\ntier = 1\ncontrol = {{ restart = [\"sh\", \"-c\", \"echo once >> HOME/restarted\"] }}\n[[service]]\nname = \"web\"\n\
          [[service.postgres]]\ndsn = \"{dsn}\"\nevery = \"1s\"\ntimeout = \"900ms\"\n\
          [[backup]]\nname = \"full\"\nservice = \"db\"\nrpo = \"26h\"\n{head_start}\n\
          files = {{ path = \"HOME/backups\", pattern = \"*.dump\", settle = \"10ms\" }}\n\
@@ -185,10 +185,14 @@ fn a_person_goes_ahead() {
     let second = shop.run(&["restore", "full", "--yes"]);
     assert_ne!(second.code, 0);
     assert!(second.err.contains("head start") && second.err.contains("cancel"), "{}", second.err);
-    let run = head(&shop)["run"].as_str().unwrap().to_owned();
-    shop.run(&["runs", "cancel", &run]).ok();
+    // Something else than the same restore: the head start gives way, and what was asked for is done.
+    let restart = shop.run(&["restart", "db", "--yes", "--wait"]);
+    assert!([0, 5].contains(&restart.code), "{}{}", restart.out, restart.err);
+    assert_eq!(std::fs::read_to_string(shop.path("restarted")).unwrap(), "once\n");
     until(&shop, "failed");
     wait_until("its copy is gone", PATIENCE, || sides(&shop) == "0");
+    let why = shop.entries().into_iter().find(|e| e["kind"] == "run.cancel-requested").unwrap();
+    assert!(why["payload"]["reason"].as_str().unwrap().contains("gives way to: restart db"), "{why:#}");
     shop.run(&["restore", "full", "--yes", "--wait"]).ok();
 }
 
@@ -203,7 +207,8 @@ fn killed_again_and_again_it_is_restored_once() {
         shop.kill_engine();
         shop.start();
     }
-    until(&shop, "ready");
+    // One that was placed and never begun is waited for half a minute before it is begun again.
+    wait_until("it is ready", PATIENCE * 4, || head(&shop)["standing"] == "ready");
     let carried_out = shop.entries().iter().filter(|e| e["kind"] == "run.started").count();
     assert_eq!((carried_out, sides(&shop).as_str()), (1, "1"));
     shop.verify();

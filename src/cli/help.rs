@@ -47,7 +47,8 @@ const TOPICS: &[(&str, &str, &str)] = &[
          With head_start in the configuration of a backup the first step begins by itself as soon as an incident names the\n\
          service: the newest good copy, one job, the lowest priority of CPU and disk (of what mayday starts: a database\n\
          server works for it as for anybody). It is withheld, with the reason, when the disk is not known to suffice, a tag\n\
-         or a hold is on the service, or a check fails. The incident shows it as it stands; C cuts over to it, D drops it.\n\n\
+         or a hold is on the service, or a check fails, and it gives way to whatever a person starts on the same data.\n\
+         The incident shows it as it stands; C cuts over to it, D drops it.\n\n\
          Folders, out of archives, copies, restic or borg, are unpacked beside and compared with the live one: what was\n\
          added, changed or is gone is counted, and every name is listed in the folder of the run. The cut-over exchanges\n\
          the two in one step. NAME is then the name of the live folder.\n\n\

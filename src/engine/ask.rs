@@ -133,7 +133,7 @@ impl Core {
         }
     }
 
-    fn context(&self, actor: Actor) -> Context {
+    pub(super) fn context(&self, actor: Actor) -> Context {
         Context { now: self.now(), boot_ms: self.clock.boot_ms(), boot: self.boot.clone(), actor, fresh: short_id() }
     }
 
@@ -358,7 +358,8 @@ impl Core {
         }
         let unlogged = unlogged && !self.recorder.is_on();
         let plan = Box::new(planned.plan.clone());
-        match self.decided(&actor, Command::Run { plan, confirm, reason, unlogged }) {
+        let again = Command::Run { plan, confirm, reason, unlogged };
+        match self.decided(&actor, again.clone()) {
             Ok(decided) => {
                 self.plans.remove(at);
                 let asked = decided.iter().find_map(|one| super::approve::requested(&one.event));
@@ -389,7 +390,14 @@ impl Core {
                 };
                 self.waiting.push((reply, key, done));
             }
-            Err(refusal) => self.refuse(actor, title, refusal, reply),
+            Err(refusal) => match self.in_its_way(&actor, &again) {
+                Some(run) => {
+                    let Command::Run { confirm, reason, unlogged, .. } = again else { return };
+                    let ask = Ask::Start { plan: id.to_owned(), confirm, reason, unlogged };
+                    self.give_way(actor, key, &run, &title, ask, reply);
+                }
+                None => self.refuse(actor, title, refusal, reply),
+            },
         }
     }
 

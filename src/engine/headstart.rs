@@ -2,6 +2,9 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
 
 use super::ask::make_in_time;
 use super::core::{Core, Message};
@@ -9,11 +12,15 @@ use crate::config::Restore;
 use crate::domain::Actor;
 use crate::domain::authority;
 use crate::domain::command::{Command, Refusal};
+use crate::domain::decide::decide;
 use crate::domain::event::{Event, HeadStartWithheld, RunCancelRequested};
 use crate::domain::headstart::{self, Due, HeadStart};
 use crate::domain::run::{Checked, Plan, Risk, Work};
 use crate::recovery::plan::{PlanContext, Planned};
-use crate::wire::HeadStartView;
+use crate::wire::{Answer, Ask, HeadStartView};
+
+/// A person's run that a head start gives way to is tried again after this.
+const SOON: Duration = Duration::from_millis(200);
 
 /// One that is being planned: incident, backup, and the run to drop, if that is what is planned.
 pub type Planning = (String, String, Option<String>);
@@ -122,6 +129,42 @@ impl Core {
         // A person may judge that a disk that is not known to suffice will do. Nobody is asked here.
         let disk = plan.preconditions.iter().find(|p| p.name.starts_with("disk") && p.result == Checked::Warned);
         disk.map(|d| format!("{}: {}", d.name, d.detail))
+    }
+
+    /// The head start under way that is all that keeps a person's run from starting; but for another restore of the same,
+    /// which it does already.
+    pub(super) fn in_its_way(&self, actor: &Actor, command: &Command) -> Option<String> {
+        let Command::Run { plan, .. } = command else { return None };
+        let holder = self.state.holder(&plan.holds).filter(|r| r.head_start && !actor.is_engine())?;
+        if plan.work.verb() == holder.plan.work.verb() && plan.work.object() == holder.plan.work.object() {
+            return None;
+        }
+        let mut without = self.state.clone();
+        without.runs.remove(holder.id());
+        let ctx = self.context(actor.clone());
+        decide(&without, command.clone(), &ctx).is_ok().then(|| holder.id().to_owned())
+    }
+
+    /// Ends the head start, and asks again until it is over: what nobody asked for never holds up what somebody did.
+    pub(super) fn give_way(
+        &mut self,
+        actor: Actor,
+        key: String,
+        run: &str,
+        to: &str,
+        ask: Ask,
+        reply: oneshot::Sender<Answer>,
+    ) {
+        if let Some(known) = self.state.runs.get(run).filter(|r| !r.cancel_requested) {
+            let reason = format!("the head start gives way to: {to}");
+            let incident = known.incident.clone();
+            self.record(actor.clone(), incident, RunCancelRequested { run: run.to_owned(), reason });
+        }
+        let inbox = self.inbox.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(SOON).await;
+            let _ = inbox.send(Message::Ask { actor, key, ask, reply }).await;
+        });
     }
 
     fn withhold(&mut self, incident: String, backup: String, why: String) {

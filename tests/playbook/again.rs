@@ -1,7 +1,7 @@
 //! The engine is killed in every kind of step: the next one goes on where it was, and nothing is done twice.
 
 use super::{Cockpit, did, find, lose, open, shop, state, status, steps, until};
-use crate::support::{PATIENCE, wait_until};
+use crate::support::{Answer, HttpScript, PATIENCE, wait_until};
 
 pub fn kill_and_start(shop: &Cockpit) {
     shop.kill_engine();
@@ -110,4 +110,42 @@ fn killed_while_a_recovery_of_a_step_is_under_way() {
         status(&shop)["state"] == "complete"
     });
     assert_eq!(did(&shop), ["look"]);
+}
+
+/// A message on its way and a command that looks: each is accounted for, and what was begun is not begun again.
+#[test]
+fn killed_while_a_message_goes_out_and_while_a_command_looks() {
+    let hook = HttpScript::start(vec![Answer::hang()]);
+    let shop = open(&format!(
+        "[[channel]]\nname = \"chat\"\nwebhook = {{ url = \"{}\" }}\n{}",
+        hook.url("/chat"),
+        steps(&[
+            ("word", "message = \"initial\"\nchannels = [\"chat\"]"),
+            ("look", "command = \"look\""),
+            ("last", "manual = \"b\""),
+        ])
+    ));
+    shop.run(&["incident", "declare", "slow"]).ok();
+    shop.run(&["playbook", "start", "one"]).ok();
+    shop.run(&["playbook", "do", "--yes"]).ok();
+    hook.wait_for_requests(1, PATIENCE);
+    hook.answer(vec![Answer::ok("ok")]);
+    kill_and_start(&shop);
+    // Whether it had arrived nobody knows: it is sent again, as the same message.
+    until(&shop, "it was accepted", |s| s["at"] == "look");
+    let queued = shop.entries().iter().filter(|e| e["kind"] == "message.queued").count();
+    assert_eq!(queued, 1);
+    shop.run(&["playbook", "do", "--yes"]).ok();
+    kill_and_start(&shop);
+    wait_until("it looked", PATIENCE * 4, || {
+        let now = status(&shop);
+        // Requested and never handed on, because the engine died before.
+        if state(&now, "look") == "failed" {
+            shop.run(&["playbook", "do", "--yes"]).ok();
+        }
+        now["at"] == "last"
+    });
+    let begun = shop.entries().iter().filter(|e| e["kind"] == "run.started").count();
+    assert_eq!(did(&shop).len(), begun);
+    shop.verify();
 }

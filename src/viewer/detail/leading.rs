@@ -119,8 +119,17 @@ fn ladder(app: &App, view: &IncidentView, page: &mut Page) {
 /// Restores that began by themselves: what can be cut over to, and at what price, what is under way; where there is room
 /// (`whole`) also what was not begun, and what is over.
 fn head_starts(app: &App, view: &IncidentView, page: &mut Page, whole: bool) {
-    for head in &view.head_starts {
+    let matters = |h: &&HeadStartView| whole || matches!(h.standing, Standing::Ready | Standing::UnderWay);
+    let mut heads: Vec<&HeadStartView> = view.head_starts.iter().filter(matters).collect();
+    heads.sort_by_key(|h| (h.standing != Standing::Ready, h.standing != Standing::UnderWay));
+    // What stands against resolving is to be seen below it.
+    let more = heads.len().saturating_sub(1);
+    heads.truncate(if whole { heads.len() } else { 1 });
+    for head in heads {
         let mut line: Vec<(Role, String)> = vec![(Role::Label, "head start ".into())];
+        if more > 0 && !whole {
+            line.push((Role::Dim, format!("1 of {} ", more + 1)));
+        }
         match head.standing {
             Standing::Ready => {
                 line.push((Role::Up, format!("{} {} READY  ", app.look.g.up, head.backup)));
@@ -137,7 +146,6 @@ fn head_starts(app: &App, view: &IncidentView, page: &mut Page, whole: bool) {
                 line.push((Role::Text, head.backup.clone()));
                 line.push((Role::Dim, format!("  {}", price(app, head))));
             }
-            _ if !whole => continue,
             Standing::Withheld => line.push((Role::Unsure, format!("{} not begun: {}", head.backup, head.why))),
             Standing::Failed => {
                 line.push((Role::Bad, format!("{} {} failed: {}", app.look.g.lost, head.backup, head.why)));
