@@ -102,8 +102,8 @@ fn killed_while_a_recovery_of_a_step_is_under_way() {
     shop.run(&["playbook", "start", "one"]).ok();
     shop.run(&["playbook", "do"]).ok();
     kill_and_start(&shop);
-    wait_until("it is through", PATIENCE, || {
-        // Its run may have been requested and never handed on.
+    wait_until("it is through", PATIENCE * 4, || {
+        // Its run may have been requested and never handed on: it expires after half a minute.
         if shop.run(&["recover", "status", "--json"]).json()["state"] == "asks" {
             shop.run(&["recover", "resume"]).ok();
         }
