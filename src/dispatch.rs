@@ -105,6 +105,10 @@ async fn connected(session: &mut Session, command: Cmd) -> Result<u8, Failure> {
         Cmd::Restart(run) => runs::start(session, Work::Restart { service: run.service }, run.how).await,
         Cmd::Stop(run) => runs::start(session, Work::Stop { service: run.service }, run.how).await,
         Cmd::Start(run) => runs::start(session, Work::Start { service: run.service }, run.how).await,
+        Cmd::Redeploy(run) => runs::start(session, Work::Redeploy { service: run.service }, run.how).await,
+        Cmd::Scale { service, replicas, how } => runs::start(session, Work::Scale { service, replicas }, how).await,
+        Cmd::Promote(run) => runs::start(session, Work::Promote { service: run.service }, run.how).await,
+        Cmd::Logs { service, lines } => runs::logs(session, service, lines).await,
         Cmd::Act { action, how } => runs::start(session, Work::Act { action }, how).await,
         Cmd::Restore { backup, copy, to, test, only, cut_over, undo, drop, run, how } => {
             let work = if cut_over {

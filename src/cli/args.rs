@@ -140,6 +140,24 @@ pub enum Cmd {
     Stop(ServiceRun),
     /// Start a service.
     Start(ServiceRun),
+    /// Deploy a service again: new containers or a new rollout.
+    Redeploy(ServiceRun),
+    /// Change how many instances of a service run.
+    Scale {
+        service: String,
+        /// From 1; stop is what 0 would be.
+        replicas: u32,
+        #[command(flatten)]
+        how: How,
+    },
+    /// Make a standby the one that takes writes, by its own command.
+    Promote(ServiceRun),
+    /// Print the last lines of a service's log; they are kept as the output of a run.
+    Logs {
+        service: String,
+        #[arg(long, short = 'n', default_value_t = 200, value_name = "N")]
+        lines: u32,
+    },
     /// Restore a backup beside the live data; with --cut-over put it in the live place.
     Restore {
         backup: String,

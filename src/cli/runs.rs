@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::args::{How, RunsCmd};
 use super::exit::{self, Failure};
 use super::{Session, print, say};
-use crate::domain::run::{Checked, Plan, Risk, SideRole, Work};
+use crate::domain::run::{Checked, Plan, Risk, RunState, SideRole, Work};
 use crate::text;
 use crate::wire::{Answer, Ask, RunView};
 
@@ -61,6 +61,25 @@ pub async fn start_for(session: &mut Session, work: Work, how: How, playbook: Op
         say(&run_line(&run));
     }
     Ok(exit::of_run(run.state, run.verdict))
+}
+
+/// `mayday logs SERVICE`: read by a run, so that what was seen is on record.
+pub async fn logs(session: &mut Session, service: String, lines: u32) -> Result<u8, Failure> {
+    let Answer::Plan { plan, .. } = session.ask(Ask::Plan(Work::Logs { service, lines })).await? else {
+        return Err(Failure::failed("the engine gave no plan"));
+    };
+    if let Some(blocker) = plan.blockers().next() {
+        return Err(Failure::refused(format!("{}: {}: {}", plan.title, blocker.name, blocker.detail)));
+    }
+    let (confirm, reason) = (String::new(), String::new());
+    let ask = Ask::Start { plan: plan.id.clone(), confirm, reason, unlogged: false };
+    let Answer::Done { run: Some(id), .. } = session.ask(ask).await? else {
+        return Err(Failure::failed("the engine did not start the run"));
+    };
+    let run = wait(session, &id).await?;
+    show(session, &id, false).await?;
+    // Looking has no effect that could be verified: its answer is its exit code.
+    Ok(if run.state == RunState::Succeeded { 0 } else { exit::of_run(run.state, run.verdict) })
 }
 
 /// The confirmation for a plan: from the flags, or typed at a terminal. Without either it is refused.

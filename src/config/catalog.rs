@@ -25,19 +25,30 @@ impl Control {
         }
     }
 
-    /// What it can do: `restart`, `stop`, `start`. Commands can restart when they can stop and start; Railway's
-    /// client can only restart.
+    /// What it can do, in the words of [`crate::domain::run::Work::verb`]. Commands can restart when they can stop and
+    /// start; what a platform has no command for is not among them.
     pub fn verbs(&self) -> Vec<&'static str> {
         match self {
             Control::Commands(c) => {
                 let both = c.stop.is_some() && c.start.is_some();
-                [("restart", c.restart.is_some() || both), ("stop", c.stop.is_some()), ("start", c.start.is_some())]
-                    .into_iter()
-                    .filter_map(|(verb, can)| can.then_some(verb))
-                    .collect()
+                [
+                    ("restart", c.restart.is_some() || both),
+                    ("stop", c.stop.is_some()),
+                    ("start", c.start.is_some()),
+                    ("redeploy", c.redeploy.is_some()),
+                    ("scale", c.scale.is_some()),
+                    ("promote", c.promote.is_some()),
+                    ("logs", c.logs.is_some()),
+                ]
+                .into_iter()
+                .filter_map(|(verb, can)| can.then_some(verb))
+                .collect()
             }
-            Control::Railway { .. } => vec!["restart"],
-            _ => vec!["restart", "stop", "start"],
+            Control::Railway { .. } => vec!["restart", "redeploy", "logs"],
+            Control::Systemd { .. } | Control::Docker { .. } => vec!["restart", "stop", "start", "logs"],
+            Control::Compose { .. } | Control::Kubernetes { .. } => {
+                vec!["restart", "stop", "start", "redeploy", "scale", "logs"]
+            }
         }
     }
 }

@@ -231,6 +231,12 @@ pub struct CommandControl {
     pub restart: Option<Vec<String>>,
     pub stop: Option<Vec<String>>,
     pub start: Option<Vec<String>>,
+    pub redeploy: Option<Vec<String>>,
+    /// `{replicas}` in an argument is the number wanted.
+    pub scale: Option<Vec<String>>,
+    pub promote: Option<Vec<String>>,
+    /// `{lines}` in an argument is how many are wanted.
+    pub logs: Option<Vec<String>>,
     pub cwd: Option<PathBuf>,
     pub env: BTreeMap<String, MaybeSecret>,
     pub timeout: Option<Duration>,

@@ -71,6 +71,10 @@ pub enum Deed {
     Restart,
     Stop,
     Start,
+    Redeploy,
+    Scale,
+    Promote,
+    Logs,
     Act,
     TestRestore,
     Restore,
@@ -88,10 +92,14 @@ pub enum Deed {
 }
 
 impl Deed {
-    pub const ALL: [Deed; 16] = [
+    pub const ALL: [Deed; 20] = [
         Deed::Restart,
         Deed::Stop,
         Deed::Start,
+        Deed::Redeploy,
+        Deed::Scale,
+        Deed::Promote,
+        Deed::Logs,
         Deed::Act,
         Deed::TestRestore,
         Deed::Restore,
@@ -113,6 +121,10 @@ impl Deed {
             Deed::Restart => "restart",
             Deed::Stop => "stop",
             Deed::Start => "start",
+            Deed::Redeploy => "redeploy",
+            Deed::Scale => "scale",
+            Deed::Promote => "promote",
+            Deed::Logs => "logs",
             Deed::Act => "act",
             Deed::TestRestore => "test-restore",
             Deed::Restore => "restore",
@@ -136,10 +148,17 @@ impl Deed {
     /// What it needs where the configuration says nothing else.
     pub const fn usual(self) -> Level {
         match self {
-            Deed::Restore | Deed::CutOver | Deed::CopyIn | Deed::Undo | Deed::Drop => Level::Full,
-            Deed::Restart | Deed::Stop | Deed::Start | Deed::Act | Deed::TestRestore | Deed::Cancel => Level::Services,
+            Deed::Promote | Deed::Restore | Deed::CutOver | Deed::CopyIn | Deed::Undo | Deed::Drop => Level::Full,
+            Deed::Restart
+            | Deed::Stop
+            | Deed::Start
+            | Deed::Redeploy
+            | Deed::Scale
+            | Deed::Act
+            | Deed::TestRestore
+            | Deed::Cancel => Level::Services,
             Deed::Pause | Deed::Engine => Level::Configuration,
-            Deed::Message | Deed::Status | Deed::Playbook => Level::Monitoring,
+            Deed::Logs | Deed::Message | Deed::Status | Deed::Playbook => Level::Monitoring,
         }
     }
 
@@ -148,6 +167,10 @@ impl Deed {
             Work::Restart { .. } => Deed::Restart,
             Work::Stop { .. } => Deed::Stop,
             Work::Start { .. } => Deed::Start,
+            Work::Redeploy { .. } => Deed::Redeploy,
+            Work::Scale { .. } => Deed::Scale,
+            Work::Promote { .. } => Deed::Promote,
+            Work::Logs { .. } => Deed::Logs,
             Work::Act { .. } => Deed::Act,
             Work::Restore { test: true, .. } => Deed::TestRestore,
             Work::Restore { .. } => Deed::Restore,

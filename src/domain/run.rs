@@ -47,6 +47,24 @@ pub enum Work {
     Start {
         service: String,
     },
+    /// Deploys again what is deployed: new containers, or a new rollout, of the same version or the newest of its tag.
+    Redeploy {
+        service: String,
+    },
+    /// As many instances as this; 0 stops it.
+    Scale {
+        service: String,
+        replicas: u32,
+    },
+    /// Makes a standby the one that takes writes.
+    Promote {
+        service: String,
+    },
+    /// The last lines of its log; only looks.
+    Logs {
+        service: String,
+        lines: u32,
+    },
     /// A free action of the configuration.
     Act {
         action: String,
@@ -94,6 +112,10 @@ impl Work {
             Work::Restart { .. } => "restart",
             Work::Stop { .. } => "stop",
             Work::Start { .. } => "start",
+            Work::Redeploy { .. } => "redeploy",
+            Work::Scale { .. } => "scale",
+            Work::Promote { .. } => "promote",
+            Work::Logs { .. } => "logs",
             Work::Act { .. } => "act",
             Work::Restore { test: true, .. } => "test restore",
             Work::Restore { .. } => "restore",
@@ -107,7 +129,13 @@ impl Work {
     /// The configured name or run id it is about.
     pub fn object(&self) -> &str {
         match self {
-            Work::Restart { service } | Work::Stop { service } | Work::Start { service } => service,
+            Work::Restart { service }
+            | Work::Stop { service }
+            | Work::Start { service }
+            | Work::Redeploy { service }
+            | Work::Scale { service, .. }
+            | Work::Promote { service }
+            | Work::Logs { service, .. } => service,
             Work::Act { action } => action,
             Work::Restore { backup, .. } => backup,
             Work::CutOver { of } | Work::CopyIn { of, .. } | Work::Undo { of } | Work::Drop { of } => of,

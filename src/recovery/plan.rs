@@ -55,7 +55,13 @@ pub struct Planned {
 pub async fn make(ctx: &PlanContext, work: &Work) -> Result<Planned, Refusal> {
     let made = async {
         match work {
-            Work::Restart { .. } | Work::Stop { .. } | Work::Start { .. } => super::control::plan(ctx, work).await,
+            Work::Restart { .. }
+            | Work::Stop { .. }
+            | Work::Start { .. }
+            | Work::Redeploy { .. }
+            | Work::Scale { .. }
+            | Work::Promote { .. }
+            | Work::Logs { .. } => super::control::plan(ctx, work).await,
             Work::Act { action } => super::act::plan(ctx, work, action).await,
             Work::Restore { .. }
             | Work::CutOver { .. }

@@ -44,6 +44,9 @@ pub fn deed(id: &str) -> Option<Deed> {
         "service.restart" => Deed::Restart,
         "service.stop" => Deed::Stop,
         "service.start" => Deed::Start,
+        "service.redeploy" => Deed::Redeploy,
+        "service.promote" => Deed::Promote,
+        "service.logs" => Deed::Logs,
         "backup.restore" => Deed::Restore,
         "action.run" => Deed::Act,
         "incident.status"

@@ -245,3 +245,30 @@ fn the_output_kept_of_a_run_is_as_configured() {
         .sum();
     assert!(kept > 30_000 && kept <= 70_000, "{kept}");
 }
+
+#[test]
+fn a_service_is_scaled_and_its_log_read_by_its_own_commands() {
+    let shop = super::support::Cockpit::new(
+        r#"
+[system]
+name = "shop"
+environment = "staging"
+[[service]]
+name = "api"
+control = { scale = ["sh", "-c", "echo {replicas} > HOME/n"], logs = ["sh", "-c", "echo the last {lines} lines"] }
+[[service.exec]]
+run = ["true"]
+every = "2s"
+timeout = "1s"
+"#,
+    );
+    shop.start();
+    shop.run(&["scale", "api", "3"]).expect(3).says(&["--yes"]);
+    shop.run(&["scale", "api", "3", "--yes", "--wait"]).ok();
+    assert_eq!(std::fs::read_to_string(shop.path("n")).unwrap(), "3\n");
+    shop.run(&["scale", "api", "0", "--yes"]).expect(2).says(&["mayday stop api"]);
+    shop.run(&["redeploy", "api", "--yes"]).expect(3).says(&["add `redeploy"]);
+    let log = shop.run(&["logs", "api", "-n", "7"]).ok().out;
+    assert!(log.contains("the last 7 lines"), "{log}");
+    shop.verify();
+}

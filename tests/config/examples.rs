@@ -214,7 +214,7 @@ fn the_catalogue_says_what_controls_can_do() {
     let verbs = |name: &str| catalog.services[name].control.clone();
     assert_eq!(verbs("a"), ["restart", "stop", "start"]);
     assert_eq!(verbs("b"), ["restart"]);
-    assert_eq!(verbs("c"), ["restart", "stop", "start"]);
+    assert_eq!(verbs("c"), ["restart", "stop", "start", "logs"]);
     assert!(verbs("d").is_empty());
 }
 

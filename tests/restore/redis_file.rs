@@ -25,9 +25,7 @@ fn start(appendonly: &str) -> (Redis, Desk, Sweep) {
             "{} --port {port} --dir {dir} --bind 127.0.0.1 --save '3600 1' --appendonly {appendonly} --daemonize yes --logfile {dir}/again.log",
             redis.display()
         )),
-        cwd: None,
-        env: Default::default(),
-        timeout: None,
+        ..CommandControl::default()
     };
     let mut config = (*desk.ctx.config).clone();
     config.backups[0].service = Some("cache".into());

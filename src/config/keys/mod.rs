@@ -195,6 +195,10 @@ static CONTROL: Table = Table::new(
         Key::new("restart", Ty::Argv, "Program and arguments that restart it. Without: `stop`, then `start`."),
         Key::new("stop", Ty::Argv, "Program and arguments that stop it."),
         Key::new("start", Ty::Argv, "Program and arguments that start it."),
+        Key::new("redeploy", Ty::Argv, "Program and arguments that deploy it again."),
+        Key::new("scale", Ty::Argv, "Program and arguments that change its number of instances to `{replicas}`."),
+        Key::new("promote", Ty::Argv, "Program and arguments that make this standby the primary."),
+        Key::new("logs", Ty::Argv, "Program and arguments that print the last `{lines}` lines of its log and end."),
         Key::new("cwd", Ty::Path, "Folder in which the commands run."),
         Key::new("env", ENV, "Environment of the commands."),
         Key::new("timeout", Ty::Text(&v::DURATION), "Time for each command; then it is ended."),
@@ -206,7 +210,10 @@ static CONTROL: Table = Table::new(
     Choice { by: &["compose"], with: &[] },
     Choice { by: &["kubernetes"], with: &[] },
     Choice { by: &["railway"], with: &[] },
-    Choice { by: &["restart", "stop", "start"], with: &["cwd", "env", "timeout"] },
+    Choice {
+        by: &["restart", "stop", "start", "redeploy", "scale", "promote", "logs"],
+        with: &["cwd", "env", "timeout"],
+    },
 ]);
 
 static COMPOSE: Table = Table::new(

@@ -12,7 +12,7 @@ pub async fn plan(
     service: &str,
     control: &CommandControl,
 ) -> Result<Option<CheckKind>, Refusal> {
-    let CommandControl { restart, stop, start, cwd, env, timeout } = control;
+    let CommandControl { restart, stop, start, cwd, env, timeout, .. } = control;
     let steps: Vec<(&str, &Vec<String>)> = match (verb, restart, stop, start) {
         (Verb::Restart, Some(restart), _, _) => vec![("restart", restart)],
         (Verb::Restart, None, Some(stop), Some(start)) => vec![("stop", stop), ("start", start)],

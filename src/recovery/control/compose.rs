@@ -19,6 +19,24 @@ pub async fn plan(
     service: &str,
 ) -> Result<Option<CheckKind>, Refusal> {
     draft.effects(&format!("{}s Compose service {service}", verb.word()));
+    let base = base(draft, project_dir, file, service).await;
+    let tail: &[&str] = match verb {
+        Verb::Restart => &["restart", service],
+        Verb::Stop => &["stop", service],
+        Verb::Start => &["up", "-d", "--no-recreate", service],
+    };
+    let argv = base.into_iter().chain(tail.iter().map(|a| (*a).to_owned()));
+    draft.phase(&format!("{} {service}", verb.word()), Command::new(argv, LOCAL).in_folder(project_dir));
+    Ok(None)
+}
+
+/// The program and where its project is, after a look whether the service is in it.
+pub(super) async fn base(
+    draft: &mut Draft<'_>,
+    project_dir: Option<&Path>,
+    file: Option<&Path>,
+    service: &str,
+) -> Vec<String> {
     if let Some(dir) = project_dir {
         draft.look(look::folder("project folder", dir).await);
     }
@@ -36,14 +54,7 @@ pub async fn plan(
     if program.is_some() && !draft.is_blocked() {
         known(draft, &base, project_dir, service).await;
     }
-    let tail: &[&str] = match verb {
-        Verb::Restart => &["restart", service],
-        Verb::Stop => &["stop", service],
-        Verb::Start => &["up", "-d", "--no-recreate", service],
-    };
-    let argv = base.into_iter().chain(tail.iter().map(|a| (*a).to_owned()));
-    draft.phase(&format!("{} {service}", verb.word()), Command::new(argv, LOCAL).in_folder(project_dir));
-    Ok(None)
+    base
 }
 
 /// `docker compose`, else the older `docker-compose`.

@@ -21,13 +21,7 @@ pub async fn plan(
     workload: &str,
 ) -> Result<Option<CheckKind>, Refusal> {
     let workload = named(workload, verb)?;
-    let mut base = vec!["kubectl".to_owned()];
-    if let Some(context) = context {
-        base.extend(["--context".to_owned(), context.to_owned()]);
-    }
-    if let Some(namespace) = namespace {
-        base.extend(["-n".to_owned(), namespace.to_owned()]);
-    }
+    let base = base(namespace, context);
     let place = namespace.map_or(String::new(), |n| format!(" in namespace {n}"));
     draft.effects(&format!("{}s {workload}{place}", verb.word()));
     let there = draft.tool("kubectl", "kubectl");
@@ -79,7 +73,19 @@ pub async fn plan(
 }
 
 /// `kind/name`, with `deployment` where no kind is given. Errors: kinds that have no such verb.
-fn named(workload: &str, verb: Verb) -> Result<String, Refusal> {
+/// `kubectl` with where it looks.
+pub(super) fn base(namespace: Option<&str>, context: Option<&str>) -> Vec<String> {
+    let mut base = vec!["kubectl".to_owned()];
+    if let Some(context) = context {
+        base.extend(["--context".to_owned(), context.to_owned()]);
+    }
+    if let Some(namespace) = namespace {
+        base.extend(["-n".to_owned(), namespace.to_owned()]);
+    }
+    base
+}
+
+pub(super) fn named(workload: &str, verb: Verb) -> Result<String, Refusal> {
     let (kind, name) = workload.split_once('/').unwrap_or(("deployment", workload));
     let plain = kind.to_ascii_lowercase();
     let plain = plain.split('.').next().unwrap_or_default();

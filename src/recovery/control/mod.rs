@@ -16,6 +16,7 @@ use crate::domain::run::{Risk, Work};
 mod commands;
 mod compose;
 mod docker;
+mod further;
 mod kubernetes;
 mod railway;
 mod systemd;
@@ -49,6 +50,9 @@ impl Verb {
 
 /// Plans a restart, stop or start. Errors: the service is not known, has no control, or its platform has no such verb.
 pub async fn plan(ctx: &PlanContext, work: &Work) -> Result<Planned, Refusal> {
+    if matches!(work, Work::Redeploy { .. } | Work::Scale { .. } | Work::Promote { .. } | Work::Logs { .. }) {
+        return further::plan(ctx, work).await;
+    }
     // Stopping is a shutdown: what depends on it goes down and stays down, so its name is typed.
     let (verb, risk) = match work {
         Work::Stop { .. } => (Verb::Stop, Risk::Destructive),

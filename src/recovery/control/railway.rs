@@ -16,7 +16,7 @@ use crate::recovery::plan::look::{self, failed, passed, said, warned};
 
 /// What the client says when nothing was done, whatever its exit code: an answered question ends in `No`; a failed
 /// deployment and a refusal to ask are errors in newer versions.
-const REFUSED: [&str; 4] = [
+pub(super) const REFUSED: [&str; 4] = [
     r"(?i)\?\s*(\(y/n\)\s*)?no\.?\s*$",
     r"(?i)cannot prompt for confirmation",
     r"(?i)^deployment from service .* (failed|crashed)",

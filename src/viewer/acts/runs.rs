@@ -44,6 +44,18 @@ pub fn start(app: &mut App) {
     control(app, Verb::Start);
 }
 
+pub fn redeploy(app: &mut App) {
+    control(app, Verb::Redeploy);
+}
+
+pub fn promote(app: &mut App) {
+    control(app, Verb::Promote);
+}
+
+pub fn logs(app: &mut App) {
+    control(app, Verb::Logs);
+}
+
 /// Asks for the copies of a backup set, to choose from.
 pub fn copies(app: &mut App, backup: String) {
     app.record_step(format!("opened restore of {backup}"), Some(backup.clone()));

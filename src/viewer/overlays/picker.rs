@@ -80,7 +80,13 @@ pub enum Verb {
     Restart,
     Stop,
     Start,
+    Redeploy,
+    Promote,
+    Logs,
 }
+
+/// Log lines that are shown.
+const LINES: u32 = 500;
 
 impl Verb {
     pub const fn word(self) -> &'static str {
@@ -88,6 +94,9 @@ impl Verb {
             Verb::Restart => "restart",
             Verb::Stop => "stop",
             Verb::Start => "start",
+            Verb::Redeploy => "redeploy",
+            Verb::Promote => "promote",
+            Verb::Logs => "logs",
         }
     }
 
@@ -96,6 +105,9 @@ impl Verb {
             Verb::Restart => Work::Restart { service },
             Verb::Stop => Work::Stop { service },
             Verb::Start => Work::Start { service },
+            Verb::Redeploy => Work::Redeploy { service },
+            Verb::Promote => Work::Promote { service },
+            Verb::Logs => Work::Logs { service, lines: LINES },
         }
     }
 }
