@@ -262,7 +262,11 @@ impl Authority {
             }
         }
         if let Some(worst) = worst {
-            take(self.severities.get(&worst), &|| worst.to_string());
+            // What a lesser one gives, a worse one of which nothing is said gives too.
+            let said = Severity::ALL.into_iter().filter(|s| *s >= worst).find(|s| self.severities.contains_key(s));
+            if let Some(severity) = said {
+                take(self.severities.get(&severity), &|| severity.to_string());
+            }
         }
         take(self.users.get(who), &|| who.to_owned());
         for group in groups {

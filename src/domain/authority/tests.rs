@@ -77,6 +77,17 @@ fn each_work_needs_its_level_in_each_severity() {
     }
 }
 
+/// Of P0 nothing is said: it gives what P1 does, and never sends anybody to a lesser severity.
+#[test]
+fn a_worse_severity_gives_what_a_lesser_one_does() {
+    for (severity, allowed) in [(Severity::P0, true), (Severity::P1, true), (Severity::P2, false)] {
+        let mut play = ruled(Authority { severities: [(Severity::P1, Level::Services)].into(), ..usual() });
+        play.declare("ann", severity);
+        let outcome = play.runs(&person("ben"), plan_of("r", restart("api")));
+        assert_eq!(outcome.is_ok(), allowed, "{severity}: {outcome:?}");
+    }
+}
+
 #[test]
 fn the_refusal_says_what_would_allow_it_and_that_does() {
     let mut play = ruled(usual());
