@@ -81,7 +81,11 @@ fn each_work_needs_its_level_in_each_severity() {
 #[test]
 fn a_worse_severity_gives_what_a_lesser_one_does() {
     for (severity, allowed) in [(Severity::P0, true), (Severity::P1, true), (Severity::P2, false)] {
-        let mut play = ruled(Authority { severities: [(Severity::P1, Level::Services)].into(), ..usual() });
+        let mut play = ruled(Authority {
+            severities: [(Severity::P1, Level::Services)].into(),
+            everybody: Some(Level::Monitoring),
+            ..usual()
+        });
         play.declare("ann", severity);
         let outcome = play.runs(&person("ben"), plan_of("r", restart("api")));
         assert_eq!(outcome.is_ok(), allowed, "{severity}: {outcome:?}");
