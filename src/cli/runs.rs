@@ -17,9 +17,7 @@ pub async fn start(session: &mut Session, work: Work, how: How) -> Result<u8, Fa
 
 /// The same for the step that a playbook is at.
 pub async fn start_for(session: &mut Session, work: Work, how: How, playbook: Option<String>) -> Result<u8, Failure> {
-    let Answer::Plan { plan, digest } = session.ask(Ask::Plan(work)).await? else {
-        return Err(Failure::failed("the engine gave no plan"));
-    };
+    let (plan, digest) = planned(session, work).await?;
     if how.plan {
         if session.json {
             print(&serde_json::json!({ "plan": plan, "digest": digest }))?;
@@ -28,9 +26,7 @@ pub async fn start_for(session: &mut Session, work: Work, how: How, playbook: Op
         }
         return Ok(if plan.blockers().next().is_some() { exit::REFUSED } else { exit::DONE });
     }
-    if let Some(blocker) = plan.blockers().next() {
-        return Err(Failure::refused(format!("{}: {}: {}", plan.title, blocker.name, blocker.detail)));
-    }
+    unblocked(&plan)?;
     let confirm = confirmation(&plan, &how)?;
     let unlogged = match how.unlogged.as_deref() {
         None => false,
@@ -63,14 +59,24 @@ pub async fn start_for(session: &mut Session, work: Work, how: How, playbook: Op
     Ok(exit::of_run(run.state, run.verdict))
 }
 
+async fn planned(session: &mut Session, work: Work) -> Result<(Box<Plan>, String), Failure> {
+    match session.ask(Ask::Plan(work)).await? {
+        Answer::Plan { plan, digest } => Ok((plan, digest)),
+        _ => Err(Failure::failed("the engine gave no plan")),
+    }
+}
+
+fn unblocked(plan: &Plan) -> Result<(), Failure> {
+    match plan.blockers().next() {
+        Some(b) => Err(Failure::refused(format!("{}: {}: {}", plan.title, b.name, b.detail))),
+        None => Ok(()),
+    }
+}
+
 /// `mayday logs SERVICE`: read by a run, so that what was seen is on record.
 pub async fn logs(session: &mut Session, service: String, lines: u32) -> Result<u8, Failure> {
-    let Answer::Plan { plan, .. } = session.ask(Ask::Plan(Work::Logs { service, lines })).await? else {
-        return Err(Failure::failed("the engine gave no plan"));
-    };
-    if let Some(blocker) = plan.blockers().next() {
-        return Err(Failure::refused(format!("{}: {}: {}", plan.title, blocker.name, blocker.detail)));
-    }
+    let (plan, _) = planned(session, Work::Logs { service, lines }).await?;
+    unblocked(&plan)?;
     let (confirm, reason) = (String::new(), String::new());
     let ask = Ask::Start { plan: plan.id.clone(), confirm, reason, unlogged: false };
     let Answer::Done { run: Some(id), .. } = session.ask(ask).await? else {

@@ -121,18 +121,12 @@ pub fn touched(state: &State, plan: &Plan) -> BTreeSet<String> {
 /// The services that `work` touches, before there is a plan of it.
 pub fn touched_by(state: &State, work: &Work) -> BTreeSet<String> {
     let of_work = match work {
-        Work::Restart { service }
-        | Work::Stop { service }
-        | Work::Start { service }
-        | Work::Redeploy { service }
-        | Work::Scale { service, .. }
-        | Work::Promote { service }
-        | Work::Logs { service, .. } => Some(service.clone()),
         Work::Act { action } => state.catalog.actions.get(action).and_then(|a| a.service.clone()),
         Work::Restore { backup, .. } => state.catalog.backups.get(backup).and_then(|b| b.service.clone()),
         Work::CutOver { of } | Work::CopyIn { of, .. } | Work::Undo { of } | Work::Drop { of } => {
             state.runs.get(of).and_then(|r| r.plan.service.clone())
         }
+        of_service => of_service.service().map(str::to_owned),
     };
     of_work.into_iter().collect()
 }

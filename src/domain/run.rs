@@ -51,7 +51,7 @@ pub enum Work {
     Redeploy {
         service: String,
     },
-    /// As many instances as this; 0 stops it.
+    /// As many instances as this, at least one: none would be a stop, which start takes back.
     Scale {
         service: String,
         replicas: u32,
@@ -126,8 +126,8 @@ impl Work {
         }
     }
 
-    /// The configured name or run id it is about.
-    pub fn object(&self) -> &str {
+    /// The service whose control it uses, where it names one.
+    pub fn service(&self) -> Option<&str> {
         match self {
             Work::Restart { service }
             | Work::Stop { service }
@@ -135,10 +135,23 @@ impl Work {
             | Work::Redeploy { service }
             | Work::Scale { service, .. }
             | Work::Promote { service }
-            | Work::Logs { service, .. } => service,
+            | Work::Logs { service, .. } => Some(service),
+            Work::Act { .. }
+            | Work::Restore { .. }
+            | Work::CutOver { .. }
+            | Work::CopyIn { .. }
+            | Work::Undo { .. }
+            | Work::Drop { .. } => None,
+        }
+    }
+
+    /// The configured name or run id it is about.
+    pub fn object(&self) -> &str {
+        match self {
             Work::Act { action } => action,
             Work::Restore { backup, .. } => backup,
             Work::CutOver { of } | Work::CopyIn { of, .. } | Work::Undo { of } | Work::Drop { of } => of,
+            of_service => of_service.service().unwrap_or_default(),
         }
     }
 }

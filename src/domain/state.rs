@@ -324,8 +324,10 @@ impl State {
     fn take_back_contradictions(&mut self, service: &str) {
         use super::run::Work;
         for run in self.runs.values_mut().filter(|r| r.stands_contradicted()) {
-            let about = matches!(&run.plan.work, Work::Restart { service: s } | Work::Start { service: s } | Work::Redeploy { service: s } | Work::Scale { service: s, .. } if s == service);
-            run.superseded |= about;
+            let work = &run.plan.work;
+            let brings_up =
+                matches!(work, Work::Restart { .. } | Work::Start { .. } | Work::Redeploy { .. } | Work::Scale { .. });
+            run.superseded |= brings_up && work.service() == Some(service);
         }
     }
 

@@ -55,19 +55,14 @@ pub struct Planned {
 pub async fn make(ctx: &PlanContext, work: &Work) -> Result<Planned, Refusal> {
     let made = async {
         match work {
-            Work::Restart { .. }
-            | Work::Stop { .. }
-            | Work::Start { .. }
-            | Work::Redeploy { .. }
-            | Work::Scale { .. }
-            | Work::Promote { .. }
-            | Work::Logs { .. } => super::control::plan(ctx, work).await,
             Work::Act { action } => super::act::plan(ctx, work, action).await,
             Work::Restore { .. }
             | Work::CutOver { .. }
             | Work::CopyIn { .. }
             | Work::Undo { .. }
             | Work::Drop { .. } => super::restore::plan(ctx, work).await,
+            // All that names a service goes by its control.
+            _ => super::control::plan(ctx, work).await,
         }
     };
     tokio::time::timeout(PATIENCE, made).await.unwrap_or_else(|_| {

@@ -111,7 +111,7 @@ pub const ALL: &[Command] = &[
     act("service.start", &[], Global, "", ("start", "Plan a start of a service, and ask."), (why::may_plan, acts::runs::start)),
     act("service.redeploy", &[], Global, "", ("redeploy", "Plan deploying the selected service again, and ask."), (why::may_plan, acts::runs::redeploy)),
     destroy(act("service.promote", &[], Services, "", ("promote", "Plan making a standby the one that takes writes, by its own command; its name is typed."), (why::may_plan, acts::runs::promote))),
-    look("service.logs", &[], Global, "", ("logs", "Read the last lines of the selected service's log; they are kept as the output of a run."), (why::may_plan, acts::runs::logs)),
+    look("service.logs", &[], Global, "", ("logs", "Read the last lines of the selected service's log; they are kept as the output of a run."), (why::may_read_log, acts::runs::logs)),
     act("backup.restore", &["R"], Global, "restore", ("restore", "Choose a copy, see what data it loses, and restore it beside the live data."), (why::may_restore, acts::runs::restore)),
     act("action.run", &["e"], Global, "actions", ("run an action", "Choose one of the configured actions, see its plan, and ask."), (why::has_actions, acts::runs::action)),
     // The incident.

@@ -35,12 +35,29 @@ pub fn may_plan(app: &App) -> Why {
                 Some(format!("{} has no control: add control = {{ … }} to it in mayday.toml", s.name))
             }
             Some(s) => {
-                s.held_by.as_ref().map(|run| format!("{} is held by run {run}: wait for it or cancel it", s.name))
+                // A head start gives way to whatever a person starts.
+                let gives_way = |run: &&String| app.mirror().runs.get(*run).is_some_and(|r| r.head_start);
+                let holder = s.held_by.as_ref().filter(|run| !gives_way(run));
+                holder.map(|run| format!("{} is held by run {run}: wait for it or cancel it", s.name))
             }
             None if app.mirror().services.values().all(verbless) => {
                 Some("no service has a control: add control = { … } in mayday.toml".into())
             }
             None => None,
+        }
+    })
+}
+
+/// Reading a log is in nobody's way, and nobody in its.
+pub fn may_read_log(app: &App) -> Why {
+    may_act(app).or_else(|| {
+        let can = |s: &crate::wire::ServiceView| s.control.iter().any(|verb| verb == "logs");
+        match app.selected_service() {
+            Some(s) if !can(s) => Some(format!("{} has no log to be read: see control in mayday.toml", s.name)),
+            None if !app.mirror().services.values().any(can) => {
+                Some("no service has a log to be read: see control in mayday.toml".into())
+            }
+            _ => None,
         }
     })
 }

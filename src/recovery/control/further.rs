@@ -79,11 +79,11 @@ pub async fn plan(ctx: &PlanContext, work: &Work) -> Result<Planned, Refusal> {
             of_railway(&mut draft, work, service, environment.as_deref(), project_dir.as_deref()).await;
         }
     }
-    if matches!(work, Work::Logs { .. }) {
+    if changes(work) {
+        look_after(&mut draft, Verb::Restart, service, None);
+    } else {
         // Looking is in nobody's way.
         draft.plan.holds.clear();
-    } else {
-        look_after(&mut draft, Verb::Restart, service, None);
     }
     Ok(draft.finish())
 }
@@ -127,7 +127,7 @@ async fn of_commands(
         "" => argv.clone(),
         place => argv.iter().map(|a| a.replace(place, &value)).collect(),
     };
-    if risk_is_not_observe(work) {
+    if changes(work) {
         draft.effects(&format!("{}: {service} by its own command", what(work)));
     }
     if let Some(dir) = &control.cwd {
@@ -141,7 +141,8 @@ async fn of_commands(
     Ok(())
 }
 
-fn risk_is_not_observe(work: &Work) -> bool {
+/// It changes something.
+fn changes(work: &Work) -> bool {
     !matches!(work, Work::Logs { .. })
 }
 
@@ -160,7 +161,7 @@ async fn of_compose(
     file: Option<&Path>,
     service: &str,
 ) {
-    if risk_is_not_observe(work) {
+    if changes(work) {
         draft.effects(&format!("{}: Compose service {service}", what(work)));
     }
     let base = compose::base(draft, project_dir, file, service).await;
@@ -191,7 +192,7 @@ fn of_kubernetes(draft: &mut Draft<'_>, work: &Work, base: &[String], workload: 
     // A daemon set has a log and a rollout, and no number of replicas.
     let verb = if matches!(work, Work::Scale { .. }) { Verb::Start } else { Verb::Restart };
     let workload = kubernetes::named(workload, verb)?;
-    if risk_is_not_observe(work) {
+    if changes(work) {
         draft.effects(&format!("{}: {workload}", what(work)));
     }
     let command = |tail: &[&str], limit: Duration| {
