@@ -127,14 +127,28 @@ fn head_starts(app: &App, view: &IncidentView, page: &mut Page, whole: bool) {
     heads.truncate(if whole { heads.len() } else { 1 });
     for head in heads {
         let mut line: Vec<(Role, String)> = vec![(Role::Label, "head start ".into())];
-        if more > 0 && !whole {
-            line.push((Role::Dim, format!("1 of {} ", more + 1)));
-        }
         match head.standing {
             Standing::Ready => {
-                line.push((Role::Up, format!("{} {} READY  ", app.look.g.up, head.backup)));
-                line.extend([(Role::Key, "C".into()), (Role::KeyDoc, " cuts over".into())]);
-                line.push((Role::Text, format!("  {}", price(app, head))));
+                // What it costs is never cut off; how old it is, and that there are more, where there is room.
+                line = vec![(Role::Up, format!("{} {} READY ", app.look.g.up, head.backup)), (Role::Key, "C".into())];
+                let columns = page.columns;
+                let fits = |line: &[(Role, String)], said: &str| {
+                    line.iter().map(|(_, s)| text::width(s)).sum::<usize>() + text::width(said) <= columns
+                };
+                let price = format!("  {}", price(app, head));
+                if !fits(&line, &price) {
+                    page.push(std::mem::take(&mut line));
+                }
+                line.push((Role::Text, price));
+                let restored =
+                    |at| format!(", restored {} ago", coarse(app.watched.ago(at))).replace("now ago", "just now");
+                let age = head.ready_at.map(restored).unwrap_or_default();
+                let others = if more > 0 && !whole { format!("  +{more} more") } else { String::new() };
+                for said in [age, others] {
+                    if fits(&line, &said) {
+                        line.push((Role::Dim, said));
+                    }
+                }
                 if !head.why.is_empty() {
                     line.push((Role::Unsure, format!("  {}", head.why)));
                 }
@@ -158,7 +172,7 @@ fn head_starts(app: &App, view: &IncidentView, page: &mut Page, whole: bool) {
     }
 }
 
-/// What a cut-over to it loses, and how old it is.
+/// What a cut-over to it loses.
 fn price(app: &App, head: &HeadStartView) -> String {
     let Some(data) = head.data_as_of else { return String::new() };
     let lost = app.watched.ago(data);
@@ -167,11 +181,7 @@ fn price(app: &App, head: &HeadStartView) -> String {
         Some(rpo) => format!(" of RPO {}", text::duration(rpo)),
         None => String::new(),
     };
-    let since = match head.ready_at {
-        Some(at) if head.standing == Standing::Ready => format!(", restored {} ago", coarse(app.watched.ago(at))),
-        _ => String::new(),
-    };
-    format!("loses {}{rpo}{since}", coarse(lost)).replace("now ago", "just now")
+    format!("loses {}{rpo}", coarse(lost))
 }
 
 fn running(app: &App, view: &IncidentView, page: &mut Page) {
