@@ -177,13 +177,18 @@ pub fn plan_text(plan: &Plan) -> String {
     out.join("\n")
 }
 
+/// Between two questions whether a run is over.
+const WAIT: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(250));
+
 async fn wait(session: &mut Session, id: &str) -> Result<RunView, Failure> {
     let meanwhile = format!("the run goes on by itself: mayday runs show {id} --follow");
+    let begun = std::time::Instant::now();
     loop {
         let picture = session.picture_in_time(&meanwhile).await?;
         match picture.runs.get(id) {
             Some(run) if run.state.is_over() => return Ok(run.clone()),
-            Some(_) => tokio::time::sleep(Duration::from_millis(100)).await,
+            // A long run is asked after less often; a hundredth of its time is not missed.
+            Some(_) => tokio::time::sleep((begun.elapsed() / 100).clamp(WAIT.0, WAIT.1)).await,
             None => return Err(Failure::failed(format!("run {id} is not known any more"))),
         }
     }

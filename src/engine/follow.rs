@@ -20,6 +20,10 @@ use crate::runner::{self, Progress, ProgressLine, Seen};
 
 /// Between two looks at a run's folder.
 const LOOK: Duration = Duration::from_millis(100);
+/// The same while its runner is being started.
+const LOOK_FOR_START: Duration = Duration::from_millis(10);
+/// How long a runner takes at most to start; from then on it is looked for less often.
+const STARTS_WITHIN: Duration = Duration::from_secs(2);
 /// How long taking back an open step may take before it is told as still open.
 const COMPENSATION: Duration = Duration::from_secs(30);
 
@@ -207,6 +211,9 @@ async fn follow(run: String, dir: PathBuf, place: Place, inbox: mpsc::Sender<Mes
     let mut offset = 0;
     let mut told: Option<Seen> = None;
     let mut silent = 0u32;
+    let begun = tokio::time::Instant::now();
+    // The process whose end was waited for already.
+    let mut ended = None;
     loop {
         let (path, at) = (dir.clone(), offset);
         let look = tokio::task::spawn_blocking(move || {
@@ -239,7 +246,16 @@ async fn follow(run: String, dir: PathBuf, place: Place, inbox: mpsc::Sender<Mes
             }
             Err(e) => tracing::error!("following run {run} failed inside: {e}"),
         }
-        tokio::time::sleep(LOOK).await;
+        match &told {
+            // Its end is seen at once, everything else at the next look.
+            Some(Seen::Running { pid, .. }) if ended != Some(*pid) => {
+                if tokio::time::timeout(LOOK, crate::sys::proc::exited(i32::try_from(*pid).ok())).await.is_ok() {
+                    ended = Some(*pid);
+                }
+            }
+            Some(Seen::Unclaimed) if begun.elapsed() < STARTS_WITHIN => tokio::time::sleep(LOOK_FOR_START).await,
+            _ => tokio::time::sleep(LOOK).await,
+        }
     }
 }
 

@@ -22,7 +22,9 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::sys::proc;
+use pace::Pace;
 
+mod pace;
 pub mod procs;
 pub mod refused;
 
@@ -80,7 +82,10 @@ pub async fn run(command: &Command<'_>, stop: &CancellationToken, out: &mut (dyn
     let began = Instant::now();
     let before = procs::groups_of_this_session();
     match start(command) {
-        Ok((child, reader)) => Running { command, child, reader: Some(reader), began, before }.finish(stop, out).await,
+        Ok((child, reader)) => {
+            let output = Paced { pipe: Some(reader), pace: Pace::new(began) };
+            Running { command, child, output, began, before }.finish(stop, out).await
+        }
         Err((code, why)) => Ended { end: End::NotStarted { code, why }, took: began.elapsed(), left: None },
     }
 }
@@ -88,7 +93,7 @@ pub async fn run(command: &Command<'_>, stop: &CancellationToken, out: &mut (dyn
 struct Running<'a> {
     command: &'a Command<'a>,
     child: tokio::process::Child,
-    reader: Option<pipe::Receiver>,
+    output: Paced,
     began: Instant,
     /// Groups of the session that are not this command's: this process' own, and what earlier steps left.
     before: Vec<i32>,
@@ -121,7 +126,7 @@ impl Running<'_> {
                         end_group(pid, if killed { libc::SIGKILL } else { libc::SIGTERM });
                         limit.as_mut().reset(if killed { far } else { Instant::now() + self.command.grace });
                     }
-                    () = pump(&mut self.reader, &mut buffer, out) => {}
+                    () = self.output.pump(&mut buffer, out) => {}
                 }
             }
         }
@@ -141,7 +146,7 @@ impl Running<'_> {
             },
             (None, Err(e)) => End::NotStarted { code: 126, why: format!("its status cannot be read: {e}") },
         };
-        Ended { end, took: self.began.elapsed(), left: self.reader }
+        Ended { end, took: self.began.elapsed(), left: self.output.pipe }
     }
 
     /// Waits for what is left of the group, and kills it at `until`. True when that was needed.
@@ -181,15 +186,15 @@ impl Running<'_> {
                     asked.push(process.clone());
                 }
             }
-            let _ = timeout(Duration::from_millis(20), pump(&mut self.reader, buffer, out)).await;
+            let _ = timeout(Duration::from_millis(20), self.output.pump(buffer, out)).await;
         }
     }
 
     /// Reads what is still in the pipe. It stays open when something that was left behind holds it.
     async fn drain(&mut self, buffer: &mut [u8], out: &mut (dyn FnMut(&[u8]) + Send)) {
         let until = Instant::now() + REST;
-        while self.reader.is_some() && Instant::now() < until {
-            if timeout(QUIET, pump(&mut self.reader, buffer, out)).await.is_err() {
+        while self.output.pipe.is_some() && Instant::now() < until {
+            if timeout(QUIET, self.output.pump(buffer, out)).await.is_err() {
                 return;
             }
         }
@@ -202,15 +207,30 @@ enum Stop {
     Time,
 }
 
-/// Takes what is there; waits for ever once the pipe has ended. Safe to drop at any await.
-async fn pump(from: &mut Option<pipe::Receiver>, buffer: &mut [u8], out: &mut (dyn FnMut(&[u8]) + Send)) {
-    let Some(reader) = from else {
-        return std::future::pending().await;
-    };
-    match reader.read(buffer).await {
-        Ok(n) if n > 0 => out(buffer.get(..n).unwrap_or_default()),
-        Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-        _ => *from = None,
+/// The output of a command, read no faster than [`Pace`] allows.
+struct Paced {
+    pipe: Option<pipe::Receiver>,
+    pace: Pace,
+}
+
+impl Paced {
+    /// Takes what is there; waits for ever once the pipe has ended. Safe to drop at any await.
+    async fn pump(&mut self, buffer: &mut [u8], out: &mut (dyn FnMut(&[u8]) + Send)) {
+        let Some(reader) = &mut self.pipe else {
+            return std::future::pending().await;
+        };
+        if let Some(rest) = self.pace.rest() {
+            sleep_until(rest).await;
+        }
+        match reader.read(buffer).await {
+            Ok(n) if n > 0 => {
+                let began = Instant::now();
+                out(buffer.get(..n).unwrap_or_default());
+                self.pace.worked(began, Instant::now());
+            }
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            _ => self.pipe = None,
+        }
     }
 }
 

@@ -72,6 +72,7 @@ impl RunSink {
         let inner = &mut *self.inner();
         let (output, said) = (&mut inner.output, &mut inner.said);
         inner.lines.push(bytes, &mut |line| emit(output, said, line));
+        output.flush();
     }
 
     /// The command has ended: what has no line end is a line.
@@ -79,6 +80,7 @@ impl RunSink {
         let inner = &mut *self.inner();
         let (output, said) = (&mut inner.output, &mut inner.said);
         inner.lines.finish(&mut |line| emit(output, said, line));
+        output.flush();
     }
 
     /// A line of the runner's own.
@@ -152,7 +154,7 @@ impl RunSink {
 }
 
 fn emit(output: &mut Output, said: &mut String, line: &str) {
-    output.line(line);
+    output.push(line);
     if !line.trim().is_empty() {
         said.clear();
         said.push_str(line.trim());
@@ -166,6 +168,7 @@ impl Sink for RunSink {
             let line = inner.lines.text(line.trim_end_matches('\r'));
             emit(&mut inner.output, &mut inner.said, &line);
         }
+        inner.output.flush();
     }
 
     fn progress(&self, done: u64, total: u64, what: &str) {

@@ -18,13 +18,18 @@ const RETRY: Duration = Duration::from_secs(1);
 /// Lines and bytes of the excerpt.
 const EXCERPT_LINES: usize = 20;
 const EXCERPT_BYTES: usize = 2048;
+/// Characters of a line in the excerpt.
+const EXCERPT_LINE: usize = 400;
 
 /// The file being written, and the position its next byte has.
 struct Open {
     file: File,
     path: PathBuf,
     start: u64,
+    /// Bytes in the file.
     len: u64,
+    /// Lines that are not in the file yet.
+    waiting: Vec<u8>,
 }
 
 /// Takes lines, keeps the first and the last of them on disk.
@@ -94,13 +99,21 @@ impl Output {
 
     /// One line, cleaned and masked, without its end. Never fails: what cannot be written is counted.
     pub fn line(&mut self, line: &str) {
+        self.push(line);
+        self.flush();
+    }
+
+    /// Like [`line`](Self::line), but in the file only after [`flush`](Self::flush), which belongs at the end of each
+    /// piece of output: a write for every line would cost a flood ten times as much.
+    pub fn push(&mut self, line: &str) {
         if self.closed {
             return;
         }
         self.remember(line);
         let len = line.len() as u64 + 1;
         let room = if self.in_head { self.head_limit } else { (self.tail_limit / 2).max(512) };
-        if self.open.as_ref().is_some_and(|open| open.len > 0 && open.len + len > room) {
+        if self.open.as_ref().is_some_and(|open| open.size() > 0 && open.size() + len > room) {
+            self.flush();
             self.next_segment();
         }
         if self.open.is_none() && self.broken.is_none_or(|at| at.elapsed() >= RETRY) {
@@ -109,23 +122,43 @@ impl Output {
                 Err(_) => self.fail(),
             }
         }
-        if let Some(open) = &mut self.open
-            && open.write(line).is_err()
-        {
-            self.fail();
+        if let Some(open) = &mut self.open {
+            open.waiting.extend_from_slice(line.as_bytes());
+            open.waiting.push(b'\n');
         }
         self.at += len;
+    }
+
+    /// Writes what waits.
+    pub fn flush(&mut self) {
+        if self.open.as_mut().is_some_and(|open| open.write().is_err()) {
+            self.fail();
+        }
         self.drop_old();
     }
 
     fn remember(&mut self, line: &str) {
-        let line = crate::text::clean::clean_to(line, 400).into_owned();
-        self.last.push_back(line);
-        while self.last.len() > EXCERPT_LINES
-            || (self.last.len() > 1 && self.last.iter().map(|l| l.len() + 1).sum::<usize>() > EXCERPT_BYTES)
-        {
-            self.last.pop_front();
+        let full = self.last.len() >= EXCERPT_LINES;
+        let mut kept = if full { self.last.pop_front().unwrap_or_default() } else { String::new() };
+        kept.clear();
+        kept.push_str(line.get(..line.floor_char_boundary(EXCERPT_BYTES)).unwrap_or_default());
+        self.last.push_back(kept);
+    }
+
+    /// The last lines, as many as an excerpt may have.
+    fn excerpt(&self) -> String {
+        let mut room = EXCERPT_BYTES;
+        let mut lines = Vec::new();
+        for line in self.last.iter().rev() {
+            let line = crate::text::clean::clean_to(line, EXCERPT_LINE).into_owned();
+            if !lines.is_empty() && line.len() + 1 > room {
+                break;
+            }
+            room = room.saturating_sub(line.len() + 1);
+            lines.push(line);
         }
+        lines.reverse();
+        lines.join("\n")
     }
 
     /// The present file is full.
@@ -173,6 +206,7 @@ impl Output {
     /// Everything on disk; where something was cut, the parts are joined beside `output.log`. The joined file takes its
     /// place in [`settle`], after the status was written: until then the segments are the truth.
     pub fn close(mut self) -> Closed {
+        self.flush();
         let head = self.dir.join(OUTPUT);
         if let Some(open) = &self.open {
             let _ = open.file.sync_all();
@@ -180,7 +214,7 @@ impl Output {
         let was_head = self.in_head;
         let head_len = if was_head { self.open.as_ref().map_or(0, |o| o.len) } else { self.head_limit };
         self.put_away();
-        let excerpt = self.last.iter().map(String::as_str).collect::<Vec<_>>().join("\n");
+        let excerpt = self.excerpt();
         let head_len = head_len.min(fs::metadata(&head).map_or(0, |m| m.len()));
         let mut parts = vec![Part { start: 0, len: head_len, at: 0 }];
         let kept = head_len + self.older.iter().map(|p| p.part.len).sum::<u64>();
@@ -195,14 +229,27 @@ impl Output {
 impl Open {
     fn create(path: PathBuf, start: u64) -> io::Result<Open> {
         let file = OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&path)?;
-        Ok(Open { file, path, start, len: 0 })
+        Ok(Open { file, path, start, len: 0, waiting: Vec::new() })
     }
 
-    fn write(&mut self, line: &str) -> io::Result<()> {
-        let mut bytes = Vec::with_capacity(line.len() + 1);
-        bytes.extend_from_slice(line.as_bytes());
-        bytes.push(b'\n');
-        match self.file.write_all(&bytes) {
+    fn size(&self) -> u64 {
+        self.len + self.waiting.len() as u64
+    }
+
+    /// Everything that waits. Of what does not fit as a whole, the lines that do.
+    fn write(&mut self) -> io::Result<()> {
+        let waiting = std::mem::take(&mut self.waiting);
+        let written = match self.append(&waiting) {
+            Ok(()) => Ok(()),
+            Err(_) => waiting.split_inclusive(|b| *b == b'\n').try_for_each(|line| self.append(line)),
+        };
+        self.waiting = waiting;
+        self.waiting.clear();
+        written
+    }
+
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match self.file.write_all(bytes) {
             Ok(()) => {
                 self.len += bytes.len() as u64;
                 Ok(())
