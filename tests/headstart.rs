@@ -19,16 +19,16 @@ impl std::ops::Deref for Shop {
 }
 
 /// A shop with `rows` rows in its database and a good copy of them; what is live was spoiled since.
-fn shop(head_start: &str, rows: u32) -> Shop {
+fn shop(head_start: &str, more: &str, rows: u32) -> Shop {
     let server = Postgres::start();
     server.create_db("live");
-    shop_on(server, head_start, rows)
+    shop_on(server, head_start, more, rows)
 }
 
-fn shop_on(server: Postgres, head_start: &str, rows: u32) -> Shop {
+fn shop_on(server: Postgres, head_start: &str, more: &str, rows: u32) -> Shop {
     let rows = format!("create table t as select g as id, 'copy' as source from generate_series(1, {rows}) g");
     server.psql("live", &rows);
-    let cockpit = Cockpit::new(&config(&server, head_start));
+    let cockpit = Cockpit::new(&(config(&server, head_start) + more));
     std::fs::create_dir(cockpit.path("backups")).unwrap();
     let mut dump = server.tool("pg_dump");
     dump.args(["-Fc", "-d", "live", "-f"]).arg(cockpit.path("backups/live.dump"));
@@ -83,7 +83,7 @@ fn sides(shop: &Shop) -> String {
 
 #[test]
 fn declaring_begins_it_and_deciding_for_it_costs_only_the_cut_over() {
-    let shop = shop("head_start = {}", 500);
+    let shop = shop("head_start = {}", "", 500);
     declare(&shop, "web", "P0");
     declare(&shop, "db", "P1");
     wait_until("one is ready", PATIENCE, || {
@@ -110,7 +110,7 @@ fn declaring_begins_it_and_deciding_for_it_costs_only_the_cut_over() {
 
 #[test]
 fn deciding_against_it_drops_it_and_the_end_of_the_incident_does() {
-    let shop = shop("head_start = { drop = true }", 500);
+    let shop = shop("head_start = { drop = true }", "", 500);
     let id = declare(&shop, "db", "P0");
     until(&shop, "ready");
     shop.run(&["restore", "full", "--drop", "--yes", "--wait"]).ok();
@@ -130,7 +130,7 @@ fn deciding_against_it_drops_it_and_the_end_of_the_incident_does() {
 
 #[test]
 fn it_is_withheld_with_the_reason_and_not_for_other_severities() {
-    let shop = shop("head_start = { severities = \"P0\" }", 500);
+    let shop = shop("head_start = { severities = \"P0\" }", "", 500);
     shop.run(&["tag", "db", "disk is being changed"]).ok();
     declare(&shop, "db", "P1");
     assert_eq!(head(&shop), Value::Null);
@@ -146,7 +146,7 @@ fn it_is_withheld_with_the_reason_and_not_for_other_severities() {
 /// A broken newest copy is not taken; without a good one there is none.
 #[test]
 fn it_takes_the_newest_good_copy() {
-    let shop = shop("head_start = {}", 500);
+    let shop = shop("head_start = {}", "", 500);
     std::fs::write(shop.path("backups/newer.dump"), b"PGDMP, and then nothing").unwrap();
     wait_until("the new one is listed", PATIENCE, || {
         shop.run(&["backups", "copies", "full"]).out.contains("newer.dump")
@@ -166,7 +166,7 @@ fn a_disk_that_would_not_do_is_left_alone() {
         server.psql("postgres", &format!("create tablespace small location '{}'", space.display()));
         server.create_db("live");
         server.psql("postgres", "alter database live set tablespace small");
-        let shop = shop_on(server, "head_start = {}", 200_000);
+        let shop = shop_on(server, "head_start = {}", "", 200_000);
         declare(&shop, "db", "P0");
         let head = until(&shop, "withheld");
         let why = head["why"].as_str().unwrap();
@@ -179,7 +179,7 @@ fn a_disk_that_would_not_do_is_left_alone() {
 /// A person's own work on the service is not held up by it, and the same restore is not begun twice.
 #[test]
 fn a_person_goes_ahead() {
-    let shop = shop("head_start = {}", 400_000);
+    let shop = shop("head_start = {}", "", 400_000);
     declare(&shop, "db", "P0");
     until(&shop, "under-way");
     let second = shop.run(&["restore", "full", "--yes"]);
@@ -198,7 +198,7 @@ fn a_person_goes_ahead() {
 
 #[test]
 fn killed_again_and_again_it_is_restored_once() {
-    let shop = shop("head_start = {}", 500);
+    let shop = shop("head_start = {}", "", 500);
     declare(&shop, "db", "P0");
     for n in 0..6 {
         let entries = shop.entries().len();
@@ -214,12 +214,52 @@ fn killed_again_and_again_it_is_restored_once() {
     shop.verify();
 }
 
+/// A recovery and a playbook that restore what a head start has ready only put it in the live place.
+#[test]
+fn who_restores_step_by_step_takes_what_is_ready() {
+    let shop = shop(
+        "head_start = {}",
+        "[[recovery]]\nname = \"data\"\n[[recovery.step]]\nphase = \"database\"\nwithin = \"2m\"\nrestore = \"full\"\n\
+         [[playbook]]\nname = \"data\"\n[[playbook.step]]\nname = \"restore\"\nrestore = \"full\"\n",
+        500,
+    );
+    let source = || shop.server.psql("live", "select source from t where id = 1");
+    let restores = || requests(&shop).iter().filter(|e| e["payload"]["plan"]["work"]["work"] == "restore").count();
+
+    let first = declare(&shop, "db", "P0");
+    until(&shop, "ready");
+    let plan = shop.run(&["recover", "data", "--plan"]).ok().out;
+    assert!(plan.contains("head start: run ") && plan.contains("only cuts it over"), "{plan}");
+    shop.run(&["recover", "data", "--confirm", "live", "--wait"]).ok();
+    assert_eq!((source().as_str(), restores()), ("copy", 1));
+    assert_eq!(head(&shop)["standing"], "used");
+    shop.run(&["incident", "resolve", "--incident", &first, "--force", "--reason", "again"]).ok();
+    shop.run(&["incident", "close", "--incident", &first]).ok();
+
+    shop.server.psql("live", "update t set source = 'corrupt'");
+    declare(&shop, "db", "P0");
+    until(&shop, "ready");
+    shop.run(&["playbook", "start", "data"]).ok();
+    let status = shop.run(&["playbook", "status"]).ok().out;
+    assert!(status.contains("a head start has restored it beside the live data"), "{status}");
+    // Another copy can still be had: it is told apart from what is ready.
+    let other = shop.run(&["playbook", "do", "--copy", "live.dump", "--plan"]).ok().out;
+    assert!(other.contains("restored already"), "{other}");
+    shop.run(&["playbook", "do", "--confirm", "live", "--wait"]).ok();
+    assert_eq!((source().as_str(), restores()), ("copy", 2));
+    wait_until("the playbook is complete", PATIENCE, || {
+        shop.run(&["playbook", "status"]).ok().out.contains("complete")
+    });
+    shop.verify();
+}
+
 /// What is configured for afterwards is done once the copy is live; what it cost stands in the record.
 #[test]
 fn after_the_cut_over_caches_are_warmed_and_smoke_tests_tried_until_they_pass() {
     let shop = shop(
         r#"warm_up = [["sh", "-c", "echo warm >> HOME/did"]]
 smoke = [["sh", "-c", "echo smoke >> HOME/did; test $(grep -c smoke HOME/did) -ge 2"]]"#,
+        "",
         500,
     );
     shop.run(&["restore", "full", "--yes", "--wait"]).ok();

@@ -8,6 +8,8 @@ mod acts;
 mod after;
 #[path = "runner/ends.rs"]
 mod ends;
+#[path = "runner/further.rs"]
+mod further;
 #[path = "runner/native.rs"]
 mod native;
 #[path = "runner/once.rs"]

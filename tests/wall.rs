@@ -9,6 +9,7 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use mayday::domain::Time;
 use mayday::domain::backup::{BackupState, Copy};
 use mayday::domain::catalog::Severity;
+use mayday::domain::headstart::Standing;
 use mayday::domain::health::{Health, Outcome, ProbeResult, Reason};
 use mayday::domain::incident::{Incident, Status};
 use mayday::viewer::encode::Encoder;
@@ -18,7 +19,7 @@ use mayday::viewer::look::Look;
 use mayday::viewer::screen::{Effect, Face, Input, Now};
 use mayday::viewer::theme::{Role, Theme};
 use mayday::viewer::wall::{Wall, deck::Page};
-use mayday::wire::{BackupView, Change, CheckView, Head, IncidentView, Recording, ServiceView};
+use mayday::wire::{BackupView, Change, CheckView, Head, HeadStartView, IncidentView, Recording, RunView, ServiceView};
 use proptest::prelude::*;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -274,6 +275,55 @@ fn an_incident_takes_over() {
     let led = Change { incidents: vec![incident(Severity::P1, true)], ..burning() };
     let seen = text(&draw(&mut with(led), 80, 24));
     assert!(seen.contains("LED BY oncall1") && seen.contains("UPDATE DUE"), "{seen}");
+}
+
+fn going(id: &str, title: &str, permille: u16) -> RunView {
+    let json = serde_json::json!({
+        "id": id, "work": { "work": "restart", "service": "api" }, "title": title, "target": "api", "risk": "disruptive",
+        "state": "running", "incident": "INC-2026-004", "requested_at": at(-60_000), "requested_by": "oncall1",
+        "phases": ["restart"], "phase": 0, "permille": permille,
+    });
+    serde_json::from_value(json).expect("a run as the engine tells it")
+}
+
+/// An incident that is being worked on: a copy that is ready, runs, a tag, a hold of everything.
+fn worked_on() -> Change {
+    let mut led = incident(Severity::P0, true);
+    let early = |backup: &str, standing| HeadStartView {
+        backup: backup.into(),
+        standing,
+        data_as_of: Some(at(-3_600_000)),
+        ..HeadStartView::default()
+    };
+    led.head_starts = vec![
+        early("postgres-full", Standing::Ready),
+        early("documents", Standing::UnderWay),
+        early("redis", Standing::Dropped),
+    ];
+    let guards = serde_json::json!({ "guards": {
+        "tags": { "redis": { "by": { "user": "bo" }, "since": at(-300_000), "reason": "restore running" } },
+        "all": { "by": "ann", "since": at(-120_000), "reason": "evidence first" },
+    } });
+    let mut change = Change {
+        incidents: vec![led],
+        runs: vec![going("r1", "restart api", 420), going("r2", "warm the cache", 0), going("r3", "redeploy web", 900)],
+        ..burning()
+    };
+    if let Some(head) = &mut change.head {
+        head.guard = serde_json::from_value(guards).expect("guards as the engine tells them");
+    }
+    change
+}
+
+#[test]
+fn what_is_being_done_stands_under_how_bad_it_is() {
+    snapshots("worked-on", || with(worked_on()));
+    let seen = text(&draw(&mut with(worked_on()), 200, 60));
+    let place = |words: &str| seen.find(words).unwrap_or_else(|| panic!("{words} is missing:\n{seen}"));
+    assert!(place("COPY READY  postgres-full") < place("documents is being restored"));
+    assert!(place("documents is being restored") < place("RUN  "));
+    assert!(seen.contains("and 2 more under way") && !seen.contains("redis is"), "{seen}");
+    assert!(seen.contains("evidence first") && seen.contains("TAG redis by bo"), "{seen}");
 }
 
 #[test]

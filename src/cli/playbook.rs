@@ -472,9 +472,13 @@ async fn carry_out(
     let (id, incident) = (p.id.clone(), p.incident.clone());
     match offer {
         Offer::Run { work, .. } => {
-            let work = match work {
-                Work::Restore { backup, test, only, .. } => Work::Restore { backup, copy, test, only, to },
-                other => other,
+            let work = match (work, &step.does) {
+                (Work::Restore { backup, test, only, .. }, _) => Work::Restore { backup, copy, test, only, to },
+                // A head start is offered, and another copy is wanted.
+                (_, Does::Act { work: Work::Restore { backup, test, only, .. } }) if copy.is_some() || to.is_some() => {
+                    Work::Restore { backup: backup.clone(), copy, test: *test, only: only.clone(), to }
+                }
+                (other, _) => other,
             };
             super::runs::start_for(session, work, how, Some(id)).await
         }

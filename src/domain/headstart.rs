@@ -125,6 +125,24 @@ fn is_ready(run: &Run) -> bool {
     run.sides.iter().any(|s| s.role == SideRole::Ready)
 }
 
+/// The newest head start of a backup set that is good and waits for its cut-over: whoever restores the set step by step
+/// needs only that. Not a cluster, which was replayed up to the moment the incident was declared: which moment is wanted
+/// is for whoever restores it to say.
+pub fn ready<'a>(state: &'a State, backup: &str) -> Option<&'a Run> {
+    let of_a_copy = |run: &&Run| run.sides.iter().any(|s| s.role == SideRole::Ready && s.kind != "cluster");
+    newest(state, backup).filter(of_a_copy).filter(|run| run.verdict == Some(Verdict::Verified))
+}
+
+/// The head start of a backup set that is being restored.
+pub fn under_way<'a>(state: &'a State, backup: &str) -> Option<&'a Run> {
+    newest(state, backup).filter(|run| !run.state.is_over())
+}
+
+fn newest<'a>(state: &'a State, backup: &str) -> Option<&'a Run> {
+    let of = |m: &&HeadStart| m.backup == backup && !matches!(m.dropped, Some(Dropped::By(_)));
+    state.head_starts.iter().rev().filter(of).find_map(|m| state.runs.get(m.run.as_ref()?))
+}
+
 /// Those of `incident`, and of incidents that were merged into it.
 pub fn of<'a>(state: &'a State, incident: &'a str) -> impl Iterator<Item = &'a HeadStart> + use<'a> {
     let absorbed = state.incidents.get(incident).map(|i| &i.clock.absorbed);

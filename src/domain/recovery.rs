@@ -17,7 +17,7 @@ mod fold;
 mod tests;
 
 pub use asked::{decide, start_approved};
-pub use due::{Due, Seen, due};
+pub use due::{Due, Early, Seen, begun_early, due};
 pub use fold::apply;
 
 /// Part of a recovery that a step belongs to, for people.

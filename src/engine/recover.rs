@@ -15,7 +15,8 @@ use crate::domain::command::{Command, Refusal};
 use crate::domain::event::{Event, RecoveryFinished, RecoveryStep, RecoveryStopped};
 use crate::domain::health::{Health, Outcome};
 use crate::domain::recovery::{
-    Does, Due, OfStep, PlannedStep, Recovery, RecoveryPlan, RecoveryState, Seen, Shown, StepState, Why, due,
+    Does, Due, Early, OfStep, PlannedStep, Recovery, RecoveryPlan, RecoveryState, Seen, Shown, StepState, Why,
+    begun_early, due,
 };
 use crate::domain::run::Risk;
 use crate::domain::{Actor, Time};
@@ -128,7 +129,8 @@ impl Core {
 
     pub(super) fn take_recovery_plan(&mut self, made: Result<RecoveryPlan, Refusal>, reply: oneshot::Sender<Answer>) {
         let answer = match made {
-            Ok(plan) => {
+            Ok(mut plan) => {
+                plan.steps.iter_mut().for_each(|step| self.name_head_start(step));
                 self.recovering.plans.push_back(plan.clone());
                 while self.recovering.plans.len() > PLANS {
                     self.recovering.plans.pop_front();
@@ -138,6 +140,23 @@ impl Core {
             Err(refusal) => Answer::Refused(refusal),
         };
         let _ = reply.send(answer);
+    }
+
+    /// What a head start has done of a step already is told where its checks are.
+    fn name_head_start(&self, step: &mut PlannedStep) {
+        let said = match begun_early(&self.state, step) {
+            Some(Early::Ready(run)) => {
+                format!("NOTE head start: run {} has this copy ready: the step only cuts it over", run.id())
+            }
+            Some(Early::UnderWay(run)) => {
+                format!("NOTE head start: run {} restores this copy already: the step waits for it", run.id())
+            }
+            None => return,
+        };
+        if let Some(shown) = step.runs.first_mut() {
+            shown.checks.retain(|check| !check.starts_with("WARN restored already"));
+            shown.checks.push(said);
+        }
     }
 
     /// The name of a recovery whose plan waits to be started.
@@ -371,7 +390,10 @@ impl Core {
         match (&step.spec.does, run) {
             (Does::Look { .. }, _) => "a person does it, and answers done or failed".into(),
             (Does::Healthy { services }, _) => missing(services),
-            (_, None) => "its plan is being made".into(),
+            (_, None) => match begun_early(&self.state, step) {
+                Some(Early::UnderWay(early)) => format!("head start {} restores it", early.id()),
+                _ => "its plan is being made".into(),
+            },
             (_, Some(run)) if run.state.is_over() => {
                 run.plan.service.iter().map(|s| missing(std::slice::from_ref(s))).collect()
             }

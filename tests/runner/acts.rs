@@ -15,15 +15,15 @@ use super::support;
 use super::{Bench, MAYDAY};
 
 /// A folder of programs that record their calls; the only one in `PATH` besides the system's `sh` and `cat`.
-struct Tools {
+pub(super) struct Tools {
     home: tempfile::TempDir,
 }
 
 /// One answer: what is asked exactly, exit code, stdout, stderr.
-type Answer<'a> = (&'a str, i32, &'a str, &'a str);
+pub(super) type Answer<'a> = (&'a str, i32, &'a str, &'a str);
 
 impl Tools {
-    fn new() -> Tools {
+    pub(super) fn new() -> Tools {
         let tools = Tools { home: support::scratch() };
         for name in ["sh", "cat"] {
             let real = support::program(name, "coreutils");
@@ -37,7 +37,7 @@ impl Tools {
     }
 
     /// A program that records each argument, and answers questions; whatever else it is asked it does silently.
-    fn add(&self, name: &str, answers: &[Answer<'_>]) -> &Self {
+    pub(super) fn add(&self, name: &str, answers: &[Answer<'_>]) -> &Self {
         let dir = self.home.path();
         let mut script = format!(
             "#!/bin/sh\n{{ for a in \"$@\"; do printf '%s|' \"$a\"; done; echo; }} >> '{}'\n",
@@ -60,14 +60,14 @@ impl Tools {
     }
 
     /// How a program was called since the last look: the arguments, each ended by `|`.
-    fn calls(&self, name: &str) -> Vec<String> {
+    pub(super) fn calls(&self, name: &str) -> Vec<String> {
         let path = self.home.path().join(format!("{name}.calls"));
         let text = std::fs::read_to_string(&path).unwrap_or_default();
         let _ = std::fs::remove_file(path);
         text.lines().map(str::to_owned).collect()
     }
 
-    fn make(&self, toml: &str, work: Work) -> Result<Planned, Refusal> {
+    pub(super) fn make(&self, toml: &str, work: Work) -> Result<Planned, Refusal> {
         let text = format!("[system]\nname = \"shop\"\nenvironment = \"production\"\n{toml}");
         let config = config::parse(&text, "mayday.toml".as_ref()).unwrap_or_else(|faults| panic!("{faults:#?}"));
         let ctx = PlanContext {
@@ -81,7 +81,7 @@ impl Tools {
     }
 
     /// Executes the steps of a plan, without its after-check.
-    fn execute(&self, plan: &Plan) -> (i32, Status) {
+    pub(super) fn execute(&self, plan: &Plan) -> (i32, Status) {
         let mut plan = plan.clone();
         plan.after = None;
         let bench = Bench::new(&plan);
@@ -99,7 +99,7 @@ impl Tools {
     }
 }
 
-fn service(control: &str) -> String {
+pub(super) fn service(control: &str) -> String {
     format!("[[service]]\nname = \"api\"\ncontrol = {control}\n")
 }
 
@@ -116,12 +116,12 @@ fn start() -> Work {
 }
 
 /// The failing preconditions, in words.
-fn blockers(planned: &Planned) -> Vec<String> {
+pub(super) fn blockers(planned: &Planned) -> Vec<String> {
     planned.plan.blockers().map(|p| format!("{}: {}", p.name, p.detail)).collect()
 }
 
 /// The commands as they are shown, one a phase.
-fn shown(planned: &Planned) -> Vec<String> {
+pub(super) fn shown(planned: &Planned) -> Vec<String> {
     planned.plan.phases.iter().flat_map(|p| p.step.shown()).collect()
 }
 

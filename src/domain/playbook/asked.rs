@@ -466,8 +466,19 @@ pub fn of_run(state: &State, playbook: &str, work: &Work) -> Result<OfStep, Refu
         Offer::Run { part, work: offered } if fits(&offered, work) => {
             Ok(OfStep { playbook: play.id.clone(), step: step.name.clone(), part })
         }
+        // A head start is offered; who wants another copy restores that one.
+        Offer::Run { part: 1, work: Work::CutOver { of } } => match &step.does {
+            Does::Act { work: wanted } if early_is(state, wanted, &of) && fits(wanted, work) => {
+                Ok(OfStep { playbook: play.id.clone(), step: step.name.clone(), part: 0 })
+            }
+            _ => Err(another(play, step)),
+        },
         _ => Err(another(play, step)),
     }
+}
+
+fn early_is(state: &State, work: &Work, run: &str) -> bool {
+    super::due::begun_early(state, work).is_some_and(|early| early.id() == run)
 }
 
 /// A restore may be told which copy and which moment: that is the person's choice in the plan.

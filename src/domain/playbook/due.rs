@@ -229,6 +229,9 @@ impl Play {
                     return Some(Offer::Run { part: 1, work: Work::CutOver { of } });
                 }
                 let again = record.state == StepState::Failed || record.run.is_none();
+                if let Some(early) = begun_early(state, work).filter(|_| again) {
+                    return Some(Offer::Run { part: 1, work: Work::CutOver { of: early.id().to_owned() } });
+                }
                 again.then(|| Offer::Run { part: 0, work: work.clone() })
             }
             Does::Recover { recovery } => Some(Offer::Recovery { recovery: recovery.clone() })
@@ -283,6 +286,9 @@ impl Play {
                 "restored beside the live data and good: next it is put in the live place".into()
             }
             (_, Does::Act { .. }) if record.run.is_some() => "its effect is not seen yet".into(),
+            (_, Does::Act { work }) if begun_early(state, work).is_some() => {
+                "a head start has restored it beside the live data: next it is put in the live place".into()
+            }
             (_, Does::Act { .. } | Does::Recover { .. }) => "it is to be started: its plan is shown first".into(),
             (_, Does::Message { .. }) => "it is to be sent: the text is shown first".into(),
             (_, Does::Hold { .. }) => "a person sets the hold".into(),
@@ -293,6 +299,14 @@ impl Play {
                 }
             }
         }
+    }
+}
+
+/// The head start that has done the first part of a restore.
+pub(super) fn begun_early<'a>(state: &'a State, work: &Work) -> Option<&'a Run> {
+    match work {
+        Work::Restore { backup, test: false, .. } => crate::domain::headstart::ready(state, backup),
+        _ => None,
     }
 }
 

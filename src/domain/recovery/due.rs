@@ -1,6 +1,7 @@
 //! What a recovery needs next, from the state alone.
 
-use super::{Does, Recovery, RecoveryState, StepRecord, StepState, Why};
+use super::{Does, PlannedStep, Recovery, RecoveryState, StepRecord, StepState, Why};
+use crate::domain::headstart;
 use crate::domain::run::{Risk, Run, RunState, SideRole, Verdict, Work};
 use crate::domain::state::State;
 use crate::domain::time::Time;
@@ -65,6 +66,13 @@ pub fn due(state: &State, recovery: &Recovery, now: Time, seen: &dyn Fn(&str, Ti
         }
         Does::Restore { .. } | Does::Restart { .. } | Does::Act { .. } => {
             let Some(id) = &record.run else {
+                match begun_early(state, step) {
+                    Some(Early::Ready(run)) if !over => {
+                        return Due::Plan { part: 1, work: Work::CutOver { of: run.id().to_owned() } };
+                    }
+                    Some(Early::UnderWay(run)) => return overdue(format!("{} still restores it", run.id())),
+                    _ => {}
+                }
                 return match step.spec.does.work() {
                     Some(_) if over => overdue("it could not be planned in time".into()),
                     Some(work) => Due::Plan { part: 0, work },
@@ -77,6 +85,21 @@ pub fn due(state: &State, recovery: &Recovery, now: Time, seen: &dyn Fn(&str, Ti
             of_run(recovery, record, run, now, seen)
         }
     }
+}
+
+/// A head start of the very copy that a step was confirmed with.
+pub enum Early<'a> {
+    Ready(&'a Run),
+    UnderWay(&'a Run),
+}
+
+/// The head start that does the first part of a step, if there is one.
+pub fn begun_early<'a>(state: &'a State, step: &PlannedStep) -> Option<Early<'a>> {
+    let Does::Restore { backup } = &step.spec.does else { return None };
+    let confirmed = step.runs.first()?.copy.as_ref()?;
+    let same = |run: &&Run| run.plan.copy.as_ref().is_some_and(|c| c.id == *confirmed);
+    let ready = headstart::ready(state, backup).filter(same).map(Early::Ready);
+    ready.or_else(|| headstart::under_way(state, backup).filter(same).map(Early::UnderWay))
 }
 
 fn seen_up(services: &[String]) -> String {

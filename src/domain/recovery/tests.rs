@@ -364,3 +364,44 @@ fn overdue_is_asked_once_and_its_run_counts_on() {
     assert_eq!((recovery.step, recovery.steps[0].runs.len()), (1, 1));
     assert!(recovery.box_ends().unwrap() > Time::from_ms(w.now).plus(Duration::from_secs(59)));
 }
+
+/// What an incident has begun early is not begun again: it is waited for, and then only put in the live place.
+#[test]
+fn a_head_start_of_the_confirmed_copy_is_used() {
+    use crate::domain::backup::Copy;
+    use crate::domain::headstart::HeadStart;
+    let mut w = World::new();
+    let copy = |id: &str| Some(Copy { id: id.into(), ..Copy::default() });
+    let work = Work::Restore { backup: "b".into(), copy: None, test: false, to: None, only: vec![] };
+    let early = Plan { copy: copy("monday"), ..plan("h1", work) };
+    w.happened(
+        true,
+        RunRequested { plan: early, reason: String::new(), unlogged: false, recovery: None, head_start: true },
+    );
+    w.state.head_starts.push(HeadStart { backup: "b".into(), run: Some("h1".into()), ..HeadStart::default() });
+    w.start(&[Does::Restore { backup: "b".into() }]);
+    let begin = RecoveryStep {
+        recovery: "rec1".into(),
+        step: 0,
+        title: String::new(),
+        state: StepState::UnderWay,
+        detail: String::new(),
+    };
+    w.happened(true, begin);
+    let next = |w: &World, copy: &str, later: i64| {
+        let mut recovery = w.state.open_recovery().cloned().unwrap();
+        recovery.plan.steps[0].runs[0].copy = Some(copy.into());
+        due(&w.state, &recovery, Time::from_ms(w.now + later), &|_, _| Seen::Unwatched)
+    };
+    assert_eq!(next(&w, "monday", 0), Due::Nothing);
+    let said = next(&w, "monday", 60_000);
+    assert!(matches!(&said, Due::Stop { why: Why::Overdue, detail } if detail.contains("h1")), "{said:?}");
+    assert!(matches!(next(&w, "sunday", 0), Due::Plan { part: 0, .. }), "another copy was confirmed");
+    w.end_run(RunState::Succeeded, Verdict::Verified);
+    let over = Due::Plan { part: 1, work: Work::CutOver { of: "h1".into() } };
+    assert_eq!(next(&w, "monday", 0), over);
+    assert!(matches!(next(&w, "sunday", 0), Due::Plan { part: 0, .. }));
+    // Dropped meanwhile: the whole restore that was confirmed is done.
+    w.happened(true, RunSide { run: "h1".into(), side: None, gone: vec!["side of h1".into()] });
+    assert!(matches!(next(&w, "monday", 0), Due::Plan { part: 0, .. }));
+}

@@ -68,9 +68,8 @@ pub async fn plan(ctx: &PlanContext, work: &Work) -> Result<Planned, Refusal> {
             of_compose(&mut draft, work, project_dir.as_deref(), file.as_deref(), service).await;
         }
         Control::Kubernetes { namespace, context, workload } => {
-            draft.tool("kubectl", "kubectl");
             let base = kubernetes::base(namespace.as_deref(), context.as_deref());
-            of_kubernetes(&mut draft, work, &base, workload)?;
+            of_kubernetes(&mut draft, work, &base, workload).await?;
         }
         Control::Railway { service, environment, project_dir } => {
             if matches!(work, Work::Scale { .. }) {
@@ -188,12 +187,15 @@ async fn of_compose(
     }
 }
 
-fn of_kubernetes(draft: &mut Draft<'_>, work: &Work, base: &[String], workload: &str) -> Result<(), Refusal> {
+async fn of_kubernetes(draft: &mut Draft<'_>, work: &Work, base: &[String], workload: &str) -> Result<(), Refusal> {
     // A daemon set has a log and a rollout, and no number of replicas.
     let verb = if matches!(work, Work::Scale { .. }) { Verb::Start } else { Verb::Restart };
     let workload = kubernetes::named(workload, verb)?;
     if changes(work) {
         draft.effects(&format!("{}: {workload}", what(work)));
+        kubernetes::standing(draft, base, &workload, verb).await;
+    } else {
+        draft.tool("kubectl", "kubectl");
     }
     let command = |tail: &[&str], limit: Duration| {
         Command::new(base.iter().cloned().chain(tail.iter().map(|a| (*a).to_owned())), limit)

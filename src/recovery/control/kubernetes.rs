@@ -24,11 +24,7 @@ pub async fn plan(
     let base = base(namespace, context);
     let place = namespace.map_or(String::new(), |n| format!(" in namespace {n}"));
     draft.effects(&format!("{}s {workload}{place}", verb.word()));
-    let there = draft.tool("kubectl", "kubectl");
-    let state = if there { ask_state(draft, &base, &workload).await } else { State::default() };
-    if there && state.known {
-        may(draft, &base, &workload, verb).await;
-    }
+    let state = standing(draft, &base, &workload, verb).await;
     let command = |tail: &[&str]| -> Command {
         Command::new(base.iter().cloned().chain(tail.iter().map(|a| (*a).to_owned())), REMOTE)
     };
@@ -72,7 +68,18 @@ pub async fn plan(
     Ok(None)
 }
 
-/// `kind/name`, with `deployment` where no kind is given. Errors: kinds that have no such verb.
+/// Looks at the workload, and whether the cluster lets this user do it.
+pub(super) async fn standing(draft: &mut Draft<'_>, base: &[String], workload: &str, verb: Verb) -> State {
+    if !draft.tool("kubectl", "kubectl") {
+        return State::default();
+    }
+    let state = ask_state(draft, base, workload).await;
+    if state.known {
+        may(draft, base, workload, verb).await;
+    }
+    state
+}
+
 /// `kubectl` with where it looks.
 pub(super) fn base(namespace: Option<&str>, context: Option<&str>) -> Vec<String> {
     let mut base = vec!["kubectl".to_owned()];
@@ -85,6 +92,7 @@ pub(super) fn base(namespace: Option<&str>, context: Option<&str>) -> Vec<String
     base
 }
 
+/// `kind/name`, with `deployment` where no kind is given. Errors: kinds that have no such verb.
 pub(super) fn named(workload: &str, verb: Verb) -> Result<String, Refusal> {
     let (kind, name) = workload.split_once('/').unwrap_or(("deployment", workload));
     let plain = kind.to_ascii_lowercase();
@@ -110,7 +118,7 @@ pub(super) fn named(workload: &str, verb: Verb) -> Result<String, Refusal> {
 
 /// What `kubectl get -o json` says of a workload.
 #[derive(Debug, Default, PartialEq)]
-struct State {
+pub(super) struct State {
     known: bool,
     replicas: Option<u64>,
     remembered: Option<u64>,

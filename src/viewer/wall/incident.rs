@@ -47,6 +47,14 @@ pub fn draw(d: &Drawing<'_>, view: &IncidentView, body: Rect, c: &mut Canvas<'_>
         16..=24 => 2,
         _ => 0,
     });
+    let most = match body.height {
+        34.. => 4,
+        25.. => 2,
+        16.. => 1,
+        _ => 0,
+    };
+    let doing = super::doing::lines(d, view, most);
+    let below = below + u16::try_from(doing.len()).unwrap_or(0);
     let room = body.height.saturating_sub(title_high + u16::from(body.height >= 12) + below + roots + gap);
     title(d, view, take(title_high), room == 0, c);
     if body.height >= 12 {
@@ -61,6 +69,10 @@ pub fn draw(d: &Drawing<'_>, view: &IncidentView, body: Rect, c: &mut Canvas<'_>
         d.say_any(c, take(high), &said.texts, said.role, said.loud);
     }
     take(gap);
+    for (role, text) in &doing {
+        let row = take(1);
+        c.cut(row.x + 1, row.y, row.width.saturating_sub(2), text, *role);
+    }
     for p in d.facts.problems.iter().filter(|p| p.root) {
         let row = take(1);
         if row.height == 0 {

@@ -17,6 +17,7 @@
 
 pub mod body;
 pub mod deck;
+pub mod doing;
 pub mod facts;
 pub mod frame;
 pub mod incident;
