@@ -24,7 +24,7 @@ fn promote() -> Work {
 #[test]
 fn kubernetes_is_asked_before_it_is_told() {
     let tools = Tools::new();
-    let control = service("{ kubernetes = { workload = \"api\", namespace = \"shop\" } }");
+    let control = service("{ kubernetes = { workload = \"deployment/api\", namespace = \"shop\" } }");
     let get = "-n shop get deployment/api -o json --request-timeout=6s";
     let can = "-n shop auth can-i patch deployment/api";
     let can_scale = "-n shop auth can-i patch deployment/api --subresource=scale";
@@ -103,12 +103,12 @@ fn compose_makes_it_anew_without_what_it_depends_on() {
 fn docker_and_systemd_have_a_log_and_say_what_they_lack() {
     let tools = Tools::new();
     tools.add("docker", &[]).add("journalctl", &[]);
-    let docker = service("{ docker = { container = \"api-1\" } }");
+    let docker = service("{ docker = \"api-1\" }");
     let planned = tools.make(&docker, logs(20)).unwrap();
     assert_eq!(shown(&planned), ["docker logs --timestamps --tail 20 api-1"]);
     assert!(tools.make(&docker, redeploy()).unwrap_err().instead.contains("how the container was made"));
     for (user, which) in [("", "--unit"), (", user = true", "--user-unit")] {
-        let unit = service(&format!("{{ systemd = {{ unit = \"api.service\"{user} }} }}"));
+        let unit = service(&format!("{{ systemd = \"api.service\"{user} }}"));
         let planned = tools.make(&unit, logs(1_000_000)).unwrap();
         let wanted = format!("journalctl {which} api.service --lines 10000 --no-pager --output short-iso");
         assert_eq!(shown(&planned), [wanted]);
