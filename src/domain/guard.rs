@@ -12,8 +12,9 @@ use serde::{Deserialize, Serialize};
 
 use super::actor::Actor;
 use super::command::{Context, Refusal};
-use super::decide::{Outcome, first_open, known_service, one, required_reason};
+use super::decide::{Outcome, known_service, one, required_reason};
 use super::event::{Entry, Event, ServiceHeld, ServiceReleased, ServiceTagged, ServiceUntagged};
+use super::incident::{Incident, Status};
 use super::run::{Plan, Risk, Work};
 use super::state::State;
 use super::time::Time;
@@ -38,6 +39,9 @@ pub struct Hold {
     pub by: String,
     pub since: Time,
     pub reason: String,
+    /// Whose commander releases it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub incident: Option<String>,
     /// Of the hold of everything: services that were released from it.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub except: BTreeSet<String>,
@@ -150,17 +154,25 @@ pub fn hold(state: &State, services: BTreeSet<String>, reason: &str) -> Outcome 
         if let Some(hold) = guards.all.as_ref().filter(|h| h.except.is_empty()) {
             return Err(Refusal::new(format!("everything is held already, by {}: {}", hold.by, hold.reason), ""));
         }
-        return one(first_open(state), ServiceHeld { services, reason });
+        return one(about(state, &services), ServiceHeld { services, reason });
     }
     let fresh: BTreeSet<String> = services.iter().filter(|s| guards.hold(Some(s)).is_none()).cloned().collect();
     if fresh.is_empty() {
         let by = services.iter().find_map(|s| guards.hold(Some(s))).map(|h| h.by.clone()).unwrap_or_default();
         return Err(Refusal::new(format!("{} held already, by {by}", are(&services)), ""));
     }
-    one(first_open(state), ServiceHeld { services: fresh, reason })
+    one(about(state, &fresh), ServiceHeld { services: fresh, reason })
 }
 
-/// Releases `services`, or all that is held when none is named. It is the commander's to do where there is one.
+/// The incident that work on `services` belongs to: the worst open one that names one of them, else the worst.
+fn about(state: &State, services: &BTreeSet<String>) -> Option<String> {
+    let open = state.open_incidents();
+    let naming = open.iter().find(|i| !i.services.is_disjoint(services));
+    naming.or(open.first()).map(|i| i.id.clone())
+}
+
+/// Releases `services`, or all that is held when none is named. It is for the commander of the incident that each was
+/// held in: who leads another one, or declares one to lead it, has no say.
 pub fn release(state: &State, services: BTreeSet<String>, reason: &str, ctx: &Context) -> Outcome {
     let guards = &state.guards;
     if guards.holds.is_empty() && guards.all.is_none() {
@@ -170,23 +182,55 @@ pub fn release(state: &State, services: BTreeSet<String>, reason: &str, ctx: &Co
         return Err(Refusal::new(format!("{free} is not held"), "mayday tags lists what is"));
     }
     let reason = required_reason("releasing a hold", reason)?;
-    if let Some((incident, commander)) = commanders(state).into_iter().next()
-        && !commanders(state).iter().any(|(_, user)| *user == ctx.actor.user)
-    {
-        return Err(Refusal::new(
-            format!("a hold is released by the commander, who is {commander}"),
-            format!(
-                "ask {commander}, or take command: mayday incident assign {} --incident {incident}",
-                ctx.actor.user
-            ),
-        ));
+    let held: Vec<&Hold> = match services.is_empty() {
+        true => guards.holds.values().chain(&guards.all).collect(),
+        false => services.iter().filter_map(|s| guards.hold(Some(s))).collect(),
+    };
+    for hold in &held {
+        may_release(state, hold, &ctx.actor.user)?;
     }
-    one(first_open(state), ServiceReleased { services, reason })
+    let of = held.first().and_then(|h| h.incident.clone());
+    one(of.or_else(|| about(state, &services)), ServiceReleased { services, reason })
 }
 
-/// Incidents that are open and led, and by whom.
-fn commanders(state: &State) -> Vec<(String, String)> {
-    state.open_incidents().iter().filter_map(|i| Some((i.id.clone(), i.commander()?.to_owned()))).collect()
+fn may_release(state: &State, hold: &Hold, user: &str) -> Result<(), Refusal> {
+    let led = hold.incident.as_ref().and_then(|id| surviving(state, id));
+    if let Some(incident) = led.filter(|i| i.status != Status::Closed) {
+        let id = &incident.id;
+        let take = format!("mayday incident assign {user} --incident {id}");
+        return match incident.commander() {
+            Some(commander) if commander == user => Ok(()),
+            Some(commander) => Err(Refusal::new(
+                format!("a hold is released by the commander of {id}, who is {commander}"),
+                format!("ask {commander}, or take command: {take}"),
+            )),
+            None => Err(Refusal::new(
+                format!("a hold is released by the commander of {id}, and nobody leads it"),
+                format!("take command first: {take}"),
+            )),
+        };
+    }
+    // Nothing is led any more: who set it knows why, or who led then. A hold outside of any incident would have nobody
+    // left once its setter has gone home, so whoever leads one may lift that.
+    let led_then = led.and_then(Incident::commander) == Some(user);
+    let leads_now = hold.incident.is_none() && state.open_incidents().iter().any(|i| i.commander() == Some(user));
+    if hold.by == user || led_then || leads_now {
+        return Ok(());
+    }
+    let then = led.and_then(Incident::commander).filter(|c| *c != hold.by).map(|c| format!(", or {c} who led it"));
+    Err(Refusal::new(
+        format!("the hold is {}'s, since {}Z: {}", hold.by, hold.since.hm(), hold.reason),
+        match led {
+            Some(i) => format!("ask {}{}; or reopen {} and take command", hold.by, then.unwrap_or_default(), i.id),
+            None => format!("ask {}, or lead the incident that it is in the way of", hold.by),
+        },
+    ))
+}
+
+/// The incident `id`, or the one that it was merged into.
+fn surviving<'a>(state: &'a State, id: &str) -> Option<&'a Incident> {
+    let into = state.incidents.values().find(|i| i.clock.absorbed.iter().any(|a| a == id));
+    into.or_else(|| state.incidents.get(id))
 }
 
 fn are(services: &BTreeSet<String>) -> String {
@@ -210,7 +254,7 @@ pub fn tag(state: &State, service: String, reason: &str, over: bool, ctx: &Conte
         }
         from = Some(tag.by.user.clone());
     }
-    one(first_open(state), ServiceTagged { service, reason, from })
+    one(about(state, &[service.clone()].into()), ServiceTagged { service, reason, from })
 }
 
 /// Takes the tag off `service`; one that another holds only with a reason.
@@ -221,7 +265,7 @@ pub fn untag(state: &State, service: String, reason: &str, ctx: &Context) -> Out
     };
     if tag.by.same_person(&ctx.actor) {
         let reason = super::decide::checked_reason(reason)?;
-        return one(first_open(state), ServiceUntagged { service, reason, from: None });
+        return one(about(state, &[service.clone()].into()), ServiceUntagged { service, reason, from: None });
     }
     if reason.trim().is_empty() {
         return Err(Refusal::new(
@@ -230,7 +274,7 @@ pub fn untag(state: &State, service: String, reason: &str, ctx: &Context) -> Out
         ));
     }
     let (from, reason) = (Some(tag.by.user.clone()), required_reason("taking off another's tag", reason)?);
-    one(first_open(state), ServiceUntagged { service, reason, from })
+    one(about(state, &[service.clone()].into()), ServiceUntagged { service, reason, from })
 }
 
 /// Folds one entry in.
@@ -239,7 +283,8 @@ pub fn apply(state: &mut State, entry: &Entry) {
     match &entry.event {
         Event::ServiceHeld(e) => {
             let by = entry.actor.user.clone();
-            let hold = Hold { by, since: entry.at, reason: e.reason.clone(), except: BTreeSet::new() };
+            let (reason, incident) = (e.reason.clone(), entry.incident.clone());
+            let hold = Hold { by, since: entry.at, reason, incident, except: BTreeSet::new() };
             if e.services.is_empty() {
                 guards.all = Some(hold);
             } else {

@@ -54,7 +54,7 @@ fn a_hold_stands_until_the_commander_releases_it() {
     team.start();
     let status = team.run(BEN, &["status"]);
     assert!(status.out.contains("HELD everything by daemon since"), "{status:?}");
-    team.run(BEN, &["release", "web", "--reason", "checked"]).expect(3).says(&["by the commander, who is nobody"]);
+    team.run(BEN, &["release", "web", "--reason", "checked"]).expect(3).says(&["by the commander of", "who is nobody"]);
     team.run(ANN, &["release", "web", "--reason", "checked"]).ok();
     team.run(BEN, &["restart", "web", "--yes", "--wait"]).expect(5);
     team.run(BEN, &["restart", "api", "--yes"]).expect(3).says(&["api is held"]);

@@ -48,7 +48,13 @@ fn guards() -> Guards {
 }
 
 fn hold() -> Hold {
-    Hold { by: "oncall2".into(), since: at(-300), reason: "a stranger was in".into(), except: BTreeSet::new() }
+    Hold {
+        by: "oncall2".into(),
+        since: at(-300),
+        reason: "a stranger was in".into(),
+        incident: None,
+        except: BTreeSet::new(),
+    }
 }
 
 /// P0 gives configuration changes only, so that most is refused.

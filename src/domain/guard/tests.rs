@@ -7,6 +7,7 @@ use crate::domain::catalog::*;
 use crate::domain::command::{Command, Context};
 use crate::domain::decide::decide;
 use crate::domain::event::*;
+use crate::domain::incident::Status;
 use crate::domain::run::{Plan, Risk, RunState, Verdict, Work};
 use crate::domain::state::State;
 use crate::domain::time::Time;
@@ -259,7 +260,7 @@ fn what_is_held_is_neither_restarted_nor_restored_until_the_commander_releases_i
     play.ends("web");
     refused(
         play.release("ben", &["db"], "evidence is safe"),
-        &["by the commander, who is ann", "incident assign ben", &incident],
+        &["by the commander of", "who is ann", "incident assign ben", &incident],
     );
     refused(play.release("ann", &["db"], ""), &["needs a reason"]);
     refused(play.release("ann", &["web"], "why"), &["web is not held"]);
@@ -277,12 +278,47 @@ fn everything_is_held_when_nothing_is_named() {
     let mut free = plan_of("free", restart("x"));
     (free.service, free.holds, free.work) = (None, vec![], Work::Act { action: "unknown".into() });
     refused(play.runs(&person("ann"), free.clone()), &["everything is held by ann", "mayday release --all --reason"]);
-    // Nobody leads: whoever says why releases. One service after the other, or all that is left.
-    play.release("ben", &["web"], "checked").unwrap();
+    // There is no incident: who set it releases. One service after the other, or all that is left.
+    refused(play.release("ben", &["web"], "checked"), &["the hold is ann's", "ask ann"]);
+    play.release("ann", &["web"], "checked").unwrap();
     play.runs(&person("ann"), plan_of("b", restart("web"))).unwrap();
     refused(play.runs(&person("ann"), plan_of("c", restart("api"))), &["api is held by ann"]);
     play.hold("ben", &["web"]).unwrap();
+    refused(play.release("ann", &[], "over"), &["the hold is ben's"]);
+    play.release("ben", &["web"], "over").unwrap();
+    // Ann has gone home: whoever leads what it is in the way of.
+    play.declare("ben", Severity::P0);
+    refused(play.release("ben", &[], "over"), &["the hold is ann's"]);
+    play.asks(&person("ben"), Command::Acknowledge { incident: None }).unwrap();
     play.release("ben", &[], "over").unwrap();
     assert!(play.state.guards.is_empty());
     play.runs(&person("ann"), free).unwrap();
+}
+
+/// Whoever declares something of their own to lead it has no say over what was held in another incident.
+#[test]
+fn a_hold_belongs_to_the_incident_it_was_set_in() {
+    let mut play = Play::new(catalog());
+    let breach = play.declare("ann", Severity::P0);
+    play.hold("ann", &["db"]).unwrap();
+    assert_eq!(play.entries.last().unwrap().incident.as_ref(), Some(&breach));
+    let own = play.declare("ben", Severity::P3);
+    let lead = |play: &mut Play, who: &str, incident: &str| {
+        let (user, incident) = (who.to_owned(), Some(incident.to_owned()));
+        play.asks(&person(who), Command::Assign { role: "commander".into(), user, incident }).unwrap();
+    };
+    lead(&mut play, "ben", &own);
+    refused(play.release("ben", &["db"], "I want it"), &[&breach, "nobody leads it", "incident assign ben"]);
+    lead(&mut play, "ann", &breach);
+    refused(play.release("ben", &["db"], "I want it"), &["who is ann"]);
+    // The end of the incident leaves it to who led, and to who set it.
+    let (incident, reason) = (Some(breach.clone()), "contained".to_owned());
+    let resolve = Command::SetStatus { incident, status: Status::Resolved, reason, force: true };
+    play.asks(&person("ann"), resolve).unwrap();
+    refused(play.release("ben", &["db"], "I want it"), &["who is ann"]);
+    let (incident, reason) = (Some(breach.clone()), String::new());
+    play.asks(&person("ann"), Command::SetStatus { incident, status: Status::Closed, reason, force: false }).unwrap();
+    refused(play.release("ben", &["db"], "I want it"), &["the hold is ann's", "reopen", &breach]);
+    play.release("ann", &["db"], "evidence is safe").unwrap();
+    assert_eq!(play.entries.last().unwrap().incident.as_ref(), Some(&breach));
 }
