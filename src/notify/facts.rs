@@ -10,14 +10,28 @@ use crate::domain::health::Health;
 use crate::domain::incident::Incident;
 use crate::domain::run::{Run, RunState, Verdict};
 use crate::domain::state::State;
-use crate::domain::timeline::{Level, Row};
-use crate::domain::{Time, cadence, escalation, phases};
+use crate::domain::timeline::Row;
+use crate::domain::{Time, cadence, escalation};
 use crate::text::{clean, duration, money};
 
 /// Lines of what happened that a message lists; older ones are counted.
 const HAPPENED: usize = 15;
 /// Actions that a message lists; older ones are counted.
 const RUNS: usize = 10;
+/// What those outside are told of: how services and the incident stand. What was typed, sent and tried on the way is for
+/// those inside; actions have a list of their own, with what came of them.
+const TOLD: [&str; 10] = [
+    "health.changed",
+    "health.because",
+    "incident.acknowledged",
+    "incident.severity",
+    "incident.status",
+    "incident.services",
+    "incident.titled",
+    "incident.reopened",
+    "incident.absorbed",
+    "recovery.finished",
+];
 
 /// The facts of an incident at one moment. Field names are what templates use.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -53,7 +67,7 @@ pub struct Facts {
     pub update_number: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next_update: Option<String>,
-    /// One line per thing that happened since the last message.
+    /// One line per change of state since the last message.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub happened: Vec<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -73,7 +87,7 @@ pub struct Facts {
     /// The step that comes next by plan.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next_step: Option<String>,
-    /// What is overdue.
+    /// Services over their recovery time objective.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub overdue: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -108,6 +122,8 @@ pub struct RunFact {
     pub title: String,
     /// `running`, `succeeded, verified`, `failed: …`.
     pub outcome: String,
+    /// It ended before the last message, which told of it.
+    pub told: bool,
 }
 
 /// Downtime of one service.
@@ -192,7 +208,7 @@ fn next_update(state: &State, incident: &Incident, now: Time) -> Option<Time> {
     incident.status.is_open().then(|| now.plus(Duration::from_millis(every)))
 }
 
-/// Services over their recovery time objective, and the phase that is late.
+/// Services over their recovery time objective.
 fn overdue(state: &State, incident: &Incident, now: Time) -> Vec<String> {
     let mut out = Vec::new();
     for name in &incident.services {
@@ -203,13 +219,6 @@ fn overdue(state: &State, incident: &Incident, now: Time) -> Vec<String> {
         {
             out.push(format!("{}: RTO {} over by {}", clean(name), duration(rto), duration(down - rto)));
         }
-    }
-    let rows = phases::rows(&incident.clock.marks, &state.catalog.severities, incident.severity);
-    let t_ms = i64::try_from(state.elapsed(incident, now).as_millis()).unwrap_or(i64::MAX);
-    if let Some(row) = phases::current(&rows).filter(|_| incident.status.is_open())
-        && let Some(late) = row.late_ms(t_ms).and_then(|ms| u64::try_from(ms).ok()).filter(|ms| *ms > 0)
-    {
-        out.push(format!("{} is {} late", row.phase.title(), duration(Duration::from_millis(late))));
     }
     out
 }
@@ -250,7 +259,7 @@ fn service(state: &State, name: &str, now: Time) -> ServiceFact {
 }
 
 fn happened(rows: &[Row], now: Time) -> Vec<String> {
-    let told: Vec<&Row> = rows.iter().filter(|r| r.level != Level::Detail).collect();
+    let told: Vec<&Row> = rows.iter().filter(|r| TOLD.contains(&r.kind.as_str())).collect();
     let skipped = told.len().saturating_sub(HAPPENED);
     let mut lines = Vec::new();
     if skipped > 0 {
@@ -264,9 +273,10 @@ fn happened(rows: &[Row], now: Time) -> Vec<String> {
 }
 
 fn runs(state: &State, incident: &Incident) -> Vec<RunFact> {
-    let own: Vec<&Run> =
-        state.runs_in_order().filter(|r| r.incident.as_deref() == Some(incident.id.as_str())).collect();
-    own.iter().skip(own.len().saturating_sub(RUNS)).map(|r| run(r)).collect()
+    let told = |r: &Run| r.finished_at.is_some_and(|at| incident.last_update_at.is_some_and(|last| at < last));
+    let own = state.runs_in_order().filter(|r| r.incident.as_deref() == Some(incident.id.as_str()));
+    let own: Vec<&Run> = own.filter(|r| r.state != RunState::Expired).collect();
+    own.iter().skip(own.len().saturating_sub(RUNS)).map(|r| RunFact { told: told(r), ..run(r) }).collect()
 }
 
 fn run(run: &Run) -> RunFact {
@@ -288,7 +298,7 @@ fn run(run: &Run) -> RunFact {
         }
         _ => {}
     }
-    RunFact { title: clean(&run.plan.title).into_owned(), outcome: clean(&outcome).into_owned() }
+    RunFact { title: clean(&run.plan.title).into_owned(), outcome: clean(&outcome).into_owned(), told: false }
 }
 
 fn downtime(state: &State, name: &str, down: Duration) -> DowntimeFact {

@@ -201,20 +201,28 @@ mod tests {
             "02:08:00",
             event::NoteAdded { text: "disk was full\u{1b}[2J".into(), happened_at: None },
         ));
+        let (from, to, reason) = (Severity::P0, Severity::P1, "half is back".to_owned());
+        entries.push(entry(6, "02:09:00", event::IncidentSeverity { from, to, reason }));
+        entries.push(entry(7, "02:09:10", event::IncidentSeverity { from: to, to: from, reason: String::new() }));
+        entries.push(entry(8, "02:10:00", event::HealthChanged { to: Health::Up, ..down("web", "02:10:00") }));
         let happened = entries.iter().skip(3).map(crate::domain::timeline::row).collect();
         let draft = draft(Template::Update, &entries, &Live { happened, ..Live::default() }, "02:12:00");
         assert_eq!(draft.subject, "[P0] INC-2026-004 update 1: Complete outage - investigating");
         for line in [
             "Severity: P0, investigating, 7m since it was declared\nCommander: ann\n",
-            "Since the last message:\n- 02:06:00 UTC oncall1: commander is ann\n- 02:08:00 UTC oncall1: disk was full·[2J\n",
+            "Since the last message:\n- 02:09:00 UTC oncall1: ",
+            "half is back",
+            "- 02:10:00 UTC oncall1: web ",
             "Next update by 02:27:00 UTC.",
         ] {
             assert!(draft.body.contains(line), "{line:?} is missing in\n{}", draft.body);
         }
+        // What was noted is for those inside.
+        assert!(!draft.body.contains("disk was full"), "{}", draft.body);
         // The next one counts from this one, so that an overdue update does not promise a time that has passed.
         let late = self::draft(Template::Update, &entries, &Live::default(), "02:30:00");
         assert!(late.body.contains("Next update by 02:45:00 UTC."), "{}", late.body);
-        assert!(late.body.contains("Overdue:\n- api: RTO 10m over by 16m"), "{}", late.body);
+        assert!(late.body.contains("Over the objective:\n- api: RTO 10m over by 16m"), "{}", late.body);
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use mayday::domain::Access;
 use mayday::domain::cadence::Word;
 use mayday::domain::command::Command;
+use mayday::domain::incident::Status;
 use mayday::domain::message::{Delivery, Template};
 use mayday::engine::{self, Options, Running};
 use mayday::sys::clock::FakeClock;
@@ -139,7 +140,8 @@ async fn only_what_a_channel_accepted_moves_the_cadence_and_a_draft_lies_ready()
     // An hour back: the deadline keeps its distance. What happened since stands in the next draft.
     let left = w.view(&id).leading.due.unwrap().at.since(at);
     w.clock.set_wall(mayday::sys::clock::Clock::wall_ms(&w.clock) - 3_600_000);
-    w.act(Command::Note { incident: None, text: "the disk of db1 was full".into(), happened_at: None }).await;
+    let (incident, reason) = (None, "the disk of db1 was full".to_owned());
+    w.act(Command::SetStatus { incident, status: Status::Identified, reason, force: false }).await;
     w.until("carried over", |m| {
         m.incidents[&id].leading.due.is_some_and(|d| d.at == at.minus(Duration::from_secs(3600)).plus(left))
     })
