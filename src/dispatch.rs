@@ -45,7 +45,8 @@ pub fn run(cli: Cli) -> Result<u8, Failure> {
         Some(Cmd::Help { topic }) => help::run(topic.as_deref()),
         Some(Cmd::Config(command)) => config(&global, &command),
         Some(Cmd::Playbook(PlaybookCmd::Shipped { name })) => playbook::shipped(global.json, name.as_deref()),
-        Some(other) => one_shot(global, other),
+        // What only looks is only let look, whichever command it is.
+        Some(other) => one_shot(global, if screen.read_only { Access::ReadOnly } else { Access::Responder }, other),
     }
 }
 
@@ -54,7 +55,7 @@ fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
     Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?)
 }
 
-fn one_shot(global: Global, command: Cmd) -> Result<u8, Failure> {
+fn one_shot(global: Global, access: Access, command: Cmd) -> Result<u8, Failure> {
     runtime()?.block_on(async {
         match command {
             Cmd::Init { output, force, print } => init(output.as_deref(), force, print).await,
@@ -66,16 +67,15 @@ fn one_shot(global: Global, command: Cmd) -> Result<u8, Failure> {
                     Cmd::Export { incident, format, output } => record::export(&place, incident, format, output).await,
                     Cmd::Kpi { since, until } => record::kpi(&place.state_dir, since, until, global.json),
                     Cmd::Journal(command) => record::journal(&place.state_dir, command, global.json).await,
-                    Cmd::Engine(command) => manage_engine(&global, place, command).await,
-                    Cmd::Note { text, incident, at, offline: true } => {
-                        match connect::reach(&place, Access::Responder).await {
-                            Ok(client) => {
-                                let mut session = Session { client, json: global.json, place };
-                                incident::note(&mut session, text, incident, at).await
-                            }
-                            Err(why) => incident::spool(&place.state_dir, &text, incident, at, &why.text),
+                    Cmd::Engine(command) => manage_engine(&global, place, access, command).await,
+                    Cmd::Note { text, incident, at, offline: true } => match connect::reach(&place, access).await {
+                        Err(_) if access == Access::ReadOnly => Err(Failure::refused("--read-only writes nothing")),
+                        Ok(client) => {
+                            let mut session = Session { client, json: global.json, place };
+                            incident::note(&mut session, text, incident, at).await
                         }
-                    }
+                        Err(why) => incident::spool(&place.state_dir, &text, incident, at, &why.text),
+                    },
                     command => {
                         // `status` prints the faults themselves.
                         if !place.faults.is_empty() && !matches!(command, Cmd::Status) {
@@ -83,7 +83,7 @@ fn one_shot(global: Global, command: Cmd) -> Result<u8, Failure> {
                                 "mayday: the configuration does not read and is not in force: mayday config check"
                             );
                         }
-                        let client = connect::attach(&place, "command", Access::Responder).await?;
+                        let client = connect::attach(&place, "command", access).await?;
                         let mut session = Session { client, json: global.json, place };
                         connected(&mut session, command).await
                     }
@@ -119,7 +119,7 @@ async fn connected(session: &mut Session, command: Cmd) -> Result<u8, Failure> {
             } else if drop {
                 Work::Drop { of: runs::restore_run(session, &backup, run, None).await? }
             } else {
-                Work::Restore { backup, copy, test, to: to.map(moment), only }
+                Work::Restore { backup, copy, test, to: to.map(moment).transpose()?, only }
             };
             runs::start(session, work, how).await
         }
@@ -158,10 +158,10 @@ async fn connected(session: &mut Session, command: Cmd) -> Result<u8, Failure> {
 }
 
 /// A time of today stands for today's; everything else is read by who plans.
-fn moment(to: String) -> String {
-    match incident::parse_time(&to) {
-        Ok(at) if !to.contains('-') => at.to_string(),
-        _ => to,
+fn moment(to: String) -> Result<String, Failure> {
+    match Time::of_day(&to, Time::from_ms(crate::sys::clock::now_ms())) {
+        Some(at) => at.map(|at| at.to_string()).map_err(Failure::usage),
+        None => Ok(to),
     }
 }
 
@@ -277,7 +277,12 @@ fn log_to(dir: &Path, detached: bool) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn manage_engine(global: &Global, place: connect::Place, command: EngineCmd) -> Result<u8, Failure> {
+async fn manage_engine(
+    global: &Global,
+    place: connect::Place,
+    access: Access,
+    command: EngineCmd,
+) -> Result<u8, Failure> {
     match command {
         EngineCmd::Run { .. } => Ok(0),
         EngineCmd::Start => {
@@ -285,10 +290,13 @@ async fn manage_engine(global: &Global, place: connect::Place, command: EngineCm
                 say("an engine runs already");
                 return Ok(0);
             }
+            if access == Access::ReadOnly {
+                return Err(Failure::refused("--read-only starts no engine"));
+            }
             connect::start_engine(&place).await.map(|()| 0)
         }
         EngineCmd::Stop => {
-            let client = connect::reach(&place, Access::Responder).await?;
+            let client = connect::reach(&place, access).await?;
             let pid = client.pid;
             let mut session = Session { client, json: global.json, place };
             session.ask(Ask::Stop).await?;
@@ -305,7 +313,7 @@ async fn manage_engine(global: &Global, place: connect::Place, command: EngineCm
             status::engine(&mut Session { client, json: global.json, place }).await
         }
         EngineCmd::Reload => {
-            let client = connect::reach(&place, Access::Responder).await?;
+            let client = connect::reach(&place, access).await?;
             Session { client, json: global.json, place }.ask(Ask::Reload).await.map(|_| 0)
         }
     }

@@ -470,7 +470,7 @@ pub enum IncidentCmd {
         #[command(flatten)]
         which: Which,
     },
-    /// Change the severity.
+    /// Change the severity; a lesser one needs --reason.
     Severity {
         severity: String,
         #[command(flatten)]

@@ -1,10 +1,14 @@
 //! `mayday contacts`, `mayday contact called`: whom to call, also when nothing else works.
 
+use std::path::Path;
+
 use super::args::ContactCmd;
 use super::exit::Failure;
 use super::{Place, Session, print, say};
 use crate::domain::Access;
 use crate::domain::command::Command;
+use crate::domain::escalation::{Reached, sentence};
+use crate::domain::state::State;
 use crate::text;
 use crate::wire::{ContactView, Mirror, ToCall, whom_to_call};
 
@@ -14,7 +18,7 @@ pub async fn contacts(place: Place, json: bool) -> Result<u8, Failure> {
         Ok(client) => {
             let mut session = Session { client, json, place };
             let picture = session.picture().await?;
-            show(&picture, json, "")
+            show(&picture, None, json, "")
         }
         Err(why) => {
             let config = place.config.as_deref().ok_or_else(|| Failure::failed(why.text.clone()))?;
@@ -24,14 +28,25 @@ pub async fn contacts(place: Place, json: bool) -> Result<u8, Failure> {
             let mut mirror = Mirror::default();
             mirror.head.contacts = config.contacts.iter().map(ContactView::from).collect();
             mirror.head.severities = config.catalog().severities;
-            show(&mirror, json, &why.text)
+            show(&mirror, recorded(&place.state_dir).as_ref(), json, &why.text)
         }
     }
 }
 
-fn show(picture: &Mirror, json: bool, without: &str) -> Result<u8, Failure> {
+/// The worst open incident as the record has it, and what is said on the phone of it.
+fn recorded(state_dir: &Path) -> Option<(String, String)> {
+    let entries = super::record::entries(state_dir).ok()?;
+    let state = State::replay(&entries);
+    let incident = *state.open_incidents().first()?;
+    Some((incident.id.clone(), sentence(&state, incident)))
+}
+
+/// `recorded` speaks where no engine does.
+fn show(picture: &Mirror, recorded: Option<&(String, String)>, json: bool, without: &str) -> Result<u8, Failure> {
     let open = picture.open_incidents();
     let incident = open.first().copied();
+    let id = incident.map(|v| &v.incident.id).or(recorded.map(|(id, _)| id));
+    let to_say = incident.map(|v| &v.leading.say).or(recorded.map(|(_, say)| say)).filter(|s| !s.is_empty());
     let all = whom_to_call(&picture.head.contacts, &picture.head.severities, incident);
     if json {
         let contacts: Vec<_> = all
@@ -39,14 +54,14 @@ fn show(picture: &Mirror, json: bool, without: &str) -> Result<u8, Failure> {
             .map(|one| {
                 serde_json::json!({
                     "name": one.contact.name, "level": one.level.map(|(n, _)| n), "level_name": one.level.map(|(_, l)| l),
-                    "now": one.now, "called": one.called, "phone": one.contact.phone, "address": one.contact.address,
+                    "now": one.now, "called": one.called.is_some(), "reached": one.called, "phone": one.contact.phone, "address": one.contact.address,
                     "channels": one.contact.channels, "roles": one.contact.roles, "vendor": one.contact.vendor,
                     "hours": one.contact.hours, "notes": one.contact.notes, "last_call": one.call,
                 })
             })
             .collect();
         print(&serde_json::json!({
-            "incident": incident.map(|v| v.incident.id.clone()), "say": incident.map(|v| v.leading.say.clone()),
+            "incident": id, "say": to_say,
             "engine": without.is_empty(), "contacts": contacts,
         }))?;
         return Ok(0);
@@ -59,8 +74,8 @@ fn show(picture: &Mirror, json: bool, without: &str) -> Result<u8, Failure> {
     if all.is_empty() {
         say("no contact is configured: add a [[contact]] to mayday.toml");
     }
-    if let Some(view) = incident.filter(|v| !v.leading.say.is_empty()) {
-        say(&format!("SAY: {}", view.leading.say));
+    if let Some(words) = to_say {
+        say(&format!("SAY: {}", text::clean(words)));
     }
     for one in &all {
         say(&line(one));
@@ -77,7 +92,7 @@ fn line(one: &ToCall<'_>) -> String {
     };
     let mark = if one.now { ">" } else { " " };
     let mut parts: Vec<String> = Vec::new();
-    parts.extend(one.called.then(|| "level called".to_owned()));
+    parts.extend(one.called.as_ref().map(Reached::said));
     parts.extend(one.call.map(|call| {
         let times = if call.times > 1 { format!(", called {} times", call.times) } else { String::new() };
         format!("{} {}Z{times}", if call.answered { "ANSWERED" } else { "no answer" }, call.at.hm())

@@ -218,9 +218,10 @@ pub fn parse_time(text: &str) -> Result<Time, Failure> {
     if let Ok(at) = Time::parse(text) {
         return Ok(at);
     }
-    Time::of_day(text, Time::from_ms(crate::sys::clock::now_ms())).ok_or_else(|| {
-        Failure::usage(format!("\"{text}\" is not a time: write 02:14, 02:14:07 or 2026-11-20T02:14:07Z"))
-    })
+    match Time::of_day(text, Time::from_ms(crate::sys::clock::now_ms())) {
+        Some(of_day) => of_day.map_err(Failure::usage),
+        None => Err(Failure::usage(format!("\"{text}\" is not a time: write 02:14, 02:14:07 or 2026-11-20T02:14:07Z"))),
+    }
 }
 
 /// What `mayday notify` was asked.

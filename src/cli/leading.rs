@@ -3,6 +3,7 @@
 use super::say;
 use crate::domain::Time;
 use crate::domain::cadence::Due;
+use crate::domain::escalation::Reached;
 use crate::domain::headstart::Standing;
 use crate::domain::phases::{self, PhaseState};
 use crate::text;
@@ -47,7 +48,10 @@ pub fn escalation(view: &IncidentView) -> Option<String> {
         },
         None => String::new(),
     };
-    Some(format!("level {} ({}) called {}Z{next}", last.level, last.name, last.at.hms()))
+    let reached = view.leading.reached.last();
+    let said = reached.map(|r| format!(", {}", r.said())).unwrap_or_default();
+    let call = if reached.is_some_and(Reached::is_nobody) { ": CALL BY PHONE, mayday contacts" } else { "" };
+    Some(format!("level {} ({}) due {}Z{said}{call}{next}", last.level, last.name, last.at.hms()))
 }
 
 /// Restores that began by themselves for it, a line each.
@@ -139,7 +143,7 @@ pub fn json(view: &IncidentView, picture: &Mirror) -> serde_json::Value {
     serde_json::json!({
         "phase": phases::current(&rows).map(|r| r.phase.word()), "phases": phases,
         "severity_ms": i.clock.severity_ms(i.severity, t_ms), "due": due,
-        "escalation": { "called": i.clock.escalation.called, "unanswered": i.clock.escalation.ended.is_some(), "next": view.leading.next_level },
+        "escalation": { "called": i.clock.escalation.called, "reached": view.leading.reached, "unanswered": i.clock.escalation.ended.is_some(), "next": view.leading.next_level },
         "head_starts": view.head_starts,
     })
 }

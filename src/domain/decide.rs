@@ -73,7 +73,12 @@ pub fn decide(state: &State, command: Command, ctx: &Context) -> Outcome {
                 return Err(Refusal::new(format!("{} is {severity} already", incident.id), ""));
             }
             let from = incident.severity;
-            one(Some(incident.id.clone()), IncidentSeverity { from, to: severity, reason: checked_reason(&reason)? })
+            // What brings help is not held up; what takes it away is answered for.
+            let reason = match severity > from {
+                true => required_reason("a lesser severity", &reason)?,
+                false => checked_reason(&reason)?,
+            };
+            one(Some(incident.id.clone()), IncidentSeverity { from, to: severity, reason })
         }
         Command::SetStatus { incident, status, reason, force } => {
             set_status(state, incident, status, checked_reason(&reason)?, force)

@@ -11,6 +11,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::incident::Incident;
+use super::message::{Delivery, Message};
 use super::phases::Mark;
 use super::state::State;
 use super::time::Time;
@@ -60,6 +61,53 @@ pub struct Called {
     /// When, by the wall clock as it reads now.
     pub at: Time,
     pub mark: Mark,
+}
+
+/// What came of calling a level. That a level's turn had come tells nothing about whether anybody heard of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "state", content = "channels")]
+pub enum Reached {
+    /// No channel leads to it: a person has to call.
+    #[default]
+    NoChannel,
+    /// No channel has answered yet.
+    OnTheWay,
+    /// Accepted by these. That is not: read by anybody.
+    Accepted(Vec<String>),
+    /// Refused by all of these, or given up.
+    Nobody(Vec<String>),
+}
+
+impl Reached {
+    /// `message` is the one that went to the level's channels, as far as it is known.
+    pub fn of(called: &Called, message: Option<&Message>) -> Reached {
+        if called.channels.is_empty() || called.message.is_empty() {
+            return Reached::NoChannel;
+        }
+        let Some(message) = message else { return Reached::OnTheWay };
+        let accepted: Vec<String> =
+            message.channels.iter().filter(|(_, c)| c.state == Delivery::Accepted).map(|(n, _)| n.clone()).collect();
+        match (accepted.is_empty(), message.is_done()) {
+            (false, _) => Reached::Accepted(accepted),
+            (true, true) => Reached::Nobody(message.channels.keys().cloned().collect()),
+            (true, false) => Reached::OnTheWay,
+        }
+    }
+
+    /// It is known that nobody heard of it by itself.
+    pub const fn is_nobody(&self) -> bool {
+        matches!(self, Reached::NoChannel | Reached::Nobody(_))
+    }
+
+    /// `accepted by chat`, `REACHED NOBODY (chat)`.
+    pub fn said(&self) -> String {
+        match self {
+            Reached::NoChannel => "no channel reaches it".into(),
+            Reached::OnTheWay => "not accepted by any channel yet".into(),
+            Reached::Accepted(channels) => format!("accepted by {}", channels.join(", ")),
+            Reached::Nobody(channels) => format!("REACHED NOBODY ({})", channels.join(", ")),
+        }
+    }
 }
 
 /// A person called a contact.

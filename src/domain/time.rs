@@ -9,6 +9,9 @@ use std::time::Duration;
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+/// How long ago a time of day without a day may be meant to lie when it crosses midnight.
+const EVENING: Duration = Duration::from_secs(12 * 3600);
+
 /// A moment in UTC with millisecond precision.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Time(i64);
@@ -56,14 +59,21 @@ impl Time {
             .map_err(|_| format!("\"{text}\" is not a time like 2026-11-20T02:14:07Z"))
     }
 
-    /// `HH:MM` or `HH:MM:SS` of the day of `now`, or of the day before when that is still to come. UTC.
-    pub fn of_day(text: &str, now: Time) -> Option<Self> {
+    /// `HH:MM` or `HH:MM:SS` of the day of `now`; shortly after midnight also of the evening before. UTC. `None`: it is no
+    /// such time. Errors: that is still to come today, and longer ago than anybody would mean without saying the day.
+    pub fn of_day(text: &str, now: Time) -> Option<Result<Self, String>> {
         let clock = chrono::NaiveTime::parse_from_str(text, "%H:%M:%S")
             .or_else(|_| chrono::NaiveTime::parse_from_str(text, "%H:%M"))
             .ok()?;
-        let today = now.to_chrono().date_naive().and_time(clock).and_utc();
-        let at = Time::from_ms(today.timestamp_millis());
-        Some(if at > now { at.minus(Duration::from_secs(24 * 3600)) } else { at })
+        let today = Time::from_ms(now.to_chrono().date_naive().and_time(clock).and_utc().timestamp_millis());
+        if today <= now {
+            return Some(Ok(today));
+        }
+        let before = today.minus(Duration::from_secs(24 * 3600));
+        if now.since(before) <= EVENING {
+            return Some(Ok(before));
+        }
+        Some(Err(format!("{text} UTC is still to come today; if another day is meant, write {before}")))
     }
 
     /// The chrono value, for zones and formatting. Moments outside chrono's range become the epoch.
@@ -109,5 +119,22 @@ impl<'de> Deserialize<'de> for Time {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
         let text = std::borrow::Cow::<'de, str>::deserialize(d)?;
         Time::parse(&text).map_err(de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_of_day_is_never_guessed_far_back() {
+        let of = |text: &str, now: &str| Time::of_day(text, Time::parse(now).expect("a time"));
+        let is = |text: &str, now: &str| of(text, now).expect("a time of day").map(|t| t.to_string());
+        assert_eq!(is("02:14", "2026-11-20T15:41:00Z").unwrap(), "2026-11-20T02:14:00.000Z");
+        assert_eq!(is("15:41:00", "2026-11-20T15:41:00Z").unwrap(), "2026-11-20T15:41:00.000Z");
+        assert_eq!(is("23:50:07", "2026-11-20T00:10:00Z").unwrap(), "2026-11-19T23:50:07.000Z");
+        let why = is("23:59", "2026-11-20T15:41:00Z").unwrap_err();
+        assert!(why.contains("still to come") && why.contains("2026-11-19T23:59:00.000Z"), "{why}");
+        assert!(of("soon", "2026-11-20T15:41:00Z").is_none());
     }
 }

@@ -10,7 +10,7 @@ use super::core::{Core, Message};
 use super::samples::Class;
 use crate::domain::Time;
 use crate::domain::cadence;
-use crate::domain::escalation::{self, Called, Due};
+use crate::domain::escalation::{self, Called, Due, Reached};
 use crate::domain::event::{IncidentEscalated, IncidentUnanswered, MessageQueued};
 use crate::domain::health::Health;
 use crate::domain::incident::Incident;
@@ -153,7 +153,10 @@ impl Core {
             _ => None,
         };
         let open = incident.status.is_open();
+        let called = incident.clock.escalation.called.iter();
+        let reached = called.map(|c| Reached::of(c, self.state.messages.get(&c.message))).collect();
         ClockView {
+            reached,
             due,
             draft: draft.and_then(|d| d.view.clone()),
             next_level,

@@ -9,6 +9,7 @@ use super::glyphs::Glyphs;
 use super::look::Look;
 use super::theme::Role;
 use super::watched::{LinkState, Watched};
+use crate::domain::Time;
 use crate::domain::backup::BackupState;
 use crate::domain::cadence::Word;
 use crate::domain::catalog::Severity;
@@ -226,6 +227,7 @@ pub fn banners(watched: &Watched) -> Vec<(Role, String)> {
             out.push((Role::BannerBad, said));
         }
     }
+    out.extend(owed(watched));
     out.extend(guard_banners(watched));
     if let Some(fault) = head.config_faults.first() {
         let more = match head.config_faults.len() {
@@ -237,6 +239,24 @@ pub fn banners(watched: &Watched) -> Vec<(Role, String)> {
     out.extend(head.warnings.iter().map(|w| (Role::BannerWarn, w.clone())));
     out.iter_mut().for_each(|(_, text)| *text = text::clean(text).into_owned());
     out
+}
+
+/// What is overdue of incidents that are over: with the clock gone from the header nothing else would tell of it.
+fn owed(watched: &Watched) -> Option<(Role, String)> {
+    let now = watched.engine_now();
+    let mut owed: Vec<(Time, &str, &str)> = watched
+        .mirror
+        .incidents
+        .values()
+        .filter(|v| !v.incident.status.is_open())
+        .filter_map(|v| Some((v.incident.id.as_str(), v.leading.due.filter(|due| due.at <= now)?)))
+        .map(|(id, due)| (due.at, id, due.what.title()))
+        .collect();
+    owed.sort_unstable();
+    let (at, id, what) = owed.first()?;
+    let since = if at.date() == now.date() { format!("{}Z", at.hm()) } else { format!("{} {}Z", at.date(), at.hm()) };
+    let more = if owed.len() > 1 { format!(" (and {} more)", owed.len() - 1) } else { String::new() };
+    Some((Role::BannerWarn, format!("{id}: {what} OVERDUE since {since}{more}")))
 }
 
 /// What is held altogether, and who waits for a second person.

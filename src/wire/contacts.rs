@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::view::{ContactView, IncidentView};
 use crate::domain::catalog::{Severity, SeverityFacts};
-use crate::domain::escalation::Call;
+use crate::domain::escalation::{Call, Reached};
 
 /// One contact, with its place on the ladder.
 #[derive(Clone, Debug)]
@@ -14,8 +14,8 @@ pub struct ToCall<'a> {
     pub level: Option<(usize, &'a str)>,
     /// Its level is the one that was called last, or the first while none was.
     pub now: bool,
-    /// Its level was called.
-    pub called: bool,
+    /// Its level's turn has come: what came of that.
+    pub called: Option<Reached>,
     /// What came of the last call by a person.
     pub call: Option<&'a Call>,
 }
@@ -29,7 +29,11 @@ pub fn whom_to_call<'a>(
     let severity = incident.map_or(Severity::P0, |v| v.incident.severity);
     let ladder: &[String] = severities.get(&severity).map(|f| f.escalate.as_slice()).unwrap_or_default();
     let escalation = incident.map(|v| &v.incident.clock.escalation);
-    let is_called = |name: &str| escalation.is_some_and(|e| e.called.iter().any(|c| c.name == name));
+    let called_as = |name: &str| {
+        let at = escalation?.called.iter().rposition(|c| c.name == name)?;
+        // An engine that does not tell is one that has not heard yet.
+        Some(incident?.leading.reached.get(at).cloned().unwrap_or(Reached::OnTheWay))
+    };
     let reached = escalation.and_then(|e| e.called.last()).and_then(|c| ladder.iter().position(|l| *l == c.name));
     let reached = reached.unwrap_or(0);
     let mut all: Vec<(usize, ToCall<'a>)> = contacts
@@ -43,7 +47,7 @@ pub fn whom_to_call<'a>(
                 None if contact.vendor => 300,
                 None => 200,
             };
-            let called = level.is_some_and(|(_, name)| is_called(name));
+            let called = level.and_then(|(_, name)| called_as(name));
             let call = escalation.and_then(|e| e.calls.get(&contact.name));
             (rank, ToCall { contact, level, now: at == Some(reached), called, call })
         })

@@ -9,6 +9,7 @@ use crate::domain::backup::{BackupState, Copy};
 use crate::domain::cadence::Due;
 use crate::domain::catalog::{ActionFacts, ChannelFacts, Cost, RecoveryFacts, SeverityFacts};
 use crate::domain::checklist::OpenChecklist;
+use crate::domain::escalation::Reached;
 use crate::domain::headstart::Standing;
 use crate::domain::health::{Health, ProbeResult};
 use crate::domain::incident::Incident;
@@ -355,6 +356,9 @@ pub struct ClockView {
     /// When the next level is called, unless somebody acknowledges.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next_level: Option<NextLevel>,
+    /// What came of calling each level, in the order of the incident's own list.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub reached: Vec<Reached>,
     /// What is said on the phone.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub say: String,

@@ -51,7 +51,7 @@ fn what_is_refused_says_what_would_allow_it() {
     team.run(BEN, &["act", "wipe", "--confirm", "api", "--wait"]).expect(5);
     team.run(ANN, &["act", "wipe", "--confirm", "api"]).expect(3);
     // So does the severity.
-    team.run(ANN, &["incident", "severity", "P0"]).ok();
+    team.run(ANN, &["incident", "severity", "P0", "--reason", "data is lost"]).ok();
     team.run(ANN, &["act", "wipe", "--confirm", "api", "--wait"]).expect(5);
     // Whoever the engine belongs to is never locked out of it.
     assert_eq!(team.count("wiped"), 2);

@@ -3,6 +3,34 @@
 use super::shop;
 use super::support::{PATIENCE, wait_until};
 
+/// Whoever only looks changes nothing, by whatever command.
+#[test]
+fn read_only_is_read_only_for_every_command() {
+    let shop = shop();
+    let id = shop.run(&["incident", "declare", "orders fail", "--severity", "P1"]).ok().line();
+    for args in [
+        &["incident", "ack"][..],
+        &["note", "seen"],
+        &["note", "--offline", "seen"],
+        &["restart", "api", "--yes"],
+        &["engine", "reload"],
+        &["engine", "stop"],
+    ] {
+        shop.run(&[&["--read-only"], args].concat()).expect(3).says(&["read-only"]);
+    }
+    for args in [&["incident", "show", &id][..], &["catchup"], &["contacts"], &["runs"]] {
+        shop.run(&[&["--read-only"], args].concat()).ok();
+    }
+    let did = |e: &serde_json::Value| {
+        let kind = e["kind"].as_str().unwrap_or_default();
+        kind.starts_with("run.") || ["incident.acknowledged", "note.added", "engine.stopped"].contains(&kind)
+    };
+    assert!(!shop.entries().iter().any(did), "{:#?}", shop.entries());
+    shop.kill_engine();
+    shop.run(&["--read-only", "engine", "start"]).expect(3).says(&["starts no engine"]);
+    shop.run(&["--read-only", "note", "--offline", "seen"]).expect(3).says(&["writes nothing"]);
+}
+
 #[test]
 fn an_incident_from_end_to_end() {
     let shop = shop();
@@ -12,6 +40,7 @@ fn an_incident_from_end_to_end() {
     shop.run(&["incident", "ack"]).ok();
     shop.run(&["incident", "ack"]).expect(3).says(&["already"]);
     shop.run(&["incident", "severity", "P0", "--reason", "everybody"]).ok();
+    shop.run(&["incident", "severity", "P2"]).expect(2).says(&["a lesser severity needs a reason"]);
     shop.run(&["incident", "status", "identified"]).ok();
     shop.run(&["incident", "assign", "alice"]).ok();
     shop.run(&["incident", "services", "--add", "api"]).ok();

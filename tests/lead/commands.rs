@@ -61,6 +61,13 @@ fn an_incident_is_led_by_commands() {
     c.run(&["incident", "onset", "2020-01-01T00:00:00Z"]).expect(2);
     c.run(&["incident", "onset", "2020-01-01T00:00:00Z", "--reason", "first complaint"]).ok();
     c.run(&["incident", "snooze", "30m"]).expect(2);
+    // The record says what to say when the engine has died.
+    c.kill_engine();
+    let dead = c.run(&["contacts"]).ok();
+    says(&dead, &["SAY: This is shop test. Incident", &id, "Ann Otto"]);
+    let dead = c.run(&["contacts", "--json"]).ok().json();
+    assert_eq!((&dead["engine"], &dead["incident"]), (&false.into(), &id.as_str().into()), "none is started for it");
+    c.start();
     c.run(&["incident", "snooze", "30m", "--reason", "waiting for the vendor"]).ok();
     let show = c.run(&["incident", "show", "--json"]).ok().json();
     assert_eq!(show["leading"]["phase"], "detection");
@@ -69,7 +76,10 @@ fn an_incident_is_led_by_commands() {
     assert_eq!(show["leading"]["escalation"]["called"][0]["name"], "on-call");
     assert_eq!(show["leading"]["phases"].as_array().unwrap().len(), 6);
     assert!(show["incident"]["leading"]["say"].as_str().unwrap().contains(&id));
-    says(&c.run(&["incident", "show"]).ok(), &["phase detection & alert", "by T+5m", "level 1 (on-call) called"]);
+    says(
+        &c.run(&["incident", "show"]).ok(),
+        &["phase detection & alert", "by T+5m", "level 1 (on-call) due", "accepted by hook"],
+    );
     let status = c.run(&["status", "--json"]);
     assert_eq!(status.json()["incidents"][0]["leading"]["due"]["what"], "first");
 

@@ -641,7 +641,7 @@ proptest! {
                 }
                 Step::Severity(i) => {
                     let severity = Severity::ALL[i];
-                    let _ = w.ask(Command::SetSeverity { incident: None, severity, reason: String::new() });
+                    let _ = w.ask(Command::SetSeverity { incident: None, severity, reason: "so".into() });
                 }
                 Step::Status(i) => {
                     let status = Status::ALL[i];

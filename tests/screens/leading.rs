@@ -4,12 +4,13 @@ use crossterm::event::KeyCode;
 use mayday::domain::cadence::{Due, Word};
 use mayday::domain::catalog::Severity;
 use mayday::domain::command::Command;
-use mayday::domain::escalation::{Call, Called};
+use mayday::domain::escalation::{Call, Called, Reached};
 use mayday::domain::headstart::Standing;
-use mayday::domain::message::Template;
+use mayday::domain::incident::Status;
+use mayday::domain::message::{ChannelDelivery, Delivery, Message, Template};
 use mayday::domain::phases::{IncidentPhase, Mark};
 use mayday::viewer::app::Pending;
-use mayday::wire::{Answer, Ask, ContactView, DraftView, HeadStartView, NextLevel};
+use mayday::wire::{Answer, Ask, Change, ContactView, DraftView, HeadStartView, NextLevel};
 
 use crate::made::{Stage, answer_draft, at};
 use crate::{shown, snapshot};
@@ -78,6 +79,8 @@ fn unanswered() -> Stage {
         view.update_due = Some(at(-90));
         view.leading.due = Some(Due { what: Word::Update, at: at(-90), promised: at(-90) });
         view.leading.next_level = Some(NextLevel { at: at(137), level: Some((3, "director".into())) });
+        view.leading.reached =
+            vec![Reached::Accepted(vec!["slack".into()]), Reached::Nobody(vec!["slack".into(), "mail".into()])];
         view.leading.say =
             "This is crazy-gary production. Incident INC-2026-004, severity P0: Complete outage. Declared \
                             at 02:14 UTC. Down: api, postgres. Nobody has taken it. Can you take it now?"
@@ -123,6 +126,50 @@ fn what_is_late_at_a_glance() {
     snapshot("leading-nobody-left", &mut stage, &[(120, 36), (80, 24)]);
     let first = shown::text(&stage.app, 80, 24);
     assert!(first.contains("NOBODY ACKNOWLEDGED INC-2026-004"), "{first}");
+}
+
+/// What nobody accepted is neither sent nor to be written twice.
+#[test]
+fn what_became_of_the_last_update_is_told() {
+    let mut stage = unanswered();
+    stage.keys("5");
+    let sent = |state: Delivery, stage: &mut Stage| {
+        let delivery = ChannelDelivery { state, attempts: 7, answer: "500".into(), at: at(-20), next_at: None };
+        let message = Message {
+            id: "m1".into(),
+            incident: Some("INC-2026-004".into()),
+            template: Template::Update,
+            subject: "update".into(),
+            body: String::new(),
+            queued_at: at(-60),
+            by: "oncall1".into(),
+            channels: [("slack".to_owned(), delivery)].into(),
+        };
+        stage.change(Change { messages: vec![message], ..Change::default() });
+        shown::text(&stage.app, 120, 36)
+    };
+    let tried = sent(Delivery::Retrying, &mut stage);
+    assert!(tried.contains("not accepted yet by slack"), "{tried}");
+    let refused = sent(Delivery::Refused, &mut stage);
+    assert!(refused.contains("REACHED NOBODY") && refused.contains("refused by slack"), "{refused}");
+    let accepted = sent(Delivery::Accepted, &mut stage);
+    assert!(!accepted.contains("refused by slack") && !accepted.contains("not accepted yet"), "{accepted}");
+}
+
+/// The clock of an incident ends with it; what is owed then does not.
+#[test]
+fn what_is_owed_after_the_end_stays_in_sight() {
+    let mut stage = Stage::burning();
+    stage.incident(|view| {
+        view.incident.status = Status::Resolved;
+        view.incident.resolved_at = Some(at(-600));
+        view.update_due = None;
+        view.leading.due = Some(Due { what: Word::Resolution, at: at(-300), promised: at(-300) });
+    });
+    let seen = shown::text(&stage.app, 80, 24);
+    assert!(seen.contains("INC-2026-004: resolution message OVERDUE since"), "{seen}");
+    stage.incident(|view| view.leading.due = Some(Due { what: Word::Review, at: at(300), promised: at(300) }));
+    assert!(!shown::text(&stage.app, 80, 24).contains("OVERDUE"), "it is not due yet");
 }
 
 #[test]

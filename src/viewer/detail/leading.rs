@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::{Lines, Page};
 use crate::domain::cadence::Word;
 use crate::domain::headstart::Standing;
+use crate::domain::message::{Delivery, Message, Template};
 use crate::domain::phases::{self, PhaseState};
 use crate::domain::run::RunState;
 use crate::text;
@@ -87,6 +88,30 @@ fn due(app: &App, view: &IncidentView, page: &mut Page) {
         line.extend([(Role::Text, said.into()), (Role::Key, "m".into())]);
     }
     page.push(line);
+    if let Some(template) = due.what.template() {
+        tried(app, view, template, page);
+    }
+}
+
+/// What became of the last message of this kind, while nobody has accepted it: it is not to be written twice, nor to be
+/// thought of as sent.
+fn tried(app: &App, view: &IncidentView, template: Template, page: &mut Page) {
+    let of = |m: &&Message| m.template == template && m.incident.as_deref() == Some(view.incident.id.as_str());
+    let Some(last) = app.mirror().messages.values().filter(of).max_by_key(|m| m.queued_at) else { return };
+    if last.channels.values().any(|c| c.state == Delivery::Accepted) {
+        return;
+    }
+    let channels = last.channels.keys().cloned().collect::<Vec<_>>().join(", ");
+    let at = app.look.hms(last.queued_at);
+    page.push(match last.is_done() {
+        true => vec![
+            (Role::DueOver, " REACHED NOBODY ".into()),
+            (Role::Text, format!("  sent {at}, refused by {channels}")),
+        ],
+        false => {
+            vec![(Role::Unsure, format!("sent {at}, not accepted yet by {channels}"))]
+        }
+    });
 }
 
 fn ladder(app: &App, view: &IncidentView, page: &mut Page) {
@@ -104,7 +129,12 @@ fn ladder(app: &App, view: &IncidentView, page: &mut Page) {
         return;
     }
     let Some(last) = e.called.last() else { return };
-    let mut line = vec![(Role::Unsure, format!("called {} {} {}", last.level, last.name, app.look.hm(last.at)))];
+    let mut line = vec![(Role::Unsure, format!("level {} {} {}", last.level, last.name, app.look.hm(last.at)))];
+    if let Some(reached) = view.leading.reached.last() {
+        let role = if reached.is_nobody() { Role::DueOver } else { Role::Text };
+        line.extend([(Role::Text, " ".into()), (role, format!(" {} ", text::clean(&reached.said())))]);
+    }
+    line.extend([(Role::Text, " ".into()), (Role::Key, "@".into())]);
     if let Some(next) = &view.leading.next_level {
         let whom = match &next.level {
             Some((level, name)) => format!("{level} {name}"),
@@ -112,7 +142,6 @@ fn ladder(app: &App, view: &IncidentView, page: &mut Page) {
         };
         line.push((Role::Text, format!("  next {whom} {}", app.look.hms(next.at))));
     }
-    line.extend([(Role::Text, "  ".into()), (Role::Key, "@".into())]);
     page.push(line);
 }
 
@@ -248,15 +277,18 @@ pub fn whole(app: &App, view: &IncidentView, page: &mut Page) {
     if !e.called.is_empty() || !e.calls.is_empty() {
         page.heading("escalation   (@: whom to call)");
     }
-    for called in &e.called {
-        let via = match called.channels.as_slice() {
-            [] => "no channel".to_owned(),
-            some => format!("via {}", some.join(", ")),
+    for (n, called) in e.called.iter().enumerate() {
+        let reached = view.leading.reached.get(n);
+        let (role, said) = match reached {
+            Some(r) if r.is_nobody() => (Role::Bad, r.said()),
+            Some(r) => (Role::Dim, r.said()),
+            None => (Role::Dim, String::new()),
         };
         page.push(vec![
             (Role::Dim, format!("  {}  ", app.look.full(called.at))),
-            (Role::Text, format!("level {} {}", called.level, called.name)),
-            (Role::Dim, format!("  {via}  {}", called.contacts.join(", "))),
+            (Role::Text, format!("level {} {}  ", called.level, called.name)),
+            (role, said),
+            (Role::Dim, format!("  {}", called.contacts.join(", "))),
         ]);
     }
     for (name, call) in &e.calls {

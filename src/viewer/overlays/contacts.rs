@@ -6,6 +6,7 @@ use ratatui::layout::Rect;
 
 use super::{Stay, window};
 use crate::domain::command::Command;
+use crate::domain::escalation::Reached;
 use crate::text;
 use crate::viewer::app::App;
 use crate::viewer::canvas::{Canvas, wrap};
@@ -172,7 +173,10 @@ fn ladder(app: &App, v: &IncidentView) -> Option<(Role, String)> {
         },
         None => String::new(),
     };
-    Some((Role::Unsure, format!("level {} ({}) was called {}{next}", last.level, last.name, app.look.hms(last.at))))
+    let reached = v.leading.reached.last();
+    let role = if reached.is_some_and(Reached::is_nobody) { Role::Bad } else { Role::Unsure };
+    let said = reached.map(|r| format!(": {}", r.said())).unwrap_or_default();
+    Some((role, format!("level {} ({}) {}{said}{next}", last.level, last.name, app.look.hms(last.at))))
 }
 
 fn row(app: &App, one: &ToCall<'_>, area: Rect, c: &mut Canvas<'_>) {
@@ -201,8 +205,12 @@ fn row(app: &App, one: &ToCall<'_>, area: Rect, c: &mut Canvas<'_>) {
             let times = if call.times > 1 { format!(" ({}x)", call.times) } else { String::new() };
             Some((Role::Unsure, format!("no answer {}{times}", app.look.hm(call.at))))
         }
-        None if one.called => Some((Role::Dim, "level called".into())),
-        None => None,
+        None => one.called.as_ref().map(|reached| match reached {
+            Reached::Accepted(_) => (Role::Dim, "message accepted".into()),
+            Reached::OnTheWay => (Role::Dim, "message under way".into()),
+            Reached::NoChannel => (Role::Unsure, "call by phone".into()),
+            Reached::Nobody(_) => (Role::Bad, "NOT REACHED".into()),
+        }),
     };
     if let Some((role, said)) = said {
         c.put_right((x + 2).min(area.right()), area.right(), area.y, &said, role);

@@ -52,10 +52,10 @@ impl Leading {
             Leading::Onset { incident } => {
                 let (at, reason) =
                     text.split_once(' ').ok_or("a time and a reason are needed: 02:03 first complaint")?;
-                let onset = Time::parse(at)
-                    .ok()
-                    .or_else(|| Time::of_day(at, app.watched.engine_now()))
-                    .ok_or_else(|| format!("\"{at}\" is not a time: write 02:03, 02:03:07 or 2026-11-20T02:03:07Z"))?;
+                let onset =
+                    Time::parse(at).ok().map(Ok).or_else(|| Time::of_day(at, app.watched.engine_now())).ok_or_else(
+                        || format!("\"{at}\" is not a time: write 02:03, 02:03:07 or 2026-11-20T02:03:07Z"),
+                    )??;
                 let reason = reason.trim().to_owned();
                 (format!("onset {onset}"), Command::SetOnset { incident: Some(incident), onset, reason })
             }

@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use super::picker::{Item, Pick};
 use super::restoring::Restoring;
 use super::{Asked, Overlay, Prompt, thinking};
-use crate::domain::catalog::Severity;
 use crate::domain::command::Command;
 use crate::domain::incident::Status;
 use crate::domain::message::Template;
@@ -26,15 +25,8 @@ pub fn one(app: &mut App, pick: &Pick, item: &Item) {
                 app.do_command(command);
             }
         }
-        Pick::Severity { incident } => {
-            if let Ok(severity) = Severity::parse(&item.id) {
-                let incident = Some(incident.clone());
-                app.act(
-                    format!("severity {severity}"),
-                    Command::SetSeverity { incident, severity, reason: String::new() },
-                );
-            }
-        }
+        // Its reason is asked for first.
+        Pick::Severity { .. } => {}
         Pick::Status { incident } => status(app, incident, &item.id),
         Pick::Service(verb) => acts::runs::plan(app, verb.work(item.id.clone())),
         Pick::Backup => acts::runs::copies(app, item.id.clone()),

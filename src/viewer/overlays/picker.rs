@@ -259,7 +259,7 @@ impl Picker {
             KeyCode::Tab => {
                 if let Pick::Copy { test, .. } = &mut self.pick {
                     *test = !*test;
-                } else if let Some(prompt) = self.with_reason() {
+                } else if let Some(prompt) = self.with_reason(app) {
                     app.open_overlay(Overlay::Prompt(prompt));
                     return Stay::Close;
                 }
@@ -277,12 +277,16 @@ impl Picker {
     }
 
     /// The prompt in which a reason for the choice is written, where one can be given.
-    fn with_reason(&self) -> Option<Prompt> {
+    fn with_reason(&self, app: &App) -> Option<Prompt> {
         let item = self.current().filter(|i| i.off.is_none())?;
         let (asked, title) = match &self.pick {
             Pick::Severity { incident } => {
                 let severity = Severity::parse(&item.id).ok()?;
-                (Asked::Severity { incident: incident.clone(), severity }, format!("{incident} becomes {severity}"))
+                let lesser = app.mirror().incidents.get(incident).is_some_and(|v| severity > v.incident.severity);
+                (
+                    Asked::Severity { incident: incident.clone(), severity, lesser },
+                    format!("{incident} becomes {severity}"),
+                )
             }
             // Resolving against something asks for its reason by itself.
             Pick::Status { incident } if !item.asks => {
@@ -291,7 +295,11 @@ impl Picker {
             }
             _ => return None,
         };
-        Some(Prompt::new(asked, title, "why? it goes into the timeline; it may stay empty", ""))
+        let help = match asked {
+            Asked::Severity { lesser: true, .. } => "why? it goes into the timeline and the review",
+            _ => "why? it goes into the timeline; it may stay empty",
+        };
+        Some(Prompt::new(asked, title, help, ""))
     }
 
     /// The prompt in which parts of the copy are named, where a restore can be told them.
@@ -312,6 +320,10 @@ impl Picker {
             app.tell(Role::BannerInfo, format!("{}: {why}", item.label.trim()));
             return Stay::Open;
         }
+        if let (Pick::Severity { .. }, Some(prompt)) = (&self.pick, self.with_reason(app)) {
+            app.open_overlay(Overlay::Prompt(prompt));
+            return Stay::Close;
+        }
         super::picked::one(app, &self.pick, &item);
         Stay::Close
     }
@@ -327,7 +339,7 @@ impl Picker {
                 out.push(("ctrl-o", "only parts"));
             }
         }
-        if matches!(self.pick, Pick::Severity { .. } | Pick::Status { .. }) {
+        if matches!(self.pick, Pick::Status { .. }) {
             out.push(("tab", "with a reason"));
         }
         out.extend([("type", "to find"), ("esc", "back")]);

@@ -44,10 +44,11 @@ pub enum Asked {
         answer: Answer,
         needed: bool,
     },
-    /// Why the severity changes; may stay empty.
+    /// Why the severity changes; may stay empty, unless it becomes a lesser one.
     Severity {
         incident: String,
         severity: Severity,
+        lesser: bool,
     },
     /// Why the status changes; may stay empty.
     Status {
@@ -253,7 +254,10 @@ impl Prompt {
                 };
                 (said, Command::Playbook { playbook: Some(playbook), answer, reason })
             }
-            Asked::Severity { incident, severity } => (
+            Asked::Severity { lesser: true, .. } if text.trim().is_empty() => {
+                return Err("say in a few words why it is less: it stands in the review".into());
+            }
+            Asked::Severity { incident, severity, .. } => (
                 format!("severity {severity}"),
                 Command::SetSeverity { incident: Some(incident), severity, reason: text },
             ),

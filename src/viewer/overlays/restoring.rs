@@ -47,7 +47,7 @@ impl Restoring {
 
     pub(super) fn at_moment(&self, app: &mut App, text: &str) -> Result<(), String> {
         let to = match Time::of_day(text, app.watched.engine_now()) {
-            Some(at) => Some(at.to_string()),
+            Some(at) => Some(at?.to_string()),
             None => Some(text.to_owned()).filter(|t| !t.is_empty()),
         };
         let said = to.as_deref().unwrap_or("the newest that can be reached");

@@ -6,6 +6,7 @@ use ratatui::layout::Rect;
 
 use super::body::{coarse_down, thick_bar};
 use super::frame::Drawing;
+use crate::domain::escalation::Reached;
 use crate::domain::health::Health;
 use crate::text;
 use crate::viewer::bigtext::{self, Scale};
@@ -231,6 +232,9 @@ fn lead(view: &IncidentView) -> Said {
             let mut texts = vec!["NOT ACKNOWLEDGED".into(), "NO ACK".into()];
             match escalation.called.last() {
                 _ if escalation.ended.is_some() => texts.insert(0, "NO ACK - NOBODY LEFT TO CALL".into()),
+                Some(last) if view.leading.reached.last().is_some_and(Reached::is_nobody) => {
+                    texts.insert(0, format!("NO ACK - LEVEL {} NOT REACHED", last.level));
+                }
                 Some(last) if last.level > 1 => texts.insert(0, format!("NO ACK - LEVEL {} CALLED", last.level)),
                 _ => {}
             }
