@@ -108,6 +108,18 @@ fn system(name: &str, first: &[&'static str]) -> Walk {
 }
 
 impl Walk {
+    /// The services go down; the engine sees it, and which playbook is for that.
+    fn outage(&self, services: &[&str], playbook: &str) {
+        for service in services {
+            std::fs::remove_file(self.shop.path(&format!("up-{service}"))).unwrap();
+        }
+        self.shop.until_code(&["status"], 2);
+        wait_until(&format!("{playbook} suggests itself"), PATIENCE, || {
+            let list = self.shop.run(&["playbook", "list", "--json"]).ok().json();
+            list["suggested"].as_array().unwrap().iter().any(|p| p["name"] == playbook)
+        });
+    }
+
     /// From the first step to the end; what was done of each.
     fn through(&mut self, playbook: &str) -> Value {
         self.shop.run(&["playbook", "start", playbook]).ok();
@@ -142,6 +154,10 @@ impl Walk {
             (Some("recovery"), _) => self.confirmed(&["plan"]),
             (Some("message" | "hold"), _) => drop(self.shop.run(&["playbook", "do", "--yes"]).ok()),
             (_, "manual") => {
+                // What the step of this name tells people to do.
+                if step["name"] == "others" {
+                    self.restart_what_is_down();
+                }
                 self.shop.run(&["playbook", "evidence", "seen in the drill"]).ok();
                 self.shop.run(&["playbook", "next"]).ok();
             }
@@ -173,6 +189,14 @@ impl Walk {
         }
     }
 
+    fn restart_what_is_down(&self) {
+        let status = self.shop.run(&["status", "--json"]).json();
+        for service in status["services"].as_array().unwrap().iter().filter(|s| s["state"] == "down") {
+            let name = service["name"].as_str().unwrap();
+            self.shop.run(&["restart", name, "--yes", "--wait"]).ok();
+        }
+    }
+
     fn confirmed(&self, under: &[&str]) {
         let plan = self.shop.run(&["playbook", "do", "--plan", "--json"]).ok().json();
         let plan = under.iter().fold(&plan, |v, k| &v[*k]);
@@ -195,8 +219,10 @@ impl Walk {
 #[test]
 fn crazy_gary() {
     let mut walk = system("crazy-gary", &["restart", "no"]);
-    walk.through("complete-outage");
+    walk.outage(&["api"], "application-failure");
     walk.through("application-failure");
+    walk.shop.until_code(&["status"], 0);
+    walk.through("complete-outage");
     let breach = walk.through("security-breach");
     assert_eq!(find(&breach, "hold")["state"], "done");
     // Held for everybody until the commander releases it with a reason.
@@ -206,7 +232,10 @@ fn crazy_gary() {
 
 #[test]
 fn agent_orchestrator() {
-    let mut walk = system("agent-orchestrator", &["gone", "move", "copy", "whole"]);
+    let mut walk = system("agent-orchestrator", &["gone", "move", "copy", "whole", "restart"]);
+    walk.outage(&["postgres", "redis", "rabbitmq", "platform"], "complete-outage");
+    walk.through("complete-outage");
+    walk.shop.until_code(&["status"], 0);
     walk.through("database-loss");
     walk.through("region-failover");
     walk.through("infrastructure-rebuild");
@@ -216,7 +245,10 @@ fn agent_orchestrator() {
 
 #[test]
 fn aigentable() {
-    let mut walk = system("aigentable", &["whole", "hangs", "empty", "gone"]);
+    let mut walk = system("aigentable", &["whole", "hangs", "empty", "gone", "no"]);
+    walk.outage(&["backend"], "application-failure");
+    walk.through("application-failure");
+    walk.shop.until_code(&["status"], 0);
     walk.through("database-corruption");
     walk.through("cache-failure");
     walk.through("file-storage-loss");
@@ -227,7 +259,9 @@ fn aigentable() {
 #[test]
 fn sutazai() {
     let mut walk = system("sutazai", &["gone", "no"]);
+    walk.outage(&["authentication"], "authentication-failure");
     walk.through("authentication-failure");
+    walk.shop.until_code(&["status"], 0);
     walk.through("database-loss");
     walk.done(&["act containers", "restart authentication"]);
 }
