@@ -40,6 +40,11 @@ control = { restart = ["sh", "-c", "echo restart >> HOME/did; touch HOME/api-up"
 [[service.exec]]
 run = ["sh", "-c", "test -e HOME/api-up || exit 2"]
 [[service]]
+name = "worker"
+control = { stop = ["sh", "-c", "echo stop worker >> HOME/did; rm HOME/worker-up"], start = ["sh", "-c", "echo start worker >> HOME/did; touch HOME/worker-up"] }
+[[service.exec]]
+run = ["sh", "-c", "test -e HOME/worker-up || exit 2"]
+[[service]]
 name = "cache"
 control = { restart = ["sh", "-c", "echo cache >> HOME/did"] }
 [[backup]]
@@ -81,6 +86,7 @@ fn shop(playbook: &str) -> Cockpit {
     std::fs::create_dir_all(shop.path("backups")).unwrap();
     std::fs::write(shop.path("srv/docs/state"), "good").unwrap();
     std::fs::write(shop.path("api-up"), "").unwrap();
+    std::fs::write(shop.path("worker-up"), "").unwrap();
     std::fs::write(shop.path("warm-ok"), "").unwrap();
     shop
 }
