@@ -131,6 +131,8 @@ pub struct Core {
     pub(super) recorder: Recorder,
     pub(super) config: Arc<Config>,
     pub(super) config_path: Option<PathBuf>,
+    /// The folder of playbooks that is watched.
+    pub(super) playbooks: tokio::sync::watch::Sender<Option<PathBuf>>,
     pub(super) board: Board,
     pub(super) samples: Samples,
     pub(super) schedule: Schedule,

@@ -277,6 +277,11 @@ impl Core {
         self.percentiles.clear();
         self.targets.clear();
         self.config = Arc::new(config);
+        self.playbooks.send_if_modified(|folder| {
+            let changed = *folder != self.config.playbook_folder;
+            folder.clone_from(&self.config.playbook_folder);
+            changed
+        });
         self.record_config();
         let catalog = self.state.catalog.clone();
         for event in self.board.reconfigure(&catalog, &check_names(&self.config)) {

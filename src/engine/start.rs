@@ -215,6 +215,7 @@ pub async fn start(options: Options) -> Result<Running, StartError> {
         generation: 0,
         setting_up: true,
         saved: saved_checks(&options.state_dir),
+        playbooks: tokio::sync::watch::channel(config.playbook_folder.clone()).0,
         config: Arc::new(config),
         config_path: options.config.clone(),
         board,
@@ -283,7 +284,7 @@ pub async fn start(options: Options) -> Result<Running, StartError> {
     tokio::spawn(super::server::serve(listener, Arc::clone(&shared), server.clone()));
     verify_in_background(core.state_dir.clone(), shared.core.clone());
     if let Some(path) = options.config {
-        super::reload::watch(path, shared.core.clone(), stop.clone());
+        super::reload::watch(path, core.playbooks.subscribe(), shared.core.clone(), stop.clone());
     }
     let inbox = shared.core.clone();
     let inlets = Inlets { inbox: inbox_rx, observed: observed_rx, reported: reported_rx, stop: stop.clone() };

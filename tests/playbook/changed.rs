@@ -1,6 +1,7 @@
 //! The file of a playbook changes while it is under way, or while nobody is there.
 
-use super::{open, state, status, steps, until};
+use super::support::{PATIENCE, wait_until};
+use super::{open, shop, state, status, steps, until};
 
 #[test]
 fn a_changed_file_is_shown_and_asked_about() {
@@ -62,4 +63,25 @@ fn a_file_that_is_put_back_is_no_change_and_one_that_is_gone_is_kept() {
     until(&shop, "it is back", |s| s["changed"].is_null());
     shop.run(&["playbook", "next"]).ok();
     assert_eq!(status(&shop)["state"], "complete");
+}
+
+/// A file of the folder is saved, and nothing else: it is seen by itself.
+#[test]
+fn a_file_of_the_folder_is_seen_when_it_is_saved() {
+    let shop = shop("[playbooks]\nfolder = \"HOME/books\"\n");
+    let text = |name: &str, words: &str| {
+        format!("name = \"{name}\"\ntitle = \"One\"\n[[step]]\nname = \"a\"\nmanual = \"{words}\"\n")
+    };
+    std::fs::create_dir(shop.path("books")).unwrap();
+    std::fs::write(shop.path("books/mine.toml"), text("mine", "first")).unwrap();
+    shop.start();
+    shop.run(&["playbook", "start", "mine"]).ok();
+    std::fs::write(shop.path("books/mine.toml"), text("mine", "other")).unwrap();
+    until(&shop, "the change is seen", |s| s["changed"].is_object());
+    std::fs::write(shop.path("books/second.toml"), text("second", "another")).unwrap();
+    wait_until("the second is there", PATIENCE, || shop.run(&["playbook", "list"]).out.contains("second"));
+    // A broken one keeps what was in force, and says so.
+    std::fs::write(shop.path("books/second.toml"), "[[step]\n").unwrap();
+    wait_until("it is told", PATIENCE, || shop.run(&["status"]).out.contains("second.toml"));
+    assert!(shop.run(&["playbook", "list"]).out.contains("second"));
 }
