@@ -12,7 +12,7 @@ use mayday::domain::guard::{Guards, Hold, Tag};
 use mayday::domain::run::Risk;
 use mayday::viewer::app::Pending;
 use mayday::viewer::screen::Effect;
-use mayday::wire::{Answer, Ask, GuardView};
+use mayday::wire::{Answer, Ask, GuardView, WindowView};
 
 use crate::made::{self, Stage, answer_plan, at};
 use crate::{shown, snapshot};
@@ -194,4 +194,26 @@ fn tags_and_holds_stand_where_their_service_does() {
     stage.keys("copied");
     let released = asked(stage.key(KeyCode::Enter));
     assert!(matches!(&released, Some(Ask::Do(Command::Release { .. }))), "{released:?}");
+}
+
+/// What is announced work stands where its service does, so that nobody takes it for an outage.
+#[test]
+fn maintenance_under_way_stands_beside_its_service() {
+    let mut stage = Stage::burning();
+    stage.head(|head| {
+        let window = |name: &str, service: &str, under_way| WindowView {
+            name: name.into(),
+            services: vec![service.to_owned()],
+            from: at(-600),
+            until: at(3000),
+            under_way,
+        };
+        head.maintenance = vec![window("patches", "web", true), window("later", "worker", false)];
+    });
+    for (w, h) in [(200, 60), (120, 36), (80, 24)] {
+        let seen = shown::text(&stage.app, w, h);
+        let line = |name: &str| seen.lines().find(|l| l.contains(&format!(" {name} "))).unwrap_or_default().to_owned();
+        assert!(line("web").contains("maintenance until 03:"), "{w}x{h}: {}", line("web"));
+        assert!(!line("worker").contains("maintenance"), "{w}x{h}: {}", line("worker"));
+    }
 }

@@ -64,6 +64,10 @@ pub fn remarks(app: &App, view: &ServiceView) -> Vec<(Role, String)> {
     if let Some(until) = view.paused_until.filter(|_| view.state == Health::Paused) {
         out.push((Role::Paused, format!("until {}", app.look.hm(until))));
     }
+    let window = app.mirror().head.maintenance.iter().find(|w| w.under_way && w.is_of(&view.name));
+    if let Some(window) = window {
+        out.push((Role::Paused, format!("maintenance until {}", app.look.hm(window.until))));
+    }
     if view.state != Health::Up && !view.detail.is_empty() {
         out.push((Role::Text, text::clean(&view.detail).into_owned()));
     }
