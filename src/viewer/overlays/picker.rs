@@ -184,6 +184,7 @@ impl Picker {
         let query = self.query.text().trim();
         if query.is_empty() {
             self.shown = (0..self.items.len()).collect();
+            self.offer_typed();
             return;
         }
         let pattern = Pattern::parse(query, CaseMatching::Smart, Normalization::Smart);
@@ -202,6 +203,7 @@ impl Picker {
             .collect();
         found.sort_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)));
         self.shown = found.into_iter().map(|(_, i)| i).collect();
+        self.offer_typed();
     }
 
     pub(super) fn paste(&mut self, text: &str) {
@@ -312,7 +314,7 @@ impl Picker {
             app.tell(Role::BannerInfo, format!("{}: {why}", item.label.trim()));
             return Stay::Open;
         }
-        super::picked::one(app, &self.pick, &item);
+        super::picked::one(app, &self.pick, &item, self.query.text().trim());
         Stay::Close
     }
 
