@@ -8,6 +8,8 @@ mod clock;
 mod guards;
 #[path = "authority/levels.rs"]
 mod levels;
+#[path = "authority/passing.rs"]
+mod passing;
 #[path = "authority/second.rs"]
 mod second;
 #[path = "authority/team.rs"]

@@ -1,5 +1,7 @@
 //! Engine and clients together in one process, on a clock that the test moves.
 
+#[path = "engine/reading.rs"]
+mod reading;
 mod support;
 
 use std::path::{Path, PathBuf};

@@ -11,6 +11,8 @@ mod leading;
 mod made;
 #[path = "screens/playbook.rs"]
 mod playbook;
+#[path = "screens/reading.rs"]
+mod reading;
 #[path = "screens/recovery.rs"]
 mod recovery;
 #[path = "screens/shown.rs"]

@@ -7,6 +7,7 @@ use super::args::{IncidentCmd, Which};
 use super::exit::Failure;
 use super::{Session, print, say};
 use crate::domain::Time;
+use crate::domain::authority;
 use crate::domain::catalog::Severity;
 use crate::domain::command::Command;
 use crate::domain::incident::Status;
@@ -148,10 +149,11 @@ async fn show(session: &mut Session, id: Option<String>) -> Result<u8, Failure> 
     say(&format!("{} {} {} \"{}\"", i.id, i.severity, i.status.word(), text::clean(&i.title)));
     say(&format!("declared {} by {}, T+ {}", i.declared_at, i.declared_by, text::clock(elapsed(view.elapsed_ms))));
     if let Some(by) = &i.acknowledged_by {
-        say(&format!("acknowledged by {by}; commander {}", i.commander().unwrap_or("nobody")));
+        say(&format!("acknowledged by {by}"));
     } else {
         say("NOT acknowledged");
     }
+    say(&roles(i));
     super::leading::show(&view, &picture);
     for against in &view.against_resolving {
         say(&format!("not resolvable: {against}"));
@@ -164,6 +166,14 @@ async fn show(session: &mut Session, id: Option<String>) -> Result<u8, Failure> 
         say(&format!("timeline: {}", view.timeline_file));
     }
     Ok(0)
+}
+
+/// Who has which role, those that nobody has included: `commander ann; operations nobody; …`.
+fn roles(i: &crate::domain::incident::Incident) -> String {
+    let known = authority::ROLES.into_iter();
+    let own = i.roles.keys().map(String::as_str).filter(|role| !authority::ROLES.contains(role));
+    let said = |role: &str| format!("{role} {}", i.roles.get(role).map_or("nobody", String::as_str));
+    text::clean(&known.chain(own).map(said).collect::<Vec<_>>().join("; ")).into_owned()
 }
 
 fn elapsed(ms: u64) -> Duration {

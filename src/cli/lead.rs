@@ -98,11 +98,14 @@ pub async fn handoff(
     } else if let Answer::Done { recorded, incident, .. } = &answer {
         if offers && let Some(id) = incident {
             let picture = session.picture().await?;
-            let offer = picture.incidents.get(id).and_then(|v| v.incident.handoff.clone());
+            let found = picture.incidents.get(id).map(|v| &v.incident);
+            let offer = found.and_then(|i| i.handoff.as_ref());
             for line in offer.iter().flat_map(|o| &o.capsule) {
                 say(line);
             }
-            eprintln!("mayday: offered, and you lead until it is taken: mayday handoff take, or H in the cockpit");
+            let by = offer.map_or("", |o| o.from.as_str());
+            let leads = handoff::leads_until(found.and_then(|i| i.commander()), by);
+            eprintln!("mayday: offered, and {leads}: mayday handoff take, or H in the cockpit");
         }
         warn_unrecorded(*recorded);
     }

@@ -48,6 +48,14 @@ fn is_broken(e: &std::io::Error) -> bool {
     matches!(e.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof)
 }
 
+/// Columns of the terminal that is written to; nothing when it is none, and then nothing has to be cut.
+pub fn columns() -> Option<usize> {
+    use std::io::IsTerminal;
+    let out = std::io::stdout();
+    let size = rustix::termios::tcgetwinsize(&out).ok().filter(|_| out.is_terminal())?;
+    Some(usize::from(size.ws_col)).filter(|columns| *columns > 0)
+}
+
 /// A connection for one command.
 #[derive(Debug)]
 pub struct Session {

@@ -337,8 +337,9 @@ fn box_text(p: &Play, at: Time) -> String {
     }
 }
 
-fn status_text(view: &PlaybookView, at: Time) -> String {
-    let p = &view.play;
+fn status_text(view: &PlaybookView, picture: &Mirror) -> String {
+    let (p, at) = (&view.play, picture.at);
+    let roles = p.incident.as_ref().and_then(|id| picture.incidents.get(id)).map(|v| &v.incident.roles);
     let mut out = vec![headline(p)];
     for (number, step) in p.text.steps.iter().enumerate() {
         let record = p.steps.get(&step.name).cloned().unwrap_or_default();
@@ -355,7 +356,9 @@ fn status_text(view: &PlaybookView, at: Time) -> String {
             step.title
         ));
         if here {
-            out.push(format!("      [{}] {}{}", step.name, step.does.word(), box_text(p, at)));
+            let owner = step.owned_by(roles);
+            let owner = if owner.is_empty() { owner } else { format!("  {owner}") };
+            out.push(format!("      [{}] {}{owner}{}", step.name, step.does.word(), box_text(p, at)));
             out.extend(step.text.lines().map(|l| format!("      {l}")));
             if let Does::Decide { options } = &step.does {
                 out.extend(options.iter().map(|o| format!("      choose {}: {}", o.name, o.title)));
@@ -398,7 +401,7 @@ async fn status(session: &mut Session, id: Option<String>) -> Result<u8, Failure
     let view = find(&picture, id.as_deref())?;
     match session.json {
         true => print(&json(view, picture.at))?,
-        false => say(&status_text(view, picture.at)),
+        false => say(&status_text(view, &picture)),
     }
     Ok(exit::DONE)
 }

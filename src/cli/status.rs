@@ -33,7 +33,7 @@ pub async fn status(session: &mut Session) -> Result<u8, Failure> {
     if session.json {
         print(&as_json(&picture, &engine, worst))?;
     } else {
-        for line in as_text(&picture, &engine, worst) {
+        for line in as_text(&picture, &engine, worst, super::columns()) {
             say(&line);
         }
     }
@@ -136,7 +136,21 @@ fn as_json(picture: &Mirror, engine: &EngineStatus, worst: Health) -> serde_json
     })
 }
 
-fn as_text(picture: &Mirror, engine: &EngineStatus, worst: Health) -> Vec<String> {
+/// Columns of a list's names where all are short.
+const NAMES: usize = 24;
+
+/// A name in its column. One that is too long loses its middle, because names of a family differ at their ends.
+fn name_in(name: &str, columns: usize) -> String {
+    text::fit(&text::fit_middle(name, columns), columns)
+}
+
+/// Columns for names in lines of which so many are for what stands beside them.
+fn names<'a>(names: impl Iterator<Item = &'a String>, beside: usize, columns: Option<usize>) -> usize {
+    text::width::column(names.map(String::as_str), NAMES, columns.map(|c| c.saturating_sub(beside)))
+}
+
+/// For people, on a terminal of so many columns; elsewhere nothing is cut.
+fn as_text(picture: &Mirror, engine: &EngineStatus, worst: Health, columns: Option<usize>) -> Vec<String> {
     let now = picture.at;
     let head = &picture.head;
     let name = if head.system.is_empty() { "(no configuration)" } else { &head.system };
@@ -187,17 +201,14 @@ fn as_text(picture: &Mirror, engine: &EngineStatus, worst: Health) -> Vec<String
     }
     let mut services: Vec<_> = picture.services.values().collect();
     services.sort_by(|a, b| effective(a).cmp(&effective(b)).then(a.tier.cmp(&b.tier)).then(a.name.cmp(&b.name)));
+    let wide = names(picture.services.keys(), 22, columns);
     for s in services {
-        out.push(service_line(s, now));
+        out.push(service_line(s, wide, now));
     }
+    let wide = names(picture.backups.keys(), 30, columns);
     for b in picture.backups.values() {
         let age = b.newest.as_ref().map(|c| text::duration(now.since(c.as_of()))).unwrap_or_else(|| "–".into());
-        out.push(format!(
-            "{:<9} backup {:<24} age {age:<8} {}",
-            b.state.word(),
-            text::width::cut(&b.name, 24),
-            b.detail
-        ));
+        out.push(format!("{:<9} backup {} age {age:<8} {}", b.state.word(), name_in(&b.name, wide), b.detail));
     }
     out
 }
@@ -219,7 +230,7 @@ fn owed(picture: &Mirror) -> Vec<String> {
     out
 }
 
-fn service_line(s: &ServiceView, now: Time) -> String {
+fn service_line(s: &ServiceView, wide: usize, now: Time) -> String {
     let state = effective(s);
     let since = if s.since == Time::default() { "–".into() } else { text::duration(now.since(s.since)) };
     let nobody = s.checks.is_empty() || s.observed_at.is_none();
@@ -241,12 +252,8 @@ fn service_line(s: &ServiceView, now: Time) -> String {
         _ => String::new(),
     };
     let stale = if s.stale { "  (stale)" } else { "" };
-    format!(
-        "{:<9} {:<24} T{} {since:<8}{rto}{because}{stale}  {detail}",
-        state.word(),
-        text::width::cut(&s.name, 24),
-        s.tier
-    )
+    let name = name_in(&s.name, wide);
+    format!("{:<9} {name} T{} {since:<8}{rto}{because}{stale}  {detail}", state.word(), s.tier)
 }
 
 /// What to say about recording when it is not as it should be.
@@ -291,10 +298,8 @@ pub async fn objectives(session: &mut Session) -> Result<u8, Failure> {
         return Ok(0);
     }
     let ms = |ms: u64| text::duration(Duration::from_millis(ms));
-    say(&format!(
-        "{:<24} {:<4} {:>8} {:>10} {:>9}  {}",
-        "service", "tier", "RTO", "this month", "coverage", "budget left"
-    ));
+    let (wide, head) = (names(picture.services.keys(), 51, super::columns()), "service");
+    say(&format!("{head:<wide$} {:<4} {:>8} {:>10} {:>9}  {}", "tier", "RTO", "this month", "coverage", "budget left"));
     let mut services: Vec<_> = picture.services.values().collect();
     services.sort_by(|a, b| a.tier.cmp(&b.tier).then(a.name.cmp(&b.name)));
     for s in services {
@@ -316,17 +321,18 @@ pub async fn objectives(session: &mut Session) -> Result<u8, Failure> {
             }
             _ => String::new(),
         };
-        let name = text::width::fit(&s.name, 24);
+        let name = name_in(&s.name, wide);
         say(&format!("{name} T{:<3} {rto:>8} {share:>10} {coverage:>9}  {budget}{down}", s.tier));
     }
+    let (wide, head) = (names(picture.backups.keys(), 28, super::columns()), "backup");
     if !picture.backups.is_empty() {
         say("");
-        say(&format!("{:<24} {:>8} {:>8}  {}", "backup", "RPO", "age", "state"));
+        say(&format!("{head:<wide$} {:>8} {:>8}  {}", "RPO", "age", "state"));
     }
     for b in picture.backups.values() {
         let age = b.newest.as_ref().map_or_else(|| "–".to_owned(), |c| text::duration(now.since(c.taken_at)));
         let rpo = b.rpo_ms.map_or_else(|| "–".to_owned(), ms);
-        say(&format!("{} {rpo:>8} {age:>8}  {}", text::width::fit(&b.name, 24), b.state.word()));
+        say(&format!("{} {rpo:>8} {age:>8}  {}", name_in(&b.name, wide), b.state.word()));
     }
     picture.head.maintenance.iter().for_each(|w| say(&w.said()));
     Ok(0)
@@ -379,13 +385,14 @@ pub async fn backups(session: &mut Session, command: &BackupsCmd) -> Result<u8, 
             if picture.backups.is_empty() {
                 say("no backups are configured");
             }
+            let wide = names(picture.backups.keys(), 34, super::columns());
             for b in picture.backups.values() {
                 let age = b.newest.as_ref().map(|c| text::duration(picture.at.since(c.as_of())));
                 let size = b.newest.as_ref().map(|c| c.size_said()).unwrap_or_default();
                 say(&format!(
-                    "{:<8} {:<24} age {:<8} {size:>9}  {} of {}  {}",
+                    "{:<8} {} age {:<8} {size:>9}  {} of {}  {}",
                     if b.state == BackupState::Fresh { "fresh".into() } else { b.state.word().to_uppercase() },
-                    text::width::cut(&b.name, 24),
+                    name_in(&b.name, wide),
                     age.unwrap_or_else(|| "–".into()),
                     text::plural(b.count, "copy").replace("copys", "copies"),
                     text::size(b.total_size),

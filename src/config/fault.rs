@@ -89,8 +89,16 @@ pub fn render(faults: &[Fault], source: &str, color: bool) -> String {
         out.push_str(&picture(fault, &safe, &renderer));
         out.push_str("\n\n");
     }
-    if let Some(first) = faults.first() {
-        out.push_str(&format!("{} in {}\n", plural(faults.len(), "fault"), clean(&first.file.to_string_lossy())));
+    let mut files: Vec<(&Path, usize)> = Vec::new();
+    for fault in faults {
+        match files.iter_mut().find(|(file, _)| *file == fault.file) {
+            Some((_, n)) => *n += 1,
+            None => files.push((&fault.file, 1)),
+        }
+    }
+    // Each file with its own: whoever repairs one is not to wait for the faults of another to go away.
+    for (file, n) in files {
+        out.push_str(&format!("{} in {}\n", plural(n, "fault"), clean(&file.to_string_lossy())));
     }
     out
 }

@@ -1,7 +1,7 @@
 //! Handing an incident over: a capsule that says in at most 24 lines all that the next one needs, offered by the one who
 //! leads and confirmed by the one who takes over. Command passes in one entry.
 //!
-//! Pure. The capsule is made from the state alone, so that whoever joins gets the same words as whoever takes over.
+//! Pure. The capsule is made from the state alone, or from the picture of it, so that whoever joins gets the same words as whoever takes over.
 
 use serde::{Deserialize, Serialize};
 
@@ -13,10 +13,12 @@ use super::state::State;
 use super::time::Time;
 
 mod capsule;
+mod facts;
 #[cfg(test)]
 mod tests;
 
 pub use capsule::{LINES, Section, capsule, lines};
+pub use facts::{BackupFacts, Facts, RunFacts, ServiceFacts};
 
 /// A role that is offered to somebody and not taken yet.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -58,7 +60,7 @@ pub(super) fn offer(
         return Err(Refusal::usage("an incident is handed over to somebody else", "name another user, or nobody"));
     }
     let remark = checked_reason(remark)?;
-    let capsule = lines(&capsule(state, incident, ctx.now));
+    let capsule = lines(&capsule(&Facts::of(state, incident, ctx.now)));
     one(Some(incident.id.clone()), HandoffOffered { role: "commander".into(), to, remark, capsule })
 }
 
@@ -124,6 +126,15 @@ pub(super) fn apply(incident: &mut Incident, entry: &Entry) {
             incident.handoff = None;
         }
         _ => {}
+    }
+}
+
+/// Who leads while an offer stands, as told to `user` who made it: an offer alone makes nobody the lead.
+pub fn leads_until(commander: Option<&str>, user: &str) -> String {
+    match commander {
+        Some(leads) if leads == user => "you lead until it is taken".to_owned(),
+        Some(leads) => format!("{leads} leads until it is taken"),
+        None => "nobody leads until it is taken".to_owned(),
     }
 }
 

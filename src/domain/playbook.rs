@@ -32,6 +32,9 @@ pub use suggest::{Suggested, suggested};
 /// The name that `go` takes for the end.
 pub const END: &str = "end";
 
+/// Who has a role that nobody was given.
+pub const NOBODY: &str = "nobody yet";
+
 /// A playbook as it is configured, its parameters filled in.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -77,6 +80,17 @@ pub struct Step {
     /// The step after it, or [`END`]; absent for the next one in the file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub go: Option<String>,
+}
+
+impl Step {
+    /// `operations: ben`, or that nobody has the role yet; only the role where there is no incident that gives it.
+    pub fn owned_by(&self, roles: Option<&BTreeMap<String, String>>) -> String {
+        match roles {
+            _ if self.owner.is_empty() => String::new(),
+            None => self.owner.clone(),
+            Some(roles) => format!("{}: {}", self.owner, roles.get(&self.owner).map_or(NOBODY, String::as_str)),
+        }
+    }
 }
 
 /// What a step is.

@@ -12,6 +12,7 @@ use crate::domain::Actor;
 use crate::domain::command::{Command, Context, Refusal};
 use crate::domain::decide::{Decided, decide};
 use crate::domain::event::{CommandRefused, Event, IncidentOnset};
+use crate::domain::handoff;
 use crate::domain::message::Template;
 use crate::domain::run::{Plan, Work};
 use crate::recovery::plan::{PlanContext, Planned, digest, make};
@@ -415,7 +416,7 @@ impl Core {
         match found {
             Some(incident) => {
                 let at = self.now();
-                let sections = crate::domain::handoff::capsule(&self.state, incident, at);
+                let sections = handoff::capsule(&handoff::Facts::of(&self.state, incident, at));
                 Answer::Capsule { incident: incident.id.clone(), at, sections }
             }
             None => Answer::Refused(match named {

@@ -248,6 +248,7 @@ fn is_looking(ask: &Ask) -> bool {
             | Ask::Output { .. }
             | Ask::Copies { .. }
             | Ask::Capsule { .. }
+            | Ask::Draft { .. }
             | Ask::Status
             | Ask::Playbook { .. }
             | Ask::Checklists

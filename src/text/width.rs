@@ -37,6 +37,13 @@ pub fn cut(text: &str, columns: usize) -> String {
     out
 }
 
+/// Columns for a list's names: those of the longest, as far as there is room; `least` at the least, so that short lists
+/// stand as they always did. Without a limit nothing is cut.
+pub fn column<'a>(names: impl Iterator<Item = &'a str>, least: usize, room: Option<usize>) -> usize {
+    let longest = names.map(width).max().unwrap_or(0).max(least);
+    room.map_or(longest, |room| longest.min(room.max(least)))
+}
+
 /// At most `columns` wide, keeping both ends: `/var/backups/…/full.dump`.
 pub fn fit_middle(text: &str, columns: usize) -> String {
     if text.width() <= columns {

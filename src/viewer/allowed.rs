@@ -18,7 +18,15 @@ type Why = Option<String>;
 
 /// Why a command cannot be done now.
 pub fn why_not(app: &App, command: &Command) -> Why {
-    (command.why_not)(app).or_else(|| guarded(app, command.id)).or_else(|| beyond(app, command))
+    // Its preview is for everybody to read; sending from there asks for the level.
+    let beyond = || if command.id == "update.send" { None } else { beyond(app, command) };
+    (command.why_not)(app).or_else(|| guarded(app, command.id)).or_else(beyond)
+}
+
+/// Why a message that is previewed cannot be sent.
+pub fn may_send(app: &App) -> Why {
+    let command = super::commands::find("update.send");
+    super::why::has_channels(app).or_else(|| beyond(app, command?))
 }
 
 fn guard(app: &App) -> &GuardView {

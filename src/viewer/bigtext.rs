@@ -169,17 +169,25 @@ pub fn draw(buffer: &mut Buffer, limit: Rect, x: u16, y: u16, text: &str, scale:
     left.saturating_sub(scale.x)
 }
 
+/// The rows of `text` as plain lines, for views that are made of lines; nothing where there is nothing to draw.
+pub fn lines(text: &str, scale: Scale, blocks: bool) -> Vec<String> {
+    if !can(text) {
+        return Vec::new();
+    }
+    let area = Rect::new(0, 0, width(text, scale.x), scale.rows());
+    let mut buffer = Buffer::empty(area);
+    draw(&mut buffer, area, 0, 0, text, scale, Ink { style: Style::new(), blocks, struck: false });
+    let symbol = |x, y| buffer.cell((x, y)).map_or(" ", |cell| cell.symbol());
+    let row = |y| (0..area.width).map(|x| symbol(x, y)).collect::<String>();
+    (0..area.height).map(|y| row(y).trim_end().to_owned()).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn drawn(text: &str, blocks: bool) -> String {
-        let mut buffer = Buffer::empty(Rect::new(0, 0, width(text, 1), ROWS));
-        let ink = Ink { style: Style::new(), blocks, struck: false };
-        let area = buffer.area;
-        draw(&mut buffer, area, 0, 0, text, Scale::ONE, ink);
-        let row = |y| (0..area.width).map(|x| buffer[(x, y)].symbol().to_owned()).collect::<String>();
-        (0..area.height).map(|y| row(y).trim_end().to_owned()).collect::<Vec<_>>().join("\n")
+        lines(text, Scale::ONE, blocks).join("\n")
     }
 
     #[test]

@@ -105,14 +105,24 @@ pub fn draw(watched: &Watched, look: &Look, area: Rect, c: &mut Canvas<'_>) {
         left -= width(&text) + 2;
         text
     };
+    // That nobody has taken it, and that it is not the only one, comes before where this is; in little room a place is
+    // kept for what is due as well.
+    let not_acked = first.is_some_and(|v| v.incident.acknowledged_at.is_none());
+    let not_acked = take(if not_acked { "NOT ACKNOWLEDGED".into() } else { String::new() }, 16);
+    let more = take(if open.len() > 1 { format!("+{} more", open.len() - 1) } else { String::new() }, 7);
+    let due_at = first.and_then(|v| v.update_due).filter(|_| (76..100).contains(&area.width));
+    let kept = due_at.map(|at| match at <= watched.engine_now() {
+        true => (take(" OVERDUE ".into(), 9), Role::DueOver),
+        false if not_acked.is_empty() && more.is_empty() => (String::new(), Role::Due),
+        false => (take(format!("due {}", look.hm(at)), 9), Role::Due),
+    });
+    let env = take(environment, 4);
     let mut system = take(text::clean(&head.system).into_owned(), 6);
     let mut id = String::new();
     let title;
     let mut due = (String::new(), Role::Due);
-    let mut more = String::new();
     let mut money = String::new();
     let mut commander = String::new();
-    let env = take(environment, 4);
     let read_only = if watched.peer.read_only { take("READ-ONLY".into(), 9) } else { String::new() };
     if let Some(view) = first {
         id = take(view.incident.id.clone(), 12);
@@ -132,8 +142,8 @@ pub fn draw(watched: &Watched, look: &Look, area: Rect, c: &mut Canvas<'_>) {
                 (texts.into_iter().map(|t| take(t, 99)).find(|t| !t.is_empty()).unwrap_or_default(), Role::DueOver)
             };
         }
-        if open.len() > 1 {
-            more = take(format!("+{} more", open.len() - 1), 7);
+        if let Some(kept) = kept.filter(|_| due.0.is_empty()) {
+            due = kept;
         }
         money = cost(watched, view).map(|m| take(m, 99)).unwrap_or_default();
         title = take(text::clean(&view.incident.title).into_owned(), 10);
@@ -169,6 +179,7 @@ pub fn draw(watched: &Watched, look: &Look, area: Rect, c: &mut Canvas<'_>) {
         x = put(x, &id, Role::Header, c);
         x = put(x, &title, Role::Strong, c);
         x = put(x, clock, Role::Clock, c);
+        x = put(x, &not_acked, Role::Unsure, c);
         x = put(x, &due.0, due.1, c);
         x = put(x, &money, Role::Cost, c);
         x = put(x, &more, Role::DueOver, c);

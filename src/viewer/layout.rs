@@ -8,6 +8,11 @@ use super::theme::Role;
 /// Below this there is one honest line.
 pub const LEAST: (u16, u16) = (60, 15);
 
+/// Rows of an incident's pane that has room for what is due and the roles.
+const WITH_ROLES: u16 = 18;
+/// And for the phases.
+const WITH_PHASES: u16 = 26;
+
 /// The places of everything.
 #[derive(Clone, Debug, Default)]
 pub struct Parts {
@@ -26,7 +31,7 @@ pub fn is_tiny(area: Rect) -> bool {
 }
 
 /// One pane at a time.
-fn is_small(area: Rect) -> bool {
+pub fn is_small(area: Rect) -> bool {
     area.width < 100 || area.height < 28
 }
 
@@ -103,7 +108,15 @@ pub fn parts(app: &App, area: Rect) -> Parts {
     let backups = wanted(Pane::Backups).saturating_add(more).clamp(4, (right.height * 35 / 100).max(4));
     let about = 10.min(right.height / 3);
     if area.width >= 160 {
-        let upper = if incident { backups.max(about + 2) } else { backups };
+        // On a large screen there is room for the roles and the phases of the incident as well.
+        let facts = app.incident().and_then(|v| app.mirror().head.severities.get(&v.incident.severity));
+        let phased = facts.is_some_and(|f| !f.phases.is_empty());
+        let whole = match (more > 0, phased) {
+            (true, true) => WITH_PHASES,
+            (true, false) => WITH_ROLES,
+            (false, _) => about + 2,
+        };
+        let upper = if incident { backups.max(whole) } else { backups };
         let half = if incident { right.width / 2 } else { right.width };
         out.panes.push((Pane::Backups, Rect { height: upper, width: half, ..right }));
         if incident {

@@ -16,7 +16,7 @@ pub fn not_read_only(app: &App) -> Why {
     app.watched.peer.read_only.then(|| "this screen is read-only: open mayday without --read-only".into())
 }
 
-/// Read-only or without a link nothing can be asked for.
+/// Read-only or without a link nothing can be changed. What only shows something never asks this.
 pub fn may_act(app: &App) -> Why {
     if let Some(why) = not_read_only(app) {
         return Some(why);
@@ -80,25 +80,21 @@ pub fn has_actions(app: &App) -> Why {
 }
 
 pub fn has_channels(app: &App) -> Why {
-    may_act(app).or_else(|| {
-        app.mirror()
-            .head
-            .channels
-            .is_empty()
-            .then(|| "no channel is configured: add a [[channel]] to mayday.toml".into())
-    })
+    may_act(app).or_else(|| no_channel(app))
+}
+
+fn no_channel(app: &App) -> Why {
+    let none = app.mirror().head.channels.is_empty();
+    none.then(|| "no channel is configured: add a [[channel]] to mayday.toml".into())
 }
 
 pub fn any_incident(app: &App) -> Why {
     may_act(app).or_else(|| app.incident().is_none().then(|| "there is no incident: declare one with d".into()))
 }
 
-/// Reading how it stands needs a link, but no leave to act.
+/// Reading how it stands needs neither a link nor the right to act.
 pub fn any_incident_known(app: &App) -> Why {
-    match app.watched.link() {
-        LinkState::Lost(..) => Some("no link to the engine: E starts one if none runs".into()),
-        _ => app.incident().is_none().then(|| "there is no incident: declare one with d".into()),
-    }
+    app.incident().is_none().then(|| "there is no incident: declare one with d".into())
 }
 
 pub fn open_incident(app: &App) -> Why {
@@ -109,9 +105,16 @@ pub fn open_incident(app: &App) -> Why {
     })
 }
 
-/// A message about the incident can be sent.
-pub fn may_send(app: &App) -> Why {
-    has_channels(app).or_else(|| any_incident(app))
+/// A message about the incident can be looked at: from the draft that lies ready, else by asking the engine for one.
+pub fn draft_readable(app: &App) -> Why {
+    any_incident_known(app).or_else(|| {
+        if let Some(none) = no_channel(app) {
+            return Some(none);
+        }
+        let ready = app.incident().is_some_and(|view| view.leading.draft.is_some());
+        let lost = matches!(app.watched.link(), LinkState::Lost(..));
+        (lost && !ready).then(|| "no link to the engine, and no draft lies ready: E starts one if none runs".into())
+    })
 }
 
 pub fn update_is_due(app: &App) -> Why {
@@ -233,11 +236,10 @@ pub fn recovery_wants_word(app: &App) -> Why {
     })
 }
 
-pub fn may_play(app: &App) -> Why {
-    may_act(app).or_else(|| {
-        let none = app.mirror().head.playbooks.is_empty() && app.mirror().playbooks.is_empty();
-        none.then(|| "no playbook is configured: add a [[playbook]] to mayday.toml (mayday playbook shipped)".into())
-    })
+/// Reading one needs neither a link nor the right to act; what answers it asks for both.
+pub fn any_playbook(app: &App) -> Why {
+    let none = app.mirror().head.playbooks.is_empty() && app.mirror().playbooks.is_empty();
+    none.then(|| "no playbook is configured: add a [[playbook]] to mayday.toml (mayday playbook shipped)".into())
 }
 
 pub fn playbook_open(app: &App) -> Why {

@@ -5,6 +5,7 @@
 //! from what it has, never a queue. Within a protocol's major number fields and requests are only added, and both sides
 //! pass over what they do not know.
 
+mod capsule;
 pub mod client;
 pub mod contacts;
 pub mod frame;

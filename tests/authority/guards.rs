@@ -4,7 +4,7 @@ use super::team::{ANN, BEN, Team};
 
 #[test]
 fn a_tag_binds_everybody_until_it_is_off_or_taken_over() {
-    let Some(team) = Team::new("") else { return };
+    let team = Team::new("");
     team.run(ANN, &["tag", "api", "restore running"]).ok();
     for who in [ANN, BEN] {
         for args in [
@@ -39,7 +39,7 @@ fn a_tag_binds_everybody_until_it_is_off_or_taken_over() {
 
 #[test]
 fn a_hold_stands_until_the_commander_releases_it() {
-    let Some(team) = Team::new("") else { return };
+    let team = Team::new("");
     team.run(ANN, &["incident", "declare", "a stranger is in", "--severity", "P0"]).ok();
     team.run(ANN, &["incident", "ack"]).ok();
     team.run(BEN, &["hold", "--reason", "evidence"]).expect(2).says(&["name services, or give --all"]);

@@ -13,7 +13,7 @@ roles = { commander = "full", operations = "services", dba = "services" }
 
 #[test]
 fn what_is_refused_says_what_would_allow_it() {
-    let Some(team) = Team::new(RULES) else { return };
+    let team = Team::new(RULES);
     let refused = |args: &[&str], words: &[&str]| {
         team.run(BEN, args).expect(3).says(words);
     };

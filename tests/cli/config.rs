@@ -27,6 +27,32 @@ fn all_faults_at_once_with_their_lines() {
     assert!(schema["properties"]["service"].is_object(), "{schema:#}");
 }
 
+/// Each file is told with its own faults.
+#[test]
+fn faults_are_counted_where_they_lie() {
+    let cockpit = Cockpit::new(
+        "[system]\nname = \"shop\"\n[playbooks]\nfolder = \"play\"\n[[service]]\nname = \"api\"\nteir = 1\n",
+    );
+    let folder = cockpit.home.path().join("config/mayday/play");
+    std::fs::create_dir(&folder).unwrap();
+    for (name, steps) in [("a", 1), ("b", 2)] {
+        let step = "[[step]]\nname = \"s\"\nmanaul = \"x\"\n".replace("\"s\"", &format!("\"{name}\""));
+        let text = format!(
+            "name = \"{name}\"\n{}",
+            (0..steps).map(|i| step.replace("name = \"", &format!("name = \"s{i}"))).collect::<String>()
+        );
+        std::fs::write(folder.join(format!("{name}.toml")), text).unwrap();
+    }
+    let checked = cockpit.run(&["config", "check"]).expect(1);
+    let counts: Vec<&str> = checked.err.lines().filter(|l| l.contains(" in ") && l.contains("fault")).collect();
+    for file in ["a.toml", "b.toml", "mayday.toml"] {
+        assert_eq!(counts.iter().filter(|l| l.ends_with(file)).count(), 1, "{file}: {counts:#?}\n{}", checked.err);
+    }
+    let total: usize = counts.iter().map(|l| l.split(' ').next().unwrap().parse::<usize>().unwrap()).sum();
+    let json = cockpit.run(&["config", "check", "--json"]).expect(1).json();
+    assert_eq!(total, json["faults"].as_array().unwrap().len(), "{counts:#?}");
+}
+
 #[test]
 fn a_broken_save_keeps_what_was_in_force() {
     let shop = shop();

@@ -1,7 +1,7 @@
 //! `status` and its exit codes; the shape that scripts rely on.
 
 use super::shop;
-use super::support::{Cockpit, PATIENCE, wait_until};
+use super::support::{Cockpit, PATIENCE, Pty, wait_until};
 
 #[test]
 fn the_exit_code_is_the_worst_state() {
@@ -96,4 +96,31 @@ pub fn rfc3339_ms(value: &serde_json::Value) {
     let text = value.as_str().unwrap_or_else(|| panic!("not a time: {value}"));
     assert!(text.ends_with('Z') && text.len() == "2026-11-20T02:14:07.318Z".len(), "{text}");
     chrono::DateTime::parse_from_rfc3339(text).unwrap();
+}
+
+/// Names of a family differ at their ends: none of them is cut where there is room, and where there is not they still differ.
+#[test]
+fn long_names_can_be_told_apart() {
+    let name = |end: &str| format!("checkout-payments-reconciliation-worker-of-the-region-{end}");
+    let (one, two) = (name("west-1"), name("east-2"));
+    assert_eq!(one.len(), 60);
+    let shop = Cockpit::new(&format!(
+        "[system]\nname = \"shop\"\n[[service]]\nname = \"{one}\"\n[[service]]\nname = \"{two}\"\n\
+         [[backup]]\nname = \"{one}\"\nservice = \"{one}\"\nfiles = {{ path = \"HOME\", pattern = \"*.dump\" }}\n"
+    ));
+    for args in [&["status"][..], &["objectives"]] {
+        let out = shop.run(args).out;
+        assert!(out.contains(&one) && out.contains(&two) && !out.contains('…'), "no terminal, no cut: {out}");
+    }
+    assert!(shop.run(&["backups"]).ok().out.contains(&one));
+    let on_a_terminal = |columns| {
+        let pty = Pty::mayday(&shop.home, &["status"], columns, 24);
+        pty.wait_for("no check is configured");
+        pty.screen()
+    };
+    let wide = on_a_terminal(140);
+    assert!(wide.contains(&one) && wide.contains(&two), "{wide}");
+    let narrow = on_a_terminal(80);
+    assert!(narrow.contains("region-west-1 T") && narrow.contains("region-east-2 T"), "{narrow}");
+    assert!(narrow.contains('…') && narrow.contains("checkout-payments"), "{narrow}");
 }

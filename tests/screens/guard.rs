@@ -21,7 +21,7 @@ fn person(user: &str) -> Actor {
     Actor { user: user.into(), uid: Some(1004), ..Actor::default() }
 }
 
-fn approval(by: &str) -> Approval {
+pub fn approval(by: &str) -> Approval {
     let wanted = Wanted::Run(Box::new(made::plan(Risk::Destructive)));
     Approval {
         id: "r9".into(),

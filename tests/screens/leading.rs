@@ -117,6 +117,20 @@ fn what_is_late_at_a_glance() {
         view.leading.draft = None;
         view.leading.due = Some(Due { what: Word::Update, at: at(300), promised: at(-90) });
     });
+    // A severity that it has had for a moment has no "now" in a list of durations.
+    stage.incident(|view| {
+        let t_ms = view.elapsed_ms as i64;
+        view.incident.clock.spent_ms.insert(Severity::P0, t_ms - 300);
+        view.incident.clock.severity_from_ms = Some(t_ms - 300);
+        view.incident.severity = Severity::P1;
+    });
+    let seen = shown::text(&stage.app, 200, 60);
+    assert!(seen.contains("P0 12m, P1 under 10s"), "{seen}");
+    stage.incident(|view| {
+        view.incident.clock.spent_ms.clear();
+        view.incident.clock.severity_from_ms = Some(0);
+        view.incident.severity = Severity::P0;
+    });
     snapshot("leading-taken", &mut stage, &[(120, 36), (80, 24)]);
     let mut stage = unanswered();
     stage.incident(|view| {

@@ -91,7 +91,7 @@ fn text() -> Playbook {
 }
 
 /// Under way at a step; those before it are done.
-fn play(now: &str) -> Play {
+pub fn play(now: &str) -> Play {
     let text = text();
     let place = text.number(now);
     let path: Vec<String> = text.steps.iter().take(place).map(|s| s.name.clone()).collect();
@@ -127,12 +127,19 @@ fn play(now: &str) -> Play {
     }
 }
 
-fn view(play: Play, waits: &str, offer: Option<Offer>) -> PlaybookView {
+pub fn view(play: Play, waits: &str, offer: Option<Offer>) -> PlaybookView {
     PlaybookView { play, waits: waits.into(), offer, busy: false }
 }
 
 /// A burning system in which this playbook is led, and shown.
 fn led(view: PlaybookView) -> Stage {
+    let mut stage = led_unopened(view);
+    stage.keys("p");
+    stage
+}
+
+/// The same, before anybody looks at it.
+pub fn led_unopened(view: PlaybookView) -> Stage {
     let mut stage = Stage::burning();
     let mut incident = stage.app.watched.mirror.incidents.values().next().unwrap().clone();
     let tick = Tick { at: at(-30), by: "oncall2".into(), note: String::new() };
@@ -144,7 +151,6 @@ fn led(view: PlaybookView) -> Stage {
         ticks: BTreeMap::from([(list().items[0].clone(), tick)]),
     }];
     stage.change(Change { playbooks: vec![view], incidents: vec![incident], ..Change::default() });
-    stage.keys("p");
     stage
 }
 
@@ -198,6 +204,50 @@ fn every_kind_of_step() {
             shown::buffer(&stage.app, w, h);
         }
     }
+}
+
+/// The step that is at hand is what is read first, at every size, also with a title of sixty characters; its owner is the
+/// person who has the role.
+#[test]
+fn the_step_at_hand_is_large() {
+    let long = "Put the newest good copies of the orders beside the live one";
+    assert_eq!(long.len(), 60);
+    let mut titled = play("restart");
+    for step in &mut titled.text.steps {
+        step.title = long.into();
+    }
+    titled.steps.get_mut("restart").unwrap().attempts = 2;
+    let mut stage = led(view(titled, "it is to be started: its plan is shown first", Some(restart())));
+    snapshot("playbook-long-nobody", &mut stage, &SIZES[..1]);
+    stage.incident(|view| {
+        view.incident.roles.insert("operations".into(), "ben".into());
+    });
+    snapshot("playbook-long", &mut stage, &SIZES);
+    for (w, h) in SIZES {
+        stage.resize(w, h);
+        let seen = shown::text(&stage.app, w, h);
+        assert!(seen.contains("operations: ben") && seen.contains("step 2 of 8"), "{seen}");
+        assert!(seen.contains("carried out by oncall1") && !seen.contains("playbook led"), "{seen}");
+        // In letters of four rows where there is room, else whole in its frame: never cut.
+        let framed = long.split(' ').all(|word| seen.contains(word)) && !seen.contains("Put the…");
+        assert!(framed || w == 200, "{seen}");
+        let blocks = seen.lines().filter(|l| l.matches(['█', '▀', '▄']).count() > 8).count();
+        assert_eq!(blocks > 8, w == 200, "{blocks} rows of large letters at {w}: {seen}");
+        assert!(seen.contains("enter do it") && seen.contains("next"), "what to press and what comes: {seen}");
+    }
+    // Another goes on with it than who started it.
+    let mut passed = play("restart");
+    passed.led_by = "oncall2".into();
+    let seen = shown::text(&led(view(passed, "", None)).app, 200, 60);
+    assert!(seen.contains("started by oncall1, carried out by oncall2"), "{seen}");
+    // ASCII where nothing else may be written.
+    stage.resize(200, 60);
+    stage.app.look.g = mayday::viewer::glyphs::ASCII;
+    let seen = shown::text(&stage.app, 200, 60);
+    assert!(seen.contains("#___#") && !seen.contains('█'), "{seen}");
+    // Copied, the title is text.
+    let copied = mayday::viewer::detail::text(&stage.app, 200).join("\n");
+    assert!(copied.contains(long), "{copied}");
 }
 
 #[test]

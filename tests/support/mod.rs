@@ -76,6 +76,26 @@ pub fn program(name: &str, package: &str) -> PathBuf {
         .unwrap_or_else(|| panic!("this test needs the program {name}: install the package {package} (.ci/run does)"))
 }
 
+/// Fails where this process cannot run a program as somebody else, and says what to do about it.
+#[track_caller]
+pub fn can_be_others() {
+    let root = mayday::sys::peer::current_uid() == 0;
+    assert!(root, "only root can be somebody else: run this test as root (sudo -E, or in a container, as CI does)");
+}
+
+/// Fails where this process cannot be two people for an engine, and says what to do about it.
+#[track_caller]
+pub fn two_people() {
+    can_be_others();
+    let login = std::fs::read_to_string("/proc/self/loginuid").unwrap_or_default();
+    let login = login.trim();
+    assert!(
+        matches!(login, "" | "4294967295"),
+        "behind one login all are the same person, and this root logged in as uid {login}: run this test in a container, \
+         or in a shell of root after: echo 4294967295 > /proc/self/loginuid"
+    );
+}
+
 /// A temporary folder with a short path (socket names are limited to 108 bytes), removed with its guard.
 #[track_caller]
 pub fn scratch() -> tempfile::TempDir {

@@ -6,14 +6,21 @@ use crate::domain::backup::BackupState;
 use crate::domain::health::Health;
 use crate::domain::hypothesis::{Hypothesis, Standing};
 use crate::domain::incident::Incident;
-use crate::domain::message::{Delivery, Template};
-use crate::domain::run::{Run, SideRole, Verdict};
-use crate::domain::state::State;
-use crate::domain::time::Time;
+use crate::domain::message::{Delivery, Message, Template};
+use crate::domain::run::{RunState, SideRole, Verdict};
 use crate::text;
+
+use super::facts::{Facts, RunFacts};
 
 /// A capsule has at most so many lines.
 pub const LINES: usize = 24;
+/// Of these the first ones are in view on the smallest terminal: what is due, what runs and what must not be touched has
+/// its place there, however much is down.
+const IN_VIEW: usize = 17;
+/// What is down is told in so many lines; which ones, the services' pane says.
+const DOWN: usize = 4;
+/// Services that are named before they are only counted.
+const NAMED: usize = 6;
 /// And a line at most so many columns.
 const COLUMNS: usize = 110;
 
@@ -26,27 +33,37 @@ pub struct Section {
     pub items: Vec<String>,
 }
 
-/// How `incident` stands: only sections that have something to say, and never more than [`LINES`] lines in all.
-pub fn capsule(state: &State, incident: &Incident, now: Time) -> Vec<Section> {
-    let mut sections = vec![
-        section("what", what(state, incident, now)),
+/// How the incident stands: only sections that have something to say, and never more than [`LINES`] lines in all.
+pub fn capsule(facts: &Facts<'_>) -> Vec<Section> {
+    let incident = facts.incident;
+    let first = [
+        section("what", what(facts)),
         section("lead", lead(incident)),
-        section("down", down(state, incident, now)),
-        section("running", running(state, incident)),
-        section("hands off", guarded(state)),
-        section("ready", ready(state, now)),
-        section("tried", tried(state, incident)),
+        section("due", due(facts)),
+        section("down", down(facts)),
+        section("running", running(facts)),
+        section("hands off", guarded(facts)),
+    ];
+    let rest = [
+        section("ready", ready(facts)),
+        section("tried", tried(facts)),
         section("cause", hypotheses(incident, Standing::Confirmed)),
         section("open", hypotheses(incident, Standing::Open)),
         section("ruled out", hypotheses(incident, Standing::Eliminated)),
-        section("backups", backups(state)),
-        section("due", due(state, incident, now)),
+        section("backups", backups(facts)),
         section("called", called(incident)),
-        section("told", told(state, incident)),
+        section("told", told(facts)),
     ];
-    sections.retain(|s| !s.items.is_empty());
-    shorten(&mut sections);
-    sections
+    let mut sections: Vec<Shortened> = first.into_iter().filter_map(Shortened::of).collect();
+    for down in sections.iter_mut().filter(|s| s.section.title == "down") {
+        while down.rows() > DOWN {
+            down.shorten();
+        }
+    }
+    shorten(&mut sections, IN_VIEW);
+    sections.extend(rest.into_iter().filter_map(Shortened::of));
+    shorten(&mut sections, LINES);
+    sections.into_iter().map(Shortened::with_count).collect()
 }
 
 /// The lines as they are printed: the subject in a column of its own.
@@ -66,47 +83,67 @@ fn section(title: &str, items: Vec<String>) -> Section {
     Section { title: title.to_owned(), items }
 }
 
-/// Cuts the longest sections, each with a count of what was left out, until all fits.
-fn shorten(sections: &mut [Section]) {
-    let mut left_out = vec![0usize; sections.len()];
-    loop {
-        let shown: usize = sections.iter().zip(&left_out).map(|(s, cut)| s.items.len() + usize::from(*cut > 0)).sum();
-        if shown <= LINES {
-            break;
-        }
-        let Some(longest) = (0..sections.len()).max_by_key(|i| sections.get(*i).map_or(0, |s| s.items.len())) else {
-            break;
-        };
-        let (Some(section), Some(cut)) = (sections.get_mut(longest), left_out.get_mut(longest)) else { break };
-        if section.items.len() <= 1 {
-            break;
-        }
-        section.items.pop();
-        *cut += 1;
+/// A section of which the last items may have been left out.
+struct Shortened {
+    section: Section,
+    left_out: usize,
+}
+
+impl Shortened {
+    /// Nothing where there is nothing to say.
+    fn of(section: Section) -> Option<Shortened> {
+        (!section.items.is_empty()).then_some(Shortened { section, left_out: 0 })
     }
-    for (section, cut) in sections.iter_mut().zip(left_out) {
-        if cut > 0 {
-            section.items.push(format!("… and {cut} more"));
+
+    fn rows(&self) -> usize {
+        self.section.items.len() + usize::from(self.left_out > 0)
+    }
+
+    fn shorten(&mut self) {
+        if self.section.items.pop().is_some() {
+            self.left_out += 1;
         }
+    }
+
+    fn with_count(mut self) -> Section {
+        if self.left_out > 0 {
+            self.section.items.push(format!("… and {} more", self.left_out));
+        }
+        self.section
     }
 }
 
-fn what(state: &State, incident: &Incident, now: Time) -> Vec<String> {
+/// Cuts the longest sections until all fits into `lines`; the first item of each stays.
+fn shorten(sections: &mut [Shortened], lines: usize) {
+    while sections.iter().map(Shortened::rows).sum::<usize>() > lines {
+        let Some(longest) = sections.iter_mut().max_by_key(|s| s.section.items.len()) else { return };
+        if longest.section.items.len() <= 1 {
+            return;
+        }
+        longest.shorten();
+    }
+}
+
+fn what(facts: &Facts<'_>) -> Vec<String> {
+    let incident = facts.incident;
     let mut out = vec![format!(
         "{} {} \"{}\", {}, T+{}",
         incident.id,
         incident.severity,
         incident.title,
         incident.status.word(),
-        text::clock(state.elapsed(incident, now))
+        text::clock(facts.elapsed)
     )];
     let onset = match incident.onset {
         Some(onset) => format!("began {}Z", onset.hms()),
         None => "when it began is not known".into(),
     };
     let services: Vec<&str> = incident.services.iter().map(String::as_str).collect();
-    let affects =
-        if services.is_empty() { "no service is named".into() } else { format!("affects {}", services.join(", ")) };
+    let affects = match services.len() {
+        0 => "no service is named".to_owned(),
+        n if n > NAMED => format!("affects {n} services"),
+        _ => format!("affects {}", services.join(", ")),
+    };
     out.push(format!("{onset}, declared {}Z by {}; {affects}", incident.declared_at.hms(), incident.declared_by));
     out
 }
@@ -124,37 +161,32 @@ fn lead(incident: &Incident) -> Vec<String> {
     vec![parts.join("; ")]
 }
 
-fn down(state: &State, incident: &Incident, now: Time) -> Vec<String> {
-    let mut found: Vec<(u8, u8, Time, String)> = Vec::new();
-    for (name, record) in &state.services {
-        let named = incident.services.contains(name);
-        let facts = state.catalog.services.get(name);
-        let (weight, said) = match record.state {
+/// What is down, the worst tier first, and in it what is down by itself before what is down because of it. The state comes
+/// before the name: a long name is cut, and not what is said of it.
+fn down(facts: &Facts<'_>) -> Vec<String> {
+    let now = facts.now;
+    let mut found = Vec::new();
+    for s in &facts.services {
+        let (name, named) = (s.name, facts.incident.services.contains(s.name));
+        let (weight, said) = match s.state {
             Health::Down => {
-                let since = record.down_since.unwrap_or(record.since);
-                let lasted = now.since(since);
-                let cause = record.because.as_ref().map(|b| format!(" because of {b}")).unwrap_or_default();
-                let rto = match facts.and_then(|f| f.rto_ms).map(std::time::Duration::from_millis) {
+                let lasted = now.since(s.down_since.unwrap_or(s.since));
+                let cause = s.because.map(|b| format!(" because of {b}")).unwrap_or_default();
+                let rto = match s.rto_ms.map(std::time::Duration::from_millis) {
                     Some(rto) if lasted > rto => {
                         format!(", RTO OVER by {}", text::duration(lasted.saturating_sub(rto)))
                     }
                     Some(rto) => format!(", RTO left {}", text::duration(rto.saturating_sub(lasted))),
                     None => String::new(),
                 };
-                (0, format!("{name} DOWN {}{cause}{rto}: {}", text::duration(lasted), record.detail))
+                (0, format!("DOWN {} {name}{rto}{cause}: {}", text::duration(lasted), s.detail))
             }
-            Health::Degraded => {
-                (1, format!("{name} degraded {}: {}", text::duration(now.since(record.since)), record.detail))
-            }
-            Health::Unknown if named || record.down_since.is_some() => {
-                (2, format!("{name} UNKNOWN: {}", record.detail))
-            }
-            Health::Paused if named => (3, format!("{name} paused: {}", record.paused_reason)),
+            Health::Degraded => (1, format!("degraded {} {name}: {}", text::duration(now.since(s.since)), s.detail)),
+            Health::Unknown if named || s.down_since.is_some() => (2, format!("UNKNOWN {name}: {}", s.detail)),
+            Health::Paused if named => (3, format!("paused {name}: {}", s.detail)),
             _ => continue,
         };
-        // What is down by itself comes before what is down because of it.
-        let weight = if record.because.is_some() { weight + 4 } else { weight };
-        found.push((weight, facts.map_or(9, |f| f.tier), record.since, said));
+        found.push((weight, s.tier, s.because.is_some(), s.since, said));
     }
     found.sort();
     if found.is_empty() {
@@ -163,28 +195,20 @@ fn down(state: &State, incident: &Incident, now: Time) -> Vec<String> {
     found.into_iter().map(|(.., said)| said).collect()
 }
 
-fn running(state: &State, incident: &Incident) -> Vec<String> {
-    let mut out: Vec<String> = state
-        .runs_in_order()
-        .filter(|r| !r.state.is_over())
-        .map(|r| {
-            let phase = r.plan.phases.get(r.phase).map(|p| format!(", {}", p.name)).unwrap_or_default();
-            format!(
-                "{} (run {}) {}{phase}, by {} at {}Z",
-                r.plan.title,
-                r.id(),
-                r.state.word(),
-                r.requested_by,
-                r.requested_at.hms()
-            )
-        })
-        .collect();
-    if let Some(recovery) = state.open_recovery()
-        && recovery.incident.as_ref().is_none_or(|i| *i == incident.id)
+fn running(facts: &Facts<'_>) -> Vec<String> {
+    let of_run = |r: &RunFacts<'_>| {
+        let phase = r.phase.map(|p| format!(", {p}")).unwrap_or_default();
+        let at = r.requested_at.hms();
+        format!("{} (run {}) {}{phase}, by {} at {at}Z", r.title, r.id, r.state.word(), r.requested_by)
+    };
+    let mut out: Vec<String> = facts.runs.iter().filter(|r| !r.state.is_over()).map(of_run).collect();
+    let incident = &facts.incident.id;
+    if let Some(recovery) = facts.recovery
+        && recovery.incident.as_ref().is_none_or(|i| i == incident)
     {
         out.push(format!("recovery {} {} at {}", recovery.plan.name, recovery.state.word(), recovery.place()));
     }
-    let plays = state.playbooks_in_order().filter(|p| p.state.is_open() && p.incident.as_ref() == Some(&incident.id));
+    let plays = facts.playbooks.iter().filter(|p| p.state.is_open() && p.incident.as_ref() == Some(incident));
     out.extend(plays.map(|p| {
         let failed = match p.failed() {
             0 => String::new(),
@@ -192,22 +216,23 @@ fn running(state: &State, incident: &Incident) -> Vec<String> {
         };
         format!("playbook {} {} at {}{failed}", p.text.name, p.state.word(), p.place())
     }));
-    out.extend(state.approvals_in_order().filter(|a| a.state.is_open()).map(|a| {
+    out.extend(facts.approvals.iter().filter(|a| a.state.is_open()).map(|a| {
         format!("{} waits for a second person: asked by {} at {}Z", a.title, a.by.user, a.requested_at.hms())
     }));
     out
 }
 
 /// What must not be touched, by whom and why.
-fn guarded(state: &State) -> Vec<String> {
+fn guarded(facts: &Facts<'_>) -> Vec<String> {
     let mut out = Vec::new();
-    if let Some(hold) = &state.guards.all {
+    let guards = facts.guards;
+    if let Some(hold) = &guards.all {
         out.push(format!("EVERYTHING is held by {} since {}Z: {}", hold.by, hold.since.hms(), hold.reason));
     }
-    for (service, hold) in &state.guards.holds {
+    for (service, hold) in &guards.holds {
         out.push(format!("{service} is HELD by {} since {}Z: {}", hold.by, hold.since.hms(), hold.reason));
     }
-    for (service, tag) in &state.guards.tags {
+    for (service, tag) in &guards.tags {
         out.push(format!("{service} tagged by {} since {}Z: {}", tag.by.user, tag.since.hms(), tag.reason));
     }
     out
@@ -226,19 +251,19 @@ fn called(incident: &Incident) -> Vec<String> {
     out
 }
 
-fn ready(state: &State, now: Time) -> Vec<String> {
-    let mut out = Vec::new();
-    for run in state.runs_in_order() {
+fn ready(facts: &Facts<'_>) -> Vec<String> {
+    let (mut out, now) = (Vec::new(), facts.now);
+    for run in &facts.runs {
         for side in run.sides.iter().filter(|s| s.role == SideRole::Ready) {
             let age = text::duration(now.since(side.created_at));
-            let lost = run.plan.data_as_of().map(|at| format!(", loses {}", text::duration(now.since(at))));
+            let lost = run.data_as_of.map(|at| format!(", loses {}", text::duration(now.since(at))));
             let lost = lost.unwrap_or_default();
             out.push(format!(
                 "{} {} is ready to cut over to {}, {age} old{lost} (run {}{})",
                 side.kind,
                 side.name,
                 side.live,
-                run.id(),
+                run.id,
                 if run.head_start { ", a head start" } else { "" }
             ));
         }
@@ -246,25 +271,23 @@ fn ready(state: &State, now: Time) -> Vec<String> {
     out
 }
 
-fn tried(state: &State, incident: &Incident) -> Vec<String> {
-    let mut ended: Vec<&Run> =
-        state.runs_in_order().filter(|r| r.state.is_over() && r.incident.as_deref() == Some(&incident.id)).collect();
+fn tried(facts: &Facts<'_>) -> Vec<String> {
+    let own = |r: &&RunFacts<'_>| r.state.is_over() && r.incident == Some(facts.incident.id.as_str());
+    let mut ended: Vec<&RunFacts<'_>> = facts.runs.iter().filter(own).collect();
     ended.reverse();
     // What is contradicted stands first: it looks done and is not.
-    ended.sort_by_key(|r| !r.stands_contradicted());
-    ended
-        .into_iter()
-        .map(|r| {
-            let at = r.finished_at.unwrap_or(r.requested_at).hms();
-            let verdict = match r.verdict {
-                Some(Verdict::Contradicted) => " CONTRADICTED".to_owned(),
-                Some(v) if r.state == crate::domain::run::RunState::Succeeded => format!(" {}", v.word()),
-                _ => String::new(),
-            };
-            let detail = if r.detail.is_empty() { String::new() } else { format!(": {}", r.detail) };
-            format!("{at}Z {} {}{verdict}{detail}", r.plan.title, r.state.word())
-        })
-        .collect()
+    ended.sort_by_key(|r| !r.contradicted);
+    let said = |r: &RunFacts<'_>| {
+        let at = r.finished_at.unwrap_or(r.requested_at).hms();
+        let verdict = match r.verdict {
+            Some(Verdict::Contradicted) => " CONTRADICTED".to_owned(),
+            Some(v) if r.state == RunState::Succeeded => format!(" {}", v.word()),
+            _ => String::new(),
+        };
+        let detail = if r.detail.is_empty() { String::new() } else { format!(": {}", r.detail) };
+        format!("{at}Z {} {}{verdict}{detail}", r.title, r.state.word())
+    };
+    ended.into_iter().map(said).collect()
 }
 
 fn hypotheses(incident: &Incident, standing: Standing) -> Vec<String> {
@@ -281,22 +304,17 @@ fn hypotheses(incident: &Incident, standing: Standing) -> Vec<String> {
     incident.hypotheses.iter().filter(|h| h.standing == standing).map(said).collect()
 }
 
-fn backups(state: &State) -> Vec<String> {
-    let bad = |s: BackupState| !matches!(s, BackupState::Fresh);
-    state
-        .backups
-        .iter()
-        .filter(|(_, r)| bad(r.state))
-        .map(|(name, r)| format!("{name} {}: {}", r.state.word(), r.detail))
-        .collect()
+fn backups(facts: &Facts<'_>) -> Vec<String> {
+    let bad = facts.backups.iter().filter(|b| !matches!(b.state, BackupState::Fresh));
+    bad.map(|b| format!("{} {}: {}", b.name, b.state.word(), b.detail)).collect()
 }
 
-fn due(state: &State, incident: &Incident, now: Time) -> Vec<String> {
-    let mut out = Vec::new();
-    if incident.acknowledged_at.is_none() {
+fn due(facts: &Facts<'_>) -> Vec<String> {
+    let (mut out, now) = (Vec::new(), facts.now);
+    if facts.incident.acknowledged_at.is_none() {
         out.push("somebody acknowledges it: a".to_owned());
     }
-    if let Some(at) = state.update_due(incident) {
+    if let Some(at) = facts.update_due {
         out.push(if at > now {
             format!("update to the outside at {}Z, in {}", at.hm(), text::duration(at.since(now)))
         } else {
@@ -306,27 +324,22 @@ fn due(state: &State, incident: &Incident, now: Time) -> Vec<String> {
     out
 }
 
-fn told(state: &State, incident: &Incident) -> Vec<String> {
-    let mut messages: Vec<_> = state
-        .messages_in_order()
-        .filter(|m| m.incident.as_deref() == Some(&incident.id) && m.template != Template::Test)
-        .collect();
-    messages.reverse();
-    if messages.is_empty() {
-        return vec!["nobody outside was told yet".into()];
-    }
-    messages
-        .into_iter()
-        .map(|m| {
-            let by: Vec<String> = m
-                .channels
-                .iter()
-                .map(|(name, d)| match d.state {
-                    Delivery::Accepted => format!("{name} accepted"),
-                    other => format!("{name} {}", other.word().to_uppercase()),
-                })
-                .collect();
-            format!("{}Z {} by {}: {} ({})", m.queued_at.hms(), m.template.word(), m.by, m.subject, by.join(", "))
-        })
-        .collect()
+/// What was sent, newest first. What each channel said comes before the subject: a long one is cut, and not whether
+/// anybody has it.
+fn told(facts: &Facts<'_>) -> Vec<String> {
+    let own = |m: &&&Message| m.incident.as_ref() == Some(&facts.incident.id) && m.template != Template::Test;
+    let said = |m: &&Message| {
+        let mut channels: Vec<_> = m.channels.iter().collect();
+        channels.sort_by_key(|(_, d)| d.state == Delivery::Accepted);
+        let by: Vec<String> = channels
+            .into_iter()
+            .map(|(name, d)| match d.state {
+                Delivery::Accepted => format!("{name} accepted"),
+                other => format!("{name} {}", other.word().to_uppercase()),
+            })
+            .collect();
+        format!("{}Z {}; {} by {}: {}", m.queued_at.hms(), by.join(", "), m.template.word(), m.by, m.subject)
+    };
+    let out: Vec<String> = facts.messages.iter().rev().filter(own).map(said).collect();
+    if out.is_empty() { vec!["nobody outside was told yet".into()] } else { out }
 }

@@ -76,7 +76,7 @@ fn hypotheses_keep_what_speaks_for_them_and_what_ruled_them_out() {
     let found = &w.state.incidents[&id].hypotheses;
     assert_eq!(found[0].balance(), "1 for");
     assert_eq!(found[1].standing, Standing::Eliminated);
-    let capsule = lines(&capsule(&w.state, &w.state.incidents[&id], Time::from_ms(w.now)));
+    let capsule = lines(&capsule(&Facts::of(&w.state, &w.state.incidents[&id], Time::from_ms(w.now))));
     let all = capsule.join("\n");
     assert!(all.contains("open       H1 the pool is exhausted (1 for)"), "{all}");
     assert!(all.contains("ruled out  H2 the disk is full — df: 40 % used"), "{all}");
@@ -97,7 +97,7 @@ fn a_capsule_is_never_longer_than_it_may_be_and_says_what_it_left_out() {
         }
         w.health(["api", "db", "web"][n % 3], Health::Down);
     }
-    let sections = capsule(&w.state, &w.state.incidents[&id], Time::from_ms(w.now));
+    let sections = capsule(&Facts::of(&w.state, &w.state.incidents[&id], Time::from_ms(w.now)));
     let lines = lines(&sections);
     assert!(lines.len() <= LINES, "{} lines", lines.len());
     assert!(lines.iter().all(|l| crate::text::width::width(l) <= 110));
@@ -114,8 +114,103 @@ fn a_capsule_is_never_longer_than_it_may_be_and_says_what_it_left_out() {
 fn a_quiet_incident_says_so_instead_of_nothing() {
     let mut w = World::new();
     let id = w.declare("odd");
-    let all = lines(&capsule(&w.state, &w.state.incidents[&id], Time::from_ms(w.now))).join("\n");
+    let all = lines(&capsule(&Facts::of(&w.state, &w.state.incidents[&id], Time::from_ms(w.now)))).join("\n");
     for said in ["NOBODY LEADS; NOT ACKNOWLEDGED", "nothing that is checked is down", "nobody outside was told yet"] {
         assert!(all.contains(said), "{said:?}: {all}");
     }
+}
+
+/// The tag on a service, as seen in the capsule.
+fn tagged() -> crate::domain::guard::Guards {
+    let by = crate::domain::Actor { user: "bob".into(), ..crate::domain::Actor::default() };
+    let since = Time::from_ms(0);
+    let tag = crate::domain::guard::Tag { by, since, reason: "restore running".into(), from: None };
+    crate::domain::guard::Guards { tags: [("db".to_owned(), tag)].into(), ..crate::domain::guard::Guards::default() }
+}
+
+#[test]
+fn however_much_is_down_what_is_due_runs_and_is_tagged_comes_within_one_look() {
+    let mut w = World::new();
+    let id = w.declare("everything is down");
+    let names: Vec<String> = (0..67).map(|i| format!("service-of-the-shop-{i:02}-{}", "x".repeat(40))).collect();
+    let guards = tagged();
+    let mut facts = Facts::of(&w.state, &w.state.incidents[&id], Time::from_ms(w.now));
+    let down = |(i, name): (usize, &'static str)| ServiceFacts {
+        name,
+        // The worst tier comes last by name and by when it went down.
+        tier: if i == 66 { 1 } else { 3 },
+        state: Health::Down,
+        since: facts.now,
+        down_since: Some(facts.now),
+        because: None,
+        rto_ms: Some(600_000),
+        detail: "connection refused",
+    };
+    let names: Vec<&'static str> = names.into_iter().map(|n| &*n.leak()).collect();
+    facts.services = names.iter().copied().enumerate().map(down).collect();
+    let run = |id: &'static str| RunFacts {
+        id,
+        title: "restore postgres-full",
+        state: crate::domain::run::RunState::Running,
+        phase: Some("load"),
+        requested_by: "ann",
+        requested_at: facts.now,
+        finished_at: None,
+        incident: None,
+        verdict: None,
+        contradicted: false,
+        detail: "",
+        sides: &[],
+        head_start: false,
+        data_as_of: None,
+    };
+    facts.runs = ["r1", "r2", "r3", "r4", "r5", "r6", "r7", "r8", "r9"].map(run).to_vec();
+    facts.guards = &guards;
+    facts.update_due = Some(facts.now);
+    let lines = lines(&capsule(&facts));
+    assert!(lines.len() <= LINES, "{lines:#?}");
+    let at =
+        |word: &str| lines.iter().position(|l| l.starts_with(word)).unwrap_or_else(|| panic!("{word}: {lines:#?}"));
+    assert!(at("due") < at("down") && at("down") < at("running") && at("running") < at("hands off"), "{lines:#?}");
+    // What is in view on the smallest terminal.
+    assert!(at("hands off") < 17, "{lines:#?}");
+    let down = &lines[at("down")..at("running")];
+    assert!(down.len() <= 4 && down[0].contains("DOWN") && down[0].contains(names[66]), "{down:#?}");
+    assert!(down.last().unwrap().ends_with("… and 64 more"), "{down:#?}");
+    // A long name is cut, and not what is said of it.
+    assert!(down.iter().take(3).all(|l| l.chars().take(20).collect::<String>().contains("DOWN")), "{down:#?}");
+}
+
+#[test]
+fn what_was_told_says_first_whether_anybody_has_it() {
+    use crate::domain::message::{ChannelDelivery, Delivery, Message, Template};
+    let mut w = World::new();
+    let id = w.declare("api down");
+    let delivery =
+        |state| ChannelDelivery { state, attempts: 1, answer: String::new(), at: Time::from_ms(0), next_at: None };
+    let message = Message {
+        id: "m1".into(),
+        incident: Some(id.clone()),
+        template: Template::Update,
+        subject: "a long subject ".repeat(20),
+        body: String::new(),
+        queued_at: Time::from_ms(w.now),
+        by: "ann".into(),
+        channels: [("mail", Delivery::Accepted), ("slack", Delivery::Refused)]
+            .map(|(name, state)| (name.to_owned(), delivery(state)))
+            .into(),
+    };
+    let mut facts = Facts::of(&w.state, &w.state.incidents[&id], Time::from_ms(w.now));
+    facts.messages = vec![&message];
+    let lines = lines(&capsule(&facts));
+    let told = lines.iter().find(|l| l.starts_with("told")).unwrap();
+    let in_view: String = told.chars().take(60).collect();
+    assert!(in_view.contains("slack REFUSED, mail accepted; update"), "{told}");
+}
+
+#[test]
+fn an_offer_alone_makes_nobody_the_lead() {
+    assert_eq!(leads_until(Some("ann"), "ann"), "you lead until it is taken");
+    assert_eq!(leads_until(Some("ann"), "bob"), "ann leads until it is taken");
+    assert_eq!(leads_until(None, "bob"), "nobody leads until it is taken");
 }

@@ -7,9 +7,9 @@ use crate::viewer::overlays::{Asked, Confirm, Overlay, Picker, Prompt};
 
 type Why = Option<String>;
 
+/// Reading what is asked for needs neither a link nor the right to act.
 pub fn someone_waits(app: &App) -> Why {
-    crate::viewer::why::may_act(app)
-        .or_else(|| allowed::waiting(app).is_empty().then(|| "nobody asks for a second person".into()))
+    allowed::waiting(app).is_empty().then(|| "nobody asks for a second person".into())
 }
 
 /// The key of approvals: the one that waits, else a choice.
@@ -53,7 +53,7 @@ pub fn withdraw(app: &mut App, id: &str) {
 }
 
 pub fn others_wait(app: &App) -> Why {
-    someone_waits(app).or_else(|| {
+    crate::viewer::why::may_act(app).or_else(|| someone_waits(app)).or_else(|| {
         let others = allowed::waiting(app).iter().any(|a| !allowed::is_own(app, a));
         (!others).then(|| "only your own request waits: Y takes it back".into())
     })

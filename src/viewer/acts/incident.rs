@@ -1,8 +1,9 @@
 //! Leading an incident.
 
 use crate::domain::command::Command;
+use crate::domain::handoff;
 use crate::viewer::app::{App, Pending};
-use crate::viewer::overlays::{Asked, Declare, Note, Overlay, Picker, Prompt};
+use crate::viewer::overlays::{Asked, Capsule, Declare, Note, Overlay, Picker, Prompt};
 use crate::viewer::theme::Role;
 use crate::wire::Ask;
 
@@ -69,9 +70,16 @@ pub fn hypotheses(app: &mut App) {
     app.open_overlay(Overlay::Picker(picker));
 }
 
-/// Asks how it stands; the answer opens the window.
+/// Asks how it stands; the answer opens the window. What the engine does not answer is read from the picture at hand.
 pub fn capsule(app: &mut App) {
     let incident = id(app);
+    if app.watched.is_stale()
+        && let Some(facts) = incident.as_deref().and_then(|id| app.mirror().facts(id))
+    {
+        let (id, sections) = (facts.incident.id.clone(), handoff::capsule(&facts));
+        let capsule = Capsule::new(app, &id, &sections).of_memory(app);
+        return app.open_overlay(Overlay::Capsule(capsule));
+    }
     app.ask(Pending::Capsule, Ask::Capsule { incident });
 }
 

@@ -3,8 +3,9 @@
 use crate::domain::incident::Status;
 use crate::domain::message::Template;
 use crate::viewer::app::{App, Pending};
-use crate::viewer::overlays::{Asked, Contacts, Item, Leading, Overlay, Pick, Picker, Prompt};
+use crate::viewer::overlays::{Asked, Compose, Contacts, Item, Leading, Overlay, Pick, Picker, Prompt};
 use crate::viewer::theme::Role;
+use crate::viewer::watched::LinkState;
 use crate::wire::Ask;
 
 /// Asks for the draft of what is due; its preview opens at once.
@@ -16,6 +17,14 @@ pub fn send_due(app: &mut App) {
         Status::Resolved | Status::Closed => Template::Resolution,
         _ => Template::Update,
     });
+    // Without a link what lies ready is shown.
+    let ready = view.leading.draft.clone().filter(|_| matches!(app.watched.link(), LinkState::Lost(..)));
+    if let Some(draft) = ready {
+        let channels = app.mirror().head.channels.iter().map(|c| c.name.clone()).collect();
+        let mut compose = Compose::new(app, draft.template, &draft.subject, &draft.body, channels);
+        compose.preview(app);
+        return app.open_overlay(Overlay::Compose(Box::new(compose)));
+    }
     app.record_step(format!("opened the {} message", template.word()), None);
     app.ask(Pending::DueDraft(template), Ask::Draft { template, incident });
 }

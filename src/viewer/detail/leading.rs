@@ -3,19 +3,26 @@
 use std::time::Duration;
 
 use super::{Lines, Page};
+use crate::domain::authority;
 use crate::domain::cadence::Word;
 use crate::domain::headstart::Standing;
 use crate::domain::message::{Delivery, Message, Template};
 use crate::domain::phases::{self, PhaseState};
+use crate::domain::playbook::NOBODY;
 use crate::domain::run::RunState;
 use crate::text;
 use crate::viewer::app::App;
-use crate::viewer::header::coarse;
+use crate::viewer::header;
 use crate::viewer::theme::Role;
 use crate::wire::{HeadStartView, IncidentView};
 
 fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
+}
+
+/// How long something lasts, in the header's coarse steps; its `now` is a moment, and not a while.
+fn coarse(d: Duration) -> String {
+    if d < Duration::from_secs(10) { "under 10s".to_owned() } else { header::coarse(d) }
 }
 
 fn t_ms(app: &App, view: &IncidentView) -> i64 {
@@ -169,8 +176,7 @@ fn head_starts(app: &App, view: &IncidentView, page: &mut Page, whole: bool) {
                     page.push(std::mem::take(&mut line));
                 }
                 line.push((Role::Text, price));
-                let restored =
-                    |at| format!(", restored {} ago", coarse(app.watched.ago(at))).replace("now ago", "just now");
+                let restored = |at| format!(", restored {} ago", coarse(app.watched.ago(at)));
                 let age = head.ready_at.map(restored).unwrap_or_default();
                 let others = if more > 0 && !whole { format!("  +{more} more") } else { String::new() };
                 for said in [age, others] {
@@ -229,40 +235,80 @@ fn running(app: &App, view: &IncidentView, page: &mut Page) {
     ]);
 }
 
+/// What a pane with this many rows left shows below its summary: who has which role, then the phases.
+pub fn below(app: &App, view: &IncidentView, columns: usize, room: usize) -> Lines {
+    let mut roles = Page::new(columns);
+    roles.heading("roles   (w gives them)");
+    let own = view.incident.roles.keys().map(String::as_str).filter(|r| !authority::ROLES.contains(r));
+    for role in authority::ROLES.into_iter().chain(own) {
+        let (style, user) = match view.incident.roles.get(role) {
+            Some(user) => (Role::Text, user.as_str()),
+            None => (Role::Dim, NOBODY),
+        };
+        roles.push(vec![(Role::Label, format!("  {:<16}", role)), (style, user.to_owned())]);
+    }
+    roles.lines.insert(0, Vec::new());
+    let mut phases = Page::new(columns);
+    planned(app, view, &mut phases);
+    if !phases.lines.is_empty() {
+        phases.lines.insert(0, Vec::new());
+    }
+    let mut out = Lines::new();
+    for part in [roles.lines, phases.lines] {
+        if out.len() + part.len() <= room {
+            out.extend(part);
+        }
+    }
+    out
+}
+
+/// The phases with their planned and actual ends.
+fn planned(app: &App, view: &IncidentView, page: &mut Page) {
+    let i = &view.incident;
+    let t_ms = t_ms(app, view);
+    let rows = phases::rows(&i.clock.marks, &app.mirror().head.severities, i.severity);
+    if rows.iter().all(|r| r.planned_ms.is_none()) {
+        return;
+    }
+    page.heading("phases   (T+ planned, T+ actual)");
+    let ends = if rows.iter().any(|r| r.state == PhaseState::PassedOver) { 12 } else { 8 };
+    let of = |row: &phases::PhaseRow| {
+        let planned = row.planned_ms.map_or_else(String::new, |p| text::duration(ms(p)));
+        let (role, actual) = match (row.state, row.ended) {
+            (_, Some(mark)) => (Role::Text, text::duration(ms(mark.t_ms.unsigned_abs()))),
+            (PhaseState::Current, _) => (Role::Strong, "now".into()),
+            (PhaseState::PassedOver, _) => (Role::Dim, "passed over".into()),
+            _ => (Role::Dim, String::new()),
+        };
+        let name = if row.state == PhaseState::Current { Role::Strong } else { Role::Text };
+        let mut line = vec![
+            (Role::Text, "  ".into()),
+            (name, text::fit(row.phase.title(), 19)),
+            (Role::Dim, text::fit(&planned, 8)),
+            (role, text::fit(&actual, ends)),
+        ];
+        if let Some(late) = row.late_ms(t_ms).filter(|late| *late > 0) {
+            line.push((Role::Bad, format!("late by {}  ", coarse(ms(late.unsigned_abs())))));
+        }
+        (line, format!("until {}", row.phase.ends()))
+    };
+    let lines: Vec<_> = rows.iter().map(of).collect();
+    // What ends each stands beside all of them or none: its first letters alone say nothing.
+    let wide = |line: &[(Role, String)]| line.iter().map(|(_, t)| text::width(t)).sum::<usize>();
+    let fits = lines.iter().all(|(line, until)| wide(line) + text::width(until) <= page.columns());
+    for (mut line, until) in lines {
+        if fits {
+            line.push((Role::Dim, until));
+        }
+        page.push(line);
+    }
+}
+
 /// All of it, for the detail view.
 pub fn whole(app: &App, view: &IncidentView, page: &mut Page) {
     let i = &view.incident;
     let t_ms = t_ms(app, view);
-    let rows = phases::rows(&i.clock.marks, &app.mirror().head.severities, i.severity);
-    if rows.iter().any(|r| r.planned_ms.is_some()) {
-        page.heading("phases   (T+ planned, T+ actual)");
-        for row in &rows {
-            let planned = row.planned_ms.map_or_else(String::new, |p| text::duration(ms(p)));
-            let (role, actual) = match (row.state, row.ended) {
-                (_, Some(mark)) => (Role::Text, text::duration(ms(mark.t_ms.unsigned_abs()))),
-                (PhaseState::Current, _) => (Role::Strong, "now".into()),
-                (PhaseState::PassedOver, _) => (Role::Dim, "passed over".into()),
-                _ => (Role::Dim, String::new()),
-            };
-            let mut line = vec![
-                (
-                    if row.state == PhaseState::Current { Role::Strong } else { Role::Text },
-                    text::fit(row.phase.title(), 19),
-                ),
-                (Role::Dim, text::fit(&planned, 8)),
-                (role, text::fit(&actual, 12)),
-            ];
-            match row.late_ms(t_ms) {
-                Some(late) if late > 0 => {
-                    line.push((Role::Bad, format!("late by {}  ", coarse(ms(late.unsigned_abs())))));
-                }
-                _ => {}
-            }
-            line.push((Role::Dim, format!("until {}", row.phase.ends())));
-            line.insert(0, (Role::Text, "  ".into()));
-            page.push(line);
-        }
-    }
+    planned(app, view, page);
     let spent = i.clock.severity_ms(i.severity, t_ms);
     if !spent.is_empty() {
         let spent: Vec<String> =

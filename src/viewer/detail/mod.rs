@@ -4,6 +4,7 @@ use ratatui::layout::Rect;
 
 use super::app::{App, Detail};
 use super::canvas::{Canvas, wrap};
+use super::layout;
 use super::theme::Role;
 use crate::text;
 
@@ -16,6 +17,7 @@ pub mod playbook;
 pub mod recovery;
 pub mod run;
 pub mod service;
+pub mod step;
 
 /// Lines of pieces, each with its role.
 pub type Lines = Vec<Vec<(Role, String)>>;
@@ -40,13 +42,19 @@ pub fn title(app: &App) -> String {
 
 /// The lines of the open view, wrapped to `columns`.
 pub fn lines(app: &App, columns: usize) -> Lines {
+    let rows = layout::detail_rows(app, Rect::new(0, 0, app.size.0, app.size.1));
+    lines_in(app, columns, rows)
+}
+
+/// The same, for a view of this many rows.
+fn lines_in(app: &App, columns: usize, rows: usize) -> Lines {
     let mirror = app.mirror();
     let found = match &app.detail {
         Some(Detail::Service(name)) => mirror.services.get(name).map(|v| service::lines(app, v, columns)),
         Some(Detail::Backup(name)) => mirror.backups.get(name).map(|v| backup::lines(app, v, columns)),
         Some(Detail::Run(id)) => mirror.runs.get(id).map(|v| run::lines(app, v, columns)),
         Some(Detail::Incident(id)) => mirror.incidents.get(id).map(|v| incident::lines(app, v, columns)),
-        Some(Detail::Playbook(_)) => playbook::shown(app).map(|v| playbook::lines(app, v, columns)),
+        Some(Detail::Playbook(_)) => playbook::shown(app).map(|v| playbook::lines(app, v, columns, rows)),
         Some(Detail::Entry(seq)) => app.timeline.get(*seq).map(|v| entry::lines(app, v, columns)),
         Some(Detail::Output) | None => Some(Vec::new()),
     };
@@ -58,14 +66,14 @@ pub fn count(app: &App, columns: usize) -> usize {
     lines(app, columns).len()
 }
 
-/// The open view as plain text.
+/// The open view as plain text, without letters that are pictures.
 pub fn text(app: &App, columns: usize) -> Vec<String> {
-    lines(app, columns).into_iter().map(|l| l.into_iter().map(|(_, t)| t).collect::<String>()).collect()
+    lines_in(app, columns, 0).into_iter().map(|l| l.into_iter().map(|(_, t)| t).collect::<String>()).collect()
 }
 
 /// Draws the open view.
 pub fn draw(app: &App, area: Rect, c: &mut Canvas<'_>) {
-    let all = lines(app, usize::from(area.width));
+    let all = lines_in(app, usize::from(area.width), usize::from(area.height));
     let n = usize::from(area.height);
     let top = app.detail_top.min(all.len().saturating_sub(n));
     for (i, line) in all.iter().skip(top).take(n).enumerate() {

@@ -3,12 +3,14 @@
 
 use std::time::Duration;
 
+use super::step::{self, Size};
 use super::{Lines, Page};
 use crate::domain::checklist::OpenChecklist;
-use crate::domain::playbook::{Does, Offer, Play, PlayState, Step, StepRecord, StepState};
+use crate::domain::playbook::{Does, NOBODY, Offer, Play, PlayState, Step, StepRecord, StepState};
 use crate::text;
 use crate::viewer::app::{App, Detail};
 use crate::viewer::theme::Role;
+use crate::viewer::why;
 use crate::wire::PlaybookView;
 
 /// Steps to come that are shown.
@@ -32,7 +34,7 @@ pub fn checklist<'a>(app: &'a App, play: &Play) -> Option<&'a OpenChecklist> {
     lists.iter().find(|c| c.list.name == checklist.name)
 }
 
-fn sign(app: &App, state: StepState) -> (&'static str, Role) {
+pub(super) fn sign(app: &App, state: StepState) -> (&'static str, Role) {
     let g = &app.look.g;
     match state {
         StepState::Done => (g.up, Role::Good),
@@ -77,7 +79,7 @@ fn stands_failed(p: &Play) -> bool {
 }
 
 /// `3:40 left of 5m`, or how much it is over.
-fn time_left(app: &App, p: &Play) -> Option<(Role, String)> {
+pub(super) fn time_left(app: &App, p: &Play) -> Option<(Role, String)> {
     let within = text::duration(Duration::from_millis(p.current()?.0.within_ms?));
     let (end, now) = (p.box_ends()?, app.watched.engine_now());
     Some(if now >= end {
@@ -87,8 +89,22 @@ fn time_left(app: &App, p: &Play) -> Option<(Role, String)> {
     })
 }
 
-/// All of it.
-pub fn lines(app: &App, view: &PlaybookView, columns: usize) -> Lines {
+/// All of it, for a view of this many columns and rows: the step it is at as large as lets all that it asks, and what
+/// comes next, be seen at once.
+pub fn lines(app: &App, view: &PlaybookView, columns: usize, rows: usize) -> Lines {
+    let p = &view.play;
+    let sizes = Size::of(columns, rows);
+    let mut made = sizes.iter().filter_map(|size| until_next(app, view, columns, *size));
+    let mut page = made
+        .find(|page| page.lines.len() <= rows)
+        .or_else(|| until_next(app, view, columns, Size::Tight))
+        .unwrap_or_else(|| Page::new(columns));
+    been(app, &mut page, p);
+    page.lines
+}
+
+/// The playbook, the step it is at and what comes next; nothing where the step cannot be written in this size.
+fn until_next(app: &App, view: &PlaybookView, columns: usize, size: Size) -> Option<Page> {
     let p = &view.play;
     let mut page = Page::new(columns);
     let state = match p.state {
@@ -97,11 +113,17 @@ pub fn lines(app: &App, view: &PlaybookView, columns: usize) -> Lines {
         PlayState::Left | PlayState::Stopped => Role::Unsure,
     };
     let of = p.incident.as_ref().map(|i| format!("   {i}")).unwrap_or_default();
-    let led = if p.led_by.is_empty() { String::new() } else { format!("   led by {}", p.led_by) };
+    // Whoever carries it out need not lead the incident.
+    let by = match p.led_by.as_str() {
+        "" => String::new(),
+        by if p.state.is_open() && by != p.started_by => format!("   started by {}, carried out by {by}", p.started_by),
+        by => format!("   carried out by {by}"),
+    };
     page.push(vec![
         (Role::Strong, p.text.title.clone()),
         (state, format!("   {}", p.state.word())),
-        (Role::Dim, format!("{of}{led}")),
+        (Role::Dim, by),
+        (Role::Dim, of),
     ]);
     if !p.reason.is_empty() {
         page.text(Role::Dim, 0, &p.reason);
@@ -109,18 +131,28 @@ pub fn lines(app: &App, view: &PlaybookView, columns: usize) -> Lines {
     if let Some(changed) = &p.changed {
         page.push(vec![(Role::Bad, format!("{} its file has changed since it was started:", app.look.g.degraded))]);
         changed.difference.iter().take(6).for_each(|d| page.text(Role::Unsure, 2, d));
-        keys(
+        answered_by(
             app,
             &mut page,
             &[("playbook.do", "choose: the old text, or the new one from a step on"), ("playbook.stop", "stop")],
         );
     }
     if let Some((step, record)) = p.current().filter(|_| p.state.is_open()) {
+        if !step::head(app, &mut page, p, (step, record), size) {
+            return None;
+        }
         current(app, &mut page, view, step, record);
     }
     coming(app, &mut page, p);
-    been(app, &mut page, p);
-    page.lines
+    Some(page)
+}
+
+/// The keys that answer it, or why none does from here.
+fn answered_by(app: &App, page: &mut Page, of: &[(&str, &str)]) {
+    match why::may_act(app) {
+        Some(why) => page.text(Role::Unsure, 0, &format!("to be read only: {why}")),
+        None => keys(app, page, of),
+    }
 }
 
 fn keys(app: &App, page: &mut Page, of: &[(&str, &str)]) {
@@ -140,30 +172,10 @@ fn keys(app: &App, page: &mut Page, of: &[(&str, &str)]) {
     page.push(pieces);
 }
 
-/// The step it is at.
+/// What the step it is at asks, and what answers it.
 fn current(app: &App, page: &mut Page, view: &PlaybookView, step: &Step, record: &StepRecord) {
     let p = &view.play;
-    let (mark, role) = sign(app, record.state);
-    page.blank();
-    let mut head = vec![
-        (role, format!("{mark} ")),
-        (Role::Label, format!("step {} of {}  ", p.text.number(&step.name), p.text.steps.len())),
-        (Role::Title, step.title.clone()),
-    ];
-    if record.state != StepState::UnderWay {
-        head.push((role, format!("   {}", record.state.word())));
-    }
-    page.push(head);
-    let mut line: Vec<(Role, String)> = Vec::new();
-    if let Some((role, left)) = time_left(app, p).filter(|_| p.state == PlayState::UnderWay) {
-        line.push((role, left));
-        line.push((Role::Text, "   ".into()));
-    }
-    let tries = if record.attempts > 1 { format!("try {}", record.attempts) } else { String::new() };
-    let about: Vec<&str> =
-        [step.owner.as_str(), step.phase.as_str(), &tries].into_iter().filter(|t| !t.is_empty()).collect();
-    line.push((Role::Dim, about.join("   ")));
-    page.push(line);
+    let (_, role) = sign(app, record.state);
     if matches!(record.state, StepState::Failed | StepState::Unproven) {
         page.text(role, 2, &record.detail);
     }
@@ -200,7 +212,7 @@ fn current(app: &App, page: &mut Page, view: &PlaybookView, step: &Step, record:
         page.push(vec![(Role::Dim, format!("  {}", view.waits))]);
     }
     if p.changed.is_none() {
-        keys(app, page, &answers(view, step, record));
+        answered_by(app, page, &answers(view, step, record));
     }
 }
 
@@ -277,13 +289,20 @@ fn coming(app: &App, page: &mut Page, p: &Play) {
         }
     }
     page.heading(if decides { "next: as it is decided" } else { "next" });
-    for name in &names {
-        let Some(step) = p.text.step(name) else { continue };
-        let owner = if step.owner.is_empty() { String::new() } else { format!("   {}", step.owner) };
+    let steps: Vec<&Step> = names.iter().filter_map(|name| p.text.step(name)).collect();
+    // Who does it, where somebody has the role; that nobody has is said of the step that is at hand.
+    let who = |step: &Step| match step::owner(app, p, step) {
+        owner if owner.ends_with(NOBODY) => step.owner.clone(),
+        owner => owner,
+    };
+    let widest = |wide: &dyn Fn(&Step) -> usize| steps.iter().map(|s| wide(s)).max().unwrap_or(0);
+    let beside = 18 + widest(&|s| text::width(&who(s)));
+    let room = widest(&|s| text::width(&s.title)).min(page.columns().saturating_sub(beside).max(16));
+    for step in &steps {
         page.push(vec![
-            (Role::Dim, format!("{} {:>2} ", app.look.g.waiting, p.text.number(name))),
-            (Role::Text, step.title.clone()),
-            (Role::Dim, format!("   {}{owner}", step.does.word())),
+            (Role::Dim, format!("{} {:>2} ", app.look.g.waiting, p.text.number(&step.name))),
+            (Role::Text, text::fit(&step.title, room)),
+            (Role::Dim, format!("   {:<9} {}", step.does.word(), who(step))),
         ]);
     }
     if names.is_empty() && !decides {
@@ -291,7 +310,7 @@ fn coming(app: &App, page: &mut Page, p: &Play) {
     }
 }
 
-/// What has been, newest first.
+/// What has been, newest first. While it goes on a line each, and more only of what did not end well.
 fn been(app: &App, page: &mut Page, p: &Play) {
     let mut seen = std::collections::BTreeSet::new();
     let over = p.path.iter().rev().filter(|n| !p.state.is_open() || p.at.as_ref() != Some(n));
@@ -299,7 +318,11 @@ fn been(app: &App, page: &mut Page, p: &Play) {
     if over.is_empty() {
         return;
     }
-    page.heading("so far");
+    let count = |state: StepState| over.iter().filter(|n| p.steps.get(**n).is_some_and(|r| r.state == state)).count();
+    let counted = [StepState::Failed, StepState::Skipped, StepState::Done].map(|state| (count(state), state));
+    let counted: Vec<String> =
+        counted.iter().filter(|(n, _)| *n > 0).map(|(n, state)| format!("{n} {}", state.word())).collect();
+    page.heading(&format!("so far   {}", counted.join(", ")));
     for name in over {
         let (Some(step), Some(record)) = (p.text.step(name), p.steps.get(name)) else { continue };
         let (mark, role) = sign(app, record.state);
@@ -310,6 +333,9 @@ fn been(app: &App, page: &mut Page, p: &Play) {
             (Role::Text, format!("{}{chosen}", step.title)),
             (Role::Dim, by),
         ]);
+        if record.state == StepState::Done && p.state.is_open() {
+            continue;
+        }
         for said in [&record.detail, &record.passed].into_iter().filter(|t| !t.is_empty()) {
             page.text(if record.state == StepState::Failed { Role::Bad } else { Role::Dim }, 5, said);
         }

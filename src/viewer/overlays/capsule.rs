@@ -41,7 +41,8 @@ impl Capsule {
         let found = app.mirror().incidents.get(incident).map(|v| &v.incident);
         let offer = found.and_then(|i| i.handoff.as_ref());
         let me = app.watched.peer.user.as_str();
-        let may = crate::viewer::why::may_act(app).is_none() && found.is_some_and(|i| i.status.is_open());
+        let open = found.is_some_and(|i| i.status.is_open());
+        let against = crate::viewer::why::may_act(app);
         let leads = found.and_then(|i| i.commander());
         let (can, head) = match offer {
             Some(o) if o.from == me => {
@@ -57,15 +58,30 @@ impl Capsule {
                 None => (Can::Offer, (Role::Unsure, "nobody leads: a takes it, o offers it".to_owned())),
             },
         };
+        // Who cannot hand it over reads how it stands, and why not.
+        let head = match &against {
+            Some(why) => {
+                (Role::Unsure, format!("{}; {why}", leads.map_or("nobody leads".into(), |l| format!("{l} leads"))))
+            }
+            None if !open => (Role::Dim, "it is over: nothing is handed over any more".to_owned()),
+            None => head,
+        };
         Capsule {
             incident: incident.to_owned(),
             head: (head.0, crate::text::clean(&head.1).into_owned()),
             lines: handoff::lines(sections),
-            can: if may { can } else { Can::Nothing },
+            can: if open && against.is_none() { can } else { Can::Nothing },
             top: 0,
             mark: app.overlay_count + 1,
             armed: None,
         }
+    }
+
+    /// The engine could not be asked: it is said from when this is.
+    pub fn of_memory(mut self, app: &App) -> Capsule {
+        self.head = (Role::Bad, format!("as it was at {}: the engine does not answer", app.look.hms(app.mirror().at)));
+        self.can = Can::Nothing;
+        self
     }
 
     pub(super) fn waits_for(&self) -> Option<u64> {
@@ -131,7 +147,8 @@ impl Capsule {
             // The subject stands in a column of its own.
             let (label, rest) = line.split_at(line.char_indices().nth(9).map_or(line.len(), |(at, _)| at));
             let x = c.cut(inside.x, y, inside.width, label, Role::Label);
-            let role = if rest.contains("OVERDUE") || rest.contains("CONTRADICTED") || rest.contains(" DOWN ") {
+            let bad = ["OVERDUE", "CONTRADICTED", " DOWN ", " REFUSED", " UNDELIVERED"];
+            let role = if bad.iter().any(|word| rest.contains(word)) {
                 Role::Bad
             } else if rest.contains("NOBODY") || rest.contains("NOT ACK") || rest.contains("UNKNOWN") {
                 Role::Unsure

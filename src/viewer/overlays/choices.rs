@@ -18,7 +18,7 @@ use crate::viewer::header;
 use crate::viewer::lists::rank;
 use crate::viewer::theme::{NAMES, Role};
 
-/// Before the id of a playbook that was left.
+/// Before the id of a playbook that was started, and is gone on with or read.
 pub(super) const LEFT: &str = "left ";
 
 fn command_item(app: &App, command: &'static Command) -> Item {
@@ -156,14 +156,16 @@ impl Picker {
 
     /// What can be done about one's own request.
     pub fn own_approval(app: &App, approval: &Approval) -> Picker {
+        let off = crate::viewer::why::may_act(app);
         let items = vec![
             Item::new("wait", "wait", "another user approves it with Y, or mayday approve"),
             Item {
                 role: Role::Bad,
                 asks: true,
+                off: off.clone(),
                 ..Item::new("glass", "break the glass", "start it alone, with a reason that is sent out and reviewed")
             },
-            Item::new("withdraw", "take it back", "nothing is started"),
+            Item { off, ..Item::new("withdraw", "take it back", "nothing is started") },
         ];
         let pick = Pick::OwnApproval { approval: approval.id.clone() };
         let mut picker = Picker::of(pick, format!("you asked for: {}", text::clean(&approval.title)), items);
@@ -178,14 +180,18 @@ impl Picker {
     /// Playbooks: those that fit what is down, those that were left, then all.
     pub fn playbooks(app: &App) -> Picker {
         let head = &app.mirror().head;
+        let off = crate::viewer::why::may_act(app);
         let mut items: Vec<Item> = Vec::new();
         for view in app.mirror().playbooks_newest_first() {
             let p = &view.play;
-            if p.state == PlayState::Left {
-                let detail = text::clean(&format!("was left at {}", p.place())).into_owned();
-                let id = format!("{LEFT}{}", p.id);
-                items.push(Item { role: Role::Unsure, ..Item::new(id, p.text.name.clone(), detail) });
-            }
+            let (role, said) = match p.state {
+                PlayState::Left => (Role::Unsure, format!("was left at {}", p.place())),
+                // Who can start none can still read what was done.
+                state if off.is_some() => (Role::Text, format!("is {}", state.word())),
+                _ => continue,
+            };
+            let id = format!("{LEFT}{}", p.id);
+            items.push(Item { role, ..Item::new(id, p.text.name.clone(), text::clean(&said).into_owned()) });
         }
         let fits = |name: &str| head.suggested_playbooks.iter().find(|s| s.name == name);
         let mut all: Vec<_> = head.playbooks.iter().collect();
@@ -196,7 +202,7 @@ impl Picker {
             let detail = format!("{why}{}  {}", facts.title, text::plural(facts.steps, "step"));
             let role = if why.is_empty() { Role::Text } else { Role::Strong };
             let detail = text::clean(&detail).into_owned();
-            items.push(Item { role, ..Item::new(facts.name.clone(), facts.name.clone(), detail) });
+            items.push(Item { role, off: off.clone(), ..Item::new(facts.name.clone(), facts.name.clone(), detail) });
         }
         let mut picker = Picker::of(Pick::Playbook, format!("playbook? · {}", app.environment()), items);
         picker.head.push((Role::Dim, "starting one does nothing by itself: each step is carried out by you".into()));

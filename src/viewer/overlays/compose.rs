@@ -11,9 +11,11 @@ use super::{Line, Stay, window};
 use crate::domain::command::Command;
 use crate::domain::message::Template;
 use crate::domain::playbook::Offer;
+use crate::viewer::allowed;
 use crate::viewer::app::{App, Pending};
 use crate::viewer::canvas::{Canvas, wrap};
 use crate::viewer::theme::Role;
+use crate::viewer::why;
 use crate::wire::Ask;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -155,7 +157,7 @@ impl Compose {
 
     pub(super) fn key(&mut self, app: &mut App, key: &KeyEvent, at: u64) -> Stay {
         match (key.code, self.stage) {
-            (KeyCode::Esc, Stage::Preview) => self.go(app, Stage::Body),
+            (KeyCode::Esc, Stage::Preview) if self.against(app).is_none() => self.go(app, Stage::Body),
             (KeyCode::Esc, _) => {
                 self.left(app);
                 return Stay::Close;
@@ -192,7 +194,17 @@ impl Compose {
         Stay::Open
     }
 
+    /// Why it cannot be sent by who reads it.
+    fn against(&self, app: &App) -> Option<String> {
+        // Of a step the engine says what it needs.
+        if self.step.is_some() { why::has_channels(app) } else { allowed::may_send(app) }
+    }
+
     fn send(&mut self, app: &mut App) {
+        if let Some(why) = self.against(app) {
+            app.tell(Role::BannerInfo, format!("not sent: {why}"));
+            return;
+        }
         if self.chosen.is_empty() {
             app.tell(Role::BannerInfo, "no channel is marked: shift-tab, space");
             return;
@@ -212,7 +224,7 @@ impl Compose {
         app.ask_keyed(Pending::Send, Ask::Do(command).for_step(self.step.clone()), key);
     }
 
-    pub(super) fn draw(&self, _app: &App, area: Rect, c: &mut Canvas<'_>) -> Option<(u16, u16)> {
+    pub(super) fn draw(&self, app: &App, area: Rect, c: &mut Canvas<'_>) -> Option<(u16, u16)> {
         let preview = self.stage == Stage::Preview;
         let title = format!(
             "{}{} message · {}",
@@ -224,7 +236,7 @@ impl Compose {
         if inside.height < 4 {
             return None;
         }
-        if preview { self.draw_preview(inside, c) } else { self.draw_form(inside, c) }
+        if preview { self.draw_preview(app, inside, c) } else { self.draw_form(inside, c) }
     }
 
     fn draw_form(&self, inside: Rect, c: &mut Canvas<'_>) -> Option<(u16, u16)> {
@@ -268,7 +280,7 @@ impl Compose {
         cursor
     }
 
-    fn draw_preview(&self, inside: Rect, c: &mut Canvas<'_>) -> Option<(u16, u16)> {
+    fn draw_preview(&self, app: &App, inside: Rect, c: &mut Canvas<'_>) -> Option<(u16, u16)> {
         let to: Vec<&str> =
             self.channels.iter().map(|(n, _)| n.as_str()).filter(|n| self.chosen.contains(*n)).collect();
         let to = if to.is_empty() { "nobody: mark a channel".to_owned() } else { to.join(", ") };
@@ -293,6 +305,10 @@ impl Compose {
         let bottom = inside.bottom() - 1;
         if self.sending {
             c.put(inside.x, bottom, inside.width, "asked for; waiting for it to be on record", Role::Dim);
+        } else if let Some(why) = self.against(app) {
+            let said =
+                [(Role::Key, "esc"), (Role::KeyDoc, " back   "), (Role::Unsure, "not sent: "), (Role::Unsure, &why)];
+            c.line(inside.x, bottom, inside.width, &said);
         } else {
             let keys = [
                 (Role::Strong, "Send it?   "),

@@ -128,7 +128,13 @@ impl Confirm {
         });
         let (title, target, risk) = allowed::about(approval);
         let send = Send::Approve { id: approval.id.clone(), digest: approval.digest.clone() };
-        Confirm { stage: Stage::Yes, ..Confirm::asking(app, title, target, risk, lines, send) }
+        // Who cannot approve reads all of it, and above it why not.
+        let against = crate::viewer::why::may_act(app);
+        if let Some(why) = &against {
+            lines.insert(0, (Role::Bad, 0, format!("{} {why}", app.look.g.lost)));
+        }
+        let yes = Confirm { stage: Stage::Yes, ..Confirm::asking(app, title, target, risk, lines, send) };
+        yes.or_blocked(against.is_some())
     }
 
     /// For a step of a recovery that is not what was confirmed.

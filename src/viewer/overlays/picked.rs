@@ -15,8 +15,8 @@ use crate::viewer::app::{App, Pending};
 use crate::viewer::commands;
 use crate::wire::Ask;
 
-/// One was chosen.
-pub fn one(app: &mut App, pick: &Pick, item: &Item) {
+/// One was chosen, when this was typed.
+pub fn one(app: &mut App, pick: &Pick, item: &Item, typed: &str) {
     match pick {
         Pick::Command => {
             if let Some(command) = commands::find(&item.id) {
@@ -55,7 +55,10 @@ pub fn one(app: &mut App, pick: &Pick, item: &Item) {
         Pick::Playbook => match item.id.strip_prefix(super::choices::LEFT) {
             Some(id) => {
                 acts::playbook::show(app, id.to_owned());
-                acts::playbook::go(app);
+                // Shown to everybody; gone on with by those who may.
+                if crate::viewer::why::may_act(app).is_none() {
+                    acts::playbook::go(app);
+                }
             }
             None => acts::playbook::start(app, item.id.clone()),
         },
@@ -81,7 +84,7 @@ pub fn one(app: &mut App, pick: &Pick, item: &Item) {
                 app.ask(Pending::Draft(template), Ask::Draft { template, incident });
             }
         }
-        Pick::Hypothesis { incident } => thinking::chosen(app, incident, &item.id),
+        Pick::Hypothesis { incident } => thinking::chosen(app, incident, &item.id, typed),
         Pick::OfHypothesis { incident, hypothesis } => thinking::said(app, incident, hypothesis, &item.id),
         Pick::Affected { .. } => {}
     }

@@ -184,6 +184,7 @@ impl Picker {
         let query = self.query.text().trim();
         if query.is_empty() {
             self.shown = (0..self.items.len()).collect();
+            self.offer_typed();
             return;
         }
         let pattern = Pattern::parse(query, CaseMatching::Smart, Normalization::Smart);
@@ -202,6 +203,7 @@ impl Picker {
             .collect();
         found.sort_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)));
         self.shown = found.into_iter().map(|(_, i)| i).collect();
+        self.offer_typed();
     }
 
     pub(super) fn paste(&mut self, text: &str) {
@@ -324,7 +326,7 @@ impl Picker {
             app.open_overlay(Overlay::Prompt(prompt));
             return Stay::Close;
         }
-        super::picked::one(app, &self.pick, &item);
+        super::picked::one(app, &self.pick, &item, self.query.text().trim());
         Stay::Close
     }
 

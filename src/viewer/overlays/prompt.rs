@@ -202,6 +202,14 @@ impl Prompt {
         Ok(())
     }
 
+    /// What it begins with is the answer.
+    pub(super) fn answered(mut self, app: &mut App) {
+        if let Err(why) = self.send(app) {
+            self.fault = why;
+            app.open_overlay(super::Overlay::Prompt(self));
+        }
+    }
+
     fn command(&self, app: &App, text: String) -> Result<(String, Command), String> {
         Ok(match self.asked.clone() {
             Asked::Assign { incident } => {
@@ -240,8 +248,9 @@ impl Prompt {
                 if to.as_ref().is_some_and(|to| to.contains(' ')) {
                     return Err("a login name, then a colon and a word for them: ann: cut over next".into());
                 }
-                let said =
-                    format!("offered to {}; you lead until it is taken", to.as_deref().unwrap_or("whoever takes it"));
+                let leads = app.mirror().incidents.get(&incident).and_then(|v| v.incident.commander());
+                let leads = crate::domain::handoff::leads_until(leads, &app.watched.peer.user);
+                let said = format!("offered to {}; {leads}", to.as_deref().unwrap_or("whoever takes it"));
                 (said, Command::HandOver { incident: Some(incident), to, remark: remark.trim().to_owned() })
             }
             Asked::Playbook { playbook, answer, .. } => {

@@ -7,6 +7,7 @@ use crate::domain::hypothesis::{Basis, Hypothesis, Stance, Standing};
 use crate::text;
 use crate::viewer::app::App;
 use crate::viewer::theme::Role;
+use crate::viewer::why;
 
 /// The row that opens a new one.
 const NEW: &str = "new";
@@ -26,7 +27,9 @@ impl Picker {
         let Some(view) = app.incident() else {
             return Picker::of(Pick::Hypothesis { incident: String::new() }, "hypotheses", Vec::new());
         };
-        let mut items = vec![Item::new(NEW, "+ a new one", "what might be wrong?")];
+        // Everybody reads them; who cannot add to them is told on the line.
+        let off = why::open_incident(app);
+        let mut items = vec![Item { off, ..Item::new(NEW, "+ a new one", "what might be wrong? type it here") }];
         let mut known: Vec<&Hypothesis> = view.incident.hypotheses.iter().collect();
         known.sort_by_key(|h| h.standing != Standing::Open);
         for h in known {
@@ -40,6 +43,25 @@ impl Picker {
         }
         let incident = view.incident.id.clone();
         Picker::of(Pick::Hypothesis { incident: incident.clone() }, format!("hypotheses of {incident}"), items)
+    }
+
+    /// What is typed can be opened as it stands: below what matches it, in its own words.
+    pub(super) fn offer_typed(&mut self) {
+        if !matches!(self.pick, Pick::Hypothesis { .. }) {
+            return;
+        }
+        let Some(at) = self.items.iter().position(|i| i.id == NEW) else { return };
+        let typed = self.query.text().trim();
+        if let Some(item) = self.items.get_mut(at) {
+            (item.label, item.detail) = match typed {
+                "" => ("+ a new one".into(), "what might be wrong? type it here".into()),
+                typed => ("+ open a new one:".into(), format!("\"{typed}\"")),
+            };
+        }
+        if !typed.is_empty() {
+            self.shown.retain(|i| *i != at);
+            self.shown.push(at);
+        }
     }
 
     fn of_hypothesis(app: &App, incident: &str, id: &str) -> Picker {
@@ -70,6 +92,8 @@ impl Picker {
                 items.push(Item::new(id, label, detail));
             }
         }
+        let off = why::open_incident(app);
+        items.iter_mut().for_each(|item| item.off.clone_from(&off));
         let title = found.map_or_else(|| id.to_owned(), |h| format!("{} {}", h.id, h.text));
         let mut picker = Picker::of(pick, text::clean(&title).into_owned(), items);
         if let Some(h) = found {
@@ -88,13 +112,19 @@ impl Picker {
     }
 }
 
-/// One was chosen, or a new one.
-pub fn chosen(app: &mut App, incident: &str, id: &str) {
+/// One was chosen, or a new one, with the words that were typed for it.
+pub fn chosen(app: &mut App, incident: &str, id: &str, typed: &str) {
     if id == NEW {
         let ask = HypothesisAsk::Open { text: String::new() };
         let asked = Asked::Hypothesis { incident: incident.to_owned(), ask };
         let help = "what might be wrong, in one line; evidence for and against is added to it later";
-        app.open_overlay(Overlay::Prompt(Prompt::new(asked, "a hypothesis", help, "")));
+        let prompt = Prompt::new(asked, "a hypothesis", help, typed);
+        if typed.is_empty() {
+            app.open_overlay(Overlay::Prompt(prompt));
+        } else {
+            // As if it had been written there: when the engine says no, the words come back in it.
+            prompt.answered(app);
+        }
         return;
     }
     let picker = Picker::of_hypothesis(app, incident, id);

@@ -3,9 +3,10 @@
 use ratatui::layout::Rect;
 
 use crate::text;
-use crate::viewer::app::App;
+use crate::viewer::app::{App, Detail};
 use crate::viewer::canvas::Canvas;
-use crate::viewer::detail::{Lines, incident, playbook, recovery};
+use crate::viewer::detail::{Lines, incident, leading, playbook, recovery};
+use crate::viewer::layout;
 use crate::viewer::theme::Role;
 
 pub fn draw(app: &App, area: Rect, c: &mut Canvas<'_>) {
@@ -37,9 +38,19 @@ pub fn draw(app: &App, area: Rect, c: &mut Canvas<'_>) {
         lines.push(vec![(Role::Dim, format!("{at} of {several} ({open} open)   j k: the others"))]);
     }
     let columns = usize::from(area.width.saturating_sub(2));
-    // With room to spare it is the whole of it; enter scrolls.
-    let whole = area.height > 12 && app.detail.is_none();
-    lines.extend(if whole { incident::lines(app, view, columns) } else { incident::summary(app, view, columns) });
+    // Alone on a small screen it is the whole of it; enter scrolls. Beside the others it answers in one look, with who
+    // has which role and the phases where there is room for them.
+    let roomy = area.height > 12 && !matches!(app.detail, Some(Detail::Incident(_)));
+    let alone = layout::is_small(Rect::new(0, 0, app.size.0, app.size.1));
+    if roomy && alone {
+        lines.extend(incident::lines(app, view, columns));
+    } else {
+        lines.extend(incident::summary(app, view, columns));
+    }
+    if roomy && !alone {
+        let room = usize::from(area.height).saturating_sub(lines.len());
+        lines.extend(leading::below(app, view, columns, room));
+    }
     put(&lines, area, c);
 }
 
