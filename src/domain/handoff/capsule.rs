@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::domain::backup::BackupState;
+use crate::domain::escalation::Reached;
 use crate::domain::health::Health;
 use crate::domain::hypothesis::{Hypothesis, Standing};
 use crate::domain::incident::Incident;
@@ -51,7 +52,7 @@ pub fn capsule(facts: &Facts<'_>) -> Vec<Section> {
         section("open", hypotheses(incident, Standing::Open)),
         section("ruled out", hypotheses(incident, Standing::Eliminated)),
         section("backups", backups(facts)),
-        section("called", called(incident)),
+        section("called", called(facts)),
         section("told", told(facts)),
     ];
     let mut sections: Vec<Shortened> = first.into_iter().filter_map(Shortened::of).collect();
@@ -135,7 +136,8 @@ fn what(facts: &Facts<'_>) -> Vec<String> {
         text::clock(facts.elapsed)
     )];
     let onset = match incident.onset {
-        Some(onset) => format!("began {}Z", onset.hms()),
+        Some(onset) if onset.date() == facts.now.date() => format!("began {}Z", onset.hms()),
+        Some(onset) => format!("began {} {}Z", onset.date(), onset.hms()),
         None => "when it began is not known".into(),
     };
     let services: Vec<&str> = incident.services.iter().map(String::as_str).collect();
@@ -239,14 +241,17 @@ fn guarded(facts: &Facts<'_>) -> Vec<String> {
 }
 
 /// Levels that were called, and calls by telephone.
-fn called(incident: &Incident) -> Vec<String> {
+fn called(facts: &Facts<'_>) -> Vec<String> {
+    let incident = facts.incident;
     let escalation = &incident.clock.escalation;
     let mut out: Vec<String> = Vec::new();
     if escalation.ended.is_some() && incident.acknowledged_at.is_none() {
         out.push("every level was called and NOBODY ACKNOWLEDGED".to_owned());
     }
     if let Some(last) = escalation.called.last() {
-        out.push(format!("level {} ({}): {}", last.level, last.name, last.contacts.join(", ")));
+        let message = facts.messages.iter().find(|m| m.id == last.message).copied();
+        let reached = Reached::of(last, message).said();
+        out.push(format!("level {} ({}), {reached}: {}", last.level, last.name, last.contacts.join(", ")));
     }
     out
 }
