@@ -127,7 +127,7 @@ fn a_reopened_incident_counts_to_its_last_resolution() {
     assert_eq!(ms(&m, "severity.P1"), 49 * MINUTE);
     assert_eq!(ms(&m, "downtime.web"), 10 * MINUTE + 11 * MINUTE);
     assert_eq!(ms(&m, "tta"), 2 * MINUTE);
-    assert_eq!(m.get("tta").unwrap().verdict, Verdict::Met { limit_ms: 15 * MINUTE, by_ms: 13 * MINUTE });
+    assert_eq!(m.get("response").unwrap().verdict, Verdict::Met { limit_ms: 15 * MINUTE, by_ms: 13 * MINUTE });
     golden("reopened", &told, Extra::default());
 }
 

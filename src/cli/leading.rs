@@ -80,13 +80,13 @@ pub fn head_starts(view: &IncidentView, now: Time) -> Vec<String> {
 pub fn show(view: &IncidentView, picture: &Mirror) {
     let i = &view.incident;
     let t_ms = elapsed(view);
-    let rows = phases::rows(&i.clock.marks, &picture.head.severities, i.severity);
+    let rows = phases::rows(&i.clock, &picture.head.severities, i.severity);
     for row in &rows {
         let planned = row.planned_ms.map_or_else(|| "–".into(), |p| ms(i64::try_from(p).unwrap_or(i64::MAX)));
         let actual = match (row.state, row.ended) {
             (_, Some(mark)) => format!("T+{} [{}]", ms(mark.t_ms), mark.seq),
             (PhaseState::Current, _) => format!("now, T+{}", ms(t_ms)),
-            (PhaseState::PassedOver, _) => "passed over".into(),
+            (PhaseState::PassedOver, _) => row.passed_over().into(),
             _ => String::new(),
         };
         let late = match row.late_ms(t_ms) {
@@ -119,7 +119,7 @@ pub fn show(view: &IncidentView, picture: &Mirror) {
 pub fn json(view: &IncidentView, picture: &Mirror) -> serde_json::Value {
     let i = &view.incident;
     let t_ms = elapsed(view);
-    let rows = phases::rows(&i.clock.marks, &picture.head.severities, i.severity);
+    let rows = phases::rows(&i.clock, &picture.head.severities, i.severity);
     let phases: Vec<_> = rows
         .iter()
         .map(|r| {

@@ -15,6 +15,7 @@ use super::health::Health;
 use super::incident::{Incident, Status};
 use super::message::{Delivery, Template};
 use super::phases::{Mark, Marks};
+use super::response::Since;
 use super::state::State;
 use super::time::Time;
 
@@ -31,6 +32,9 @@ pub enum Ending {
 #[serde(default)]
 pub struct IncidentClock {
     pub marks: Marks,
+    /// The severities until somebody acknowledged it, the declaration's first: what the response time goes by.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unanswered: Vec<Since>,
     /// Milliseconds in each severity while it was open, without the time since `severity_from_ms`.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub spent_ms: BTreeMap<Severity, i64>,
@@ -143,11 +147,19 @@ pub fn apply(state: &mut State, entry: &Entry) {
     let severity = incident.severity;
     let clock = &mut incident.clock;
     match &entry.event {
-        Event::IncidentDeclared(_) => clock.severity_from_ms = Some(0),
+        Event::IncidentDeclared(_) => {
+            clock.severity_from_ms = Some(0);
+            clock.unanswered = vec![Since { t_ms: 0, severity }];
+        }
         Event::IncidentAcknowledged(_) => clock.marks.acknowledged = clock.marks.acknowledged.or(Some(mark)),
-        Event::IncidentSeverity(e) if clock.severity_from_ms.is_some() => {
-            clock.count(e.from, mark.t_ms);
-            clock.severity_from_ms = Some(mark.t_ms);
+        Event::IncidentSeverity(e) => {
+            if clock.severity_from_ms.is_some() {
+                clock.count(e.from, mark.t_ms);
+                clock.severity_from_ms = Some(mark.t_ms);
+            }
+            if clock.marks.acknowledged.is_none() {
+                clock.unanswered.push(Since { t_ms: mark.t_ms, severity });
+            }
         }
         Event::IncidentStatus(e) => {
             let marks = &mut clock.marks;

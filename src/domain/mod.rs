@@ -30,6 +30,7 @@ pub mod message;
 pub mod phases;
 pub mod playbook;
 pub mod recovery;
+pub mod response;
 pub mod run;
 pub mod state;
 pub mod time;

@@ -204,7 +204,7 @@ fn overdue(state: &State, incident: &Incident, now: Time) -> Vec<String> {
             out.push(format!("{}: RTO {} over by {}", clean(name), duration(rto), duration(down - rto)));
         }
     }
-    let rows = phases::rows(&incident.clock.marks, &state.catalog.severities, incident.severity);
+    let rows = phases::rows(&incident.clock, &state.catalog.severities, incident.severity);
     let t_ms = i64::try_from(state.elapsed(incident, now).as_millis()).unwrap_or(i64::MAX);
     if let Some(row) = phases::current(&rows).filter(|_| incident.status.is_open())
         && let Some(late) = row.late_ms(t_ms).and_then(|ms| u64::try_from(ms).ok()).filter(|ms| *ms > 0)

@@ -283,11 +283,9 @@ fn timing(out: &mut Vec<Measure>, story: &Story<'_>, onset: Option<Mark>, interv
         ("the first sign", detect),
         ("an accepted message", page),
     ));
-    let mut tta = Measure::span("tta", "Time to acknowledge", ("the first sign", detect), ("an acknowledgement", ack));
-    if let (Some(ms), Some(facts)) = (tta.ms(), severity_facts(story)) {
-        tta.verdict = Verdict::of(ms, facts.respond_within_ms, true);
-    }
-    out.push(tta);
+    out.push(Measure::span("tta", "Time to acknowledge", ("the first sign", detect), ("an acknowledgement", ack)));
+    let t_ms = |mark: Mark| mark.at.ms_since(story.declared.at);
+    out.push(super::response::measure(story, &t_ms, t_ms(story.last)));
     out.push(Measure::span(
         "tta_page",
         "Acknowledged after the first message",
@@ -302,11 +300,6 @@ fn timing(out: &mut Vec<Measure>, story: &Story<'_>, onset: Option<Mark>, interv
         ttr.entries.sort_unstable();
     }
     out.push(ttr);
-}
-
-fn severity_facts<'a>(story: &Story<'a>) -> Option<&'a crate::domain::catalog::SeverityFacts> {
-    let severity = story.severities.first()?.1;
-    story.catalog_at(story.declared.seq)?.1.severities.get(&severity)
 }
 
 fn probe_ms(story: &Story<'_>, onset: Option<Mark>, intervals: &BTreeMap<String, Vec<Interval>>) -> Option<u64> {

@@ -16,7 +16,11 @@ pub const DEFINITIONS: &[(&str, &str)] = &[
     ("close", "when it was closed after the resolution"),
     ("ttd", "detect − onset, uncertain by one probe interval where the onset comes from probes"),
     ("page_delay", "page − detect"),
-    ("tta", "ack − detect, held against respond_within of the severity declared"),
+    ("tta", "ack − detect"),
+    (
+        "response",
+        "ack − declare, held against the response time: respond_within of the severity in force when it ran out, or at the acknowledgement where that came first; it counts from the declaration, so a raise before the acknowledgement brings the shorter time, and lowering does not take back what has run out; not acknowledged at all is a miss once it ran out",
+    ),
     ("tta_page", "ack − page"),
     ("ttm", "mitigate − detect"),
     ("ttr", "resolve − detect"),
@@ -45,7 +49,7 @@ pub const DEFINITIONS: &[(&str, &str)] = &[
     ("resolution_word", "resolution message accepted − resolve, against resolution_within"),
     (
         "phases",
-        "time since the declaration at which each phase ended, by the entry cited, held against the plan of the severity in force then; recovery ends when it is mitigated and every affected service is seen up",
+        "time since the declaration at which each phase ended, by the entry cited, held against the plan of the severity in force then, detection & alert by the rule of response; recovery ends when it is mitigated and every affected service is seen up",
     ),
     ("actions", "time in which at least one action of the incident ran"),
 ];

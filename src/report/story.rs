@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::level::Steps;
 use crate::domain::Time;
 use crate::domain::catalog::{Catalog, Severity};
+use crate::domain::clock::Ending;
 use crate::domain::event::{Entry, Event};
 use crate::domain::incident::Status;
 use crate::domain::message::{Delivery, Template};
@@ -38,6 +39,8 @@ pub struct Story<'a> {
     pub statuses: Vec<(Mark, Status, bool)>,
     pub reopened: Vec<Mark>,
     pub acknowledged: Option<(Mark, String)>,
+    /// How it ended without having been resolved.
+    pub ending: Option<Ending>,
     /// Onset as journaled: the moment, and the entry that says so. The last one counts.
     pub onset: Option<Mark>,
     /// Services ever named as affected, with the entry that named them first.
@@ -150,6 +153,7 @@ impl<'a> Story<'a> {
             statuses: vec![(mark, Status::Investigating, false)],
             reopened: Vec::new(),
             acknowledged: None,
+            ending: None,
             onset: declaration.onset.map(|at| Mark { at, seq: entry.seq }),
             services: declaration.services.iter().map(|s| (s.clone(), entry.seq)).collect(),
             roles: Vec::new(),
@@ -207,8 +211,11 @@ impl<'a> Story<'a> {
             Event::IncidentStatus(e) => self.statuses.push((mark, e.to, e.forced)),
             Event::IncidentReopened(_) => {
                 self.reopened.push(mark);
+                self.ending = None;
                 self.statuses.push((mark, Status::Investigating, false));
             }
+            Event::IncidentFalseAlarm(_) => self.ending = Some(Ending::FalseAlarm),
+            Event::IncidentMerged(e) => self.ending = Some(Ending::Merged { into: e.into.clone() }),
             Event::IncidentAssigned(e) => self.roles.push((mark, e.role.clone(), e.user.clone())),
             Event::IncidentServices(e) => {
                 for service in &e.added {

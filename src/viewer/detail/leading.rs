@@ -39,7 +39,7 @@ pub fn glance(app: &App, view: &IncidentView, columns: usize, whole: bool) -> Li
 
 fn phase(app: &App, view: &IncidentView, page: &mut Page) {
     let i = &view.incident;
-    let rows = phases::rows(&i.clock.marks, &app.mirror().head.severities, i.severity);
+    let rows = phases::rows(&i.clock, &app.mirror().head.severities, i.severity);
     let Some(row) = phases::current(&rows) else { return };
     let Some(planned) = row.planned_ms else { return };
     let until = format!("until {}", row.phase.ends());
@@ -204,7 +204,7 @@ fn running(app: &App, view: &IncidentView, page: &mut Page) {
 pub fn whole(app: &App, view: &IncidentView, page: &mut Page) {
     let i = &view.incident;
     let t_ms = t_ms(app, view);
-    let rows = phases::rows(&i.clock.marks, &app.mirror().head.severities, i.severity);
+    let rows = phases::rows(&i.clock, &app.mirror().head.severities, i.severity);
     if rows.iter().any(|r| r.planned_ms.is_some()) {
         page.heading("phases   (T+ planned, T+ actual)");
         for row in &rows {
@@ -212,7 +212,7 @@ pub fn whole(app: &App, view: &IncidentView, page: &mut Page) {
             let (role, actual) = match (row.state, row.ended) {
                 (_, Some(mark)) => (Role::Text, text::duration(ms(mark.t_ms.unsigned_abs()))),
                 (PhaseState::Current, _) => (Role::Strong, "now".into()),
-                (PhaseState::PassedOver, _) => (Role::Dim, "passed over".into()),
+                (PhaseState::PassedOver, _) => (Role::Dim, row.passed_over().into()),
                 _ => (Role::Dim, String::new()),
             };
             let mut line = vec![
