@@ -93,7 +93,11 @@ pub fn show(view: &IncidentView, picture: &Mirror) {
             Some(late) if late > 0 => format!("  LATE by {}", ms(late)),
             _ => String::new(),
         };
-        say(&format!("phase {:<18} by T+{planned:<8} {actual}{late}", row.phase.title()));
+        let again = if row.again { ", again" } else { "" };
+        say(&format!("phase {:<18} by T+{planned:<8} {actual}{again}{late}", row.phase.title()));
+    }
+    if let Some(mark) = &i.clock.marks.reopened {
+        say(&format!("reopened at T+{} [{}]: phases that were over by then stay so", ms(mark.t_ms), mark.seq));
     }
     let spent: Vec<String> =
         i.clock.severity_ms(i.severity, t_ms).iter().map(|(s, spent)| format!("{s} {}", ms(*spent))).collect();
@@ -126,7 +130,7 @@ pub fn json(view: &IncidentView, picture: &Mirror) -> serde_json::Value {
             serde_json::json!({
                 "name": r.phase.word(), "state": r.state, "planned_ms": r.planned_ms,
                 "t_ms": r.ended.map(|m| m.t_ms), "ended_at": r.ended.map(|m| m.at),
-                "late_ms": r.late_ms(t_ms).map(|ms| ms.max(0)), "entries": r.ended.iter().map(|m| m.seq).collect::<Vec<_>>(),
+                "late_ms": r.late_ms(t_ms).map(|ms| ms.max(0)), "again": r.again, "entries": r.ended.iter().map(|m| m.seq).collect::<Vec<_>>(),
             })
         })
         .collect();

@@ -108,6 +108,7 @@ impl IncidentClock {
             &mut m.recovered,
             &mut m.resolved,
             &mut m.closed,
+            &mut m.reopened,
             &mut self.escalation.ended,
         ];
         let called = self.escalation.called.iter_mut().map(|c| &mut c.mark);
@@ -184,10 +185,12 @@ pub fn apply(state: &mut State, entry: &Entry) {
             }
         }
         Event::IncidentReopened(_) => {
-            clock.marks.reopen();
+            clock.marks.reopen(mark);
             clock.severity_from_ms = Some(mark.t_ms);
             clock.reopened_at = Some(entry.at);
             (clock.snooze, clock.ending, clock.ended_at, clock.ended_stepped_ms) = (None, None, None, 0);
+            // Nobody looked at it for this incident since it was resolved.
+            recover(state, entry.incident.as_deref(), entry);
         }
         Event::IncidentOnset(_) => {
             clock.onset_by = Some(entry.actor.user.clone()).filter(|user| *user != super::Actor::engine().user);

@@ -72,7 +72,7 @@ pub struct Incident {
     /// Role → user: `commander`, …
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub roles: BTreeMap<String, String>,
-    /// First time the status became monitoring since the declaration or the last reopening.
+    /// First time the status became monitoring.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mitigated_at: Option<Time>,
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -97,7 +97,7 @@ pub struct Marks {
     pub acknowledged: Option<Mark>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub identified: Option<Mark>,
-    /// First *monitoring* since the declaration or the last reopening.
+    /// First *monitoring*.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mitigated: Option<Mark>,
     /// Every affected service was seen up, and is.
@@ -107,12 +107,15 @@ pub struct Marks {
     pub resolved: Option<Mark>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub closed: Option<Mark>,
+    /// When it was reopened last: what is reached anew is reached after it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reopened: Option<Mark>,
 }
 
 impl Marks {
-    /// It is opened again: what was reached has to be reached anew, but for the acknowledgement.
-    pub fn reopen(&mut self) {
-        *self = Marks { acknowledged: self.acknowledged, ..Marks::default() };
+    /// It is opened again: it has to be resolved anew, and its services to be up. What was known and done before stays so.
+    pub fn reopen(&mut self, mark: Mark) {
+        (self.resolved, self.closed, self.reopened) = (None, None, Some(mark));
     }
 
     /// What ended `phase`.
@@ -156,6 +159,9 @@ pub struct PhaseRow {
     /// It was passed over and is missed by that: later phases have ended, and nobody acknowledged.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub owed: bool,
+    /// It was reopened, and this is or was gone through once more.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub again: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended: Option<Mark>,
 }
@@ -209,7 +215,15 @@ pub fn rows(
                 of => of,
             };
             let owed = detection && state == PhaseState::PassedOver && clock.ending.is_none();
-            PhaseRow { phase, state, planned_ms: planned(severity), severity, owed, ended }
+            // What is gone through once more by a reopening: what cannot stay over when it is open.
+            let before = |reopened: Mark| match phase {
+                IncidentPhase::Recovery => marks.mitigated.is_some_and(|m| m.seq < reopened.seq),
+                phase => phase > IncidentPhase::Recovery,
+            };
+            let again = marks.reopened.is_some_and(|reopened| {
+                before(reopened) && ended.map_or(state == PhaseState::Current, |mark| mark.seq > reopened.seq)
+            });
+            PhaseRow { phase, state, planned_ms: planned(severity), severity, owed, again, ended }
         })
         .collect()
 }

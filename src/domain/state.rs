@@ -404,8 +404,14 @@ impl State {
             }
             Event::IncidentTitled(e) => incident.title = e.title.clone(),
             Event::IncidentReopened(_) => {
+                // The last word was carried over no further than to the end.
+                let ended = match incident.resolved_at {
+                    Some(_) => incident.resolved_stepped_ms,
+                    None => incident.clock.ended_stepped_ms,
+                };
+                let stepped = self.stepped_ms.saturating_sub(ended);
+                incident.last_update_at = incident.last_update_at.map(|at| at.stepped(stepped));
                 incident.status = Status::Investigating;
-                incident.mitigated_at = None;
                 incident.resolved_at = None;
                 incident.unsealed = false;
                 incident.reopened += 1;

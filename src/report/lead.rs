@@ -11,7 +11,7 @@ use super::timeline::utc;
 use crate::domain::catalog::{Severity, SeverityFacts};
 use crate::domain::clock::Ending;
 use crate::domain::event::{ContactCalled, Entry, Event, IncidentEscalated, UpdateSnoozed};
-use crate::domain::incident::Incident;
+use crate::domain::incident::{Incident, Status};
 use crate::domain::message::Template;
 use crate::domain::phases::{self, PhaseRow, PhaseState};
 use crate::domain::state::State;
@@ -149,6 +149,14 @@ pub(super) fn unresolved(story: &Story<'_>) -> Option<String> {
     ending(story).map(|said| format!("it was {said}"))
 }
 
+/// Each reopening, with the status before it and since when it had that.
+fn reopenings<'a>(story: &'a Story<'_>) -> impl Iterator<Item = ((Mark, Status), Mark)> + use<'a> {
+    story.reopened.iter().filter_map(|mark| {
+        let before = story.statuses.iter().rev().find(|(m, ..)| m.seq < mark.seq)?;
+        Some(((before.0, before.1), *mark))
+    })
+}
+
 /// Below the timing.
 pub(super) fn phases_markdown(page: &mut Page<'_, '_>) {
     let story = &page.review.story;
@@ -159,10 +167,12 @@ pub(super) fn phases_markdown(page: &mut Page<'_, '_>) {
         page.table(&["Phase", "Until", "Planned (T+)", "Actual (T+)", "", "From"]);
         for row in &all {
             let actual = match (row.state, row.ended) {
+                (_, Some(mark)) if row.again => format!("{}, again", ms(mark.t_ms)),
                 (_, Some(mark)) => ms(mark.t_ms),
                 (PhaseState::PassedOver, _) if story.ending.is_some() => "not reached".into(),
                 (PhaseState::PassedOver, _) if row.owed => "nobody acknowledged it".into(),
                 (PhaseState::PassedOver, _) => "not recorded: passed over".into(),
+                (PhaseState::Current, _) if row.again => "again, and not over".into(),
                 (PhaseState::Current, _) => "not over".into(),
                 _ => "not begun".into(),
             };
@@ -177,6 +187,18 @@ pub(super) fn phases_markdown(page: &mut Page<'_, '_>) {
             let entries: Vec<u64> = row.ended.iter().map(|m| m.seq).collect();
             page.row(&[row.phase.title(), row.phase.ends(), &planned, &actual, &late, &cite(&entries)]);
         }
+    }
+    for (before, mark) in reopenings(story) {
+        let line = format!(
+            "\nReopened at T+{} ({}), {} since T+{} ({}): phases that were over by then stay so; the later ones are gone \
+             through again.",
+            ms(story.ms(story.declared, mark)),
+            cite(&[mark.seq]),
+            before.1.word(),
+            ms(story.ms(story.declared, before.0)),
+            cite(&[before.0.seq])
+        );
+        page.line(&line);
     }
     if let Some(said) = ending(story) {
         let entries: Vec<u64> = incident.clock.marks.closed.iter().map(|m| m.seq).collect();
@@ -248,12 +270,21 @@ pub(super) fn json(story: &Story<'_>, document: &mut Json) {
             json!({
                 "name": r.phase.word(), "state": r.state, "planned_ms": r.planned_ms,
                 "ended_at": r.ended.map(|m| m.at), "t_ms": r.ended.map(|m| m.t_ms),
-                "severity": r.ended.map(|_| r.severity.name()), "late_ms": late.map(|ms| ms.max(0)),
+                "severity": r.ended.map(|_| r.severity.name()), "late_ms": late.map(|ms| ms.max(0)), "again": r.again,
                 "entries": r.ended.iter().map(|m| m.seq).collect::<Vec<_>>(),
             })
         })
         .collect();
     fields.insert("phases".into(), phases.into());
+    let reopened: Vec<Json> = reopenings(story)
+        .map(|((since, before), m)| {
+            json!({
+                "at": m.at, "t_ms": story.ms(story.declared, m), "status_before": before.word(), "since": since.at,
+                "entries": [since.seq, m.seq],
+            })
+        })
+        .collect();
+    fields.insert("reopened".into(), reopened.into());
     let last = onsets(story).len().saturating_sub(1);
     let onsets: Vec<Json> = onsets(story)
         .iter()

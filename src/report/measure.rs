@@ -292,7 +292,12 @@ fn timing(out: &mut Vec<Measure>, story: &Story<'_>, onset: Option<Mark>, interv
         ("an accepted message", page),
         ("an acknowledgement", ack),
     ));
-    out.push(Measure::span("ttm", "Time to mitigate", ("the first sign", detect), ("the mitigation", mitigate)));
+    let mut ttm = Measure::span("ttm", "Time to mitigate", ("the first sign", detect), ("the mitigation", mitigate));
+    let again = story.reopened.iter().filter(|r| mitigate.is_some_and(|m| r.seq > m.seq)).count();
+    if again > 0 {
+        ttm.note = format!("to the first mitigation; reopened {} after it", crate::text::plural(again, "time"));
+    }
+    out.push(ttm);
     let mut ttr = Measure::span("ttr", "Time to resolve", ("the first sign", detect), ("the resolution", resolve));
     if !story.reopened.is_empty() && ttr.ms().is_some() {
         ttr.note = format!("to the last resolution; reopened {}", crate::text::plural(story.reopened.len(), "time"));

@@ -11,7 +11,7 @@ pub const DEFINITIONS: &[(&str, &str)] = &[
     ("ack", "when a person first acknowledged it"),
     ("declare", "when it was declared; T+ counts from here"),
     ("assess", "when a person first set its severity; declaring by hand does"),
-    ("mitigate", "when its status first became monitoring, since the last reopening"),
+    ("mitigate", "when its status first became monitoring; a reopening does not take it back"),
     ("resolve", "when its status became resolved and stayed so"),
     ("close", "when it was closed after the resolution"),
     ("ttd", "detect − onset, uncertain by one probe interval where the onset comes from probes"),
@@ -43,13 +43,13 @@ pub const DEFINITIONS: &[(&str, &str)] = &[
     ),
     (
         "updates",
-        "an update is due one interval of the severity after the last message that a channel accepted, else after the declaration or a reopening",
+        "an update is due one interval of the severity after the last message that a channel accepted, also over a reopening, else after the declaration; what would have been due while it was resolved is due at the reopening",
     ),
     ("first_word", "first message to those who wait that a channel accepted − declare, against first_word_within"),
     ("resolution_word", "resolution message accepted − resolve, against resolution_within"),
     (
         "phases",
-        "time since the declaration at which each phase ended, by the entry cited, held against the plan of the severity in force then, detection & alert by the rule of response; recovery ends when it is mitigated and every affected service is seen up",
+        "time since the declaration at which each phase ended, by the entry cited, held against the plan of the severity in force then, detection & alert by the rule of response; recovery ends when it is mitigated and every affected service is seen up; after a reopening what was over before stays so, but that it is to be resolved and closed anew, and recovered where a service is not up",
     ),
     ("actions", "time in which at least one action of the incident ran"),
 ];

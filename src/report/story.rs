@@ -325,10 +325,9 @@ impl<'a> Story<'a> {
         (!reopened).then_some(resolved)
     }
 
-    /// First *monitoring* since the declaration, or since the last reopening.
+    /// First *monitoring*: a reopening does not take back that it was mitigated.
     pub fn mitigated(&self) -> Option<Mark> {
-        let since = self.reopened.last().map_or(0, |r| r.seq);
-        self.statuses.iter().find(|(m, s, _)| *s == Status::Monitoring && m.seq > since).map(|(m, ..)| *m)
+        self.statuses.iter().find(|(_, s, _)| *s == Status::Monitoring).map(|(m, ..)| *m)
     }
 
     /// When it was closed, after the last resolution, or instead of one (false alarm, merged).

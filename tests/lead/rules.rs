@@ -49,10 +49,12 @@ fn the_next_word_counts_from_the_last_accepted_one() {
     assert_eq!(w.due(&id), Some((Word::Review, 86_400)));
     w.status(&id, Status::Closed);
     assert_eq!(w.due(&id), None);
-    // Opened again: counted from then, not from what was said hours ago.
+    // Opened again hours after the last word: due now, and late from now on.
     w.pass(180);
     w.ask(Command::Reopen { incident: Some(id.clone()), reason: "again".into() }).unwrap();
-    assert_eq!(w.due(&id), Some((Word::Update, 900)));
+    assert_eq!(w.due(&id), Some((Word::Update, 0)));
+    w.pass(2);
+    assert_eq!(w.due(&id), Some((Word::Update, -120)));
 }
 
 #[test]

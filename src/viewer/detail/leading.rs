@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{Lines, Page};
 use crate::domain::cadence::Word;
 use crate::domain::headstart::Standing;
-use crate::domain::phases::{self, PhaseState};
+use crate::domain::phases::{self, PhaseRow, PhaseState};
 use crate::domain::run::RunState;
 use crate::text;
 use crate::viewer::app::App;
@@ -37,12 +37,17 @@ pub fn glance(app: &App, view: &IncidentView, columns: usize, whole: bool) -> Li
     page.lines
 }
 
+/// It was over before, and the incident was reopened.
+fn again(row: &PhaseRow) -> &'static str {
+    if row.again { " again" } else { "" }
+}
+
 fn phase(app: &App, view: &IncidentView, page: &mut Page) {
     let i = &view.incident;
     let rows = phases::rows(&i.clock, &app.mirror().head.severities, i.severity);
     let Some(row) = phases::current(&rows) else { return };
     let Some(planned) = row.planned_ms else { return };
-    let until = format!("until {}", row.phase.ends());
+    let until = format!("until {}{}", row.phase.ends(), again(row));
     page.push(match row.late_ms(t_ms(app, view)) {
         Some(late) if late > 0 => vec![
             (Role::Label, "phase ".into()),
@@ -229,9 +234,13 @@ pub fn whole(app: &App, view: &IncidentView, page: &mut Page) {
                 }
                 _ => {}
             }
-            line.push((Role::Dim, format!("until {}", row.phase.ends())));
+            line.push((Role::Dim, format!("until {}{}", row.phase.ends(), again(row))));
             line.insert(0, (Role::Text, "  ".into()));
             page.push(line);
+        }
+        if let Some(mark) = i.clock.marks.reopened {
+            let at = text::duration(ms(mark.t_ms.unsigned_abs()));
+            page.text(Role::Dim, 2, &format!("reopened at T+{at}: what was over by then stays so"));
         }
     }
     let spent = i.clock.severity_ms(i.severity, t_ms);
