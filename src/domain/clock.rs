@@ -61,14 +61,16 @@ pub struct IncidentClock {
     /// Incidents that were merged into it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub absorbed: Vec<String>,
+    /// Hypotheses that went on in another incident: their numbers are not given again.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub hypotheses_gone: u32,
     /// The onset was set by this person.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub onset_by: Option<String>,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks with a reference")]
-const fn is_zero(ms: &i64) -> bool {
-    *ms == 0
+fn is_zero<T: Default + PartialEq>(n: &T) -> bool {
+    *n == T::default()
 }
 
 impl IncidentClock {

@@ -26,6 +26,7 @@ pub mod hypothesis;
 pub mod incident;
 mod lead;
 pub mod measure;
+mod merge;
 pub mod message;
 pub mod phases;
 pub mod playbook;

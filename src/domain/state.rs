@@ -23,7 +23,7 @@ use super::playbook::{self, Play, PlayState};
 use super::recovery::{self, Recovery};
 use super::run::{Run, RunState, Verdict};
 use super::time::Time;
-use super::{cadence, clock};
+use super::{cadence, clock, merge};
 
 /// Finished runs, messages and closed incidents kept in the fold.
 const KEEP: usize = 200;
@@ -187,6 +187,11 @@ impl State {
                 approval::apply(self, entry)
             }
             Event::HeadStartWithheld(_) => headstart::apply(self, entry),
+            Event::IncidentAbsorbed(e) => {
+                if let Some(into) = &entry.incident {
+                    merge::apply(self, &e.incident, into);
+                }
+            }
             Event::ClockStepped(e) => self.apply_step(e.by_ms),
             Event::Unknown { .. } => self.unknown_kinds += 1,
             _ => {}
@@ -595,6 +600,19 @@ impl State {
         use chrono::Datelike;
         let year = now.to_chrono().year();
         format!("INC-{year}-{:03}", self.numbers.get(&year).copied().unwrap_or(0) + 1)
+    }
+
+    /// The incident that `id` goes on as: itself, or the one that it was merged into.
+    pub fn surviving<'a>(&'a self, id: &'a str) -> &'a str {
+        let mut id = id;
+        // Each is merged at most once while it is closed; the bound is against a record that says otherwise.
+        for _ in 0..self.incidents.len() {
+            match self.incidents.get(id).and_then(|i| i.clock.ending.as_ref()) {
+                Some(clock::Ending::Merged { into }) if self.incidents.contains_key(into) => id = into,
+                _ => break,
+            }
+        }
+        id
     }
 
     /// Runs in the order they were requested.

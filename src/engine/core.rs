@@ -391,6 +391,8 @@ impl Core {
             }
             // Whatever is shown with a time is shown by the clock as it reads now.
             Event::ConfigLoaded(_) | Event::ClockStepped(_) => dirty.everything = true,
+            // Whatever is open of the one goes on in the other.
+            Event::IncidentAbsorbed(_) => dirty.everything = true,
             Event::ConfigRejected(_)
             | Event::ServiceHeld(_)
             | Event::ServiceReleased(_)

@@ -36,9 +36,9 @@ pub fn capsule(state: &State, incident: &Incident, now: Time) -> Vec<Section> {
         section("hands off", guarded(state)),
         section("ready", ready(state, now)),
         section("tried", tried(state, incident)),
-        section("cause", hypotheses(incident, Standing::Confirmed)),
-        section("open", hypotheses(incident, Standing::Open)),
-        section("ruled out", hypotheses(incident, Standing::Eliminated)),
+        section("cause", hypotheses(state, incident, Standing::Confirmed)),
+        section("open", hypotheses(state, incident, Standing::Open)),
+        section("ruled out", hypotheses(state, incident, Standing::Eliminated)),
         section("backups", backups(state)),
         section("due", due(state, incident, now)),
         section("called", called(incident)),
@@ -248,7 +248,7 @@ fn ready(state: &State, now: Time) -> Vec<String> {
 
 fn tried(state: &State, incident: &Incident) -> Vec<String> {
     let mut ended: Vec<&Run> =
-        state.runs_in_order().filter(|r| r.state.is_over() && r.incident.as_deref() == Some(&incident.id)).collect();
+        state.runs_in_order().filter(|r| r.state.is_over() && incident.is_or_absorbed(r.incident.as_deref())).collect();
     ended.reverse();
     // What is contradicted stands first: it looks done and is not.
     ended.sort_by_key(|r| !r.stands_contradicted());
@@ -267,10 +267,11 @@ fn tried(state: &State, incident: &Incident) -> Vec<String> {
         .collect()
 }
 
-fn hypotheses(incident: &Incident, standing: Standing) -> Vec<String> {
-    let said = |h: &Hypothesis| {
+fn hypotheses(state: &State, incident: &Incident, standing: Standing) -> Vec<String> {
+    let said = |h: &Hypothesis, of: Option<&str>| {
         let balance = h.balance();
-        let mut out = format!("{} {}", h.id, h.text);
+        let of = of.map(|of| format!(" of {of}:")).unwrap_or_default();
+        let mut out = format!("{}{of} {}", h.id, h.said());
         match standing {
             Standing::Open if balance.is_empty() => {}
             Standing::Open => out.push_str(&format!(" ({balance})")),
@@ -278,7 +279,17 @@ fn hypotheses(incident: &Incident, standing: Standing) -> Vec<String> {
         }
         out
     };
-    incident.hypotheses.iter().filter(|h| h.standing == standing).map(said).collect()
+    let wanted = |i: &'_ Incident, of: Option<&str>| -> Vec<String> {
+        i.hypotheses.iter().filter(|h| h.standing == standing).map(|h| said(h, of)).collect()
+    };
+    let mut out = wanted(incident, None);
+    // What was found or ruled out in an incident that was merged into it holds here too.
+    for absorbed in incident.clock.absorbed.iter().filter_map(|id| state.incidents.get(id)) {
+        if !absorbed.status.is_open() {
+            out.extend(wanted(absorbed, Some(&absorbed.id)));
+        }
+    }
+    out
 }
 
 fn backups(state: &State) -> Vec<String> {
