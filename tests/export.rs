@@ -11,6 +11,8 @@ mod export {
 use export::incidents::{self, ID, Told};
 use mayday::domain::Time;
 use mayday::domain::event::{Entry, Event};
+use mayday::domain::outage;
+use mayday::domain::state::State;
 use mayday::report::{Extra, Measures, Review, Value, Verdict, json, markdown, measure, timeline_md};
 
 fn measures(entries: &[Entry]) -> Measures {
@@ -113,6 +115,32 @@ fn overlapping_outages_count_once() {
     // Tier 1 was down from 10:00 to 10:14, whichever of them it was.
     assert_eq!(m.get("cost").unwrap().value, Value::Money(45_000.0 * 14.0 / 60.0, "EUR".into()));
     golden("overlapping", &told, Extra::default());
+}
+
+#[test]
+fn the_ticker_counts_what_the_review_counts_at_every_moment() {
+    let mut compared = 0;
+    for told in [
+        incidents::missing_ack(),
+        incidents::overlapping(),
+        incidents::reopened(),
+        incidents::still_open(),
+        incidents::declared_first(),
+        incidents::severity_twice(),
+    ] {
+        let mut state = State::default();
+        for (i, entry) in told.entries.iter().enumerate() {
+            state.apply(entry);
+            let own = entry.incident.as_deref() == Some(ID);
+            let Some(incident) = state.incidents.get(ID).filter(|i| own && i.status.is_open()) else { continue };
+            let m = measure::measure(&told.entries[..=i], ID).unwrap();
+            let Some(Value::Money(amount, _)) = m.get("cost").map(|m| &m.value) else { continue };
+            let charged = outage::charged(&state, incident).at(entry.at);
+            assert!((45_000.0 * charged.as_secs_f64() / 3600.0 - amount).abs() < 0.01, "{}: {charged:?}", entry.seq);
+            compared += 1;
+        }
+    }
+    assert!(compared > 30, "{compared}");
 }
 
 #[test]

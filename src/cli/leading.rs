@@ -144,6 +144,6 @@ pub fn json(view: &IncidentView, picture: &Mirror) -> serde_json::Value {
         "phase": phases::current(&rows).map(|r| r.phase.word()), "phases": phases,
         "severity_ms": i.clock.severity_ms(i.severity, t_ms), "due": due,
         "escalation": { "called": i.clock.escalation.called, "unanswered": i.clock.escalation.ended.is_some(), "next": view.leading.next_level },
-        "head_starts": view.head_starts,
+        "head_starts": view.head_starts, "charged": view.leading.charged,
     })
 }

@@ -28,6 +28,7 @@ mod lead;
 pub mod measure;
 mod merge;
 pub mod message;
+pub mod outage;
 pub mod phases;
 pub mod playbook;
 pub mod recovery;

@@ -19,6 +19,7 @@ use super::headstart::{self, HeadStart};
 use super::health::{Health, ServiceRecord};
 use super::incident::{Incident, Status};
 use super::message::{ChannelDelivery, Delivery, Message, Template};
+use super::outage::{self, Outage};
 use super::playbook::{self, Play, PlayState};
 use super::recovery::{self, Recovery};
 use super::run::{Run, RunState, Verdict};
@@ -40,6 +41,9 @@ pub struct State {
     /// Faults of the configuration that was refused last; empty when the newest one is in force.
     pub config_faults: Vec<String>,
     pub services: BTreeMap<String, ServiceRecord>,
+    /// Outages that are over and may still count for an incident, oldest end first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub outages: Vec<Outage>,
     pub backups: BTreeMap<String, BackupRecord>,
     pub incidents: BTreeMap<String, Incident>,
     pub runs: BTreeMap<String, Run>,
@@ -118,7 +122,9 @@ impl State {
             }
             Event::ConfigRejected(e) => self.config_faults = e.faults.clone(),
             Event::HealthChanged(_) | Event::HealthBecause(_) | Event::ServicePaused(_) | Event::ServiceResumed(_) => {
+                let before = outage::before(self, entry);
                 self.apply_health(entry);
+                outage::apply(self, entry, before);
             }
             Event::BackupChanged(e) => {
                 let record = self.backups.entry(e.backup.clone()).or_default();
@@ -245,6 +251,7 @@ impl State {
             record.since = record.since.stepped(by_ms);
             record.down_since = record.down_since.map(|at| at.stepped(by_ms));
         }
+        outage::step(self, by_ms);
         for incident in self.incidents.values_mut().filter(|i| i.status.is_open()) {
             incident.last_update_at = incident.last_update_at.map(|at| at.stepped(by_ms));
             incident.clock.step(by_ms);

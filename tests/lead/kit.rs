@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use mayday::domain::cadence::{self, Word};
-use mayday::domain::catalog::{Catalog, ChannelFacts, ServiceFacts, Severity, SeverityFacts};
+use mayday::domain::catalog::{Catalog, ChannelFacts, Cost, ServiceFacts, Severity, SeverityFacts};
 use mayday::domain::command::{Command, Context};
 use mayday::domain::decide::decide;
 use mayday::domain::escalation::{self, ContactFacts, Due};
@@ -62,6 +62,8 @@ pub fn catalog() -> Catalog {
             ("Bo".to_owned(), contact("manager", &["sms"])),
             ("Cy".to_owned(), contact("director", &[])),
         ]),
+        // One EUR for each millisecond.
+        cost: Some(Cost { per_hour: 3_600_000.0, currency: "EUR".into() }),
         ..Catalog::default()
     }
 }

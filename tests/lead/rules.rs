@@ -13,6 +13,7 @@ use mayday::domain::event::{self, Event};
 use mayday::domain::health::Health;
 use mayday::domain::incident::Status;
 use mayday::domain::message::{Delivery, Template};
+use mayday::domain::outage;
 use mayday::domain::phases::{self, PhaseState};
 use mayday::domain::state::State;
 use mayday::report::{Extra, Review, Value, json, markdown, measure};
@@ -469,6 +470,12 @@ proptest! {
             let live = live.get(&severity).copied().unwrap_or(0);
             let reviewed = m.get(&format!("severity.{severity}")).and_then(|m| m.ms()).unwrap_or(0);
             prop_assert_eq!(live, reviewed, "{}", severity);
+        }
+        // What was over for more than a day is not kept for the ticker.
+        if incident.status.is_open() && w.t_ms(&id) < 24 * 60 * MINUTE {
+            let ticker = outage::charged(&w.state, incident).at(w.now()).as_millis();
+            let Value::Money(reviewed, _) = &m.get("cost").unwrap().value else { panic!("no cost") };
+            prop_assert_eq!(ticker as f64, reviewed.round());
         }
     }
 }
