@@ -322,6 +322,7 @@ impl Core {
             self.board.step_clock(e.by_ms);
             self.recovering.forget();
         }
+        self.playing.note_clock(&event, self.now());
         self.write(Actor::engine(), incident, event);
     }
 
