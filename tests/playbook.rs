@@ -7,6 +7,8 @@ mod support;
 mod again;
 #[path = "playbook/changed.rs"]
 mod changed;
+#[path = "playbook/clock.rs"]
+mod clock;
 #[path = "playbook/keys.rs"]
 mod keys;
 #[path = "playbook/systems.rs"]

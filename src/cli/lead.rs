@@ -67,7 +67,7 @@ async fn list(session: &mut Session, incident: Option<String>) -> Result<u8, Fai
     }
     for h in &view.incident.hypotheses {
         let why = if h.reason.is_empty() { String::new() } else { format!(" — {}", h.reason) };
-        say(&text::clean(&format!("{:<4} {:<10} {}{why}  [{}]", h.id, h.standing.word(), h.text, h.seq)));
+        say(&text::clean(&format!("{:<4} {:<10} {}{why}  [{}]", h.id, h.standing.word(), h.said(), h.seq)));
         for e in &h.evidence {
             let said =
                 format!("       {} {}, {}: {} ({}) [{}]", e.at, e.stance.word(), e.basis.word(), e.text, e.by, e.seq);

@@ -84,20 +84,24 @@ pub fn head_starts(view: &IncidentView, now: Time) -> Vec<String> {
 pub fn show(view: &IncidentView, picture: &Mirror) {
     let i = &view.incident;
     let t_ms = elapsed(view);
-    let rows = phases::rows(&i.clock.marks, &picture.head.severities, i.severity);
+    let rows = phases::rows(&i.clock, &picture.head.severities, i.severity);
     for row in &rows {
         let planned = row.planned_ms.map_or_else(|| "–".into(), |p| ms(i64::try_from(p).unwrap_or(i64::MAX)));
         let actual = match (row.state, row.ended) {
             (_, Some(mark)) => format!("T+{} [{}]", ms(mark.t_ms), mark.seq),
             (PhaseState::Current, _) => format!("now, T+{}", ms(t_ms)),
-            (PhaseState::PassedOver, _) => "passed over".into(),
+            (PhaseState::PassedOver, _) => row.passed_over().into(),
             _ => String::new(),
         };
         let late = match row.late_ms(t_ms) {
             Some(late) if late > 0 => format!("  LATE by {}", ms(late)),
             _ => String::new(),
         };
-        say(&format!("phase {:<18} by T+{planned:<8} {actual}{late}", row.phase.title()));
+        let again = if row.again { ", again" } else { "" };
+        say(&format!("phase {:<18} by T+{planned:<8} {actual}{again}{late}", row.phase.title()));
+    }
+    if let Some(mark) = &i.clock.marks.reopened {
+        say(&format!("reopened at T+{} [{}]: phases that were over by then stay so", ms(mark.t_ms), mark.seq));
     }
     let spent: Vec<String> =
         i.clock.severity_ms(i.severity, t_ms).iter().map(|(s, spent)| format!("{s} {}", ms(*spent))).collect();
@@ -123,14 +127,14 @@ pub fn show(view: &IncidentView, picture: &Mirror) {
 pub fn json(view: &IncidentView, picture: &Mirror) -> serde_json::Value {
     let i = &view.incident;
     let t_ms = elapsed(view);
-    let rows = phases::rows(&i.clock.marks, &picture.head.severities, i.severity);
+    let rows = phases::rows(&i.clock, &picture.head.severities, i.severity);
     let phases: Vec<_> = rows
         .iter()
         .map(|r| {
             serde_json::json!({
                 "name": r.phase.word(), "state": r.state, "planned_ms": r.planned_ms,
                 "t_ms": r.ended.map(|m| m.t_ms), "ended_at": r.ended.map(|m| m.at),
-                "late_ms": r.late_ms(t_ms).map(|ms| ms.max(0)), "entries": r.ended.iter().map(|m| m.seq).collect::<Vec<_>>(),
+                "late_ms": r.late_ms(t_ms).map(|ms| ms.max(0)), "again": r.again, "entries": r.ended.iter().map(|m| m.seq).collect::<Vec<_>>(),
             })
         })
         .collect();
@@ -144,6 +148,6 @@ pub fn json(view: &IncidentView, picture: &Mirror) -> serde_json::Value {
         "phase": phases::current(&rows).map(|r| r.phase.word()), "phases": phases,
         "severity_ms": i.clock.severity_ms(i.severity, t_ms), "due": due,
         "escalation": { "called": i.clock.escalation.called, "reached": view.leading.reached, "unanswered": i.clock.escalation.ended.is_some(), "next": view.leading.next_level },
-        "head_starts": view.head_starts,
+        "head_starts": view.head_starts, "charged": view.leading.charged,
     })
 }

@@ -117,7 +117,8 @@ pub fn kpi(dir: &Path, since: Option<String>, until: Option<String>, json: bool)
     let (entries, damaged) = all(&open(dir)?)?;
     let since = since.map(|t| day(&t)).transpose()?;
     let until = until.map(|t| day(&t)).transpose()?;
-    let kpi = report::Kpi::of(&entries, since, until).map_err(Failure::failed)?;
+    let kpi =
+        report::Kpi::of(&entries, since, until, Time::from_ms(crate::sys::clock::now_ms())).map_err(Failure::failed)?;
     if json {
         print(&kpi)?;
     } else {

@@ -1,6 +1,7 @@
 //! The cadence of words to the outside: when the next one is due, and when a draft of it is prepared.
 //!
-//! Counted from the last message that a channel accepted: what was only queued, or refused, tells nobody anything. Alerts
+//! Counted from the last message that a channel accepted, also over a reopening: what was only queued, or refused, tells
+//! nobody anything. What would have been due while it was resolved is due when it is opened again. Alerts
 //! to those who are called ([`Template::Escalation`]) and tests are no words to those who wait.
 
 use std::time::Duration;
@@ -85,21 +86,18 @@ pub fn due(state: &State, incident: &Incident) -> Option<Due> {
     let facts = state.catalog.severities.get(&incident.severity)?;
     let after = |from: Time, ms: u64| from.plus(Duration::from_millis(ms));
     if incident.status.is_open() {
-        let (what, promised) = match heard(incident) {
+        let (what, promised) = match incident.last_update_at {
             Some(at) => (Word::Update, after(at, facts.update_every_ms?)),
-            None => match (incident.clock.reopened_at, facts.first_word_within_ms) {
-                (Some(at), _) => (Word::Update, after(at, facts.update_every_ms?)),
-                (None, first) => {
-                    let declared = state.declared_now(incident);
-                    match (first, facts.update_every_ms) {
-                        (Some(first), every) if every.is_none_or(|e| first <= e) => {
-                            (Word::First, after(declared, first))
-                        }
-                        (_, every) => (Word::Update, after(declared, every?)),
-                    }
+            None => {
+                let declared = state.declared_now(incident);
+                match (facts.first_word_within_ms, facts.update_every_ms) {
+                    (Some(first), every) if every.is_none_or(|e| first <= e) => (Word::First, after(declared, first)),
+                    (_, every) => (Word::Update, after(declared, every?)),
                 }
-            },
+            }
         };
+        // A reopening puts nothing off; but while it was resolved nothing was due either.
+        let promised = incident.clock.reopened_at.map_or(promised, |reopened| promised.max(reopened));
         let at = incident.clock.snooze.as_ref().map_or(promised, |s| promised.max(s.until));
         return Some(Due { what, at, promised });
     }
@@ -113,11 +111,6 @@ pub fn due(state: &State, incident: &Incident) -> Option<Due> {
     };
     let at = after(resolved, within);
     Some(Due { what, at, promised: at })
-}
-
-/// The last accepted word since the declaration or the last reopening.
-fn heard(incident: &Incident) -> Option<Time> {
-    incident.last_update_at.filter(|at| incident.clock.reopened_at.is_none_or(|reopened| *at >= reopened))
 }
 
 /// What comes next by plan, in words for a draft: the step of the recovery under way, else of the playbook.

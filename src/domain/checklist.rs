@@ -87,7 +87,8 @@ pub fn tick(state: &State, asked: Ticking) -> Outcome {
         Some(id) if !state.incidents.contains_key(id) => {
             return Err(Refusal::usage(format!("there is no incident \"{id}\""), "mayday incident list shows them"));
         }
-        Some(id) => Some(id.clone()),
+        // What was merged goes on in the other one, with its lists.
+        Some(id) => Some(state.surviving(id).to_owned()),
         None => first_open(state),
     };
     let open = find(state, incident.as_deref(), &asked.checklist);

@@ -15,6 +15,7 @@ use super::health::Health;
 use super::incident::{Incident, Status};
 use super::message::{Delivery, Template};
 use super::phases::{Mark, Marks};
+use super::response::Since;
 use super::state::State;
 use super::time::Time;
 
@@ -31,6 +32,9 @@ pub enum Ending {
 #[serde(default)]
 pub struct IncidentClock {
     pub marks: Marks,
+    /// The severities until somebody acknowledged it, the declaration's first: what the response time goes by.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unanswered: Vec<Since>,
     /// Milliseconds in each severity while it was open, without the time since `severity_from_ms`.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub spent_ms: BTreeMap<Severity, i64>,
@@ -57,14 +61,16 @@ pub struct IncidentClock {
     /// Incidents that were merged into it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub absorbed: Vec<String>,
+    /// Hypotheses that went on in another incident: their numbers are not given again.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub hypotheses_gone: u32,
     /// The onset was set by this person.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub onset_by: Option<String>,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks with a reference")]
-const fn is_zero(ms: &i64) -> bool {
-    *ms == 0
+fn is_zero<T: Default + PartialEq>(n: &T) -> bool {
+    *n == T::default()
 }
 
 impl IncidentClock {
@@ -104,6 +110,7 @@ impl IncidentClock {
             &mut m.recovered,
             &mut m.resolved,
             &mut m.closed,
+            &mut m.reopened,
             &mut self.escalation.ended,
         ];
         let called = self.escalation.called.iter_mut().map(|c| &mut c.mark);
@@ -143,11 +150,19 @@ pub fn apply(state: &mut State, entry: &Entry) {
     let severity = incident.severity;
     let clock = &mut incident.clock;
     match &entry.event {
-        Event::IncidentDeclared(_) => clock.severity_from_ms = Some(0),
+        Event::IncidentDeclared(_) => {
+            clock.severity_from_ms = Some(0);
+            clock.unanswered = vec![Since { t_ms: 0, severity }];
+        }
         Event::IncidentAcknowledged(_) => clock.marks.acknowledged = clock.marks.acknowledged.or(Some(mark)),
-        Event::IncidentSeverity(e) if clock.severity_from_ms.is_some() => {
-            clock.count(e.from, mark.t_ms);
-            clock.severity_from_ms = Some(mark.t_ms);
+        Event::IncidentSeverity(e) => {
+            if clock.severity_from_ms.is_some() {
+                clock.count(e.from, mark.t_ms);
+                clock.severity_from_ms = Some(mark.t_ms);
+            }
+            if clock.marks.acknowledged.is_none() {
+                clock.unanswered.push(Since { t_ms: mark.t_ms, severity });
+            }
         }
         Event::IncidentStatus(e) => {
             let marks = &mut clock.marks;
@@ -172,10 +187,12 @@ pub fn apply(state: &mut State, entry: &Entry) {
             }
         }
         Event::IncidentReopened(_) => {
-            clock.marks.reopen();
+            clock.marks.reopen(mark);
             clock.severity_from_ms = Some(mark.t_ms);
             clock.reopened_at = Some(entry.at);
             (clock.snooze, clock.ending, clock.ended_at, clock.ended_stepped_ms) = (None, None, None, 0);
+            // Nobody looked at it for this incident since it was resolved.
+            recover(state, entry.incident.as_deref(), entry);
         }
         Event::IncidentOnset(_) => {
             clock.onset_by = Some(entry.actor.user.clone()).filter(|user| *user != super::Actor::engine().user);

@@ -130,9 +130,27 @@ pub struct Hypothesis {
     pub reason: String,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub evidence: Vec<Evidence>,
+    /// What it was called in the incident that it was opened for, where that was merged into this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<Origin>,
+}
+
+/// Where a hypothesis comes from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origin {
+    pub incident: String,
+    pub id: String,
 }
 
 impl Hypothesis {
+    /// `the disk is full`, with `(H1 of INC-2026-002)` where it comes from another incident.
+    pub fn said(&self) -> String {
+        match &self.origin {
+            Some(origin) => format!("{} ({} of {})", self.text, origin.id, origin.incident),
+            None => self.text.clone(),
+        }
+    }
+
     /// How many pieces of evidence point that way.
     pub fn count(&self, stance: Stance) -> usize {
         self.evidence.iter().filter(|e| e.stance == stance).count()
@@ -148,6 +166,12 @@ impl Hypothesis {
             .collect();
         parts.join(", ")
     }
+}
+
+/// The id that the next one of `incident` gets.
+pub(super) fn next_id(incident: &Incident) -> String {
+    let gone = usize::try_from(incident.clock.hypotheses_gone).unwrap_or(usize::MAX);
+    format!("H{}", incident.hypotheses.len().saturating_add(gone).saturating_add(1))
 }
 
 fn find<'a>(incident: &'a Incident, id: &str) -> Result<&'a Hypothesis, Refusal> {
@@ -171,7 +195,7 @@ pub(super) fn decide(state: &State, incident: Option<String>, ask: HypothesisAsk
                 let instead = format!("add evidence to {}", same.id);
                 return Err(Refusal::new(format!("{} says that already, {}", same.id, same.standing.word()), instead));
             }
-            HypothesisOpened { hypothesis: format!("H{}", incident.hypotheses.len() + 1), text }.into()
+            HypothesisOpened { hypothesis: next_id(incident), text }.into()
         }
         HypothesisAsk::Evidence { hypothesis, stance, basis, text } => {
             let found = find(incident, &hypothesis)?;
@@ -226,6 +250,7 @@ pub(super) fn apply(incident: &mut Incident, entry: &Entry) {
             closed_by: None,
             reason: String::new(),
             evidence: Vec::new(),
+            origin: None,
         }),
         Event::HypothesisEvidence(e) => with(incident, &e.hypothesis, &mut |h| {
             h.evidence.push(Evidence {

@@ -72,7 +72,7 @@ pub struct Incident {
     /// Role → user: `commander`, …
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub roles: BTreeMap<String, String>,
-    /// First time the status became monitoring since the declaration or the last reopening.
+    /// First time the status became monitoring.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mitigated_at: Option<Time>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -119,6 +119,11 @@ pub struct Incident {
 }
 
 impl Incident {
+    /// `id` is this incident, or one that was merged into it.
+    pub fn is_or_absorbed(&self, id: Option<&str>) -> bool {
+        id.is_some_and(|id| id == self.id || self.clock.absorbed.iter().any(|a| a == id))
+    }
+
     /// The user who commands, if anyone does.
     pub fn commander(&self) -> Option<&str> {
         self.roles.get("commander").map(String::as_str)

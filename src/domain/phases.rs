@@ -2,13 +2,15 @@
 //!
 //! The plan is configuration, per severity, as time since the declaration (T+). What really happened comes from entries:
 //! acknowledged, identified, monitoring, every affected service seen up, resolved, closed. The same rows are made for
-//! the cockpit, for scripts and for the review.
+//! the cockpit, for scripts and for the review. Which plan the first phase goes by, see [`response`](super::response).
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 use super::catalog::{Severity, SeverityFacts};
+use super::clock::IncidentClock;
+use super::response::{Since, response};
 use super::time::Time;
 
 /// The parts of an incident, in order.
@@ -95,7 +97,7 @@ pub struct Marks {
     pub acknowledged: Option<Mark>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub identified: Option<Mark>,
-    /// First *monitoring* since the declaration or the last reopening.
+    /// First *monitoring*.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mitigated: Option<Mark>,
     /// Every affected service was seen up, and is.
@@ -105,12 +107,15 @@ pub struct Marks {
     pub resolved: Option<Mark>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub closed: Option<Mark>,
+    /// When it was reopened last: what is reached anew is reached after it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reopened: Option<Mark>,
 }
 
 impl Marks {
-    /// It is opened again: what was reached has to be reached anew, but for the acknowledgement.
-    pub fn reopen(&mut self) {
-        *self = Marks { acknowledged: self.acknowledged, ..Marks::default() };
+    /// It is opened again: it has to be resolved anew, and its services to be up. What was known and done before stays so.
+    pub fn reopen(&mut self, mark: Mark) {
+        (self.resolved, self.closed, self.reopened) = (None, None, Some(mark));
     }
 
     /// What ended `phase`.
@@ -146,28 +151,50 @@ pub enum PhaseState {
 pub struct PhaseRow {
     pub phase: IncidentPhase,
     pub state: PhaseState,
-    /// T+ at which it should be over, milliseconds, by the severity in force when it ended, or now.
+    /// T+ at which it should be over, milliseconds, by `severity`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub planned_ms: Option<u64>,
+    /// The severity in force when it ended, or now; of the first phase the one that its response time goes by.
+    pub severity: Severity,
+    /// It was passed over and is missed by that: later phases have ended, and nobody acknowledged.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub owed: bool,
+    /// It was reopened, and this is or was gone through once more.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub again: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended: Option<Mark>,
 }
 
 impl PhaseRow {
-    /// Milliseconds beyond the plan: of one that is over, or of the current one at T+ `t_ms`. Negative while there is
-    /// time left; `None` where nothing is planned or it is not known.
+    /// Milliseconds beyond the plan: of one that is over, else at T+ `t_ms` of the current one and of one that is owed.
+    /// Negative while there is time left; `None` where nothing is planned or it is not known.
     pub fn late_ms(&self, t_ms: i64) -> Option<i64> {
         let planned = i64::try_from(self.planned_ms?).unwrap_or(i64::MAX);
         match (self.state, self.ended) {
             (PhaseState::Over, Some(mark)) => Some(mark.t_ms.saturating_sub(planned)),
             (PhaseState::Current, _) => Some(t_ms.saturating_sub(planned)),
+            _ if self.owed => Some(t_ms.saturating_sub(planned)),
             _ => None,
+        }
+    }
+
+    /// What is said of one that was passed over.
+    pub const fn passed_over(&self) -> &'static str {
+        match self.phase {
+            IncidentPhase::Detection => "by nobody",
+            _ => "passed over",
         }
     }
 }
 
 /// All phases of an incident that is of `severity` now.
-pub fn rows(marks: &Marks, severities: &BTreeMap<Severity, SeverityFacts>, severity: Severity) -> Vec<PhaseRow> {
+pub fn rows(
+    clock: &IncidentClock,
+    severities: &BTreeMap<Severity, SeverityFacts>,
+    severity: Severity,
+) -> Vec<PhaseRow> {
+    let marks = &clock.marks;
     let ended: Vec<Option<Mark>> = IncidentPhase::ALL.iter().map(|p| marks.end(*p)).collect();
     let reached = ended.iter().rposition(Option::is_some).map_or(0, |i| i + 1);
     IncidentPhase::ALL
@@ -181,11 +208,32 @@ pub fn rows(marks: &Marks, severities: &BTreeMap<Severity, SeverityFacts>, sever
                 None if i == reached => PhaseState::Current,
                 None => PhaseState::ToCome,
             };
-            let of = ended.map_or(severity, |m| m.severity);
-            let planned_ms = severities.get(&of).and_then(|f| f.phases.get(&phase)).copied();
-            PhaseRow { phase, state, planned_ms, ended }
+            let planned = |of: Severity| severities.get(&of).and_then(|f| f.phases.get(&phase)).copied();
+            let detection = phase == IncidentPhase::Detection;
+            let severity = match ended.map_or(severity, |m| m.severity) {
+                of if detection => answered(clock, ended, &planned).unwrap_or(of),
+                of => of,
+            };
+            let owed = detection && state == PhaseState::PassedOver && clock.ending.is_none();
+            // What is gone through once more by a reopening: what cannot stay over when it is open.
+            let before = |reopened: Mark| match phase {
+                IncidentPhase::Recovery => marks.mitigated.is_some_and(|m| m.seq < reopened.seq),
+                phase => phase > IncidentPhase::Recovery,
+            };
+            let again = marks.reopened.is_some_and(|reopened| {
+                before(reopened) && ended.map_or(state == PhaseState::Current, |mark| mark.seq > reopened.seq)
+            });
+            PhaseRow { phase, state, planned_ms: planned(severity), severity, owed, again, ended }
         })
         .collect()
+}
+
+/// The severity whose time the acknowledgement is held against.
+fn answered(clock: &IncidentClock, ended: Option<Mark>, planned: &dyn Fn(Severity) -> Option<u64>) -> Option<Severity> {
+    let changes = &clock.unanswered;
+    // While nobody has, a time that ran out before the last change stays missed; else the last severity's counts.
+    let until = ended.map_or_else(|| changes.last().map_or(0, |c: &Since| c.t_ms), |m| m.t_ms);
+    response(changes, until, planned).map(|r| r.severity)
 }
 
 /// The phase that goes on; `None` when all are over.

@@ -19,11 +19,12 @@ use super::headstart::{self, HeadStart};
 use super::health::{Health, ServiceRecord};
 use super::incident::{Incident, Status};
 use super::message::{ChannelDelivery, Delivery, Message, Template};
+use super::outage::{self, Outage};
 use super::playbook::{self, Play, PlayState};
 use super::recovery::{self, Recovery};
 use super::run::{Run, RunState, Verdict};
 use super::time::Time;
-use super::{cadence, clock};
+use super::{cadence, clock, merge};
 
 /// Finished runs, messages and closed incidents kept in the fold.
 const KEEP: usize = 200;
@@ -40,6 +41,9 @@ pub struct State {
     /// Faults of the configuration that was refused last; empty when the newest one is in force.
     pub config_faults: Vec<String>,
     pub services: BTreeMap<String, ServiceRecord>,
+    /// Outages that are over and may still count for an incident, oldest end first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub outages: Vec<Outage>,
     pub backups: BTreeMap<String, BackupRecord>,
     pub incidents: BTreeMap<String, Incident>,
     pub runs: BTreeMap<String, Run>,
@@ -118,7 +122,9 @@ impl State {
             }
             Event::ConfigRejected(e) => self.config_faults = e.faults.clone(),
             Event::HealthChanged(_) | Event::HealthBecause(_) | Event::ServicePaused(_) | Event::ServiceResumed(_) => {
+                let before = outage::before(self, entry);
                 self.apply_health(entry);
+                outage::apply(self, entry, before);
             }
             Event::BackupChanged(e) => {
                 let record = self.backups.entry(e.backup.clone()).or_default();
@@ -187,6 +193,11 @@ impl State {
                 approval::apply(self, entry)
             }
             Event::HeadStartWithheld(_) => headstart::apply(self, entry),
+            Event::IncidentAbsorbed(e) => {
+                if let Some(into) = &entry.incident {
+                    merge::apply(self, &e.incident, into);
+                }
+            }
             Event::ClockStepped(e) => self.apply_step(e.by_ms),
             Event::Unknown { .. } => self.unknown_kinds += 1,
             _ => {}
@@ -240,6 +251,7 @@ impl State {
             record.since = record.since.stepped(by_ms);
             record.down_since = record.down_since.map(|at| at.stepped(by_ms));
         }
+        outage::step(self, by_ms);
         for incident in self.incidents.values_mut().filter(|i| i.status.is_open()) {
             incident.last_update_at = incident.last_update_at.map(|at| at.stepped(by_ms));
             incident.clock.step(by_ms);
@@ -404,8 +416,14 @@ impl State {
             }
             Event::IncidentTitled(e) => incident.title = e.title.clone(),
             Event::IncidentReopened(_) => {
+                // The last word was carried over no further than to the end.
+                let ended = match incident.resolved_at {
+                    Some(_) => incident.resolved_stepped_ms,
+                    None => incident.clock.ended_stepped_ms,
+                };
+                let stepped = self.stepped_ms.saturating_sub(ended);
+                incident.last_update_at = incident.last_update_at.map(|at| at.stepped(stepped));
                 incident.status = Status::Investigating;
-                incident.mitigated_at = None;
                 incident.resolved_at = None;
                 incident.unsealed = false;
                 incident.reopened += 1;
@@ -589,6 +607,19 @@ impl State {
         use chrono::Datelike;
         let year = now.to_chrono().year();
         format!("INC-{year}-{:03}", self.numbers.get(&year).copied().unwrap_or(0) + 1)
+    }
+
+    /// The incident that `id` goes on as: itself, or the one that it was merged into.
+    pub fn surviving<'a>(&'a self, id: &'a str) -> &'a str {
+        let mut id = id;
+        // Each is merged at most once while it is closed; the bound is against a record that says otherwise.
+        for _ in 0..self.incidents.len() {
+            match self.incidents.get(id).and_then(|i| i.clock.ending.as_ref()) {
+                Some(clock::Ending::Merged { into }) if self.incidents.contains_key(into) => id = into,
+                _ => break,
+            }
+        }
+        id
     }
 
     /// Runs in the order they were requested.

@@ -324,6 +324,7 @@ impl Core {
             self.board.step_clock(e.by_ms);
             self.recovering.forget();
         }
+        self.playing.note_clock(&event, self.now());
         self.write(Actor::engine(), incident, event);
     }
 
@@ -393,6 +394,8 @@ impl Core {
             }
             // Whatever is shown with a time is shown by the clock as it reads now.
             Event::ConfigLoaded(_) | Event::ClockStepped(_) => dirty.everything = true,
+            // Whatever is open of the one goes on in the other.
+            Event::IncidentAbsorbed(_) => dirty.everything = true,
             Event::ConfigRejected(_)
             | Event::ServiceHeld(_)
             | Event::ServiceReleased(_)

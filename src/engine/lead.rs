@@ -15,6 +15,7 @@ use crate::domain::event::{IncidentEscalated, IncidentUnanswered, MessageQueued}
 use crate::domain::health::Health;
 use crate::domain::incident::Incident;
 use crate::domain::message::Template;
+use crate::domain::outage;
 use crate::notify::facts::LevelFact;
 use crate::wire::{Answer, ClockView, DraftView, NextLevel};
 
@@ -161,6 +162,7 @@ impl Core {
             draft: draft.and_then(|d| d.view.clone()),
             next_level,
             say: if open { escalation::sentence(&self.state, incident) } else { String::new() },
+            charged: open.then(|| outage::charged(&self.state, incident)),
         }
     }
 

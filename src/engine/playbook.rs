@@ -27,6 +27,24 @@ pub struct Playing {
     binding: Option<(OfStep, String, Option<String>)>,
     /// The step and try for which checks were looked at.
     probed: Option<(String, String, u32)>,
+    /// Since when checks are looked at without a break, by the wall clock as it reads now.
+    looks_since: Time,
+}
+
+impl Playing {
+    /// Of an engine that looks from `now` on.
+    pub fn new(now: Time) -> Playing {
+        Playing { looks_since: now, ..Playing::default() }
+    }
+
+    /// The clocks were found changed at `now`: after a sleep nothing was looked at yet, and a step moves no limit.
+    pub fn note_clock(&mut self, event: &Event, now: Time) {
+        match event {
+            Event::ClockStepped(e) => self.looks_since = self.looks_since.stepped(e.by_ms),
+            Event::HostSuspended(_) => self.looks_since = now,
+            _ => {}
+        }
+    }
 }
 
 impl Core {
@@ -140,7 +158,7 @@ impl Core {
         let due = {
             let up = |service: &str, since: Time| self.seen_since(service, since);
             let now = |name: &str, since: Time| self.seen_now(name, since);
-            due(&self.state, &play, self.now(), &Look { up: &up, now: &now, since: self.started_at })
+            due(&self.state, &play, self.now(), &Look { up: &up, now: &now, since: self.playing.looks_since })
         };
         if let Due::End { state, detail } = due {
             let detail = self.mask.apply(&detail).into_owned();
@@ -230,7 +248,7 @@ impl Core {
     fn playbook_view(&self, play: &Play, _now: Time) -> PlaybookView {
         let up = |service: &str, since: Time| self.seen_since(service, since);
         let at = |name: &str, since: Time| self.seen_now(name, since);
-        let look = Look { up: &up, now: &at, since: self.started_at };
+        let look = Look { up: &up, now: &at, since: self.playing.looks_since };
         PlaybookView {
             play: play.clone(),
             waits: play.waits(&self.state, &look),

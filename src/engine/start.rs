@@ -239,7 +239,7 @@ pub async fn start(options: Options) -> Result<Running, StartError> {
         headstarts: super::headstart::HeadStarts::default(),
         lead: super::lead::Prepared::default(),
         asking: super::approve::Asking::new(),
-        playing: super::playbook::Playing::default(),
+        playing: super::playbook::Playing::new(now),
         runs: Followed::default(),
         outbox: Outbox::default(),
         sealing: super::seal::Sealing::default(),

@@ -17,7 +17,8 @@ use super::{JournalError, parts};
 
 /// Its file.
 pub const NAME: &str = "checkpoint.json";
-const FORMAT: u32 = 1;
+/// Counted up when the same entries come to another state.
+const FORMAT: u32 = 2;
 const LIMIT: u64 = 256 << 20;
 
 /// What the engine gave to be kept, and the entry it stands at.

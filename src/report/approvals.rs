@@ -29,7 +29,10 @@ fn about(entry: &Entry) -> Option<&str> {
 fn tell(story: &Story<'_>) -> Vec<Told> {
     let mut state = State::default();
     let mut told: Vec<Told> = Vec::new();
-    for entry in story.entries.iter().filter(|e| e.incident.as_deref() == Some(story.id.as_str())) {
+    for entry in story.entries.iter().filter(|e| story.is_of(e)) {
+        if story.is_of_merge(entry) {
+            state.apply(entry);
+        }
         let Some(id) = about(entry) else { continue };
         state.apply(entry);
         let Some(approval) = state.approvals.get(id) else { continue };
@@ -41,6 +44,8 @@ fn tell(story: &Story<'_>) -> Vec<Told> {
             None => told.push(Told { approval: approval.clone(), entries: vec![entry.seq] }),
         }
     }
+    let elsewhere = |a: &Approval| a.incident.as_deref() != Some(story.id.as_str());
+    told.retain(|t| !state.approvals.get(&t.approval.id).is_some_and(elsewhere));
     told
 }
 

@@ -1,7 +1,8 @@
 //! Updates due against updates sent.
 //!
 //! An update is due `update_every` of the severity in force after the last message that a channel accepted, else after
-//! the declaration or a reopening; the first word after the declaration may be due sooner. Only while the incident is open; the first acceptance of a message counts.
+//! the declaration; the first word after the declaration may be due sooner. Only while the incident is open: what would
+//! have been due between a resolution and a reopening is due at the reopening. The first acceptance of a message counts.
 
 use super::story::{Mark, Story};
 use crate::domain::Time;
@@ -34,13 +35,13 @@ pub fn dues(story: &Story<'_>) -> Option<Vec<Due>> {
     sent.sort_by_key(|m| m.seq);
     let mut out = Vec::new();
     for (from, to) in story.open_spans() {
-        let mut anchor = from;
+        let mut anchor = sent.iter().rev().find(|m| m.seq < from.seq).copied().unwrap_or(story.declared);
         let inside = sent.iter().filter(|m| m.seq > from.seq && m.seq < to.seq).map(|m| (*m, true));
         for (mark, is_sent) in inside.chain(std::iter::once((to, false))) {
             let severity = story.severities.iter().rev().find(|(m, _)| m.seq <= mark.seq).map(|(_, s)| *s);
             let first = anchor == story.declared;
-            let due =
-                severity.and_then(|s| within(s, first)).map(|ms| anchor.at.plus(std::time::Duration::from_millis(ms)));
+            let within = severity.and_then(|s| within(s, first)).map(std::time::Duration::from_millis);
+            let due = within.map(|within| anchor.at.plus(within).max(from.at));
             if let Some(due) = due {
                 let late_ms = mark.at.ms_since(due).max(0);
                 if is_sent {

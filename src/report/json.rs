@@ -105,7 +105,9 @@ fn measure(m: &Measure) -> Json {
             add("currency", json!(currency));
         }
         Value::NotRecorded(why) => {
-            add("verdict", json!("not recorded"));
+            if m.verdict == Verdict::None {
+                add("verdict", json!("not recorded"));
+            }
             add("why", json!(why));
         }
     }

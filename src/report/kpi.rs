@@ -4,10 +4,12 @@
 
 use serde::Serialize;
 
+use super::level::Steps;
 use super::measure::{Measures, Verdict, measure};
 use super::story::Story;
 use crate::domain::Time;
 use crate::domain::catalog::Severity;
+use crate::domain::clock::Ending;
 use crate::domain::event::{Entry, Event};
 use crate::domain::run::{RunState, Work};
 use crate::text;
@@ -58,27 +60,37 @@ pub struct Kpi {
     /// Declared from here on, and before there; absent: as far as the record goes.
     pub since: Option<Time>,
     pub until: Option<Time>,
+    /// Those that count: no false alarms, and none that went on in another one.
     pub incidents: Vec<String>,
-    /// Those of them that are still open: they have no time to resolve yet.
+    /// What was declared in the stretch and was a false alarm, or was merged into another one.
+    pub false_alarms: Vec<String>,
+    pub merged: Vec<String>,
+    /// Those of `incidents` that are still open: they have no time to resolve yet.
     pub open: usize,
-    /// By the severity they were declared with.
+    /// By the highest severity that they had.
     pub severities: Vec<(Severity, usize)>,
     pub durations: Vec<Spread>,
     pub shares: Vec<Share>,
 }
 
 impl Kpi {
-    /// Of all incidents in `entries` (the whole journal, in order) that were declared from `since` on and before `until`.
-    /// Errors: an incident that cannot be read.
-    pub fn of(entries: &[Entry], since: Option<Time>, until: Option<Time>) -> Result<Kpi, String> {
+    /// Of all incidents in `entries` (the whole journal, in order) that were declared from `since` on and before `until`;
+    /// what nobody has answered yet is held against `now`. Errors: an incident that cannot be read.
+    pub fn of(entries: &[Entry], since: Option<Time>, until: Option<Time>, now: Time) -> Result<Kpi, String> {
         let within = |at: Time| since.is_none_or(|s| at >= s) && until.is_none_or(|u| at < u);
         let declared = entries.iter().filter(|e| matches!(e.event, Event::IncidentDeclared(_)) && within(e.at));
-        let ids: Vec<String> = declared.filter_map(|e| e.incident.clone()).collect();
-        let mut measured = Vec::new();
-        for id in &ids {
+        let (mut false_alarms, mut merged, mut measured) = (Vec::new(), Vec::new(), Vec::new());
+        for id in declared.filter_map(|e| e.incident.as_deref()) {
             let story = Story::read(entries, id)?;
-            let measures = measure(story.entries, id)?;
-            measured.push(One::of(id, &story, &measures));
+            match &story.ending {
+                Some(Ending::FalseAlarm) => false_alarms.push(id.to_owned()),
+                Some(Ending::Merged { .. }) => merged.push(id.to_owned()),
+                None => {
+                    let now = Steps::of(entries, story.declared.seq).level(now, u64::MAX);
+                    let measures = measure(story.entries, id)?;
+                    measured.push(One::of(id, &story, &measures, now));
+                }
+            }
         }
         let mut durations: Vec<Spread> = DURATIONS
             .iter()
@@ -105,8 +117,21 @@ impl Kpi {
             gather(|o| &o.responses, "response", "acknowledged within the response time"),
             share("restores", "restores verified", restores(entries, since, until)),
         ];
-        let open = measured.iter().filter(|o| o.resolved.is_none()).count();
-        Ok(Kpi { since, until, incidents: ids, open, severities, durations, shares })
+        let open = measured.iter().filter(|o| o.over.is_none()).count();
+        let incidents = measured.into_iter().map(|o| o.id).collect();
+        Ok(Kpi { since, until, incidents, false_alarms, merged, open, severities, durations, shares })
+    }
+
+    /// `1 false alarm, 2 merged into others: not counted`.
+    fn not_counted(&self) -> Option<String> {
+        let alarms = text::plural(self.false_alarms.len(), "false alarm");
+        let merged = match self.merged.len() {
+            1 => "1 merged into another".to_owned(),
+            n => format!("{n} merged into others"),
+        };
+        let parts = [(&self.false_alarms, alarms), (&self.merged, merged)];
+        let said: Vec<String> = parts.into_iter().filter(|(ids, _)| !ids.is_empty()).map(|(_, said)| said).collect();
+        (!said.is_empty()).then(|| format!("{}: not counted", said.join(", ")))
     }
 
     /// The figures as lines for people.
@@ -122,6 +147,7 @@ impl Kpi {
             said(self.since, "the beginning of the record"),
             said(self.until, "now")
         ));
+        out.extend(self.not_counted());
         if self.incidents.is_empty() {
             return out;
         }
@@ -160,7 +186,8 @@ struct One {
     id: String,
     severity: Option<Severity>,
     onset: Time,
-    resolved: Option<Time>,
+    /// When it was resolved, or closed without that.
+    over: Option<Time>,
     durations: Vec<(&'static str, Option<i64>)>,
     rto: Vec<(bool, String)>,
     rpo: Vec<(bool, String)>,
@@ -168,7 +195,8 @@ struct One {
 }
 
 impl One {
-    fn of(id: &str, story: &Story<'_>, measures: &Measures) -> One {
+    /// `now` by the clock as it read at the declaration.
+    fn of(id: &str, story: &Story<'_>, measures: &Measures, now: Time) -> One {
         let moment = |name: &str| match measures.get(name).map(|m| &m.value) {
             Some(super::Value::At(at)) => Some(*at),
             _ => None,
@@ -179,11 +207,13 @@ impl One {
             Verdict::None | Verdict::Undecided { .. } | Verdict::NotLive => None,
         };
         let rpo = measures.all.iter().filter(|m| m.name.starts_with("rpo."));
+        let t_ms = |mark| story.ms(story.declared, mark);
+        let response = super::response::measure(story, &t_ms, now.ms_since(story.declared.at));
         One {
             id: id.to_owned(),
-            severity: story.severities.first().map(|(_, s)| *s),
+            severity: story.severities.iter().map(|(_, s)| *s).min(),
             onset: moment("onset").unwrap_or(story.declared.at),
-            resolved: story.resolved().map(|m| m.at),
+            over: story.resolved().or(story.closed()).map(|m| m.at),
             durations: DURATIONS.iter().map(|(n, ..)| (*n, measures.get(n).and_then(|m| m.ms()))).collect(),
             // What stayed up was not put to the test.
             rto: measures
@@ -193,7 +223,7 @@ impl One {
                 .filter_map(|s| held(&s.service, s.verdict))
                 .collect(),
             rpo: rpo.filter_map(|m| held(&m.label, m.verdict)).collect(),
-            responses: measures.get("tta").and_then(|m| held("acknowledgement", m.verdict)).into_iter().collect(),
+            responses: held("acknowledgement", response.verdict).into_iter().collect(),
         }
     }
 }
@@ -232,16 +262,16 @@ fn spread(name: &str, label: &str, definition: &str, found: Vec<(String, Option<
 /// From the end of one incident to the onset of the next. Those that overlap have nothing between them.
 fn between(measured: &[One]) -> Spread {
     let mut spans: Vec<(Time, Option<Time>, &str)> =
-        measured.iter().map(|o| (o.onset, o.resolved, o.id.as_str())).collect();
+        measured.iter().map(|o| (o.onset, o.over, o.id.as_str())).collect();
     spans.sort_by_key(|(onset, ..)| *onset);
     let mut gaps = Vec::new();
     let mut end: Option<Time> = None;
     let mut open = false;
-    for (onset, resolved, id) in spans {
+    for (onset, over, id) in spans {
         if let Some(end) = end.filter(|_| !open) {
             gaps.push((id.to_owned(), (onset > end).then(|| onset.ms_since(end))));
         }
-        match resolved {
+        match over {
             Some(at) => end = Some(end.map_or(at, |e| e.max(at))),
             None => open = true,
         }

@@ -11,7 +11,7 @@ use super::timeline::utc;
 use crate::domain::catalog::{Severity, SeverityFacts};
 use crate::domain::clock::Ending;
 use crate::domain::event::{ContactCalled, Entry, Event, IncidentEscalated, UpdateSnoozed};
-use crate::domain::incident::Incident;
+use crate::domain::incident::{Incident, Status};
 use crate::domain::message::Template;
 use crate::domain::phases::{self, PhaseRow, PhaseState};
 use crate::domain::state::State;
@@ -29,7 +29,12 @@ fn own<'a>(story: &Story<'a>) -> impl Iterator<Item = &'a Entry> {
 
 fn rows(story: &Story<'_>, incident: &Incident) -> Vec<PhaseRow> {
     let catalog = story.catalog_at(story.declared.seq).map(|(_, c)| c.severities.clone()).unwrap_or_default();
-    phases::rows(&incident.clock.marks, &catalog, incident.severity)
+    phases::rows(&incident.clock, &catalog, incident.severity)
+}
+
+/// T+ at which the record of the incident's own time ends.
+fn end_ms(story: &Story<'_>) -> i64 {
+    story.ms(story.declared, story.end())
 }
 
 /// The plan has any phase of any severity of the incident.
@@ -132,8 +137,8 @@ fn snoozes<'a>(story: &Story<'a>) -> Vec<(Mark, &'a str, &'a UpdateSnoozed)> {
         .collect()
 }
 
-fn ending(incident: &Incident) -> Option<String> {
-    incident.clock.ending.as_ref().map(|e| match e {
+fn ending(story: &Story<'_>) -> Option<String> {
+    story.ending.as_ref().map(|e| match e {
         Ending::FalseAlarm => "closed as a false alarm".to_owned(),
         Ending::Merged { into } => format!("merged into {into}"),
     })
@@ -141,13 +146,15 @@ fn ending(incident: &Incident) -> Option<String> {
 
 /// Why it has no resolution.
 pub(super) fn unresolved(story: &Story<'_>) -> Option<String> {
-    let said = own(story).filter_map(|e| match &e.event {
-        Event::IncidentFalseAlarm(_) => Some(Some("it was closed as a false alarm".to_owned())),
-        Event::IncidentMerged(m) => Some(Some(format!("it was merged into {}", m.into))),
-        Event::IncidentReopened(_) => Some(None),
-        _ => None,
-    });
-    said.last().flatten()
+    ending(story).map(|said| format!("it was {said}"))
+}
+
+/// Each reopening, with the status before it and since when it had that.
+fn reopenings<'a>(story: &'a Story<'_>) -> impl Iterator<Item = ((Mark, Status), Mark)> + use<'a> {
+    story.reopened.iter().filter_map(|mark| {
+        let before = story.statuses.iter().rev().find(|(m, ..)| m.seq < mark.seq)?;
+        Some(((before.0, before.1), *mark))
+    })
 }
 
 /// Below the timing.
@@ -160,15 +167,20 @@ pub(super) fn phases_markdown(page: &mut Page<'_, '_>) {
         page.table(&["Phase", "Until", "Planned (T+)", "Actual (T+)", "", "From"]);
         for row in &all {
             let actual = match (row.state, row.ended) {
+                (_, Some(mark)) if row.again => format!("{}, again", ms(mark.t_ms)),
                 (_, Some(mark)) => ms(mark.t_ms),
-                (PhaseState::PassedOver, _) if incident.clock.ending.is_some() => "not reached".into(),
+                (PhaseState::PassedOver, _) if story.ending.is_some() => "not reached".into(),
+                (PhaseState::PassedOver, _) if row.owed => "nobody acknowledged it".into(),
                 (PhaseState::PassedOver, _) => "not recorded: passed over".into(),
+                (PhaseState::Current, _) if row.again => "again, and not over".into(),
                 (PhaseState::Current, _) => "not over".into(),
                 _ => "not begun".into(),
             };
             let planned = row.planned_ms.map_or_else(String::new, |p| ms(i64::try_from(p).unwrap_or(i64::MAX)));
-            let late = match row.late_ms(0).filter(|_| row.ended.is_some()) {
+            let late = match row.late_ms(end_ms(story)).filter(|_| row.ended.is_some() || row.owed) {
+                Some(late) if late > 0 && row.owed => format!("**missed** by {}", ms(late)),
                 Some(late) if late > 0 => format!("**late** by {}", ms(late)),
+                Some(_) if row.owed => String::new(),
                 Some(_) => "in time".into(),
                 None => String::new(),
             };
@@ -176,7 +188,19 @@ pub(super) fn phases_markdown(page: &mut Page<'_, '_>) {
             page.row(&[row.phase.title(), row.phase.ends(), &planned, &actual, &late, &cite(&entries)]);
         }
     }
-    if let Some(said) = ending(&incident) {
+    for (before, mark) in reopenings(story) {
+        let line = format!(
+            "\nReopened at T+{} ({}), {} since T+{} ({}): phases that were over by then stay so; the later ones are gone \
+             through again.",
+            ms(story.ms(story.declared, mark)),
+            cite(&[mark.seq]),
+            before.1.word(),
+            ms(story.ms(story.declared, before.0)),
+            cite(&[before.0.seq])
+        );
+        page.line(&line);
+    }
+    if let Some(said) = ending(story) {
         let entries: Vec<u64> = incident.clock.marks.closed.iter().map(|m| m.seq).collect();
         let line = format!("\nIt was not resolved but {} ({}).", page.say(&said), cite(&entries));
         page.line(&line);
@@ -242,16 +266,25 @@ pub(super) fn json(story: &Story<'_>, document: &mut Json) {
     let phases: Vec<Json> = rows(story, &incident)
         .iter()
         .map(|r| {
-            let late = r.late_ms(0).filter(|_| r.ended.is_some());
+            let late = r.late_ms(end_ms(story)).filter(|_| r.ended.is_some() || r.owed);
             json!({
                 "name": r.phase.word(), "state": r.state, "planned_ms": r.planned_ms,
                 "ended_at": r.ended.map(|m| m.at), "t_ms": r.ended.map(|m| m.t_ms),
-                "severity": r.ended.map(|m| m.severity.name()), "late_ms": late.map(|ms| ms.max(0)),
+                "severity": r.ended.map(|_| r.severity.name()), "late_ms": late.map(|ms| ms.max(0)), "again": r.again,
                 "entries": r.ended.iter().map(|m| m.seq).collect::<Vec<_>>(),
             })
         })
         .collect();
     fields.insert("phases".into(), phases.into());
+    let reopened: Vec<Json> = reopenings(story)
+        .map(|((since, before), m)| {
+            json!({
+                "at": m.at, "t_ms": story.ms(story.declared, m), "status_before": before.word(), "since": since.at,
+                "entries": [since.seq, m.seq],
+            })
+        })
+        .collect();
+    fields.insert("reopened".into(), reopened.into());
     let last = onsets(story).len().saturating_sub(1);
     let onsets: Vec<Json> = onsets(story)
         .iter()

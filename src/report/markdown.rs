@@ -163,7 +163,18 @@ impl Page<'_, '_> {
         }
         self.line("");
         self.table(&["", "Duration", "Objective", "From"]);
-        let spans = ["ttd", "page_delay", "tta", "tta_page", "ttm", "ttr", "first_word", "resolution_word", "actions"];
+        let spans = [
+            "ttd",
+            "page_delay",
+            "tta",
+            "response",
+            "tta_page",
+            "ttm",
+            "ttr",
+            "first_word",
+            "resolution_word",
+            "actions",
+        ];
         for name in spans {
             if let Some(m) = self.review.measures.get(name) {
                 self.row(&[&m.label, &value(m), &verdict(m.verdict), &cite(&m.entries)]);

@@ -283,18 +283,21 @@ fn timing(out: &mut Vec<Measure>, story: &Story<'_>, onset: Option<Mark>, interv
         ("the first sign", detect),
         ("an accepted message", page),
     ));
-    let mut tta = Measure::span("tta", "Time to acknowledge", ("the first sign", detect), ("an acknowledgement", ack));
-    if let (Some(ms), Some(facts)) = (tta.ms(), severity_facts(story)) {
-        tta.verdict = Verdict::of(ms, facts.respond_within_ms, true);
-    }
-    out.push(tta);
+    out.push(Measure::span("tta", "Time to acknowledge", ("the first sign", detect), ("an acknowledgement", ack)));
+    let t_ms = |mark: Mark| mark.at.ms_since(story.declared.at);
+    out.push(super::response::measure(story, &t_ms, t_ms(story.last)));
     out.push(Measure::span(
         "tta_page",
         "Acknowledged after the first message",
         ("an accepted message", page),
         ("an acknowledgement", ack),
     ));
-    out.push(Measure::span("ttm", "Time to mitigate", ("the first sign", detect), ("the mitigation", mitigate)));
+    let mut ttm = Measure::span("ttm", "Time to mitigate", ("the first sign", detect), ("the mitigation", mitigate));
+    let again = story.reopened.iter().filter(|r| mitigate.is_some_and(|m| r.seq > m.seq)).count();
+    if again > 0 {
+        ttm.note = format!("to the first mitigation; reopened {} after it", crate::text::plural(again, "time"));
+    }
+    out.push(ttm);
     let mut ttr = Measure::span("ttr", "Time to resolve", ("the first sign", detect), ("the resolution", resolve));
     if !story.reopened.is_empty() && ttr.ms().is_some() {
         ttr.note = format!("to the last resolution; reopened {}", crate::text::plural(story.reopened.len(), "time"));
@@ -302,11 +305,6 @@ fn timing(out: &mut Vec<Measure>, story: &Story<'_>, onset: Option<Mark>, interv
         ttr.entries.sort_unstable();
     }
     out.push(ttr);
-}
-
-fn severity_facts<'a>(story: &Story<'a>) -> Option<&'a crate::domain::catalog::SeverityFacts> {
-    let severity = story.severities.first()?.1;
-    story.catalog_at(story.declared.seq)?.1.severities.get(&severity)
 }
 
 fn probe_ms(story: &Story<'_>, onset: Option<Mark>, intervals: &BTreeMap<String, Vec<Interval>>) -> Option<u64> {

@@ -8,6 +8,7 @@
 //! | --- | --- |
 //! | [`story`] | one pass over the entries: what belongs to the incident, sorted by subject |
 //! | [`measure`] | the numbers, with their definitions |
+//! | `response` | how long nobody acknowledged it, against the response time |
 //! | `objectives` | those numbers that are held against objectives |
 //! | `lead` | phases against their plan, escalation, where the onset comes from |
 //! | `downtime`, `cadence` | intervals of a service being down; updates due against updates sent |
@@ -32,6 +33,7 @@ pub mod measure;
 mod objectives;
 mod playbook;
 mod recovery;
+mod response;
 mod sections;
 pub mod story;
 mod thinking;

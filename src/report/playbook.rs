@@ -5,7 +5,7 @@ use serde_json::{Map, Value as Json, json};
 use super::markdown::{Page, cite, ms};
 use super::story::Story;
 use super::timeline::utc;
-use crate::domain::checklist::OpenChecklist;
+use crate::domain::checklist::{OpenChecklist, find};
 use crate::domain::event::{Entry, Event};
 use crate::domain::playbook::{Play, StepRecord, StepState};
 use crate::domain::state::State;
@@ -21,7 +21,10 @@ fn tell(story: &Story<'_>) -> (Vec<Told>, Vec<(OpenChecklist, Vec<u64>)>) {
     let mut state = State::default();
     let mut plays: Vec<(String, Vec<u64>)> = Vec::new();
     let mut lists: Vec<(String, Vec<u64>)> = Vec::new();
-    for entry in story.entries.iter().filter(|e| e.incident.as_deref() == Some(story.id.as_str())) {
+    for entry in story.entries.iter().filter(|e| story.is_of(e)) {
+        if story.is_of_merge(entry) {
+            state.apply(entry);
+        }
         let (into, key) = match about(entry) {
             Some(About::Playbook(id)) => (&mut plays, id),
             Some(About::Checklist(name)) => (&mut lists, name),
@@ -36,10 +39,11 @@ fn tell(story: &Story<'_>) -> (Vec<Told>, Vec<(OpenChecklist, Vec<u64>)>) {
     let plays = plays
         .into_iter()
         .filter_map(|(id, entries)| Some(Told { play: state.playbooks.remove(&id)?, entries }))
+        .filter(|told| told.play.incident.as_deref() == Some(story.id.as_str()))
         .collect();
     let lists = lists
         .into_iter()
-        .filter_map(|(name, entries)| Some((state.checklists.iter().find(|c| c.list.name == name)?.clone(), entries)))
+        .filter_map(|(name, entries)| Some((find(&state, Some(&story.id), &name)?.clone(), entries)))
         .collect();
     (plays, lists)
 }

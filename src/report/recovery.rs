@@ -23,13 +23,12 @@ fn tell(story: &Story<'_>) -> Vec<Told> {
     let mut told: Vec<Told> = Vec::new();
     for entry in story.entries {
         // Who started it is who asked, not who approved.
-        if matches!(entry.event, Event::ApprovalRequested(_)) {
+        if matches!(entry.event, Event::ApprovalRequested(_)) || story.is_of_merge(entry) {
             state.apply(entry);
             continue;
         }
         let Some((id, step)) = about(entry) else { continue };
-        let own = entry.incident.as_deref() == Some(story.id.as_str());
-        if matches!(entry.event, Event::RecoveryStarted(_)) && !own {
+        if matches!(entry.event, Event::RecoveryStarted(_)) && !story.is_of(entry) {
             continue;
         }
         state.apply(entry);
@@ -56,6 +55,8 @@ fn tell(story: &Story<'_>) -> Vec<Told> {
             }
         }
     }
+    let elsewhere = |r: &Recovery| r.incident.as_deref() != Some(story.id.as_str());
+    told.retain(|t| !state.recoveries.get(&t.recovery.plan.id).is_some_and(elsewhere));
     told
 }
 

@@ -6,10 +6,11 @@ use std::time::Duration;
 use super::level::Steps;
 use crate::domain::Time;
 use crate::domain::catalog::{Catalog, Severity};
+use crate::domain::clock::Ending;
 use crate::domain::event::{Entry, Event};
 use crate::domain::incident::Status;
 use crate::domain::message::{Delivery, Template};
-use crate::domain::run::{Plan, RunState, Verdict};
+use crate::domain::run::{Plan, RunState, Verdict, Work};
 
 /// How long before the onset what happened is told as the lead-up.
 pub const LEAD_UP: Duration = Duration::from_secs(3600);
@@ -38,6 +39,10 @@ pub struct Story<'a> {
     pub statuses: Vec<(Mark, Status, bool)>,
     pub reopened: Vec<Mark>,
     pub acknowledged: Option<(Mark, String)>,
+    /// How it ended without having been resolved.
+    pub ending: Option<Ending>,
+    /// Incidents that were merged into it, also by way of others, with the entry that tells of it.
+    pub absorbed: BTreeMap<String, u64>,
     /// Onset as journaled: the moment, and the entry that says so. The last one counts.
     pub onset: Option<Mark>,
     /// Services ever named as affected, with the entry that named them first.
@@ -79,6 +84,8 @@ pub struct RunStory<'a> {
     pub started: Option<Mark>,
     pub cancelled: Option<Mark>,
     pub finished: Option<Finish<'a>>,
+    /// It is the incident's: asked for in it, or open when its own was merged into this one.
+    went_on: bool,
 }
 
 /// How a run ended.
@@ -117,6 +124,21 @@ pub struct TriedStory<'a> {
     pub answer: &'a str,
 }
 
+/// The incidents that were merged into `incident`.
+fn absorbed(entries: &[Entry], incident: &str) -> BTreeMap<String, u64> {
+    let mut found: BTreeMap<String, u64> = BTreeMap::new();
+    // From the end: what was merged into one that had been merged itself by then went another way.
+    for entry in entries.iter().rev() {
+        let Event::IncidentAbsorbed(e) = &entry.event else { continue };
+        let Some(into) = entry.incident.as_deref() else { continue };
+        if into == incident || found.get(into).is_some_and(|merged| entry.seq < *merged) {
+            found.entry(e.incident.clone()).or_insert(entry.seq);
+        }
+    }
+    found.remove(incident);
+    found
+}
+
 impl MessageStory<'_> {
     /// When the first channel took it.
     pub fn accepted(&self) -> Option<Mark> {
@@ -150,6 +172,8 @@ impl<'a> Story<'a> {
             statuses: vec![(mark, Status::Investigating, false)],
             reopened: Vec::new(),
             acknowledged: None,
+            ending: None,
+            absorbed: absorbed(entries, incident),
             onset: declaration.onset.map(|at| Mark { at, seq: entry.seq }),
             services: declaration.services.iter().map(|s| (s.clone(), entry.seq)).collect(),
             roles: Vec::new(),
@@ -177,6 +201,7 @@ impl<'a> Story<'a> {
             }
             before = Some(mark);
         }
+        story.runs.retain(|r| r.went_on);
         story.entries = entries.get(..end).unwrap_or(entries);
         story.steps = Steps::of(story.entries, story.declared.seq);
         story.catalogs.retain(|(m, _)| m.seq <= story.last.seq);
@@ -207,8 +232,11 @@ impl<'a> Story<'a> {
             Event::IncidentStatus(e) => self.statuses.push((mark, e.to, e.forced)),
             Event::IncidentReopened(_) => {
                 self.reopened.push(mark);
+                self.ending = None;
                 self.statuses.push((mark, Status::Investigating, false));
             }
+            Event::IncidentFalseAlarm(_) => self.ending = Some(Ending::FalseAlarm),
+            Event::IncidentMerged(e) => self.ending = Some(Ending::Merged { into: e.into.clone() }),
             Event::IncidentAssigned(e) => self.roles.push((mark, e.role.clone(), e.user.clone())),
             Event::IncidentServices(e) => {
                 for service in &e.added {
@@ -226,10 +254,10 @@ impl<'a> Story<'a> {
     /// Takes in runs and messages. True when the entry belongs to one of the incident's, stated or not.
     fn work(&mut self, entry: &'a Entry, mark: Mark, own: bool) -> bool {
         match &entry.event {
-            Event::ApprovalRequested(e) if own => {
+            Event::ApprovalRequested(e) if self.is_of(entry) => {
                 self.asked.insert(&e.approval, entry.actor.user.clone());
             }
-            Event::RunRequested(e) if own => self.runs.push(RunStory {
+            Event::RunRequested(e) if self.is_of(entry) => self.runs.push(RunStory {
                 plan: &e.plan,
                 requested: mark,
                 // What was approved was asked for by another than who approved it.
@@ -240,6 +268,7 @@ impl<'a> Story<'a> {
                 started: None,
                 cancelled: None,
                 finished: None,
+                went_on: true,
             }),
             Event::RunStarted(e) => match self.run(&e.run) {
                 Some(run) => run.started = run.started.or(Some(mark)),
@@ -251,8 +280,13 @@ impl<'a> Story<'a> {
             },
             Event::RunFinished(e) => {
                 let at = entry.happened_at();
+                // What is over stays with the incident it was done for, but for a copy, which may go live in this one.
+                let copy = |run: &RunStory<'_>| matches!(run.plan.work, Work::Restore { test: false, .. });
+                let other = !own && self.is_of(entry);
                 match self.run(&e.run) {
                     Some(run) => {
+                        let contradicted = e.verdict == Verdict::Contradicted;
+                        run.went_on = !other || contradicted || copy(run);
                         run.finished = Some(Finish {
                             mark: Mark { at, seq: entry.seq },
                             state: e.state,
@@ -296,6 +330,17 @@ impl<'a> Story<'a> {
         self.runs.iter_mut().rev().find(|r| r.plan.id == id)
     }
 
+    /// The entry is the incident's, or of one that was merged into it, before that.
+    pub fn is_of(&self, entry: &Entry) -> bool {
+        let Some(id) = entry.incident.as_deref() else { return false };
+        id == self.id || self.absorbed.get(id).is_some_and(|merged| entry.seq < *merged)
+    }
+
+    /// The incident's, or one that a fold needs to know what is open of others and went on in it.
+    pub(super) fn is_of_merge(&self, entry: &Entry) -> bool {
+        self.is_of(entry) && matches!(entry.event, Event::IncidentDeclared(_) | Event::IncidentAbsorbed(_))
+    }
+
     /// The configuration in force at `seq`: the last one loaded before it, else the first one there is.
     pub fn catalog_at(&self, seq: u64) -> Option<(Mark, &'a Catalog)> {
         self.catalogs.iter().rev().find(|(m, _)| m.seq <= seq).or(self.catalogs.first()).copied()
@@ -318,10 +363,9 @@ impl<'a> Story<'a> {
         (!reopened).then_some(resolved)
     }
 
-    /// First *monitoring* since the declaration, or since the last reopening.
+    /// First *monitoring*: a reopening does not take back that it was mitigated.
     pub fn mitigated(&self) -> Option<Mark> {
-        let since = self.reopened.last().map_or(0, |r| r.seq);
-        self.statuses.iter().find(|(m, s, _)| *s == Status::Monitoring && m.seq > since).map(|(m, ..)| *m)
+        self.statuses.iter().find(|(_, s, _)| *s == Status::Monitoring).map(|(m, ..)| *m)
     }
 
     /// When it was closed, after the last resolution, or instead of one (false alarm, merged).

@@ -13,10 +13,11 @@ use crate::domain::time::Time;
 /// The hypotheses as they stood at the end of the record.
 fn told(story: &Story<'_>) -> Vec<Hypothesis> {
     let mut state = State::default();
-    for entry in story.entries.iter().filter(|e| e.incident.as_deref() == Some(story.id.as_str())) {
+    for entry in story.entries.iter().filter(|e| story.is_of(e)) {
         if matches!(
             entry.event,
             Event::IncidentDeclared(_)
+                | Event::IncidentAbsorbed(_)
                 | Event::HypothesisOpened(_)
                 | Event::HypothesisEvidence(_)
                 | Event::HypothesisClosed(_)
@@ -75,7 +76,7 @@ pub(super) fn markdown(page: &mut Page<'_, '_>) {
             Standing::Open => "open".to_owned(),
             standing => format!("{}: {}", standing.word(), page.say(&h.reason)),
         };
-        let (text, by) = (page.say(&h.text), page.say(&h.opened_by));
+        let (text, by) = (page.say(&h.said()), page.say(&h.opened_by));
         page.row(&[&h.id, &text, &outcome, &by, &cite(&[h.seq])]);
     }
     page.line("");
@@ -121,7 +122,7 @@ pub(super) fn hypotheses_json(story: &Story<'_>) -> Json {
             json!({
                 "id": h.id, "text": h.text, "standing": h.standing, "reason": h.reason, "opened_at": h.opened_at,
                 "opened_by": h.opened_by, "closed_at": h.closed_at, "closed_by": h.closed_by,
-                "evidence": h.evidence, "entries": entries,
+                "evidence": h.evidence, "origin": h.origin, "entries": entries,
             })
         })
         .collect()

@@ -64,14 +64,25 @@ pub fn is_production(environment: &str) -> bool {
     environment.to_ascii_lowercase().starts_with("prod")
 }
 
-/// What an incident has cost so far.
+/// What an open incident has cost so far, by the downtime that its review will count; and that it costs nothing now.
 pub fn cost(watched: &Watched, view: &IncidentView) -> Option<String> {
+    let (amount, stands) = cost_parts(watched, view)?;
+    Some(format!("{amount}{stands}"))
+}
+
+fn cost_parts(watched: &Watched, view: &IncidentView) -> Option<(String, &'static str)> {
     let cost = watched.mirror.head.cost.as_ref()?;
-    let ms = watched.elapsed(view).as_millis() as f64;
+    let charged = view.leading.charged.filter(|_| view.incident.status.is_open())?;
+    let ms = charged.at(watched.engine_now()).as_millis() as f64;
     // In coarse steps: the last digit of a large sum is noise, and each change costs bytes.
     let amount = cost.per_hour * ms / 3_600_000.0;
     let step = (cost.per_hour / 360.0).max(1.0);
-    Some(text::money((amount / step).floor() * step, &cost.currency))
+    let stands = match (charged.since, watched.mirror.services.values().any(|s| s.tier == 1)) {
+        (Some(_), _) => "",
+        (None, true) => ", no tier 1 is down",
+        (None, false) => ", nothing is down",
+    };
+    Some((text::money((amount / step).floor() * step, &cost.currency), stands))
 }
 
 /// The first line.
@@ -145,12 +156,17 @@ pub fn draw(watched: &Watched, look: &Look, area: Rect, c: &mut Canvas<'_>) {
         if let Some(kept) = kept.filter(|_| due.0.is_empty()) {
             due = kept;
         }
-        money = cost(watched, view).map(|m| take(m, 99)).unwrap_or_default();
+        let (amount, stands) = cost_parts(watched, view).unwrap_or_default();
+        money = take(amount, 99);
         title = take(text::clean(&view.incident.title).into_owned(), 10);
         commander = match view.incident.commander() {
             Some(user) => take(format!("led by {user}"), 10),
             None => take("nobody leads: a".into(), 15),
         };
+        // Why it stands still is said where nothing else has to go for it.
+        if !money.is_empty() {
+            money.push_str(&take(stands.to_owned(), 99));
+        }
     } else {
         let down = watched.mirror.services.values().any(|s| s.state == Health::Down);
         let can = down && !watched.peer.read_only && !matches!(watched.link(), LinkState::Lost(..));

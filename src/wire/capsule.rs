@@ -43,6 +43,13 @@ impl Mirror {
         messages.sort_by_key(|m| m.queued_at);
         Some(Facts {
             incident: &view.incident,
+            absorbed: view
+                .incident
+                .clock
+                .absorbed
+                .iter()
+                .filter_map(|id| Some(&self.incidents.get(id)?.incident))
+                .collect(),
             now: self.at,
             elapsed: Duration::from_millis(view.elapsed_ms),
             update_due: view.update_due,

@@ -362,6 +362,9 @@ pub struct ClockView {
     /// What is said on the phone.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub say: String,
+    /// The downtime it is charged for, while it is open.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub charged: Option<crate::domain::outage::Charged>,
 }
 
 /// A message that was prepared.

@@ -37,9 +37,13 @@ fn day(text: &str) -> Option<mayday::domain::Time> {
     Some(mayday::domain::Time::parse(&format!("{text}T00:00:00Z")).unwrap())
 }
 
+fn end() -> mayday::domain::Time {
+    day("2027-02-01").unwrap()
+}
+
 #[test]
 fn durations_are_spread_and_what_is_missing_is_counted() {
-    let kpi = Kpi::of(&three(), None, None).unwrap();
+    let kpi = Kpi::of(&three(), None, None, end()).unwrap();
     assert_eq!(kpi.incidents, ["INC-2026-001", "INC-2026-002", "INC-2026-003"]);
     assert_eq!(kpi.open, 1);
     let ttr = kpi.durations.iter().find(|d| d.name == "ttr").unwrap();
@@ -67,9 +71,9 @@ fn durations_are_spread_and_what_is_missing_is_counted() {
 
 #[test]
 fn only_what_was_declared_in_the_stretch_counts_and_nothing_is_said_of_nothing() {
-    let kpi = Kpi::of(&three(), day("2026-11-21"), day("2026-11-23")).unwrap();
+    let kpi = Kpi::of(&three(), day("2026-11-21"), day("2026-11-23"), end()).unwrap();
     assert_eq!(kpi.incidents, ["INC-2026-002"]);
-    let none = Kpi::of(&three(), day("2027-01-01"), None).unwrap();
+    let none = Kpi::of(&three(), day("2027-01-01"), None, end()).unwrap();
     assert!(none.incidents.is_empty() && none.durations.iter().all(|d| d.median_ms.is_none() && d.n == 0));
     assert!(none.shares.iter().all(|s| s.percent.is_none()));
     assert_eq!(none.lines().len(), 1, "{:?}", none.lines());
@@ -77,7 +81,7 @@ fn only_what_was_declared_in_the_stretch_counts_and_nothing_is_said_of_nothing()
 
 #[test]
 fn a_restore_counts_when_it_was_verified_and_not_when_it_was_called_off() {
-    let kpi = Kpi::of(&incidents::restored().entries, None, None).unwrap();
+    let kpi = Kpi::of(&incidents::restored().entries, None, None, end()).unwrap();
     let restores = kpi.shares.iter().find(|s| s.name == "restores").unwrap();
     assert!(restores.of > restores.good && restores.good > 0, "{restores:?}");
     assert_eq!(restores.of - restores.good, restores.missed.len());

@@ -100,3 +100,29 @@ fn an_incident_is_led_by_commands() {
     let journal = std::fs::read_to_string(c.state().join("journal.jsonl")).unwrap();
     assert!(journal.contains("Ann Otto") && !journal.contains("23125 101"));
 }
+
+#[test]
+fn a_playbook_of_a_merged_incident_speaks_for_the_surviving_one() {
+    let server = HttpScript::start(vec![Answer::ok("fine")]);
+    let playbook = "[[playbook]]\nname = \"outage\"\ntitle = \"Outage\"\n[[playbook.step]]\nname = \"tell\"\n\
+                    title = \"Tell those who wait\"\nmessage = \"update\"\n";
+    let c = Cockpit::new(&format!("{}{playbook}", config(&server.url("/hook"))));
+    let stays = c.run(&["incident", "declare", "api down", "--severity", "P0"]).ok().line();
+    let goes = c.run(&["incident", "declare", "web down", "--severity", "P1"]).ok().line();
+    c.run(&["playbook", "start", "outage", "--incident", &goes]).ok();
+    c.run(&["hypothesis", "open", "the disk", "--incident", &goes]).ok();
+    c.run(&["incident", "merge", &goes, "--into", &stays, "--reason", "the same cause"]).ok();
+    let said = c.run(&["catchup"]).ok();
+    says(&said, &[&stays, "playbook outage under way at step 1 of 1", &format!("H1 the disk (H1 of {goes})")]);
+    c.run(&["playbook", "do", "--yes"]).ok();
+    let queued: Vec<_> = c
+        .entries()
+        .into_iter()
+        .filter(|e| e["kind"] == "message.queued" && e["payload"]["template"] == "update")
+        .map(|e| e["incident"].clone())
+        .collect();
+    assert_eq!(queued, [stays.as_str()]);
+    let export = c.run(&["export", &stays, "--format", "json"]).ok().json();
+    assert_eq!(export["playbooks"][0]["name"], "outage");
+    assert_eq!(export["hypotheses"][0]["text"], "the disk");
+}

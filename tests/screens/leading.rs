@@ -6,17 +6,43 @@ use mayday::domain::catalog::Severity;
 use mayday::domain::command::Command;
 use mayday::domain::escalation::{Call, Called, Reached};
 use mayday::domain::headstart::Standing;
+use mayday::domain::health::Health;
 use mayday::domain::incident::Status;
 use mayday::domain::message::{ChannelDelivery, Delivery, Message, Template};
+use mayday::domain::outage::Charged;
 use mayday::domain::phases::{IncidentPhase, Mark};
 use mayday::viewer::app::Pending;
-use mayday::wire::{Answer, Ask, Change, ContactView, DraftView, HeadStartView, NextLevel};
+use mayday::wire::{Answer, Ask, Change, ContactView, DraftView, HeadStartView, NextLevel, ServiceView};
 
 use crate::made::{Stage, answer_draft, at};
 use crate::{shown, snapshot};
 
 fn mark(seconds: i64, seq: u64) -> Mark {
     Mark { at: at(seconds), seq, t_ms: (seconds + 763) * 1000, severity: Severity::P0 }
+}
+
+/// The cost goes by what is down, and says when nothing that counts is.
+#[test]
+fn the_cost_stands_still_while_nothing_that_counts_is_down() {
+    let mut stage = Stage::burning();
+    let mut services: Vec<ServiceView> = stage.app.mirror().services.values().cloned().collect();
+    for service in services.iter_mut().filter(|s| s.state == Health::Down) {
+        (service.state, service.down_since, service.because) = (Health::Up, None, None);
+    }
+    stage.change(Change { services, ..Change::default() });
+    stage.incident(|view| {
+        view.leading.charged = Some(Charged { spent_ms: 30_000, since: None });
+        view.against_resolving.clear();
+    });
+    snapshot("cost-stands", &mut stage, &[(200, 60), (120, 36), (80, 24)]);
+    let shown = shown::text(&stage.app, 200, 60);
+    assert!(shown.contains("375 EUR, no tier 1 is down"), "{shown}");
+    // Later it is no more than it was.
+    stage.later(2_000);
+    assert!(shown::text(&stage.app, 200, 60).contains("375 EUR, no tier 1 is down"));
+    // An engine of an earlier version does not say: nothing is made up.
+    stage.incident(|view| view.leading.charged = None);
+    assert!(!shown::text(&stage.app, 200, 60).contains("EUR"));
 }
 
 fn contact(name: &str, levels: &[&str], phone: &str) -> ContactView {

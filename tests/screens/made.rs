@@ -313,6 +313,7 @@ impl Stage {
             role: SideRole::Ready,
             args: serde_json::Value::Null,
         }];
+        let charged = Some(mayday::domain::outage::Charged { spent_ms: 0, since: Some(at(-763)) });
         let view = IncidentView {
             incident: incident(),
             update_due: Some(at(130)),
@@ -325,7 +326,7 @@ impl Stage {
             to_consider: Vec::new(),
             checklists: Vec::new(),
             timeline_file: "/var/lib/mayday/incidents/INC-2026-004/timeline.md".into(),
-            leading: Default::default(),
+            leading: mayday::wire::ClockView { charged, ..Default::default() },
             head_starts: Vec::new(),
         };
         let message = Message {

@@ -96,6 +96,7 @@ fn guessed() -> Stage {
     };
     stage.incident(|view| {
         view.incident.hypotheses = vec![Hypothesis {
+            origin: None,
             id: "H1".into(),
             text: "the pool is exhausted".into(),
             opened_at: at(-60),

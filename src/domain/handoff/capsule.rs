@@ -48,9 +48,9 @@ pub fn capsule(facts: &Facts<'_>) -> Vec<Section> {
     let rest = [
         section("ready", ready(facts)),
         section("tried", tried(facts)),
-        section("cause", hypotheses(incident, Standing::Confirmed)),
-        section("open", hypotheses(incident, Standing::Open)),
-        section("ruled out", hypotheses(incident, Standing::Eliminated)),
+        section("cause", hypotheses(facts, Standing::Confirmed)),
+        section("open", hypotheses(facts, Standing::Open)),
+        section("ruled out", hypotheses(facts, Standing::Eliminated)),
         section("backups", backups(facts)),
         section("called", called(facts)),
         section("told", told(facts)),
@@ -277,7 +277,7 @@ fn ready(facts: &Facts<'_>) -> Vec<String> {
 }
 
 fn tried(facts: &Facts<'_>) -> Vec<String> {
-    let own = |r: &&RunFacts<'_>| r.state.is_over() && r.incident == Some(facts.incident.id.as_str());
+    let own = |r: &&RunFacts<'_>| r.state.is_over() && facts.incident.is_or_absorbed(r.incident);
     let mut ended: Vec<&RunFacts<'_>> = facts.runs.iter().filter(own).collect();
     ended.reverse();
     // What is contradicted stands first: it looks done and is not.
@@ -295,10 +295,11 @@ fn tried(facts: &Facts<'_>) -> Vec<String> {
     ended.into_iter().map(said).collect()
 }
 
-fn hypotheses(incident: &Incident, standing: Standing) -> Vec<String> {
-    let said = |h: &Hypothesis| {
+fn hypotheses(facts: &Facts<'_>, standing: Standing) -> Vec<String> {
+    let said = |h: &Hypothesis, of: Option<&str>| {
         let balance = h.balance();
-        let mut out = format!("{} {}", h.id, h.text);
+        let of = of.map(|of| format!(" of {of}:")).unwrap_or_default();
+        let mut out = format!("{}{of} {}", h.id, h.said());
         match standing {
             Standing::Open if balance.is_empty() => {}
             Standing::Open => out.push_str(&format!(" ({balance})")),
@@ -306,7 +307,15 @@ fn hypotheses(incident: &Incident, standing: Standing) -> Vec<String> {
         }
         out
     };
-    incident.hypotheses.iter().filter(|h| h.standing == standing).map(said).collect()
+    let wanted = |i: &'_ Incident, of: Option<&str>| -> Vec<String> {
+        i.hypotheses.iter().filter(|h| h.standing == standing).map(|h| said(h, of)).collect()
+    };
+    let mut out = wanted(facts.incident, None);
+    // What was found or ruled out in an incident that was merged into it holds here too.
+    for absorbed in facts.absorbed.iter().filter(|i| !i.status.is_open()) {
+        out.extend(wanted(absorbed, Some(&absorbed.id)));
+    }
+    out
 }
 
 fn backups(facts: &Facts<'_>) -> Vec<String> {

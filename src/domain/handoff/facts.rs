@@ -19,6 +19,8 @@ use crate::domain::time::Time;
 #[derive(Clone, Debug)]
 pub struct Facts<'a> {
     pub incident: &'a Incident,
+    /// Those that were merged into it, as far as they are known.
+    pub absorbed: Vec<&'a Incident>,
     pub now: Time,
     pub elapsed: Duration,
     pub update_due: Option<Time>,
@@ -107,6 +109,7 @@ impl<'a> Facts<'a> {
         });
         Facts {
             incident,
+            absorbed: incident.clock.absorbed.iter().filter_map(|id| state.incidents.get(id)).collect(),
             now,
             elapsed: state.elapsed(incident, now),
             update_due: state.update_due(incident),

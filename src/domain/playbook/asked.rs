@@ -41,7 +41,7 @@ fn start(state: &State, text: Playbook, incident: Option<String>, reason: &str, 
         Some(id) if !state.incidents.contains_key(&id) => {
             return Err(Refusal::usage(format!("there is no incident \"{id}\""), "mayday incident list shows them"));
         }
-        Some(id) => Some(id),
+        Some(id) => Some(state.surviving(&id).to_owned()),
         None => first_open(state),
     };
     let first = text.steps.first().map(|s| s.name.clone());

@@ -9,7 +9,8 @@ use crate::domain::time::Time;
 
 /// A check that is to hold now is waited for this long at the least, milliseconds, where its step has no time box.
 const CHECK_WITHIN_MS: u64 = 60_000;
-/// An engine that was just started looks for this long before it says that a limit has passed.
+/// An engine that was just started, or whose host has just woken up, looks for this long before it says that a limit has
+/// passed.
 const LOOK_FIRST_MS: u64 = 15_000;
 
 /// What is due for the step that a playbook is at.
@@ -31,7 +32,7 @@ pub struct Look<'a> {
     /// What a service (`api`) or one check (`api/http`) says now, by a result that is newer than the moment: `None` when
     /// there is none yet, `Err` with what is wrong.
     pub now: &'a dyn Fn(&str, Time) -> Option<Says>,
-    /// Since when this engine looks.
+    /// Since when this engine looks without a break: its start, or when its host woke up.
     pub since: Time,
 }
 

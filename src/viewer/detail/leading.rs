@@ -7,7 +7,7 @@ use crate::domain::authority;
 use crate::domain::cadence::Word;
 use crate::domain::headstart::Standing;
 use crate::domain::message::{Delivery, Message, Template};
-use crate::domain::phases::{self, PhaseState};
+use crate::domain::phases::{self, PhaseRow, PhaseState};
 use crate::domain::playbook::NOBODY;
 use crate::domain::run::RunState;
 use crate::text;
@@ -45,12 +45,17 @@ pub fn glance(app: &App, view: &IncidentView, columns: usize, whole: bool) -> Li
     page.lines
 }
 
+/// It was over before, and the incident was reopened.
+fn again(row: &PhaseRow) -> &'static str {
+    if row.again { " again" } else { "" }
+}
+
 fn phase(app: &App, view: &IncidentView, page: &mut Page) {
     let i = &view.incident;
-    let rows = phases::rows(&i.clock.marks, &app.mirror().head.severities, i.severity);
+    let rows = phases::rows(&i.clock, &app.mirror().head.severities, i.severity);
     let Some(row) = phases::current(&rows) else { return };
     let Some(planned) = row.planned_ms else { return };
-    let until = format!("until {}", row.phase.ends());
+    let until = format!("until {}{}", row.phase.ends(), again(row));
     page.push(match row.late_ms(t_ms(app, view)) {
         Some(late) if late > 0 => vec![
             (Role::Label, "phase ".into()),
@@ -266,18 +271,18 @@ pub fn below(app: &App, view: &IncidentView, columns: usize, room: usize) -> Lin
 fn planned(app: &App, view: &IncidentView, page: &mut Page) {
     let i = &view.incident;
     let t_ms = t_ms(app, view);
-    let rows = phases::rows(&i.clock.marks, &app.mirror().head.severities, i.severity);
+    let rows = phases::rows(&i.clock, &app.mirror().head.severities, i.severity);
     if rows.iter().all(|r| r.planned_ms.is_none()) {
         return;
     }
     page.heading("phases   (T+ planned, T+ actual)");
     let ends = if rows.iter().any(|r| r.state == PhaseState::PassedOver) { 12 } else { 8 };
-    let of = |row: &phases::PhaseRow| {
+    let of = |row: &PhaseRow| {
         let planned = row.planned_ms.map_or_else(String::new, |p| text::duration(ms(p)));
         let (role, actual) = match (row.state, row.ended) {
             (_, Some(mark)) => (Role::Text, text::duration(ms(mark.t_ms.unsigned_abs()))),
             (PhaseState::Current, _) => (Role::Strong, "now".into()),
-            (PhaseState::PassedOver, _) => (Role::Dim, "passed over".into()),
+            (PhaseState::PassedOver, _) => (Role::Dim, row.passed_over().into()),
             _ => (Role::Dim, String::new()),
         };
         let name = if row.state == PhaseState::Current { Role::Strong } else { Role::Text };
@@ -290,7 +295,7 @@ fn planned(app: &App, view: &IncidentView, page: &mut Page) {
         if let Some(late) = row.late_ms(t_ms).filter(|late| *late > 0) {
             line.push((Role::Bad, format!("late by {}  ", coarse(ms(late.unsigned_abs())))));
         }
-        (line, format!("until {}", row.phase.ends()))
+        (line, format!("until {}{}", row.phase.ends(), again(row)))
     };
     let lines: Vec<_> = rows.iter().map(of).collect();
     // What ends each stands beside all of them or none: its first letters alone say nothing.
@@ -301,6 +306,10 @@ fn planned(app: &App, view: &IncidentView, page: &mut Page) {
             line.push((Role::Dim, until));
         }
         page.push(line);
+    }
+    if let Some(mark) = i.clock.marks.reopened {
+        let at = text::duration(ms(mark.t_ms.unsigned_abs()));
+        page.text(Role::Dim, 2, &format!("reopened at T+{at}: what was over by then stays so"));
     }
 }
 
