@@ -48,7 +48,8 @@ const TOPICS: &[(&str, &str, &str)] = &[
          service: the newest good copy, one job, the lowest priority of CPU and disk (of what mayday starts: a database\n\
          server works for it as for anybody). It is withheld, with the reason, when the disk is not known to suffice, a tag\n\
          or a hold is on the service, or a check fails, and it gives way to whatever a person starts on the same data.\n\
-         The incident shows it as it stands; C cuts over to it, D drops it.\n\n\
+         The incident shows it as it stands; C cuts over to it, D drops it. A recovery or a playbook that restores the same\n\
+         copy uses what is ready, and waits for what is under way.\n\n\
          Folders, out of archives, copies, restic or borg, are unpacked beside and compared with the live one: what was\n\
          added, changed or is gone is counted, and every name is listed in the folder of the run. The cut-over exchanges\n\
          the two in one step. NAME is then the name of the live folder.\n\n\
@@ -92,7 +93,8 @@ const TOPICS: &[(&str, &str, &str)] = &[
          Updates are due by the last message that a channel accepted. Two minutes before, a draft lies ready: m in the\n\
          cockpit, mayday notify update here. mayday incident snooze 10m --reason TEXT moves the deadline that is shown.\n\n\
          While nobody acknowledges, the levels in escalate are called one after another through the channels of their\n\
-         contacts. mayday contacts shows whom to call by phone and what to say, also without an engine; mayday contact\n\
+         contacts. That a level is due does not say that anybody heard of it: what came of its message stands beside it.\n\
+         mayday contacts shows whom to call by phone and what to say, also without an engine; mayday contact\n\
          called NAME [--no-answer] logs it. Only mayday incident ack stops the escalation.\n\n\
          mayday incident merge A --into B, close --false-alarm and onset TIME need --reason.",
     ),
@@ -102,8 +104,8 @@ const TOPICS: &[(&str, &str, &str)] = &[
         "[authority] and [severity.P0] authority say what a severity, a role, a user or a group may: monitoring (messages,\n\
          status), configuration (pauses), services (restart, stop, start, actions), full (restores and all that destroys).\n\
          The most that any of them gives counts. Without any of it everybody may everything. Declaring, noting,\n\
-         acknowledging, naming roles, changing the severity, tags and holds are always allowed. What is refused ends with\n\
-         exit code 3 and says what would allow it.\n\n\
+         acknowledging, naming roles, changing the severity (a lesser one with --reason), tags and holds are always allowed.\n\
+         What is refused ends with exit code 3 and says what would allow it.\n\n\
          second_person = true: what was confirmed waits for another user of the engine, who looks at it with mayday approvals\n\
          ID and approves it with mayday approve ID. Both see four words that belong to exactly that plan: say them to each\n\
          other. Nobody approves what they asked for, nor does anybody behind the same uid. A request ends after 10 minutes.\n\
@@ -111,7 +113,7 @@ const TOPICS: &[(&str, &str, &str)] = &[
          mayday tag SERVICE WHY keeps everybody, scripts and recoveries too, from restarting, restoring or acting on it until\n\
          mayday untag SERVICE; another's tag goes with --reason, or over to you with mayday tag SERVICE WHY --take-over.\n\
          mayday hold SERVICE --reason WHY (or --all) stops restarts and restores, as during a breach; only the commander\n\
-         releases it: mayday release SERVICE --reason WHY. Stopping a held service stays possible. mayday tags lists both.",
+         of the incident that it was set in releases it: mayday release SERVICE --reason WHY. Stopping a held service stays possible. mayday tags lists both.",
     ),
     (
         "playbook",

@@ -1,5 +1,7 @@
 //! Second persons: asked for, approved, declined, gone on without; across the death of an engine.
 
+use serde_json::Value;
+
 use super::support::{PATIENCE, wait_until};
 use super::team::{ANN, BEN, Team};
 
@@ -139,4 +141,44 @@ fn a_whole_recovery_is_approved_at_once() {
     team.lines("wiped", 1);
     let told = team.json(ANN, &["recover", "status"]);
     assert_eq!(told["started_by"], "nobody", "{told:#}");
+}
+
+/// What a playbook's step asked for waits with the step, and what is approved carries that step out.
+#[test]
+fn a_step_of_a_playbook_waits_for_the_second_person() {
+    let book = "[[playbook]]\nname = \"clean\"\n[[playbook.step]]\nname = \"wipe\"\naction = \"wipe\"\n\
+                [[playbook.step]]\nname = \"last\"\nmanual = \"look\"\n";
+    let team = Team::new(&format!("{TWO}{book}"));
+    team.run(ANN, &["incident", "declare", "data are wrong", "--severity", "P1"]).ok();
+    team.run(ANN, &["playbook", "start", "clean"]).ok();
+    let asked = || team.run(ANN, &["playbook", "do", "--confirm", "api"]).expect(3).says(&["need a second person"]);
+    let step = |team: &Team| {
+        let status = team.json(ANN, &["playbook", "status"]);
+        let step = status["steps"].as_array().unwrap().iter().find(|s| s["name"] == "wipe").unwrap().clone();
+        (status["at"].as_str().unwrap().to_owned(), step["state"].as_str().unwrap().to_owned(), status["busy"].clone())
+    };
+    asked();
+    assert_eq!(step(&team), ("wipe".into(), "under-way".into(), true.into()));
+    let status = team.run(ANN, &["playbook", "status"]).ok().out;
+    assert!(status.contains("waits for a second person: say to them"), "{status}");
+    team.run(ANN, &["playbook", "do", "--confirm", "api"]).expect(3).says(&["second person"]);
+    // Declined: the step has failed, and nothing was done.
+    let first = team.request()["id"].as_str().unwrap().to_owned();
+    team.run(BEN, &["decline", &first, "--reason", "not yet"]).ok();
+    wait_until("the step has failed", PATIENCE, || step(&team).1 == "failed");
+    assert_eq!(team.count("wiped"), 0);
+    // Asked again, across the death of the engine, and approved.
+    asked();
+    let second = team.request()["id"].as_str().unwrap().to_owned();
+    assert_ne!(first, second);
+    team.kill_engine();
+    team.start();
+    assert_eq!(step(&team).0, "wipe");
+    team.run(BEN, &["approve", &second, "--yes"]).ok();
+    team.run_over(&second);
+    team.lines("wiped", 1);
+    // Nothing checks its effect, so whoever looked says so.
+    wait_until("the step asks", PATIENCE, || step(&team).1 == "unproven");
+    team.run(ANN, &["playbook", "next", "--reason", "looked"]).ok();
+    assert_eq!(step(&team), ("last".into(), "done".into(), false.into()));
 }
