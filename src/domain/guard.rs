@@ -194,7 +194,7 @@ pub fn release(state: &State, services: BTreeSet<String>, reason: &str, ctx: &Co
 }
 
 fn may_release(state: &State, hold: &Hold, user: &str) -> Result<(), Refusal> {
-    let led = hold.incident.as_ref().and_then(|id| surviving(state, id));
+    let led = hold.incident.as_ref().and_then(|id| state.incidents.get(state.surviving(id)));
     if let Some(incident) = led.filter(|i| i.status != Status::Closed) {
         let id = &incident.id;
         let take = format!("mayday incident assign {user} --incident {id}");
@@ -225,12 +225,6 @@ fn may_release(state: &State, hold: &Hold, user: &str) -> Result<(), Refusal> {
             None => format!("ask {}, or lead the incident that it is in the way of", hold.by),
         },
     ))
-}
-
-/// The incident `id`, or the one that it was merged into.
-fn surviving<'a>(state: &'a State, id: &str) -> Option<&'a Incident> {
-    let into = state.incidents.values().find(|i| i.clock.absorbed.iter().any(|a| a == id));
-    into.or_else(|| state.incidents.get(id))
 }
 
 fn are(services: &BTreeSet<String>) -> String {
