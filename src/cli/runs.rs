@@ -325,16 +325,52 @@ pub async fn restore_run(
         }
         _ => false,
     };
-    runs.iter()
-        .find(|r| belongs(r) && r.sides.iter().any(|s| role.is_none_or(|role| s.role == role)))
-        .map(|r| r.id.clone())
-        .ok_or_else(|| {
-            Failure::refused(format!(
-                "nothing of {backup} is {}: mayday runs lists what there is",
-                match role {
-                    Some(role) => side_word(role),
-                    None => "left beside the live data",
-                }
-            ))
-        })
+    let has = |r: &&&RunView| r.sides.iter().any(|s| role.is_none_or(|role| s.role == role));
+    let found: Vec<&RunView> = runs.iter().copied().filter(|r| belongs(r)).collect();
+    if role == Some(SideRole::Before)
+        && let Some(why) = newest_is_not_to_undo(backup, &found)
+    {
+        return Err(Failure::refused(why));
+    }
+    let mut left = found.iter().filter(has);
+    let Some(newest) = left.next() else {
+        let word = role.map_or("left beside the live data", side_word);
+        return Err(Failure::refused(format!("nothing of {backup} is {word}: mayday runs lists what there is")));
+    };
+    // Which copy goes live is not guessed.
+    if role == Some(SideRole::Ready)
+        && let Some(other) = left.next()
+    {
+        let of = |r: &RunView| format!("run {} ({}, {})", r.id, r.title, r.requested_at.hms());
+        return Err(Failure::refused(format!(
+            "more than one copy of {backup} is ready: {} and {}: say which with --run ID, or drop one: --drop --run ID",
+            of(newest),
+            of(other)
+        )));
+    }
+    Ok(newest.id.clone())
+}
+
+/// Why an undo that names no run does nothing: what was done last kept nothing to put back. It must not fall through to
+/// what was done before that.
+fn newest_is_not_to_undo(backup: &str, newest_first: &[&RunView]) -> Option<String> {
+    let changed = |r: &&&RunView| {
+        matches!(r.work, Work::CutOver { .. } | Work::CopyIn { .. } | Work::Undo { .. })
+            && r.state == RunState::Succeeded
+    };
+    let last = newest_first.iter().find(changed)?;
+    let kept = |r: &RunView| r.sides.iter().any(|s| s.role == SideRole::Before);
+    if kept(last) && !matches!(last.work, Work::Undo { .. }) {
+        return None;
+    }
+    let mut why =
+        format!("the last change of {backup} is run {} ({}, {})", last.id, last.title, last.requested_at.hms());
+    why.push_str(match &last.work {
+        Work::Undo { .. } => ", which undid one already: what it took out is put back with --run and its id",
+        _ => ", which kept nothing to put back: what it put beside goes with --drop --run and its id",
+    });
+    if let Some(before) = newest_first.iter().find(|r| r.id != last.id && kept(r)) {
+        why.push_str(&format!("; the one before it is undone with --run {}", before.id));
+    }
+    Some(why)
 }

@@ -186,6 +186,10 @@ fn a_folder_restored_beside_swapped_undone_and_dropped() {
     let undone = shop.run(&["restore", "documents", "--undo", "--confirm", &target, "--wait"]);
     assert!(matches!(undone.code, 0 | 5), "{undone:#?}");
     assert_eq!(std::fs::read_to_string(shop.path("documents/a.txt")).unwrap(), "spoilt");
+    // An undo is of the last change, and does not go on to the one before it.
+    let again = shop.run(&["restore", "documents", "--undo", "--confirm", &target, "--wait"]);
+    again.expect(3).says(&["the last change of documents is run", "which undid one already", "--run"]);
+    assert_eq!(std::fs::read_to_string(shop.path("documents/a.txt")).unwrap(), "spoilt");
     let left = shop.run(&["runs"]).ok().out;
     assert!(left.contains("kept, undone"), "what is left beside is listed: {left}");
     let tested = shop.run(&["restore", "documents", "--test", "--yes", "--wait", "--json"]);
@@ -220,9 +224,27 @@ fn chosen_names_of_a_folder_come_back_one_by_one() {
     assert_eq!((text("a.txt").as_str(), text("mine.txt").as_str()), ("as it was", "mine"));
     done(shop.run(&["restore", "documents", "--undo", "--confirm", &target, "--wait"]));
     assert_eq!((text("a.txt").as_str(), text("mine.txt").as_str()), ("spoilt", "mine"));
+    // Two copies that are ready: which one goes live is not guessed.
+    let whole = shop.run(&["restore", "documents", "--yes", "--wait", "--json"]).json();
+    let part = shop.run(&["restore", "documents", "--only", "a.*", "--yes", "--wait", "--json"]).json();
+    let which = shop.run(&["restore", "documents", "--cut-over", "--confirm", &target, "--wait"]);
+    which.expect(3).says(&["more than one copy of documents is ready", "--run"]);
+    assert_eq!(text("a.txt"), "spoilt");
+    done(shop.run(&["restore", "documents", "--drop", "--run", part["id"].as_str().unwrap(), "--yes", "--wait"]));
     // Of a whole side folder, too.
-    done(shop.run(&["restore", "documents", "--yes", "--wait"]));
-    done(shop.run(&["restore", "documents", "--cut-over", "--only", "a.txt", "--confirm", &target, "--wait"]));
+    let whole = whole["id"].as_str().unwrap();
+    done(shop.run(&[
+        "restore",
+        "documents",
+        "--cut-over",
+        "--run",
+        whole,
+        "--only",
+        "a.txt",
+        "--confirm",
+        &target,
+        "--wait",
+    ]));
     assert_eq!((text("a.txt").as_str(), text("mine.txt").as_str()), ("as it was", "mine"));
 }
 

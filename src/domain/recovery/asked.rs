@@ -1,5 +1,6 @@
 //! What people ask of recoveries, and what stands against it.
 
+use super::due::is_live_all_the_same;
 use super::{Recovery, RecoveryState, Why, place};
 use crate::domain::approval::{self, Wanted};
 use crate::domain::authority;
@@ -10,7 +11,7 @@ use crate::domain::event::{
 };
 use crate::domain::guard;
 use crate::domain::recovery::{RecoveryPlan, StepState};
-use crate::domain::run::{Risk, Run, RunState, SideRole, Verdict};
+use crate::domain::run::{Risk, Run, RunState, SideRole, Verdict, Work};
 use crate::domain::state::State;
 
 /// Decides a command about recoveries. Errors: the refusal, nothing having happened.
@@ -137,6 +138,16 @@ fn resume(state: &State, recovery: &Recovery, digest: &str, confirm: &str, reaso
         return one(recovery.incident.clone(), event);
     }
     let run = record.run.as_ref().and_then(|id| state.runs.get(id));
+    if let Some(run) = run.filter(|run| is_live_all_the_same(run) && !is_undone(state, &record.runs)) {
+        return Err(Refusal::new(
+            format!(
+                "{}: its copy is live since run {}, so trying it again would lose what was written since",
+                recovery.place(),
+                run.id()
+            ),
+            "look: if it is good, mayday recover done --reason WHY; else undo the cut-over (U, or restore … --undo), then resume",
+        ));
+    }
     match run {
         // Under way, or ended well since: it counts on, and nothing is executed twice.
         Some(run) if !run.state.is_over() || (run.state == RunState::Succeeded && is_good(run.verdict, halt.why)) => {
@@ -150,6 +161,13 @@ fn resume(state: &State, recovery: &Recovery, digest: &str, confirm: &str, reaso
         }
     }
     one(recovery.incident.clone(), event)
+}
+
+/// What one of these runs put in the live place was put back.
+fn is_undone(state: &State, runs: &[String]) -> bool {
+    state
+        .runs_in_order()
+        .any(|r| matches!(&r.plan.work, Work::Undo { of } if runs.contains(of)) && r.state == RunState::Succeeded)
 }
 
 /// It restored a copy that can be cut over to.
@@ -197,7 +215,11 @@ fn done(state: &State, recovery: &Recovery, note: &str) -> Outcome {
     if !recovery.wants_word() {
         return Err(no_word(recovery));
     }
-    let note = checked_reason(note)?;
+    let run = recovery.current().and_then(|(_, record)| state.runs.get(record.run.as_ref()?));
+    let note = match run.is_some_and(is_live_all_the_same) {
+        true => required_reason("calling good what a check speaks against", note)?,
+        false => checked_reason(note)?,
+    };
     let restored = recovery.current().and_then(|(_, record)| {
         let run = state.runs.get(record.run.as_ref()?)?;
         is_ready(run).then(|| run.id().to_owned())

@@ -143,6 +143,10 @@ fn of_run(recovery: &Recovery, record: &StepRecord, run: &Run, now: Time, seen: 
             let exit = run.exit.filter(|x| *x != 0).map(|x| format!(", exit {x}")).unwrap_or_default();
             let why = if run.detail.is_empty() { String::new() } else { format!(": {}", run.detail) };
             let detail = format!("run {id} {}{exit}{verdict}{why}", state.word());
+            if is_live_all_the_same(run) {
+                // Trying it again would throw away what was written since; a person says how it is.
+                return Due::Stop { why: Why::Unproven, detail: format!("the copy IS LIVE: {detail}") };
+            }
             return Due::Stop { why: Why::Failed, detail };
         }
     }
@@ -164,6 +168,11 @@ fn of_run(recovery: &Recovery, record: &StepRecord, run: &Run, now: Time, seen: 
         _ => seen_up(run.plan.service.as_slice()),
     };
     Due::Good { detail: format!("run {id} {shown}") }
+}
+
+/// It put a copy in the live place, and what was looked at afterwards speaks against it.
+pub(super) fn is_live_all_the_same(run: &Run) -> bool {
+    matches!(run.plan.work, Work::CutOver { .. } | Work::CopyIn { .. }) && run.verdict == Some(Verdict::Contradicted)
 }
 
 fn unproven(run: &Run) -> Due {

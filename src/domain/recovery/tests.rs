@@ -342,6 +342,47 @@ fn a_failed_cut_over_keeps_its_copy() {
     assert_eq!(works, ["restore", "cut over", "cut over"]);
 }
 
+/// A copy that is live is not restored over again, whatever speaks against it: a person says how it is, or undoes it.
+#[test]
+fn a_contradicted_cut_over_is_not_done_twice() {
+    let resume = |w: &mut World| {
+        let answer = RecoveryAnswer::Resume { digest: String::new(), confirm: String::new() };
+        w.ask(Command::Answer { recovery: None, answer, reason: String::new() })
+    };
+    let mut w = World::new();
+    w.start(&[does(0), does(1)]);
+    w.turn(false);
+    w.end_run(RunState::Succeeded, Verdict::Verified);
+    w.turn(false);
+    w.end_run(RunState::Succeeded, Verdict::Contradicted);
+    w.turn(false);
+    let halt = w.state.open_recovery().unwrap().halt.clone().unwrap();
+    assert!(halt.why == Why::Unproven && halt.detail.contains("IS LIVE"), "{halt:?}");
+    let why = resume(&mut w).unwrap_err();
+    assert!(why.contains("is live since run") && why.contains("recover done --reason"), "{why}");
+    let done = |w: &mut World, reason: &str| {
+        w.ask(Command::Answer { recovery: None, answer: RecoveryAnswer::Done, reason: reason.into() })
+    };
+    assert!(done(&mut w, "").unwrap_err().contains("needs a reason"));
+    let mut undone = World { state: w.state.clone(), entries: w.entries.clone(), ..World::new() };
+    done(&mut w, "the cache warms up by itself").unwrap();
+    w.turn(false);
+    let works = |w: &World| w.state.runs_in_order().map(|r| r.plan.work.verb()).collect::<Vec<_>>();
+    assert_eq!(works(&w), ["restore", "cut over", "restart"]);
+    // Put back, it may be tried again.
+    let of = undone.state.runs_in_order().nth(1).unwrap().id().to_owned();
+    let request = RunRequested {
+        plan: plan("u1", Work::Undo { of }),
+        reason: String::new(),
+        unlogged: false,
+        recovery: None,
+        head_start: false,
+    };
+    undone.happened(false, request);
+    undone.end_run(RunState::Succeeded, Verdict::Verified);
+    resume(&mut undone).unwrap();
+}
+
 /// Overdue: nothing is ended, and what ended well since is not done again.
 #[test]
 fn overdue_is_asked_once_and_its_run_counts_on() {
