@@ -1,7 +1,5 @@
 //! Second persons: asked for, approved, declined, gone on without; across the death of an engine.
 
-use serde_json::Value;
-
 use super::support::{PATIENCE, wait_until};
 use super::team::{ANN, BEN, Team};
 

@@ -227,7 +227,7 @@ fn a_folder_and_plain_log_to_moments_between_transactions() {
 
     // A later moment goes on where it stands; an earlier one begins anew, beside.
     let plan = scene.desk.plan(&work(Some(&fifth))).plan;
-    refused(&plan, "target", &["behind the last transaction", "the nearest is"]);
+    refused(&plan, "target", &["later than the last transaction", "the nearest is"]);
     let ended = scene.restore(None);
     assert_eq!(ended.side().name, side.name, "{}", ended.output());
     assert_eq!(scene.notes(&side.name), "1,2,3,4,5");

@@ -214,7 +214,7 @@ fn positions_transactions_and_restore_points() {
     let plan = scene.desk.plan(&work(Some("lsn:0/1"))).plan;
     refused(&plan, "target", &["before this base backup is consistent", "lsn:0/"]);
     let plan = scene.desk.plan(&work(Some("lsn:FF/1"))).plan;
-    refused(&plan, "target", &["behind the last record", "lsn:0/"]);
+    refused(&plan, "target", &["beyond the last record", "lsn:0/"]);
     // Not there: the server ends instead of promoting itself, and nothing is left of it.
     let before = scene.side_folders().len();
     let planned = scene.desk.plan(&work(Some("name:never made")));

@@ -40,7 +40,7 @@ impl Window {
                 target::shown(self.earliest)
             )),
             Target::Time(t) if *t > self.latest.micros() => {
-                let future = if *t > now { "is in the future" } else { "is behind the last transaction in the log" };
+                let future = if *t > now { "is in the future" } else { "is later than the last transaction in the log" };
                 Err(format!(
                     "{} {future}: the nearest is {}, and {}",
                     target::shown(*t),
@@ -61,7 +61,7 @@ impl Window {
                 self.end.min(self.last_record)
             )),
             Target::Lsn(lsn) if *lsn > self.last_record => Err(format!(
-                "{lsn} is behind the last record in the log: the nearest is lsn:{}, and {}",
+                "{lsn} is beyond the last record in the log: the nearest is lsn:{}, and {}",
                 self.last_record,
                 why_end()
             )),

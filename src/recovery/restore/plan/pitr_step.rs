@@ -151,6 +151,15 @@ fn promotion(
     draft.plan.title = format!("hand over {side}");
     draft.effects(&format!("promotes the side cluster {side}: it takes writes on port {} of this host", cluster.port));
     draft.effect("it can no longer be replayed to another moment; the live server is not touched");
+    draft.warn(
+        "settings",
+        format!(
+            "it runs with settings of its own, not the live server's: it listens on 127.0.0.1 port {} without TLS, lets in \
+             only roles that have a password (scram-sha-256), loads no libraries, and ARCHIVES NOTHING: set it up as a server \
+             ({side}) before it serves for good",
+            cluster.port
+        ),
+    );
     draft.native("promote", 1, pitr::PROMOTE, &job::write(job), vec!["SELECT pg_promote()".into()]);
     let Some(program) = how.switch.first() else {
         draft.effect("its address is told; pointing the clients there is left to you");
