@@ -80,6 +80,9 @@ impl<'a> Lines<'a> {
     }
 }
 
+/// The span of a fault in another file than the configuration itself: its place there is its line.
+pub const ELSEWHERE: std::ops::Range<usize> = usize::MAX..usize::MAX;
+
 /// All faults with the lines they stand in, and a count. `source` is the text of the file; secrets in it are blanked out.
 pub fn render(faults: &[Fault], source: &str, color: bool) -> String {
     let renderer = if color { Renderer::styled() } else { Renderer::plain() };
@@ -108,8 +111,7 @@ fn picture(fault: &Fault, source: &str, renderer: &Renderer) -> String {
     let path = clean(&fault.file.to_string_lossy()).into_owned();
     let mut elements: Vec<annotate_snippets::Element<'_>> = Vec::new();
     // Of another file, there is no picture.
-    let elsewhere = fault.line > 1 && fault.span.is_empty() && fault.span.start == 0;
-    if fault.line > 0 && !elsewhere {
+    if fault.line > 0 && fault.span != ELSEWHERE {
         // Only the lines concerned: a large file with many faults is not walked over and over.
         let start = fault.span.start.min(source.len());
         let end = fault.span.end.clamp(start, source.len());

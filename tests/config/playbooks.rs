@@ -322,3 +322,20 @@ fn a_folder_of_files() {
         "{warned:#?}"
     );
 }
+
+/// The picture of a fault is never that of a line in another file.
+#[test]
+fn a_fault_in_the_folder_shows_no_line_of_the_configuration() {
+    let home = tempfile::tempdir().unwrap();
+    let file = home.path().join("mayday.toml");
+    let text =
+        format!("[system]\nname = \"shop\"\n[playbooks]\nfolder = \"{}\"\n", home.path().join("books").display());
+    std::fs::create_dir(home.path().join("books")).unwrap();
+    std::fs::write(&file, &text).unwrap();
+    std::fs::write(home.path().join("books/mine.toml"), "title = \"One\"\n[[step]]\nname = \"a\"\nmanual = \"b\"\n")
+        .unwrap();
+    let faults = config::load(&file).unwrap_err();
+    let shown = config::render(&faults, &text, false);
+    assert!(shown.contains("a playbook file needs `name`") && shown.contains("books/mine.toml"), "{shown}");
+    assert!(!shown.contains("[system]"), "{shown}");
+}

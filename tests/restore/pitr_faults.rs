@@ -74,7 +74,11 @@ fn targets_outside_of_the_window() {
     let plan = scene.desk.plan(&work(Some(&before))).plan;
     refused(&plan, "target", &["before this base backup is consistent", "the nearest is 20"]);
     let plan = scene.desk.plan(&work(Some(&late))).plan;
-    refused(&plan, "target", &["later than the last transaction in the log", "the nearest is 20", "not in the archive"]);
+    refused(
+        &plan,
+        "target",
+        &["later than the last transaction in the log", "the nearest is 20", "not in the archive"],
+    );
     let plan = scene.desk.plan(&work(Some("2199-01-01T00:00:00Z"))).plan;
     refused(&plan, "target", &["is in the future", "the nearest is 20"]);
     // What is offered can be asked for.

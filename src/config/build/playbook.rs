@@ -7,7 +7,7 @@ use std::path::Path;
 use toml::Spanned;
 use toml::de::{DeArray, DeTable, DeValue};
 
-use crate::config::fault::{Fault, Lines};
+use crate::config::fault::{ELSEWHERE, Fault, Lines};
 use crate::config::keys::playbook::FILE;
 use crate::config::playbooks::{SHIPPED, files};
 use crate::config::read::{Item, Sink, Span, Tab, Val, nearest, read_as};
@@ -103,7 +103,7 @@ pub fn playbooks(root: &Tab, config: &Config, sink: &mut Sink) -> Vec<Playbook> 
         if faults.is_empty() {
             out.push(playbook);
         } else {
-            sink.foreign.extend(faults.into_iter().map(|f| Fault { span: 0..0, ..f }));
+            sink.foreign.extend(faults.into_iter().map(|f| Fault { span: ELSEWHERE, ..f }));
         }
     }
     out
@@ -164,7 +164,7 @@ fn folder(root: &Tab, config: &Config, sink: &mut Sink) -> Vec<File> {
         if faults.is_empty() {
             out.extend(name.map(|name| File { name, from, text }));
         } else {
-            sink.foreign.extend(faults.into_iter().map(|f| Fault { span: 0..0, ..f }));
+            sink.foreign.extend(faults.into_iter().map(|f| Fault { span: ELSEWHERE, ..f }));
         }
     }
     out

@@ -40,7 +40,8 @@ impl Window {
                 target::shown(self.earliest)
             )),
             Target::Time(t) if *t > self.latest.micros() => {
-                let future = if *t > now { "is in the future" } else { "is later than the last transaction in the log" };
+                let future =
+                    if *t > now { "is in the future" } else { "is later than the last transaction in the log" };
                 Err(format!(
                     "{} {future}: the nearest is {}, and {}",
                     target::shown(*t),
