@@ -48,3 +48,5 @@ mod redis_file;
 mod redis_keys;
 #[path = "restore/vaults.rs"]
 mod vaults;
+#[path = "restore/workers.rs"]
+mod workers;

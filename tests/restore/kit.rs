@@ -371,6 +371,15 @@ pub async fn phases(phases: &[Phase], ctx: &OpContext) -> Result<Vec<String>, Op
 /// Runs a plan in a process of its own, which is killed (SIGKILL, by itself) when it says or does `at`. Returns what was
 /// open by then, as it stood on disk.
 pub fn killed_at(desk: &Desk, planned: &Planned, at: &str) -> Option<Compensation> {
+    let output = ordered(desk, planned, at).output().unwrap();
+    use std::os::unix::process::ExitStatusExt;
+    let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert_eq!(output.status.signal(), Some(libc::SIGKILL), "it was not killed at \"{at}\":\n{said}");
+    open_of(desk, planned)
+}
+
+/// The process that runs a plan and kills itself when it says or does `at`.
+pub fn ordered(desk: &Desk, planned: &Planned, at: &str) -> std::process::Command {
     let (ctx, _) = desk.op_context(planned);
     let secrets: BTreeMap<&str, &str> = ctx.secrets.iter().map(|(n, v)| (n.as_str(), v.expose_secret())).collect();
     let order = serde_json::json!({ "phases": planned.plan.phases, "secrets": secrets, "dir": ctx.dir, "run": ctx.run, "at": at });
@@ -378,10 +387,12 @@ pub fn killed_at(desk: &Desk, planned: &Planned, at: &str) -> Option<Compensatio
     std::fs::write(&file, order.to_string()).unwrap();
     let mut child = std::process::Command::new(std::env::current_exe().unwrap());
     child.args(["--exact", "kit::a_run_that_is_killed", "--nocapture", "--test-threads=1"]).env(ORDER, &file);
-    let output = child.output().unwrap();
-    use std::os::unix::process::ExitStatusExt;
-    let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert_eq!(output.status.signal(), Some(libc::SIGKILL), "it was not killed at \"{at}\":\n{said}");
+    child
+}
+
+/// What such a process left open.
+pub fn open_of(desk: &Desk, planned: &Planned) -> Option<Compensation> {
+    let (ctx, _) = desk.op_context(planned);
     let journal = std::fs::read_to_string(ctx.dir.join("journal")).unwrap_or_default();
     journal.lines().last().and_then(|l| serde_json::from_str(l).unwrap())
 }
