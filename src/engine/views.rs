@@ -7,6 +7,7 @@ use super::core::{Core, Dirty};
 use super::samples::BUCKET_MS;
 use crate::config::{self, CheckKind};
 use crate::domain::Time;
+use crate::domain::backup::proof::Proof;
 use crate::domain::decide::{against_resolving, to_consider};
 use crate::domain::health::Health;
 use crate::domain::incident::Incident;
@@ -267,6 +268,11 @@ impl Core {
             view.next_due = report.judged.next_due;
             view.scanned_at = report.scanned_at;
             view.problem.clone_from(&report.problem);
+        }
+        if let Some(tests) = self.state.tests.get(&backup.name) {
+            let proof = Proof::of_set(tests);
+            (view.proven, view.test_failed) = (proof.proven.cloned(), proof.failed.cloned());
+            view.tests.clone_from(tests);
         }
         view
     }

@@ -4,7 +4,7 @@
 
 use ratatui::layout::Rect;
 
-use super::runs;
+use super::{backups, runs};
 use crate::domain::backup::BackupState;
 use crate::domain::health::{Health, Outcome};
 use crate::domain::run::SideRole;
@@ -146,6 +146,10 @@ fn backup(app: &App, view: &BackupView, page: &mut Page) {
         let late = app.watched.engine_now() > due;
         let said = format!("{}{}", app.look.full(due), if late { "   OVERDUE" } else { "" });
         page.field("next due", if late { Role::Bad } else { Role::Text }, &said);
+    }
+    let proof = view.proof_said(|at| header::ago(app.watched.ago(at)));
+    if !proof.is_empty() {
+        page.field("restore", backups::proof_role(view, Role::Text), &proof);
     }
     if !view.restorable {
         page.text(Role::Dim, 0, "no restore is configured for it");
