@@ -144,10 +144,13 @@ impl Core {
 
     fn head_view(&self) -> Head {
         let mut warnings = self.warnings.clone();
-        let waiting = self.waiting_sides();
-        if waiting > 0 {
-            warnings
-                .push(format!("{} ready to cut over", text::plural(waiting, "side copy").replace("copys", "copies")));
+        let (whole, parts) = self.waiting_sides();
+        let copies = |n: usize, what: &str| text::plural(n, what).replace("copys", "copies");
+        if whole > 0 {
+            warnings.push(format!("{} ready to cut over", copies(whole, "side copy")));
+        }
+        if parts > 0 {
+            warnings.push(format!("{} ready to be put in", copies(parts, "partial copy")));
         }
         Head {
             system: self.state.catalog.system.clone(),
