@@ -315,18 +315,8 @@ impl Core {
         let running = run.state == RunState::Running;
         let share = running.then(|| runner::share(plan, phase, progress));
         let spent = run.started_at.map(|at| ms(now.since(at)));
-        let eta_ms = match (share, spent) {
-            (Some(share), Some(spent)) if share > 0.05 && progress.is_some() => {
-                Some(((spent as f64) * (1.0 - share) / share) as u64)
-            }
-            (_, Some(spent)) if running => plan.expected_ms.map(|e| e.saturating_sub(spent)),
-            _ => None,
-        };
-        let doing = match progress {
-            Some(p) if p.total > 0 => format!("{} {}/{}", p.what, p.done, p.total),
-            Some(p) => p.what.clone(),
-            None => String::new(),
-        };
+        let eta_ms = share.zip(spent).and_then(|(s, spent)| runner::time_left(s, spent, progress, plan.expected_ms));
+        let doing = progress.map(runner::Progress::doing).unwrap_or_default();
         RunView {
             id: run.id().to_owned(),
             work: plan.work.clone(),
