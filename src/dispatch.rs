@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::cli::args::{BackupsCmd, Cli, Cmd, ConfigCmd, EngineCmd, Global, RunsCmd};
+use crate::cli::backups as listing;
 use crate::cli::playbook::PlaybookCmd;
 use crate::cli::{
     Failure, Session, checklist, connect, exit, guard, help, incident, lead, playbook, record, recover, runs, say,
@@ -130,7 +131,7 @@ async fn connected(session: &mut Session, command: Cmd) -> Result<u8, Failure> {
         Cmd::Backups { command } => match command.unwrap_or(BackupsCmd::List) {
             BackupsCmd::Verify { name, copy } => backups::verify(session, &name, copy).await,
             BackupsCmd::Manifest { name, copy, replace } => backups::manifest(session, &name, copy, replace).await,
-            command => status::backups(session, &command).await,
+            command => listing::backups(session, &command).await,
         },
         Cmd::Notify { template, incident, channels, body, subject, preview, wait, yes } => {
             let sending = incident::Sending { template, incident, channels, body, subject, preview, wait, yes };

@@ -4,6 +4,8 @@ mod support;
 
 #[path = "cli/again.rs"]
 mod again;
+#[path = "cli/backups.rs"]
+mod backups;
 #[path = "cli/config.rs"]
 mod config;
 #[path = "cli/incident.rs"]

@@ -11,7 +11,7 @@ use std::path::Path;
 use super::Beat;
 use crate::domain::Time;
 use crate::sys::archive::{self, Codec};
-use crate::sys::peer;
+use crate::sys::{peer, rdb};
 
 /// What the copies are going to be used for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -217,13 +217,19 @@ pub fn look(path: &Path, size: u64, wanted: Wanted) -> Look {
     if fault.is_none() && content == Content::PgSql && codec == Codec::Plain && !ends_as_dump(&file, size) {
         fault = Some("it is cut off: the line that ends a PostgreSQL dump is missing".to_owned());
     }
+    let rdb = if content == Content::Rdb { rdb::head(&head).filter(|h| !h.is_preamble()) } else { None };
+    if let (None, Codec::Plain, Some(head)) = (&fault, codec, &rdb) {
+        fault = ends_as_rdb(&file, size, head).err();
+    }
     let encrypted = content == Content::Encrypted || matches!(inner.as_str(), "gpg" | "pgp" | "age" | "enc");
     let cannot = match content {
         _ if encrypted => Some("it is encrypted".to_owned()),
         Content::Xz | Content::Bzip2 | Content::Lz4 | Content::Zip => {
             Some(format!("{} is not decoded here", content.word()))
         }
-        Content::Unknown | Content::Rdb if codec == Codec::Plain => {
+        Content::Unknown if codec == Codec::Plain => Some("its format carries no check that is known here".to_owned()),
+        // The beginning of an append-only file: what follows is commands, and their end may be torn and mended.
+        Content::Rdb if codec == Codec::Plain && rdb.is_none() => {
             Some("its format carries no check that is known here".to_owned())
         }
         _ => None,
@@ -290,6 +296,12 @@ fn inner_head(file: &File, codec: Codec) -> io::Result<Vec<u8>> {
 pub fn says_complete(tail: &[u8]) -> bool {
     let tail = String::from_utf8_lossy(tail);
     tail.contains("PostgreSQL database dump complete") || tail.contains("PostgreSQL database cluster dump complete")
+}
+
+fn ends_as_rdb(file: &File, size: u64, head: &rdb::Head) -> Result<(), String> {
+    let mut tail = [0; rdb::TAIL as usize];
+    let n = file.read_at(&mut tail, size.saturating_sub(rdb::TAIL)).unwrap_or(0);
+    rdb::cut_off(head, tail.get(..n).unwrap_or_default()).map_or(Ok(()), |why| Err(why.to_owned()))
 }
 
 fn ends_as_dump(file: &File, size: u64) -> bool {

@@ -7,6 +7,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read, Seek};
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::Instant;
 
@@ -15,7 +16,7 @@ use super::pgdump::{self, DumpFault, Toc};
 use super::{Beat, Reading};
 use crate::domain::backup::place;
 use crate::sys::archive::{self, Codec};
-use crate::sys::{digest, manifest};
+use crate::sys::{digest, manifest, rdb};
 use crate::text;
 
 /// What was found in a copy that is whole.
@@ -227,10 +228,47 @@ fn content(from: &mut Watched<'_, impl Read>) -> Result<Whole, Not> {
             let words = format!("read to the end: {} of SQL, ends as a dump ends", text::size(from.bytes));
             Ok(Whole { words, ..Whole::default() })
         }
+        Content::Rdb if rdb::head(&head).is_some_and(|h| !h.is_preamble()) => redis(head.as_slice().chain(&mut *from)),
         _ => {
             drain(from, "within its data")?;
             Ok(Whole::default())
         }
+    }
+}
+
+/// An RDB file: all of it is summed, and the sum stands at its end.
+fn redis(from: impl Read) -> Result<Whole, Not> {
+    let mut from = Noting { from, fault: None };
+    let read = rdb::check(&mut from, &mut |_| ControlFlow::Continue(()));
+    match (read, from.fault) {
+        (Err(_), Some(why)) => Err(Not::Unknown(why)),
+        (Err(why), None) => {
+            let advice = [": choose another copy", "; choose another copy"];
+            let why = advice.iter().find_map(|a| why.strip_suffix(a)).unwrap_or(&why);
+            Err(Not::Bad(why.to_owned()))
+        }
+        (Ok(None), _) => Err(Not::Stopped),
+        (Ok(Some(found)), _) => {
+            let sum = if found.summed { "its checksum fits" } else { "written without a checksum" };
+            let words = format!("read to the end: {}, {}, {sum}", text::size(found.bytes), found.head.word());
+            Ok(Whole { words, ..Whole::default() })
+        }
+    }
+}
+
+/// Remembers that it was the reading that failed, and not what was read.
+struct Noting<R> {
+    from: R,
+    fault: Option<String>,
+}
+
+impl<R: Read> Read for Noting<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.from.read(buffer).inspect_err(|e| {
+            if e.raw_os_error().is_some() {
+                self.fault = Some(look::why_not(e));
+            }
+        })
     }
 }
 

@@ -4,6 +4,7 @@
 //! stdout, what is wrong to stderr, and `--json` prints one value.
 
 pub mod args;
+pub mod backups;
 pub mod checklist;
 pub mod connect;
 pub mod contacts;

@@ -230,7 +230,7 @@ pub async fn runs(session: &mut Session, command: RunsCmd) -> Result<u8, Failure
                 for run in runs {
                     say(&format!("{}  {}", run.requested_at, run_line(run)));
                     for side in &run.sides {
-                        say(&format!("    {} {} ({})", side.kind, side.name, side_word(side.role)));
+                        say(&format!("    {} {} ({})", side.kind, side.name, side.said()));
                     }
                 }
             }
@@ -247,8 +247,8 @@ pub async fn runs(session: &mut Session, command: RunsCmd) -> Result<u8, Failure
     }
 }
 
-/// What a side copy is for, in words.
-pub fn side_word(role: SideRole) -> &'static str {
+/// What is looked for, in words.
+fn side_word(role: SideRole) -> &'static str {
     match role {
         SideRole::Ready => "ready to cut over",
         SideRole::Before => "kept from before the cut-over",

@@ -1,12 +1,10 @@
-//! `mayday status`, `mayday backups`, `mayday engine status`: everything at once, for people and scripts.
+//! `mayday status`, `mayday objectives`, `mayday engine status`: everything at once, for people and scripts.
 
 use std::time::Duration;
 
-use super::args::BackupsCmd;
 use super::exit::Failure;
 use super::{Session, guard, print, say};
 use crate::domain::Time;
-use crate::domain::backup::BackupState;
 use crate::domain::health::Health;
 use crate::text;
 use crate::wire::{Answer, Ask, EngineStatus, Mirror, Recording, ServiceView};
@@ -140,12 +138,12 @@ fn as_json(picture: &Mirror, engine: &EngineStatus, worst: Health) -> serde_json
 const NAMES: usize = 24;
 
 /// A name in its column. One that is too long loses its middle, because names of a family differ at their ends.
-fn name_in(name: &str, columns: usize) -> String {
+pub(super) fn name_in(name: &str, columns: usize) -> String {
     text::fit(&text::fit_middle(name, columns), columns)
 }
 
 /// Columns for names in lines of which so many are for what stands beside them.
-fn names<'a>(names: impl Iterator<Item = &'a String>, beside: usize, columns: Option<usize>) -> usize {
+pub(super) fn names<'a>(names: impl Iterator<Item = &'a String>, beside: usize, columns: Option<usize>) -> usize {
     text::width::column(names.map(String::as_str), NAMES, columns.map(|c| c.saturating_sub(beside)))
 }
 
@@ -353,53 +351,5 @@ pub async fn engine(session: &mut Session) -> Result<u8, Failure> {
     say(&format!("watching  {}, {}", text::plural(s.checks, "check"), text::plural(s.viewers, "viewer")));
     say(&format!("journal   {} entries, head {}", s.seq, s.head));
     say(&recording_line(&s.recording).unwrap_or_else(|| "recording".into()));
-    Ok(0)
-}
-
-/// `mayday backups list` and `copies`. Verifying is wired in `main`, because it reads the copies itself.
-pub async fn backups(session: &mut Session, command: &BackupsCmd) -> Result<u8, Failure> {
-    match command {
-        BackupsCmd::Copies { name } => {
-            let Answer::Copies { copies } = session.ask(Ask::Copies { backup: name.clone() }).await? else {
-                return Err(Failure::failed("the engine gave no copies"));
-            };
-            if session.json {
-                print(&copies)?;
-                return Ok(0);
-            }
-            if copies.is_empty() {
-                say("no copy");
-            }
-            for c in copies {
-                let size = c.size_said();
-                let doubt = c.suspect.map(|w| format!("  SUSPECT: {w}")).unwrap_or_default();
-                say(&format!("{}  {size:>9}  {}  {}{doubt}", c.taken_at, c.id, c.note));
-            }
-        }
-        _ => {
-            let picture = session.picture().await?;
-            if session.json {
-                print(&picture.backups.values().collect::<Vec<_>>())?;
-                return Ok(0);
-            }
-            if picture.backups.is_empty() {
-                say("no backups are configured");
-            }
-            let wide = names(picture.backups.keys(), 34, super::columns());
-            for b in picture.backups.values() {
-                let age = b.newest.as_ref().map(|c| text::duration(picture.at.since(c.as_of())));
-                let size = b.newest.as_ref().map(|c| c.size_said()).unwrap_or_default();
-                say(&format!(
-                    "{:<8} {} age {:<8} {size:>9}  {} of {}  {}",
-                    if b.state == BackupState::Fresh { "fresh".into() } else { b.state.word().to_uppercase() },
-                    name_in(&b.name, wide),
-                    age.unwrap_or_else(|| "–".into()),
-                    text::plural(b.count, "copy").replace("copys", "copies"),
-                    text::size(b.total_size),
-                    b.problem.as_deref().unwrap_or(&b.detail)
-                ));
-            }
-        }
-    }
     Ok(0)
 }

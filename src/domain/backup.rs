@@ -7,6 +7,7 @@ use super::time::Time;
 pub mod judge;
 pub mod manifest;
 pub mod place;
+pub mod proof;
 
 pub use manifest::Manifest;
 

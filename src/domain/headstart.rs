@@ -110,7 +110,8 @@ fn to_begin(state: &State, incident: &Incident, backup: &str) -> Option<Due> {
         let again = run.is_some_and(|r| r.state == RunState::Expired) && mark.tries < TRIES && mark.withheld.is_empty();
         return again.then_some(Due::Begin { incident, backup });
     }
-    let same = |r: &&Run| matches!(&r.plan.work, Work::Restore { backup: b, test: false, .. } if *b == backup);
+    // One that was asked for parts is not what this one would be.
+    let same = |r: &&Run| matches!(&r.plan.work, Work::Restore { backup: b, test: false, only, .. } if *b == backup && only.is_empty());
     if let Some(run) = state.runs_in_order().filter(same).find(|r| !r.state.is_over() || is_ready(r)) {
         let why = match is_ready(run) {
             true => format!("run {} has a copy of it ready", run.id()),

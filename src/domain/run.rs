@@ -11,6 +11,10 @@ use serde::{Deserialize, Serialize};
 use super::backup::Copy;
 use super::time::Time;
 
+mod side;
+
+pub use side::{Side, SideRole};
+
 /// What the person must do before it starts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -368,41 +372,6 @@ impl Verdict {
             Verdict::Contradicted => "contradicted",
         }
     }
-}
-
-/// What a restore left beside or kept, so that none is forgotten.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Side {
-    /// `database`, `folder` or `cluster`.
-    pub kind: String,
-    /// Name of the side copy or of what was kept.
-    pub name: String,
-    /// The live name it belongs to.
-    pub live: String,
-    pub created_at: Time,
-    /// Bytes, where known.
-    #[serde(default)]
-    pub size: u64,
-    /// Ready to take the live place (a side copy), or kept from before a cut-over.
-    pub role: SideRole,
-    /// What later steps (cut-over, undo, drop) need: the arguments of the restore.
-    #[serde(default)]
-    pub args: serde_json::Value,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum SideRole {
-    /// Restored and verified, waiting for the cut-over.
-    Ready,
-    /// Was live before the cut-over; undo puts it back.
-    Before,
-    /// Was live between a cut-over and its undo.
-    Abandoned,
-    /// Restored tables put beside the live ones, under names of their own.
-    Beside,
-    /// A side cluster that was promoted and handed over: clients may use it.
-    Serving,
 }
 
 /// A requested plan and what has become of it.

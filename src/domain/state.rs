@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::approval::{self, Approval};
 use super::availability::{Availability, Moment};
-use super::backup::BackupRecord;
+use super::backup::{BackupRecord, proof};
 use super::catalog::{Catalog, Severity};
 use super::checklist::{self, OpenChecklist};
 use super::event::{Entry, Event};
@@ -47,6 +47,9 @@ pub struct State {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub outages: Vec<Outage>,
     pub backups: BTreeMap<String, BackupRecord>,
+    /// Test restores of each backup set, oldest first.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub tests: BTreeMap<String, Vec<proof::Test>>,
     pub incidents: BTreeMap<String, Incident>,
     pub runs: BTreeMap<String, Run>,
     /// Run ids in the order they were requested.

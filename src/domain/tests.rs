@@ -49,7 +49,7 @@ fn catalog() -> Catalog {
     }
 }
 
-fn plan(id: &str, service: &str, risk: Risk) -> Plan {
+pub(super) fn plan(id: &str, service: &str, risk: Risk) -> Plan {
     Plan {
         id: id.into(),
         made_at: Time::from_ms(T0),
@@ -94,7 +94,7 @@ impl World {
         world
     }
 
-    fn happened(&mut self, incident: Option<String>, event: impl Into<Event>) {
+    pub fn happened(&mut self, incident: Option<String>, event: impl Into<Event>) {
         self.happened_by("ann", incident, event);
     }
 

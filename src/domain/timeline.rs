@@ -270,14 +270,18 @@ fn sentence(event: &Event) -> (Level, String) {
         Event::RunSide(e) => {
             let mut parts = Vec::new();
             if let Some(side) = &e.side {
+                let only = side.only();
                 let role = match side.role {
+                    _ if side.is_incomplete() => "is left incomplete beside",
+                    super::run::SideRole::Ready if only.is_some() => "is ready to be put into",
                     super::run::SideRole::Ready => "is ready to cut over to",
                     super::run::SideRole::Before => "is kept from before the cut-over of",
                     super::run::SideRole::Abandoned => "is kept, undone, beside",
                     super::run::SideRole::Beside => "is put beside the live tables of",
                     super::run::SideRole::Serving => "was promoted and handed over for",
                 };
-                parts.push(format!("{} {} {role} {}", side.kind, side.name, side.live));
+                let only = only.map(|o| format!(" ({o})")).unwrap_or_default();
+                parts.push(format!("{} {}{only} {role} {}", side.kind, side.name, side.live));
             }
             if !e.gone.is_empty() {
                 parts.push(format!("dropped {}", e.gone.join(", ")));

@@ -26,7 +26,7 @@ use crate::domain::command::Refusal;
 use crate::domain::event::{Entry, Event, RunFinished, RunRequested, RunSide};
 use crate::domain::health::board::Board;
 use crate::domain::recovery::{OfStep, RecoveryPlan};
-use crate::domain::run::Plan;
+use crate::domain::run::{Plan, Work};
 use crate::domain::state::State;
 use crate::domain::{Actor, Time};
 use crate::notify;
@@ -410,7 +410,11 @@ impl Core {
             | Event::RunSide(RunSide { run, .. }) => {
                 // What is superseded, and who left what, may have changed anywhere.
                 dirty.runs.extend(self.state.run_order.iter().cloned());
-                dirty.services.extend(self.state.runs.get(run).and_then(|r| r.plan.service.clone()));
+                let run = self.state.runs.get(run);
+                dirty.services.extend(run.and_then(|r| r.plan.service.clone()));
+                if let Some(Work::Restore { backup, test: true, .. }) = run.map(|r| &r.plan.work) {
+                    dirty.backups.insert(backup.clone());
+                }
                 dirty.incidents = true;
                 dirty.head = true;
             }

@@ -289,8 +289,10 @@ impl Core {
         }
     }
 
-    /// Side copies that wait for a decision, for the header of the runs pane and doctor.
-    pub(super) fn waiting_sides(&self) -> usize {
-        self.state.runs.values().flat_map(|r| &r.sides).filter(|s| s.role == SideRole::Ready).count()
+    /// Side copies that wait for a decision: whole ones, and those that hold only parts.
+    pub(super) fn waiting_sides(&self) -> (usize, usize) {
+        let ready = self.state.runs.values().flat_map(|r| &r.sides).filter(|s| s.role == SideRole::Ready);
+        let (parts, whole): (Vec<_>, Vec<_>) = ready.partition(|s| s.only().is_some());
+        (whole.len(), parts.len())
     }
 }

@@ -7,6 +7,7 @@ use super::core::{Core, Dirty};
 use super::samples::BUCKET_MS;
 use crate::config::{self, CheckKind};
 use crate::domain::Time;
+use crate::domain::backup::proof::Proof;
 use crate::domain::decide::{against_resolving, to_consider};
 use crate::domain::health::Health;
 use crate::domain::incident::Incident;
@@ -143,10 +144,13 @@ impl Core {
 
     fn head_view(&self) -> Head {
         let mut warnings = self.warnings.clone();
-        let waiting = self.waiting_sides();
-        if waiting > 0 {
-            warnings
-                .push(format!("{} ready to cut over", text::plural(waiting, "side copy").replace("copys", "copies")));
+        let (whole, parts) = self.waiting_sides();
+        let copies = |n: usize, what: &str| text::plural(n, what).replace("copys", "copies");
+        if whole > 0 {
+            warnings.push(format!("{} ready to cut over", copies(whole, "side copy")));
+        }
+        if parts > 0 {
+            warnings.push(format!("{} ready to be put in", copies(parts, "partial copy")));
         }
         Head {
             system: self.state.catalog.system.clone(),
@@ -268,6 +272,11 @@ impl Core {
             view.scanned_at = report.scanned_at;
             view.problem.clone_from(&report.problem);
         }
+        if let Some(tests) = self.state.tests.get(&backup.name) {
+            let proof = Proof::of_set(tests);
+            (view.proven, view.test_failed) = (proof.proven.cloned(), proof.failed.cloned());
+            view.tests.clone_from(tests);
+        }
         view
     }
 
@@ -306,18 +315,8 @@ impl Core {
         let running = run.state == RunState::Running;
         let share = running.then(|| runner::share(plan, phase, progress));
         let spent = run.started_at.map(|at| ms(now.since(at)));
-        let eta_ms = match (share, spent) {
-            (Some(share), Some(spent)) if share > 0.05 && progress.is_some() => {
-                Some(((spent as f64) * (1.0 - share) / share) as u64)
-            }
-            (_, Some(spent)) if running => plan.expected_ms.map(|e| e.saturating_sub(spent)),
-            _ => None,
-        };
-        let doing = match progress {
-            Some(p) if p.total > 0 => format!("{} {}/{}", p.what, p.done, p.total),
-            Some(p) => p.what.clone(),
-            None => String::new(),
-        };
+        let eta_ms = share.zip(spent).and_then(|(s, spent)| runner::time_left(s, spent, progress, plan.expected_ms));
+        let doing = progress.map(runner::Progress::doing).unwrap_or_default();
         RunView {
             id: run.id().to_owned(),
             work: plan.work.clone(),

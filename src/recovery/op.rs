@@ -31,6 +31,10 @@ pub trait Sink: Send + Sync {
     fn line(&self, text: &str);
     /// `done` of `total` units (bytes where possible); `total` 0 when unknown.
     fn progress(&self, done: u64, total: u64, what: &str);
+    /// All of the source is read and given on, and it goes on: how long that takes cannot be told from bytes.
+    fn working(&self, done: u64, total: u64, what: &str) {
+        self.progress(done, total, what);
+    }
     /// Something now lies beside the live data, or was kept. On disk before this returns.
     fn side(&self, side: &Side) -> std::io::Result<()>;
     /// Something listed before no longer exists.

@@ -160,6 +160,8 @@ pub(super) fn left_behind(page: &mut Page<'_, '_>) {
     page.line("Still there from the restores:\n");
     for (name, (side, seq)) in sides {
         let role = match side.role {
+            _ if side.is_incomplete() => "incomplete, beside",
+            SideRole::Ready if side.only().is_some() => "parts restored beside",
             SideRole::Ready => "restored beside",
             SideRole::Before => "kept from before the cut-over of",
             SideRole::Abandoned => "undone, beside",

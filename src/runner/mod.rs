@@ -29,7 +29,7 @@ pub use folder::{find, place, read_plan, write_plan};
 pub use look::{Seen, look, look_on, share, sides};
 pub use output::{OutputChunk, output};
 pub use process::main;
-pub use progress::{Progress, ProgressLine, progress_since};
+pub use progress::{Progress, ProgressLine, progress_since, time_left};
 pub use reap::{Reaped, reap};
 pub use spawn::{Limits, OUTPUT_LIMIT, cancel, compensate, spawn, spawn_with};
 pub use status::{OutputMap, Part, PhaseTime, Status};

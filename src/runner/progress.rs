@@ -90,12 +90,39 @@ pub struct Progress {
     /// Milliseconds left in this phase, where they can be told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub eta_ms: Option<u64>,
+    /// Everything is read, and it goes on for as long as it takes: the share done says nothing of the time left.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub all_read: bool,
 }
 
 impl Progress {
+    /// What it is doing, with the counts where they say something.
+    pub fn doing(&self) -> String {
+        match (self.all_read, self.total) {
+            (true, _) if self.what.is_empty() => ALL_READ.to_owned(),
+            (true, _) => format!("{ALL_READ}: {}", self.what),
+            (false, 0) => self.what.clone(),
+            (false, total) => format!("{} {}/{total}", self.what, self.done),
+        }
+    }
+
     /// 0 to 1; `None` when the total is unknown.
     pub fn share(&self) -> Option<f64> {
         (self.total > 0).then(|| (self.done as f64 / self.total as f64).clamp(0.0, 1.0))
+    }
+}
+
+/// What is said instead of a time left.
+const ALL_READ: &str = "all read, the server is still working";
+
+/// Milliseconds that a run has left, `share` of which was done in `spent`; from earlier runs where it does not tell yet
+/// itself. `None` where neither can be told.
+pub fn time_left(share: f64, spent: u64, progress: Option<&Progress>, expected_ms: Option<u64>) -> Option<u64> {
+    match progress {
+        Some(p) if p.all_read => None,
+        Some(_) if share > 0.05 => Some(((spent as f64) * (1.0 - share) / share) as u64),
+        // One that takes longer than earlier ones did has no time left to tell.
+        _ => expected_ms.and_then(|e| e.checked_sub(spent)).filter(|left| *left > 0),
     }
 }
 
@@ -196,4 +223,26 @@ pub(super) fn open_compensation(lines: &[ProgressLine]) -> Option<Compensation> 
         ProgressLine::Compensation { what, .. } => Some(what.clone()),
         _ => None,
     })?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_time_is_told_once_all_is_read() {
+        let mut progress = Progress { done: 60, total: 100, what: "loading".into(), ..Progress::default() };
+        assert_eq!(progress.doing(), "loading 60/100");
+        assert_eq!(time_left(0.6, 6_000, Some(&progress), None), Some(4_000));
+        (progress.done, progress.all_read) = (100, true);
+        assert_eq!(progress.doing(), "all read, the server is still working: loading");
+        assert_eq!(time_left(0.75, 20_000, Some(&progress), Some(30_000)), None);
+    }
+
+    #[test]
+    fn earlier_runs_tell_until_it_takes_longer_than_they_did() {
+        assert_eq!(time_left(0.0, 4_000, None, Some(10_000)), Some(6_000));
+        assert_eq!(time_left(0.0, 11_000, None, Some(10_000)), None, "not 0: nobody knows");
+        assert_eq!(time_left(0.0, 4_000, None, None), None);
+    }
 }

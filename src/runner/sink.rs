@@ -172,28 +172,11 @@ impl Sink for RunSink {
     }
 
     fn progress(&self, done: u64, total: u64, what: &str) {
-        let inner = &mut *self.inner();
-        let moment = Instant::now();
-        let what = crate::text::clean(&inner.lines.text(what)).into_owned();
-        let counting = match inner.counting.take() {
-            Some(c) if c.what == what && done >= c.latest.0 && total == c.latest.1 => {
-                Counting { latest: (done, total), ..c }
-            }
-            _ => Counting { what: what.clone(), since: moment, from: done, latest: (done, total) },
-        };
-        let eta_ms = counting.left(moment);
-        inner.counting = Some(counting);
-        let pause = STEP * (1 + inner.progress_lines / 500);
-        let complete = total > 0 && done >= total;
-        if inner.progress_at.is_some_and(|at| moment.duration_since(at) < pause) && !complete {
-            return;
-        }
-        inner.progress_at = Some(moment);
-        inner.progress_lines = inner.progress_lines.saturating_add(1);
-        let line = ProgressLine::Progress { at: now(), progress: Progress { done, total, what, eta_ms } };
-        if let Ok(log) = &mut inner.log {
-            let _ = log.write(&line, false);
-        }
+        self.count(done, total, what, false);
+    }
+
+    fn working(&self, done: u64, total: u64, what: &str) {
+        self.count(done, total, what, true);
     }
 
     fn side(&self, side: &Side) -> io::Result<()> {
@@ -208,6 +191,33 @@ impl Sink for RunSink {
         self.must(&ProgressLine::Compensation { at: now(), what: what.cloned() })?;
         self.inner().compensation = what.cloned();
         Ok(())
+    }
+}
+
+impl RunSink {
+    fn count(&self, done: u64, total: u64, what: &str, all_read: bool) {
+        let inner = &mut *self.inner();
+        let moment = Instant::now();
+        let what = crate::text::clean(&inner.lines.text(what)).into_owned();
+        let counting = match inner.counting.take() {
+            Some(c) if c.what == what && done >= c.latest.0 && total == c.latest.1 => {
+                Counting { latest: (done, total), ..c }
+            }
+            _ => Counting { what: what.clone(), since: moment, from: done, latest: (done, total) },
+        };
+        let eta_ms = counting.left(moment).filter(|_| !all_read);
+        inner.counting = Some(counting);
+        let pause = STEP * (1 + inner.progress_lines / 500);
+        let complete = total > 0 && done >= total && !all_read;
+        if inner.progress_at.is_some_and(|at| moment.duration_since(at) < pause) && !complete {
+            return;
+        }
+        inner.progress_at = Some(moment);
+        inner.progress_lines = inner.progress_lines.saturating_add(1);
+        let line = ProgressLine::Progress { at: now(), progress: Progress { done, total, what, eta_ms, all_read } };
+        if let Ok(log) = &mut inner.log {
+            let _ = log.write(&line, false);
+        }
     }
 }
 

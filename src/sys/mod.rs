@@ -11,6 +11,7 @@
 //! | [`pg`] | connecting to PostgreSQL with libpq's meaning of `sslmode` and errors a person can act on |
 //! | [`proc`] | short commands without a shell, ended as a group; identity of processes |
 //! | [`archive`] | reading compressed backups to the end |
+//! | [`rdb`] | files of Redis, read to their end |
 //! | [`disk`] | free space, durable writes, exchanging two names |
 //! | [`digest`] | the SHA-256 of a file |
 //! | [`manifest`] | what lies beside a copy and says what is in it |
@@ -30,6 +31,7 @@ pub mod notify_socket;
 pub mod peer;
 pub mod pg;
 pub mod proc;
+pub mod rdb;
 pub mod runtime;
 pub mod tls;
 pub mod vault;

@@ -318,6 +318,14 @@ fn guard_banners(watched: &Watched) -> Vec<(Role, String)> {
 }
 
 /// A duration that changes seldom: ten-second steps below ten minutes, then minutes, then hours and minutes.
+/// `just now`, `5m ago`.
+pub fn ago(d: std::time::Duration) -> String {
+    match coarse(d).as_str() {
+        "now" => "just now".into(),
+        since => format!("{since} ago"),
+    }
+}
+
 pub fn coarse(d: std::time::Duration) -> String {
     let s = d.as_secs();
     let steps = match s {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::Time;
+use crate::domain::backup::proof::{Proof, Test};
 use crate::domain::backup::{BackupState, Copy};
 use crate::domain::cadence::Due;
 use crate::domain::catalog::{ActionFacts, ChannelFacts, Cost, RecoveryFacts, SeverityFacts};
@@ -289,7 +290,32 @@ pub struct BackupView {
     pub any_part: bool,
     /// Where the copies lie, and their pattern.
     pub place: String,
+    /// The newest test restore of the whole that went well.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub proven: Option<Test>,
+    /// One that failed since.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub test_failed: Option<Test>,
+    /// Of each copy the newest that went well and the newest that failed, oldest first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tests: Vec<Test>,
 }
+
+impl BackupView {
+    /// `proven 2h ago by run r5`, `never proven`; empty where nothing could be proven: no restore is configured.
+    pub fn proof_said(&self, ago: impl Fn(Time) -> String) -> String {
+        let said = Proof::of_set(&self.tests).said(ago);
+        let never = self.restorable && self.proven.is_none();
+        match (never, said.is_empty()) {
+            (false, _) => said,
+            (true, true) => NEVER_PROVEN.into(),
+            (true, false) => format!("{said}; {NEVER_PROVEN}"),
+        }
+    }
+}
+
+/// No test restore of it went well.
+pub const NEVER_PROVEN: &str = "never proven";
 
 /// An incident with what is derived from it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

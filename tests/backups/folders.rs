@@ -63,7 +63,14 @@ fn names_and_first_bytes_must_agree() {
         ("a.tgz", gz(&tar), "tar gzip", ""),
         ("a.tgz", gz(b"tar: disk full"), "file gzip", "archive"),
         ("backup", tar, "tar", ""),
-        ("dump.rdb", b"REDIS0011".to_vec(), "rdb", ""),
+        ("dump.rdb", [&b"REDIS0011\xFF"[..], &[0; 8]].concat(), "rdb", ""),
+        ("dump.rdb", b"REDIS0011".to_vec(), "rdb", "its end mark is missing"),
+        ("dump.rdb", [&b"REDIS0011\xFE\x00\xFF"[..], &[0; 7]].concat(), "rdb", "its end mark is missing"),
+        // Up to version 4 there is no sum behind the mark.
+        ("dump.rdb", b"REDIS0004\xFF".to_vec(), "rdb", ""),
+        ("dump.rdb", b"REDIS0004\xFE\x00".to_vec(), "rdb", "its end mark is missing"),
+        // An append-only file that begins as one ends with commands.
+        ("appendonly.aof", b"REDIS0009\xFA\x0Caof-preamble\xC0\x01*1\r\n$4\r\nPING\r\n".to_vec(), "rdb", ""),
         ("dump.rdb", b"{}".to_vec(), "file", "REDIS"),
         ("a.zip", b"PK\x03\x04".to_vec(), "zip", ""),
         ("a.xz", b"\xFD7zXZ\x00".to_vec(), "xz", ""),

@@ -311,3 +311,34 @@ async fn it_ends_with_its_listener() {
     };
     tokio::time::timeout(support::PATIENCE, gone).await.expect("the task lets everything go");
 }
+
+#[tokio::test]
+async fn a_file_of_redis_that_is_cut_off_or_damaged_is_not_the_newest_good_one() {
+    // Of redis-server 7.0.15: three keys that expire.
+    const THREE: &str = "524544495330303130fa0972656469732d76657206372e302e3135fa0a72656469732d62697473c040fa056374696d65c27ba4006b\
+        fa08757365642d6d656dc220b60e00fa08616f662d62617365c000fe00fb0303fcacc391faa101000000026b32027632fcafc391faa1010000\
+        00026b33027633fca4c391faa101000000026b31027631ff9a6ecb5ec0b4bed0";
+    let whole = hex::decode(THREE).unwrap();
+    let mut flipped = whole.clone();
+    flipped[100] ^= 1;
+    let dir = support::scratch();
+    put(&dir.path().join("1.rdb"), &whole, HOUR / 2);
+    put(&dir.path().join("2.rdb"), &flipped, HOUR / 3);
+    put(&dir.path().join("3.rdb"), &whole[..whole.len() - 20], HOUR / 4);
+    put(&dir.path().join("4.rdb.gz"), &gz(&whole[..whole.len() - 20]), HOUR / 5);
+    let (catalogue, mut rx) = start(&[set("redis", dir.path(), "*.rdb*")]);
+    let report = until(&mut rx, "all read", |r| newest(r) == "1.rdb").await;
+    assert_eq!(report.judged.state, BackupState::Suspect);
+    let why = |id: &str| {
+        let copy = report.judged.copies.iter().find(|c| c.id == id).unwrap();
+        copy.suspect.clone().unwrap_or_default()
+    };
+    assert_eq!(why("2.rdb"), "it is damaged: its checksum does not fit");
+    assert_eq!(why("3.rdb"), "it is cut off: its end mark is missing");
+    assert_eq!(why("4.rdb.gz"), "it is cut off: its end mark is missing");
+    until(&mut rx, "the good one read too", |r| {
+        r.judged.newest.as_ref().is_some_and(|c| c.note.ends_with("by Redis 7.0.15, its checksum fits"))
+    })
+    .await;
+    catalogue.shutdown().await;
+}

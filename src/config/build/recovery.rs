@@ -215,8 +215,8 @@ fn restore(tab: &Tab, backup: &Tab, config: &Config, sink: &mut Sink) -> Option<
             inside: t.string("inside").map(PathBuf::from),
             only: t.texts("only"),
             compare: match t.text("compare") {
-                Some("content") => FolderCompare::Content,
-                _ => FolderCompare::Quick,
+                Some("quick") => FolderCompare::Quick,
+                _ => FolderCompare::Content,
             },
             identity: t.path("identity"),
             verify: t.list("verify").iter().filter_map(Item::argv).collect(),

@@ -327,10 +327,11 @@ static FOLDER: Table = Table::new(
         ),
         Key::new(
             "compare",
-            Ty::Word(&["quick", "content"]),
-            "What the restored folder is compared with the live one by: size, time and mode, or by content as well.",
+            Ty::Word(&["content", "quick"]),
+            "What the restored folder is compared with the live one by: size, time, mode and content, or without reading \
+             contents, which misses a file that was damaged on its disk.",
         )
-        .default("\"quick\""),
+        .default("\"content\""),
         Key::new("identity", Ty::Path, "File with the identity (secret key) for copies that `age` encrypted."),
         Key::new("verify", Ty::List(&Ty::Argv), "Commands that must exit 0; `{side}` stands for the restored folder."),
         Key::new("timeout", Ty::Text(&v::DURATION), "Time for the whole restore; then it is ended."),

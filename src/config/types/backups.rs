@@ -121,9 +121,9 @@ pub struct PostgresRestore {
 #[serde(rename_all = "kebab-case")]
 pub enum FolderCompare {
     /// By size, time and mode.
-    #[default]
     Quick,
-    /// Files that these call the same are read as well.
+    /// Files that these call the same are read as well: one that was damaged on its disk keeps all three.
+    #[default]
     Content,
 }
 

@@ -261,10 +261,14 @@ fn ready(facts: &Facts<'_>) -> Vec<String> {
     for run in &facts.runs {
         for side in run.sides.iter().filter(|s| s.role == SideRole::Ready) {
             let age = text::duration(now.since(side.created_at));
-            let lost = run.data_as_of.map(|at| format!(", loses {}", text::duration(now.since(at))));
-            let lost = lost.unwrap_or_default();
+            let (only, is) = match side.only() {
+                Some(only) => (format!(" ({only})"), "ready to be put into"),
+                None => (String::new(), "ready to cut over to"),
+            };
+            let lost = run.data_as_of.filter(|_| only.is_empty());
+            let lost = lost.map(|at| format!(", loses {}", text::duration(now.since(at)))).unwrap_or_default();
             out.push(format!(
-                "{} {} is ready to cut over to {}, {age} old{lost} (run {}{})",
+                "{} {}{only} is {is} {}, {age} old{lost} (run {}{})",
                 side.kind,
                 side.name,
                 side.live,

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{KEEP, State, parse_id};
+use crate::domain::backup::proof;
 use crate::domain::event::{Entry, Event};
 use crate::domain::health::Health;
 use crate::domain::incident::{Incident, Status};
@@ -221,6 +222,9 @@ impl State {
                 run.verdict = Some(e.verdict);
                 run.detail = e.detail.clone();
                 run.finished_at = Some(entry.happened_at());
+                if let Some((backup, test)) = proof::of_run(run) {
+                    proof::keep(self.tests.entry(backup.to_owned()).or_default(), test);
+                }
                 if e.verdict == Verdict::Verified {
                     let (work, order) = (run.plan.work.clone(), run.requested_seq);
                     let (holds, service) = (run.plan.holds.clone(), run.plan.service.clone());

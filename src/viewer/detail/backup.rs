@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::{Lines, Page};
+use crate::domain::backup::proof::Proof;
 use crate::text;
 use crate::viewer::app::App;
 use crate::viewer::header::{self, coarse};
@@ -60,6 +61,16 @@ pub fn lines(app: &App, view: &BackupView, columns: usize) -> Lines {
     }
     let restore = if view.restorable { "R: choose a copy" } else { "none is configured: add restore = { … }" };
     page.field("restore", Role::Text, restore);
+    let ago = |at| header::ago(app.watched.ago(at));
+    if let Some(test) = &view.proven {
+        page.field("proven", Role::Text, &format!("{} by run {}   copy {}", ago(test.at), test.run, test.copy));
+    } else if view.restorable {
+        page.field("proven", Role::Text, "never: R, tab for a test only, restores a copy and drops it again");
+    }
+    if let Some(test) = &view.test_failed {
+        page.field("test FAILED", Role::Bad, &format!("{} by run {}   copy {}", ago(test.at), test.run, test.copy));
+        page.field("", Role::Text, &test.detail);
+    }
     page.heading("copies, newest first");
     match &app.copies {
         Some((of, copies)) if *of == view.name => {
@@ -76,6 +87,11 @@ pub fn lines(app: &App, view: &BackupView, columns: usize) -> Lines {
                     page.text(Role::Bad, 4, &format!("{} suspect: {why}", app.look.g.degraded));
                 } else if !copy.note.is_empty() {
                     page.text(Role::Dim, 4, &copy.note);
+                }
+                let proof = Proof::of_copy(&view.tests, &copy.id);
+                let role = if proof.failed.is_some() { Role::Bad } else { Role::Good };
+                if proof != Proof::default() {
+                    page.text(role, 4, &proof.said(ago));
                 }
             }
             if copies.is_empty() {

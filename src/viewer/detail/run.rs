@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Lines, Page};
-use crate::domain::run::{SideRole, Verdict};
+use crate::domain::run::Verdict;
 use crate::text;
 use crate::viewer::app::App;
 use crate::viewer::header::coarse;
@@ -90,13 +90,7 @@ pub fn lines(app: &App, run: &RunView, columns: usize) -> Lines {
     if !run.sides.is_empty() {
         page.heading("beside the live data");
         for side in &run.sides {
-            let (said, key) = match side.role {
-                SideRole::Ready => ("restored and verified, waits for the cut-over", "C cuts over   D drops it"),
-                SideRole::Before => ("was live before the cut-over", "U puts it back   D drops it"),
-                SideRole::Abandoned => ("was live between a cut-over and its undo", "D drops it"),
-                SideRole::Beside => ("restored, put beside the live tables", "D drops it"),
-                SideRole::Serving => ("promoted and handed over: clients may use it", "D ends and drops it"),
-            };
+            let (said, key) = runs::side_said(side);
             let size = if side.size > 0 { format!(", {}", text::size(side.size)) } else { String::new() };
             let age = coarse(app.watched.ago(side.created_at));
             page.push(vec![

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::picker::{Item, Pick, Picker, Verb};
 use crate::domain::approval::Approval;
 use crate::domain::backup::Copy;
+use crate::domain::backup::proof::Proof;
 use crate::domain::catalog::Severity;
 use crate::domain::incident::Status;
 use crate::domain::message::Template;
@@ -283,7 +284,9 @@ impl Picker {
 
     /// The copies of a backup set: how old, and what is lost by using each.
     pub fn copies(app: &App, backup: &str, copies: &[Copy]) -> Picker {
-        let rpo = app.mirror().backups.get(backup).and_then(|b| b.rpo_ms).map(Duration::from_millis);
+        let set = app.mirror().backups.get(backup);
+        let rpo = set.and_then(|b| b.rpo_ms).map(Duration::from_millis);
+        let tests = set.map(|b| b.tests.as_slice()).unwrap_or_default();
         let items = copies
             .iter()
             .map(|copy| {
@@ -297,8 +300,10 @@ impl Picker {
                     None => format!("  {}", copy.note),
                 };
                 let label = format!("{}  {:>8}", app.look.full(copy.taken_at), copy.size_said());
+                let proof = Proof::of_copy(tests, &copy.id).said(|at| header::ago(app.watched.ago(at)));
+                let proof = if proof.is_empty() { proof } else { format!("  {proof}") };
                 let detail = format!(
-                    "DATA LOST {}{}  {}{suspect}",
+                    "DATA LOST {}{}  {}{proof}{suspect}",
                     text::duration(age),
                     if over { " (over RPO)" } else { "" },
                     copy.id

@@ -65,4 +65,15 @@ pub fn row(app: &App, name: &str, area: Rect, names: u16, c: &mut Canvas<'_>) {
         }
         x = c.cut(x, y, room(x), &text::clean(&piece), role).saturating_add(1);
     }
+    // Whole or not at all: what is cut says nothing, and the preview has it.
+    let proof = view.proof_said(|at| header::ago(app.watched.ago(at)));
+    let wide = text::width(&proof);
+    if wide > 0 && usize::from(room(x)) > wide {
+        c.put(x, y, room(x), &format!(" {}", text::clean(&proof)), proof_role(view, Role::Dim));
+    }
+}
+
+/// A test that failed since the last one that went well calls for a look.
+pub fn proof_role(view: &BackupView, calm: Role) -> Role {
+    if view.test_failed.is_some() { Role::Unsure } else { calm }
 }

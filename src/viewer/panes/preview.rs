@@ -4,7 +4,7 @@
 
 use ratatui::layout::Rect;
 
-use super::runs;
+use super::{backups, runs};
 use crate::domain::backup::BackupState;
 use crate::domain::health::{Health, Outcome};
 use crate::domain::run::SideRole;
@@ -147,6 +147,10 @@ fn backup(app: &App, view: &BackupView, page: &mut Page) {
         let said = format!("{}{}", app.look.full(due), if late { "   OVERDUE" } else { "" });
         page.field("next due", if late { Role::Bad } else { Role::Text }, &said);
     }
+    let proof = view.proof_said(|at| header::ago(app.watched.ago(at)));
+    if !proof.is_empty() {
+        page.field("restore", backups::proof_role(view, Role::Text), &proof);
+    }
     if !view.restorable {
         page.text(Role::Dim, 0, "no restore is configured for it");
     }
@@ -158,17 +162,12 @@ fn run(app: &App, run: &RunView, page: &mut Page) {
         page.text(if runs::is_contradicted(run) { Role::Bad } else { Role::Strong }, 0, &run.detail);
     }
     for side in &run.sides {
-        let said = match side.role {
-            SideRole::Ready => "restored and verified, waits for the cut-over",
-            SideRole::Before => "was live before the cut-over, kept",
-            SideRole::Abandoned => "was live between a cut-over and its undo, kept",
-            SideRole::Beside => "restored, put beside the live tables",
-            SideRole::Serving => "promoted and handed over: clients may use it",
-        };
+        let (said, _) = runs::side_said(side);
         page.field(&side.kind, Role::Text, &format!("{}: {said}", side.name));
     }
+    let parts = run.sides.iter().any(|s| s.role == SideRole::Ready && s.only().is_some());
     let can = [
-        ("run.cut-over", "cut over".to_owned()),
+        ("run.cut-over", if parts { "put them in" } else { "cut over" }.to_owned()),
         ("run.undo", "undo the cut-over".to_owned()),
         ("run.drop", "drop what it left".to_owned()),
         ("run.cancel", "cancel".to_owned()),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use ratatui::layout::Rect;
 
-use crate::domain::run::{RunState, SideRole, Verdict};
+use crate::domain::run::{RunState, Side, SideRole, Verdict};
 use crate::text;
 use crate::viewer::app::App;
 use crate::viewer::canvas::Canvas;
@@ -50,6 +50,28 @@ pub fn took(app: &App, run: &RunView) -> Option<Duration> {
     })
 }
 
+/// What a side is, and the keys that act on it.
+pub fn side_said(side: &Side) -> (String, &'static str) {
+    let (said, keys) = match side.role {
+        _ if side.is_incomplete() => ("incomplete: its restore did not finish; the next one removes it", "D drops it"),
+        SideRole::Ready => match (side.only(), side.kind.as_str()) {
+            (None, _) => ("restored and verified, waits for the cut-over", "C cuts over   D drops it"),
+            (Some(only), kind) => {
+                let (waits, keys) = match kind {
+                    "database" => ("to be put beside the live tables", "C puts them beside the live ones   D drops it"),
+                    _ => ("to be copied in", "C copies them in   D drops it"),
+                };
+                return (format!("{only}: restored and verified, waits {waits}"), keys);
+            }
+        },
+        SideRole::Before => ("was live before the cut-over, kept", "U puts it back   D drops it"),
+        SideRole::Abandoned => ("was live between a cut-over and its undo, kept", "D drops it"),
+        SideRole::Beside => ("restored, put beside the live tables", "D drops it"),
+        SideRole::Serving => ("promoted and handed over: clients may use it", "D ends and drops it"),
+    };
+    (said.to_owned(), keys)
+}
+
 pub fn row(app: &App, id: &str, area: Rect, c: &mut Canvas<'_>) {
     let Some(run) = app.mirror().runs.get(id) else { return };
     let (sign, role, words) = outcome(run, c.g);
@@ -65,8 +87,14 @@ pub fn row(app: &App, id: &str, area: Rect, c: &mut Canvas<'_>) {
         let words = if ready.is_some() && role == Role::Good { "READY".into() } else { words };
         x = c.cut(x, y, room(x), &words, role).saturating_add(1);
         if let Some(ready) = ready {
-            x = c.cut(x, y, room(x), "C cuts over", Role::Strong).saturating_add(1);
-            if let Some(copy) = run.data_as_of {
+            let only = ready.only();
+            if let Some(only) = &only {
+                x = c.cut(x, y, room(x), only, Role::Strong).saturating_add(1);
+            }
+            let key = if only.is_some() { "C puts them in" } else { "C cuts over" };
+            x = c.cut(x, y, room(x), key, Role::Strong).saturating_add(1);
+            // Parts replace nothing, or what is named: they do not lose what was written elsewhere since.
+            if let Some(copy) = run.data_as_of.filter(|_| only.is_none()) {
                 let lost = format!("loses {}", coarse(app.watched.ago(copy)));
                 x = c.cut(x, y, room(x), &lost, Role::Text).saturating_add(1);
             }

@@ -1,7 +1,7 @@
 //! What is different between the side folder and the live one: added, changed, gone.
 //!
-//! Files are the same when size, time and mode are; with `compare = "content"` those are read as well, since a file that
-//! was damaged on its disk keeps the size and the time of a good one. Every difference stands in a file in the run's
+//! Files are the same when size, time, mode and content are: a file that was damaged on its disk keeps the size and the
+//! time of a good one. With `compare = "quick"` contents are not read, and that is said. Every difference stands in a file in the run's
 //! folder; the first ones are said.
 
 use std::collections::BTreeMap;
@@ -112,7 +112,7 @@ impl Differences {
     /// `against /srv/docs: 12 the same, 1 added, 2 changed, 1 gone`.
     pub fn said(&self, live: &Path, how: FolderCompare) -> String {
         let by = match how {
-            FolderCompare::Quick => "by size, time and mode",
+            FolderCompare::Quick => "by size, time and mode; contents not read",
             FolderCompare::Content => "by content",
         };
         let unread = if self.unread > 0 { format!(", {} could not be read", self.unread) } else { String::new() };

@@ -250,6 +250,8 @@ struct Heard {
     total: u64,
     /// Entries of the archive; 0 when not known.
     expected: u64,
+    /// One process reads the archive from front to back, and what comes after the rows is at work.
+    after_rows: Arc<AtomicBool>,
 }
 
 impl Heard {
@@ -261,6 +263,7 @@ impl Heard {
             what: Arc::new(std::sync::Mutex::new("loading".into())),
             total: job.copy.size,
             expected: job.entries.unwrap_or(0),
+            after_rows: Arc::default(),
         }
     }
 
@@ -277,6 +280,11 @@ impl Heard {
             self.items.fetch_add(1, Ordering::Relaxed);
         }
         if done {
+            let after =
+                AFTER_ROWS.iter().any(|w| said.strip_prefix("creating ").is_some_and(|what| what.starts_with(w)));
+            if after && !self.parallel.load(Ordering::Relaxed) {
+                self.after_rows.store(true, Ordering::Relaxed);
+            }
             let now = text::clean(said).into_owned();
             *self.what.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = now;
         }
@@ -290,15 +298,23 @@ impl Heard {
     fn progress(&self, read: u64) {
         let what = self.what.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
         let read = read.min(self.total);
+        let all_read = self.total > 0 && (read == self.total || self.after_rows.load(Ordering::Relaxed));
+        let tell = |done| match all_read {
+            true => self.sink.working(done, self.total, &what),
+            false => self.sink.progress(done, self.total, &what),
+        };
         if self.expected == 0 {
-            return self.sink.progress(read, self.total, &what);
+            return tell(read);
         }
         let items = self.items.load(Ordering::Relaxed).min(self.expected);
         let by_items = u128::from(self.total) * u128::from(items) / u128::from(self.expected);
         let by_items = u64::try_from(by_items).unwrap_or(self.total);
-        self.sink.progress(read / 10 * 7 + by_items / 10 * 3, self.total, &what);
+        tell(read / 10 * 7 + by_items / 10 * 3);
     }
 }
+
+/// What `pg_dump` puts behind the rows: takes as long as the server needs, and no byte tells how long.
+const AFTER_ROWS: [&str; 5] = ["INDEX ", "CONSTRAINT ", "FK CONSTRAINT ", "TRIGGER ", "MATERIALIZED VIEW DATA "];
 
 /// A full file system under the write-ahead log is a crash for everyone on the server.
 fn enough_room(watch: &[PathBuf]) -> Result<(), String> {
@@ -319,4 +335,77 @@ fn enough_room(watch: &[PathBuf]) -> Result<(), String> {
 /// Bytes below which loading stops: a fiftieth, at least 16 MiB and at most 1 GiB.
 pub fn floor(total: u64) -> u64 {
     (total / 50).clamp(16 << 20, 1 << 30)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+    use crate::domain::run::Side;
+    use crate::recovery::op::{Compensation, Sink};
+
+    #[derive(Default)]
+    struct Told(Mutex<Vec<(u64, bool)>>);
+
+    impl Sink for Told {
+        fn line(&self, _: &str) {}
+
+        fn progress(&self, done: u64, _: u64, _: &str) {
+            self.0.lock().unwrap().push((done, false));
+        }
+
+        fn working(&self, done: u64, _: u64, _: &str) {
+            self.0.lock().unwrap().push((done, true));
+        }
+
+        fn side(&self, _: &Side) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn gone(&self, _: &str) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn compensation(&self, _: Option<&Compensation>) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn heard(expected: u64) -> (Heard, Arc<Told>) {
+        let told = Arc::new(Told::default());
+        let what = Arc::new(Mutex::new("loading".into()));
+        let (items, parallel, after_rows) = Default::default();
+        (Heard { sink: told.clone(), items, parallel, what, total: 1000, expected, after_rows }, told)
+    }
+
+    #[test]
+    fn statements_behind_the_last_byte_have_no_share_of_their_own() {
+        let (heard, told) = heard(0);
+        heard.progress(400);
+        heard.progress(1000);
+        heard.progress(1000);
+        assert_eq!(*told.0.lock().unwrap(), [(400, false), (1000, true), (1000, true)]);
+    }
+
+    #[test]
+    fn indexes_take_as_long_as_they_take() {
+        let (heard, told) = heard(4);
+        heard.line("pg_restore: creating TABLE \"public.a\"");
+        heard.line("pg_restore: processing data for table \"public.a\"");
+        heard.progress(500);
+        heard.line("pg_restore: creating INDEX \"public.i\"");
+        heard.progress(990);
+        assert_eq!(*told.0.lock().unwrap(), [(500, false), (918, true)]);
+    }
+
+    #[test]
+    fn with_several_jobs_rows_of_others_may_be_under_way() {
+        let (heard, told) = heard(4);
+        heard.line("pg_restore: entering main parallel loop");
+        heard.line("pg_restore: creating INDEX \"public.i\"");
+        heard.progress(500);
+        heard.progress(1200);
+        assert_eq!(told.0.lock().unwrap().iter().map(|(_, all)| *all).collect::<Vec<_>>(), [false, true]);
+    }
 }

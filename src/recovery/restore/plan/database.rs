@@ -265,13 +265,18 @@ async fn amcheck(
 fn describe(draft: &mut Draft<'_>, set: &Backup, job: &PgRestore, target: Option<&PgTarget>, facts: Option<&Facts>) {
     let place = target.map_or_else(|| "its server".to_owned(), facts::place);
     let title = if job.test { "test" } else { "restore" };
-    draft.plan.title = format!("{title} {} beside {}", set.name, job.live);
+    let of = if job.only.is_empty() { String::new() } else { format!("only {} of ", job.only.join(", ")) };
+    draft.plan.title = text::clean(&format!("{title} {of}{} beside {}", set.name, job.live)).into_owned();
     draft.plan.target.clone_from(&job.live);
     draft.plan.holds.push(format!("database {place}/{}", job.live));
     draft.effects(&format!("creates database {} on {place}", job.side));
     draft.effect(format!("{} is not touched", job.live));
     let copy: Copy = job.copy.clone();
     draft.price(set, &copy);
+    if !job.only.is_empty() {
+        // They come beside the live tables: nothing that was written since is lost.
+        draft.plan.data_lost_ms = None;
+    }
     if let Some(facts) = facts
         && facts.wal_kept
     {

@@ -131,7 +131,8 @@ pub async fn plan(
     }
 
     let live = job.live.display().to_string();
-    draft.plan.title = format!("{} {} beside {live}", if test { "test" } else { "restore" }, set.name);
+    let of = if job.only.is_empty() { String::new() } else { format!("only {} of ", patterns(&job.only)) };
+    draft.plan.title = format!("{} {of}{} beside {live}", if test { "test" } else { "restore" }, set.name);
     draft.plan.target = name_of(&job.live);
     draft.plan.holds.push(format!("folder {live}"));
     draft.effects(&format!("unpacks into {}", job.side.display()));

@@ -238,6 +238,15 @@ pub(super) async fn difference(draft: &mut Draft<'_>, found: &Found<'_>, live: &
                 let more = if more > 0 { format!("; and {more} more") } else { String::new() };
                 draft.effect(format!("{}{more}", named.join("; ")));
             }
+            // A plan is made in seconds and reads no contents; the restore did.
+            let counts = |d: &job::Differences| (d.added, d.changed, d.gone);
+            if let Some(d) = restored.filter(|d| counts(d) != counts(&seen)) {
+                let age = text::duration(draft.ctx.now.since(found.side.created_at));
+                draft.effect(format!(
+                    "when it was restored, {age} ago: {} added, {} changed, {} gone",
+                    d.added, d.changed, d.gone
+                ));
+            }
         }
         _ => {
             let age = text::duration(draft.ctx.now.since(found.side.created_at));

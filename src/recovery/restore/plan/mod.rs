@@ -4,6 +4,7 @@
 //! What stands against a plan becomes a failed precondition with what to do, so that a person sees all of it at once; a
 //! refusal is left for requests of which no plan can be made at all.
 
+mod already;
 mod copy;
 mod database;
 mod disk;
@@ -33,7 +34,7 @@ use serde_json::Value;
 use crate::config::{Backup, Restore, Service};
 use crate::domain::backup::Copy;
 use crate::domain::command::Refusal;
-use crate::domain::run::{Checked, Phase, Plan, Precondition, Risk, Run, Side, SideRole, Step, Work};
+use crate::domain::run::{Phase, Plan, Risk, Run, Side, SideRole, Step, Work};
 use crate::recovery::plan::draft::Draft;
 use crate::recovery::plan::{PlanContext, Planned, after, look};
 use crate::text;
@@ -50,8 +51,8 @@ const SMOKE: Duration = Duration::from_secs(60);
 pub async fn plan(ctx: &PlanContext, work: &Work) -> Result<Planned, Refusal> {
     let mut planned = plan_of(ctx, work).await?;
     match work {
-        Work::Restore { backup, test: false, .. } => {
-            planned.plan.preconditions.extend(restored_already(ctx, backup));
+        Work::Restore { backup, test: false, only, .. } => {
+            planned.plan.preconditions.extend(already::restored(ctx, backup_of(ctx, backup)?, only).await);
         }
         Work::CutOver { of } | Work::CopyIn { of, .. } => afterwards(ctx, of, &mut planned.plan),
         _ => {}
@@ -85,27 +86,6 @@ fn afterwards(ctx: &PlanContext, of: &str, plan: &mut Plan) {
 
 fn ms(d: Duration) -> u64 {
     u64::try_from(d.as_millis()).unwrap_or(u64::MAX)
-}
-
-/// A copy of the same backup set lies beside the live data already: cutting over to it takes no restore.
-fn restored_already(ctx: &PlanContext, backup: &str) -> Option<Precondition> {
-    let of = |r: &&Run| matches!(&r.plan.work, Work::Restore { backup: b, .. } if b == backup);
-    let (run, side) = ctx.runs.iter().rev().filter(of).find_map(|run| {
-        let side = run.sides.iter().find(|s| s.role == SideRole::Ready)?;
-        Some((run, side))
-    })?;
-    let began = if run.head_start { ", a head start," } else { "" };
-    let copy = run.plan.copy.as_ref().map(|c| format!("copy {} ", text::clean(&c.id))).unwrap_or_default();
-    Some(Precondition {
-        name: "restored already".into(),
-        result: Checked::Warned,
-        detail: format!(
-            "run {}{began} has {copy}ready as {}, {} old: cut over to that with C, or: mayday restore {backup} --cut-over",
-            run.id(),
-            text::clean(&side.name),
-            text::duration(ctx.now.since(side.created_at)),
-        ),
-    })
 }
 
 async fn plan_of(ctx: &PlanContext, work: &Work) -> Result<Planned, Refusal> {
@@ -225,7 +205,7 @@ struct Left<'a> {
 fn left_by<'a>(ctx: &'a PlanContext, work: &Work, of: &str) -> Result<Left<'a>, Refusal> {
     let wanted = |side: &Side| match work {
         Work::CutOver { .. } | Work::CopyIn { .. } => side.role == SideRole::Ready,
-        Work::Undo { .. } => side.role != SideRole::Ready && !is_incomplete(side),
+        Work::Undo { .. } => side.role != SideRole::Ready && !side.is_incomplete(),
         _ => true,
     };
     let run = ctx.runs.iter().find(|r| r.id() == of);
@@ -270,10 +250,6 @@ fn follows(ctx: &PlanContext, run: &Run, of: &str) -> bool {
         }
     }
     false
-}
-
-fn is_incomplete(side: &Side) -> bool {
-    side.args.get("incomplete").and_then(Value::as_bool).unwrap_or(false)
 }
 
 /// The service that a backup is of, while it is configured.

@@ -426,7 +426,7 @@ fn files_checks(draft: &mut Draft<'_>, files: &Files, facts: &Facts, note: Optio
         use std::io::Read;
         let mut front = vec![0; 9];
         f.read_exact(&mut front).ok()?;
-        redis::rdb::head(&front)
+        crate::sys::rdb::head(&front)
     });
     let theirs = facts.info.version();
     if let (Some(head), Some(read), Some(_)) = (head, rdb_of(theirs), note) {

@@ -83,6 +83,7 @@ pub async fn plan(
     draft.effect("only adds: no live table, name or connection is touched");
     draft.effect("keys, checks and indexes come along; defaults, foreign keys, triggers and privileges do not");
     draft.price(found.set, &found.args.copy.clone());
+    draft.plan.data_lost_ms = None;
     draft.plan.undo = "dropping them undoes it".into();
     let shown =
         carried.chosen.iter().zip(&put).map(|(from, to)| {

@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::rdb::{self, Head};
 use super::scratch::{self, Append, RunAs};
 use crate::sys::archive;
+use crate::sys::rdb::{self, Head};
 use crate::text;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -11,10 +11,11 @@ use std::time::{Duration, Instant};
 use super::client::{Conn, Info, Target};
 use super::live::{self, Hold};
 use super::scratch::{self, DUMP, Note, Stage};
-use super::{Hand, SETTLE, blocking, compensation, connect, fetch, keys_word, load, rdb, recorded, side};
+use super::{Hand, SETTLE, blocking, compensation, connect, fetch, keys_word, load, recorded, side};
 use crate::domain::run::SideRole;
 use crate::recovery::op::{Done, OpContext, OpError};
 use crate::recovery::restore::{folder, job};
+use crate::sys::rdb;
 use crate::text;
 
 /// For the live server to find the scratch one.

@@ -9,7 +9,7 @@
 //! | file | does |
 //! | --- | --- |
 //! | `client` | the connection, and what refusals mean |
-//! | `rdb` `copy` | copies: what they are, read to their end |
+//! | `copy` | copies: what they are, read to their end |
 //! | `scratch` | the scratch server and its folder |
 //! | `load` | check, load, verify, give up |
 //! | `live` | what stands against a cut-over, settings, fetching what is live |
@@ -23,7 +23,6 @@ pub mod hand;
 pub mod keys;
 pub mod live;
 mod load;
-pub mod rdb;
 pub mod scratch;
 
 use super::{blocking, recorded};

@@ -90,6 +90,16 @@ const TRAILER: usize = 9;
 /// Bytes in which the fields of the head stand.
 pub const FRONT: usize = 4096;
 
+/// What its last bytes already show: `None` when it ends as an RDB file of this version does. Cut off, it does so only by
+/// chance. An append-only file that begins as one ([`Head::is_preamble`]) ends with commands and is none of them.
+pub fn cut_off(head: &Head, tail: &[u8]) -> Option<&'static str> {
+    let end = if head.version <= UNSUMMED { tail.last() } else { tail.iter().rev().nth(TRAILER - 1) };
+    (end != Some(&END)).then_some("it is cut off: its end mark is missing")
+}
+
+/// Bytes that [`cut_off`] looks at.
+pub const TAIL: u64 = TRAILER as u64;
+
 /// Reads an RDB file to its end. `None` when `progress` ended it. Errors: why it is not to be used.
 pub fn check(mut from: impl Read, progress: Progress<'_>) -> Result<Option<Whole>, String> {
     let mut buffer = vec![0u8; 1 << 18];

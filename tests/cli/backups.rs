@@ -1,0 +1,26 @@
+//! `backups list` and `copies`: what is known of copies, for people and scripts.
+
+use super::shop;
+
+#[test]
+fn a_test_restore_stands_beside_its_set_and_its_copy() {
+    let shop = shop();
+    shop.until_code(&["restore", "documents", "--plan"], 0);
+    let list = shop.run(&["backups", "list"]).ok();
+    assert!(list.out.contains("never proven"), "{}", list.out);
+    let run = shop.run(&["restore", "documents", "--test", "--yes", "--wait", "--json"]).ok().json();
+    assert_eq!(run["verdict"], "verified", "{run:#}");
+    let id = run["id"].as_str().unwrap();
+    let by = format!("ago by run {id}");
+    let list = shop.run(&["backups", "list"]).ok();
+    assert!(list.out.contains("proven") && list.out.contains(&by), "{}", list.out);
+    assert!(!list.out.contains("never"), "{}", list.out);
+    let set = shop.run(&["backups", "list", "--json"]).ok().json()[0].clone();
+    assert_eq!((set["proven"]["run"].as_str(), set["proven"]["copy"].as_str()), (Some(id), Some("one.tar")), "{set:#}");
+    super::status::rfc3339_ms(&set["proven"]["at"]);
+    let copies = shop.run(&["backups", "copies", "documents"]).ok();
+    assert!(copies.out.contains("  proven ") && copies.out.contains(&by), "{}", copies.out);
+    let copy = shop.run(&["backups", "copies", "documents", "--json"]).ok().json()[0].clone();
+    assert_eq!((copy["id"].as_str(), copy["proven"]["run"].as_str()), (Some("one.tar"), Some(id)), "{copy:#}");
+    assert!(copy.get("test_failed").is_none(), "{copy:#}");
+}
