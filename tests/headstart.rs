@@ -274,7 +274,28 @@ smoke = [["sh", "-c", "echo smoke >> HOME/did; test $(grep -c smoke HOME/did) -g
         detail.contains("smoke test ok") && detail.contains("RPO: data of") && detail.contains("of 1d2h: kept"),
         "{detail}"
     );
+    assert!(!detail.contains("; yet "), "{detail}");
     // They belong to the cut-over alone.
     shop.run(&["restore", "full", "--undo", "--confirm", "live", "--wait"]).ok();
     assert_eq!(did(), "warm\nsmoke\nsmoke\n");
+}
+
+/// A warm-up that fails hides nothing: what is live, what was kept and what it has cost are said first.
+#[test]
+fn a_failed_warm_up_is_told_after_the_cut_over() {
+    let shop = shop(
+        r#"warm_up = [["sh", "-c", "echo cold; exit 3"]]
+smoke = [["sh", "-c", "echo smoke >> HOME/did"]]"#,
+        "",
+        500,
+    );
+    shop.run(&["restore", "full", "--yes", "--wait"]).ok();
+    let answer = shop.run(&["restore", "full", "--cut-over", "--confirm", "live", "--wait", "--json"]);
+    assert_eq!(answer.code, 4, "{}", answer.out);
+    let detail = answer.json()["detail"].as_str().unwrap().to_owned();
+    let order =
+        ["kept as", "smoke test ok", "mayday restore full --undo", "RPO: data of", "; yet warm up: sh exited with 3"];
+    let places: Vec<_> = order.iter().map(|w| detail.find(w).unwrap_or_else(|| panic!("{w}: {detail}"))).collect();
+    assert!(places.is_sorted(), "{detail}");
+    assert_eq!(std::fs::read_to_string(shop.path("did")).unwrap(), "smoke\n");
 }

@@ -16,8 +16,14 @@ mod meanwhile;
 mod pg_amcheck;
 #[path = "restore/pg_cutover.rs"]
 mod pg_cutover;
+#[path = "restore/pg_disk.rs"]
+mod pg_disk;
 #[path = "restore/pg_faults.rs"]
 mod pg_faults;
+#[path = "restore/pg_lost.rs"]
+mod pg_lost;
+#[path = "restore/pg_plan.rs"]
+mod pg_plan;
 #[path = "restore/pg_restore.rs"]
 mod pg_restore;
 #[path = "restore/pg_tables.rs"]

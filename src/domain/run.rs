@@ -407,6 +407,9 @@ pub struct Run {
     /// What it left beside or kept.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sides: Vec<Side>,
+    /// Bytes of the largest thing it ever left, also when that is gone by now.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub largest: u64,
     /// It ran although nothing was being recorded.
     #[serde(default)]
     pub unlogged: bool,

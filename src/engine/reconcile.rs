@@ -210,7 +210,10 @@ impl Core {
             Seen::Finished(status) => {
                 self.runs.forget(&id);
                 let measured = match (&run.plan.work, status.verdict) {
-                    (Work::CutOver { .. } | Work::CopyIn { .. }, Verdict::Verified) => {
+                    // What was cut over is live, and has cost what it has, also when a proof of it failed.
+                    (Work::CutOver { .. } | Work::CopyIn { .. }, Verdict::Verified | Verdict::Contradicted)
+                        if status.state == RunState::Succeeded =>
+                    {
                         measure::of_cut_over(&self.state, run, status.finished_at)
                     }
                     _ => String::new(),
@@ -220,7 +223,7 @@ impl Core {
                     state: status.state,
                     exit: status.exit,
                     verdict: status.verdict,
-                    detail: self.mask.apply(&format!("{}{measured}", status.detail)).into_owned(),
+                    detail: self.mask.apply(&status.said(&measured)).into_owned(),
                     finished_at: Some(status.finished_at),
                     output_digest: status.output_digest,
                     excerpt: self.mask.apply(&status.excerpt).into_owned(),

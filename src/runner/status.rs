@@ -28,6 +28,9 @@ pub struct Status {
     pub verdict: Verdict,
     /// The last sentence, cleaned and masked.
     pub detail: String,
+    /// What looked at the effect once all was done, and found it wanting: `smoke test: curl exited with 22 …`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub failed: Vec<String>,
     pub started_at: Time,
     pub finished_at: Time,
     /// How long each phase took, as far as it got.
@@ -72,6 +75,12 @@ pub struct Part {
 }
 
 impl Status {
+    /// What was done, what it has cost (`measured`), and last what was wrong with it.
+    pub fn said(&self, measured: &str) -> String {
+        let yet = if self.failed.is_empty() { String::new() } else { format!("; yet {}", self.failed.join("; ")) };
+        format!("{}{measured}{yet}", self.detail)
+    }
+
     /// `None` as long as the run has not ended.
     pub fn read(dir: &Path) -> io::Result<Option<Status>> {
         match read_json(&dir.join(STATUS)) {

@@ -71,6 +71,7 @@ impl Work {
             exit: None,
             verdict: Verdict::Unverified,
             detail: String::new(),
+            failed: Vec::new(),
             started_at: now(),
             finished_at: now(),
             phases: Vec::new(),
@@ -81,33 +82,40 @@ impl Work {
         self.sink.started();
         let verified = self.phases(&mut status).await;
         self.take_back(&mut status).await;
-        if status.state == RunState::Succeeded && status.verdict != Verdict::Contradicted {
+        if let Some(verified) = verified.filter(|_| status.state == RunState::Succeeded) {
             self.conclude(&mut status, verified).await;
         }
         status.detail = self.sink.safe(&status.detail);
+        for failed in &mut status.failed {
+            *failed = self.sink.safe(failed);
+        }
         status.finished_at = now();
-        self.sink.own(&format!("── {}: {}", say(&status), status.detail));
-        self.sink.verdict(status.verdict, &status.detail);
+        self.sink.own(&format!("── {}: {}", say(&status), status.said("")));
+        self.sink.verdict(status.verdict, &status.said(""));
         for task in &self.left {
             task.abort();
         }
         status
     }
 
-    async fn phases(&mut self, status: &mut Status) -> Vec<String> {
+    /// What was verified, when every phase was gone through.
+    async fn phases(&mut self, status: &mut Status) -> Option<Vec<String>> {
         let missing: Vec<&str> =
             self.plan.secrets.iter().map(String::as_str).filter(|name| !self.secrets.contains_key(*name)).collect();
         if !missing.is_empty() {
             status.state = RunState::Failed;
             status.detail = format!("the secret {} was not handed over: nothing was executed", missing.join(", "));
-            return Vec::new();
+            return None;
         }
         let mut verified = Vec::new();
         let phases = self.plan.phases.clone();
         for (index, phase) in phases.iter().enumerate() {
             if self.stop.why().is_some() || self.stop_asked() {
                 self.stopped(status, format!("before \"{}\"", phase.name));
-                return verified;
+                if phase.proof {
+                    self.after_the_deed(status, &verified);
+                }
+                return None;
             }
             let began = Instant::now();
             let retry_until = began + Duration::from_millis(phase.retry_ms);
@@ -130,7 +138,8 @@ impl Work {
             }
             let took_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
             status.phases.push(PhaseTime { name: phase.name.clone(), took_ms });
-            let last = index + 1 == phases.len();
+            // What it was all for was done, and what follows only looks at it.
+            let deed_done = phases.iter().skip(index + 1).all(|p| p.proof);
             match end {
                 PhaseEnd::Done { exit, verified: seen } => {
                     status.exit = exit.or(status.exit);
@@ -142,35 +151,58 @@ impl Work {
                 PhaseEnd::Failed { exit, why } | PhaseEnd::TimedOut { exit, why } if phase.proof && !self.is_over() => {
                     status.exit = exit.or(status.exit);
                     status.verdict = Verdict::Contradicted;
-                    return self.ended(status, RunState::Succeeded, &phase.name, &why);
+                    status.failed.push(format!("{}: {why}", phase.name));
                 }
                 PhaseEnd::Failed { exit, why } => {
                     status.exit = exit.or(status.exit);
-                    return self.ended(status, RunState::Failed, &phase.name, &why);
+                    self.ended(status, RunState::Failed, &phase.name, &why);
+                    return None;
                 }
                 // What should have been done was done: it has failed only if something was still to come.
                 PhaseEnd::Contradicted { why } => {
                     status.verdict = Verdict::Contradicted;
-                    let state = if last { RunState::Succeeded } else { RunState::Failed };
-                    return self.ended(status, state, &phase.name, &why);
+                    if deed_done && index + 1 < phases.len() {
+                        verified.push(why);
+                        continue;
+                    }
+                    self.ended(
+                        status,
+                        if deed_done { RunState::Succeeded } else { RunState::Failed },
+                        &phase.name,
+                        &why,
+                    );
+                    return None;
                 }
                 PhaseEnd::TimedOut { exit, why } => {
                     status.exit = exit.or(status.exit);
-                    return self.ended(status, RunState::TimedOut, &phase.name, &why);
+                    self.ended(status, RunState::TimedOut, &phase.name, &why);
+                    if phase.proof {
+                        self.after_the_deed(status, &verified);
+                    }
+                    return None;
                 }
                 PhaseEnd::Cancelled { exit, why } => {
                     status.exit = exit.or(status.exit);
-                    return self.ended(status, RunState::Cancelled, &phase.name, &why);
+                    self.ended(status, RunState::Cancelled, &phase.name, &why);
+                    if phase.proof {
+                        self.after_the_deed(status, &verified);
+                    }
+                    return None;
                 }
             }
         }
-        verified
+        Some(verified)
     }
 
-    fn ended(&self, status: &mut Status, state: RunState, phase: &str, why: &str) -> Vec<String> {
+    fn ended(&self, status: &mut Status, state: RunState, phase: &str, why: &str) {
         status.state = state;
         status.detail = format!("{phase}: {why}");
-        Vec::new()
+    }
+
+    /// Stopped among the proofs: the deed was done all the same, and that is the first thing to say.
+    fn after_the_deed(&self, status: &mut Status, verified: &[String]) {
+        let end = std::mem::take(&mut status.detail);
+        status.detail = verified.iter().cloned().chain([end]).collect::<Vec<_>>().join("; ");
     }
 
     /// A wish that came before the watching began.
@@ -355,9 +387,21 @@ impl Work {
     /// Every phase was done: was the effect seen?
     async fn conclude(&mut self, status: &mut Status, verified: Vec<String>) {
         let done = self.plan.phases.len();
+        let failed = status.verdict == Verdict::Contradicted;
+        // A proof has failed, yet what was done is done: that, and how to take it back, comes first.
+        let verified: Vec<String> = match failed {
+            true => {
+                let undo = Some(&self.plan.undo).filter(|undo| !undo.is_empty()).cloned();
+                verified.into_iter().chain(undo).collect()
+            }
+            false => verified,
+        };
         let Some(after) = self.plan.after.clone() else {
-            status.verdict = if verified.is_empty() { Verdict::Unverified } else { Verdict::Verified };
+            if !failed {
+                status.verdict = if verified.is_empty() { Verdict::Unverified } else { Verdict::Verified };
+            }
             status.detail = match verified.is_empty() {
+                true if failed => "everything was done".to_owned(),
                 true => "done; nothing was configured to see the effect by".to_owned(),
                 false => verified.join("; "),
             };
@@ -369,7 +413,9 @@ impl Work {
         let seen = after::look(&after, &self.secrets, &self.sink, &self.stop, self.deadline).await;
         let took_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
         status.phases.push(PhaseTime { name: "check".to_owned(), took_ms });
-        status.verdict = seen.verdict;
+        if !failed {
+            status.verdict = seen.verdict;
+        }
         status.detail = verified.into_iter().chain([seen.detail]).collect::<Vec<_>>().join("; ");
         if self.stop.why() == Some(Why::Cancelled) && seen.verdict == Verdict::Unverified {
             status.state = RunState::Cancelled;

@@ -344,6 +344,7 @@ impl Desk {
             cancel_requested: false,
             superseded: false,
             sides: told.sides.clone(),
+            largest: told.sides.iter().map(|s| s.size).max().unwrap_or(0),
             unlogged: false,
             of_step: None,
             head_start: false,

@@ -177,7 +177,32 @@ fn a_proof_that_fails_contradicts_what_was_done() {
     bench.start();
     let status = bench.end();
     assert_eq!((status.state, status.verdict), (RunState::Succeeded, Verdict::Contradicted), "{}", bench.output());
-    assert!(status.detail.contains("smoke test") && status.detail.contains("the page is empty"), "{}", status.detail);
+    let said = status.said("");
+    assert!(said.contains("smoke test") && said.contains("the page is empty"), "{said}");
+
+    // One that fails keeps no other from being tried; what was done comes first, then all that is wrong.
+    let asked = Bench::of(&["true"]);
+    let line = format!("touch {}; echo no page; false", asked.file("asked").display());
+    let mut made = plan("r3", &["true"]);
+    made.undo = "undo puts the old one back".into();
+    for (name, line) in [("warm up", "echo cold; exit 3"), ("smoke test 1", line.as_str()), ("smoke test 2", "true")] {
+        let mut proof = sh(name, line);
+        proof.proof = true;
+        made.phases.push(proof);
+    }
+    let bench = Bench::new(&made);
+    bench.start();
+    let status = bench.end();
+    assert_eq!((status.state, status.verdict), (RunState::Succeeded, Verdict::Contradicted), "{}", bench.output());
+    assert!(asked.file("asked").exists(), "the other proofs are asked all the same");
+    assert_eq!(status.detail, "smoke test 2 ok; undo puts the old one back");
+    let said = status.said("; RTO: kept");
+    let order =
+        ["smoke test 2 ok", "undo puts", "RTO: kept", "; yet warm up: sh exited with 3", "smoke test 1: sh exited"];
+    let places: Vec<_> = order.iter().map(|w| said.find(w).unwrap_or_else(|| panic!("{w}: {said}"))).collect();
+    assert!(places.is_sorted(), "{said}");
+    let (lines, _) = runner::progress_since(&bench.dir, 0).unwrap();
+    assert!(lines.iter().any(|l| matches!(l, ProgressLine::Verdict { detail, .. } if detail.contains("yet warm up"))));
 
     let counted = Bench::of(&["true"]);
     let line = format!("echo x >> {0}; test $(wc -l < {0}) -ge 2", counted.file("count").display());

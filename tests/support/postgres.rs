@@ -24,6 +24,7 @@ pub struct PgOptions {
     standby: bool,
     accepts_nobody: bool,
     cert: Option<ServerCert>,
+    place: Option<PathBuf>,
 }
 
 impl PgOptions {
@@ -45,6 +46,11 @@ impl PgOptions {
     /// It will never accept connections: only its port is waited for.
     pub fn accepts_nobody(mut self) -> Self {
         self.accepts_nobody = true;
+        self
+    }
+    /// With its data, log included, in a folder of this one.
+    pub fn in_folder(mut self, place: &Path) -> Self {
+        self.place = Some(place.to_path_buf());
         self
     }
     /// With TLS.
@@ -73,7 +79,10 @@ impl Postgres {
     #[track_caller]
     pub fn start_with(options: PgOptions) -> Self {
         let template = template();
-        let dir = scratch();
+        let dir = match &options.place {
+            Some(place) => tempfile::tempdir_in(place).unwrap(),
+            None => scratch(),
+        };
         guard::give_away(dir.path());
         let data = dir.path().join("data");
         run(Command::new("cp").args(["-a", "--reflink=auto"]).arg(&template).arg(&data));

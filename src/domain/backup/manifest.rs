@@ -6,12 +6,14 @@
 //! ```json
 //! {"manifest": 1, "copy": "app.dump", "taken_at": "2026-11-20T02:00:00Z", "size": 412345678, "sha256": "9f3a…",
 //!  "counted": "copy", "tables": {"public.users": 1042, "public.orders": 90211}, "entries": 120, "keys": 5000,
+//!  "unpacked": 2412345678,
 //!  "made_by": "mayday 0.1.0", "made_at": "2026-11-20T02:03:00Z"}
 //! ```
 //!
 //! `tables` may also be a list of `{"name": …, "rows": …}`. `counted = "copy"` says that tables and rows were read in the
 //! copy itself, so that a restore which has others lost something; anything else was counted in a database that may have
-//! gone on meanwhile. `entries` are the names in an archive or folder, `keys` those of all databases of a Redis copy.
+//! gone on meanwhile. `unpacked` are the bytes of a dump of a database when it is unpacked, from which the room is judged
+//! that it will take. `entries` are the names in an archive or folder, `keys` those of all databases of a Redis copy.
 
 use std::collections::BTreeMap;
 
@@ -42,6 +44,9 @@ pub struct Manifest {
     pub tables: BTreeMap<String, u64>,
     pub entries: Option<u64>,
     pub keys: Option<u64>,
+    /// Bytes of a dump of a database, unpacked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unpacked: Option<u64>,
 }
 
 impl Manifest {
@@ -68,6 +73,7 @@ impl Manifest {
             tables: tables(value.get("tables")),
             entries: number("entries"),
             keys: number("keys"),
+            unpacked: number("unpacked"),
         })
     }
 
@@ -80,7 +86,9 @@ impl Manifest {
         if let Some(at) = self.taken_at {
             put("taken_at", at.to_string().into());
         }
-        for (key, number) in [("size", self.size), ("entries", self.entries), ("keys", self.keys)] {
+        for (key, number) in
+            [("size", self.size), ("entries", self.entries), ("keys", self.keys), ("unpacked", self.unpacked)]
+        {
             if let Some(number) = number {
                 put(key, number.into());
             }
@@ -101,6 +109,11 @@ impl Manifest {
     pub fn objection(&self, size: u64) -> Option<String> {
         let stated = self.size.filter(|stated| size > 0 && *stated != size)?;
         Some(format!("it has {size} bytes and its manifest says {stated}: it was cut off, or replaced"))
+    }
+
+    /// Rows of all tables, where it names any.
+    pub fn rows(&self) -> Option<u64> {
+        (!self.tables.is_empty()).then(|| self.tables.values().sum())
     }
 
     /// In a few words.

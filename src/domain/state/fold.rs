@@ -177,6 +177,7 @@ impl State {
                 cancel_requested: false,
                 superseded: false,
                 sides: Vec::new(),
+                largest: 0,
                 unlogged: e.unlogged,
                 of_step: e.recovery.clone(),
                 head_start: e.head_start,
@@ -215,7 +216,10 @@ impl State {
             }
             Event::RunPhase(e) if !run.state.is_over() => run.phase = e.phase,
             Event::RunCancelRequested(_) => run.cancel_requested = true,
-            Event::RunSide(e) => run.sides.extend(e.side.clone()),
+            Event::RunSide(e) => {
+                run.largest = run.largest.max(e.side.as_ref().map_or(0, |s| s.size));
+                run.sides.extend(e.side.clone());
+            }
             Event::RunFinished(e) => {
                 run.state = e.state;
                 run.exit = e.exit;

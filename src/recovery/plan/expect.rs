@@ -74,6 +74,7 @@ mod tests {
             cancel_requested: false,
             superseded: false,
             sides: Vec::new(),
+            largest: 0,
             unlogged: false,
             of_step: None,
             head_start: false,

@@ -14,6 +14,8 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
+use rustix::io::Errno;
+use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
@@ -43,6 +45,8 @@ pub struct Ended {
     pub said: Vec<String>,
     /// Why feeding it failed.
     pub feed_error: Option<String>,
+    /// Bytes that it wrote in all; 0 where the system does not tell.
+    pub written: u64,
 }
 
 impl Ended {
@@ -88,12 +92,13 @@ pub async fn run(
     line: Arc<dyn Fn(&str) + Send + Sync>,
     watch: &mut (dyn FnMut(i32) -> Result<(), String> + Send),
 ) -> Result<Ended, Stopped> {
-    run_until(tool, &ctx.dir, &ctx.cancel, line, watch).await
+    run_until(tool, Some(&ctx.dir), &ctx.cancel, line, watch).await
 }
 
-async fn run_until(
+/// As [`run`], on behalf of the run in `dir`, or of none.
+pub async fn run_until(
     tool: Tool,
-    dir: &Path,
+    dir: Option<&Path>,
     cancel: &CancellationToken,
     line: Arc<dyn Fn(&str) + Send + Sync>,
     watch: &mut (dyn FnMut(i32) -> Result<(), String> + Send),
@@ -138,13 +143,13 @@ async fn run_until(
     Err(stopped)
 }
 
-fn command(tool: &Tool, dir: &Path) -> Command {
+fn command(tool: &Tool, dir: Option<&Path>) -> Command {
     let mut command = Command::new(&tool.program);
     let kept = |(name, _): &(OsString, OsString)| KEPT.iter().any(|k| name == k);
     command.args(&tool.args).env_clear().envs(std::env::vars_os().filter(kept));
     // Messages are read by people and by this program: one language.
     command.env("LC_ALL", "C").envs(tool.env.iter().map(|(k, v)| (k, v)));
-    if std::env::var_os("MAYDAY_RUNNER").is_none() {
+    if let Some(dir) = dir.filter(|_| std::env::var_os("MAYDAY_RUNNER").is_none()) {
         command.env("MAYDAY_RUNNER", dir.canonicalize().unwrap_or_else(|_| dir.to_path_buf()));
     }
     if let Some(password) = &tool.password {
@@ -208,6 +213,10 @@ fn attend(
     let (line_err, said_err) = (line.clone(), said.clone());
     let err = child.stderr.take().map(|from| thread::spawn(move || lines(from, &*line_err, Some(&said_err))));
     let out = child.stdout.take().map(|from| thread::spawn(move || lines(from, &*line, None)));
+    // Its figures go with it when it is waited for.
+    let pid = Pid::from_child(&child);
+    while matches!(waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT), Err(Errno::INTR)) {}
+    let written = bytes_written(pid.as_raw_nonzero().get());
     let status = child.wait();
     for reader in [err, out].into_iter().flatten() {
         let _ = reader.join();
@@ -219,7 +228,7 @@ fn attend(
     let said = said.lock().unwrap_or_else(std::sync::PoisonError::into_inner).drain(..).collect();
     let feed_error = feed_error.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
     if let Ok(status) = status {
-        let _ = ended.send(Ended { status, said, feed_error });
+        let _ = ended.send(Ended { status, said, feed_error, written });
     }
 }
 
@@ -289,7 +298,7 @@ mod tests {
         let heard = Arc::new(Mutex::new(Vec::new()));
         let hears = heard.clone();
         let line = Arc::new(move |l: &str| hears.lock().unwrap().push(l.to_owned()));
-        let end = run_until(tool, Path::new("/"), cancel, line, &mut |_| Ok(())).await;
+        let end = run_until(tool, None, cancel, line, &mut |_| Ok(())).await;
         let heard = heard.lock().unwrap().clone();
         (end, heard)
     }
@@ -300,6 +309,7 @@ mod tests {
         let (end, heard) = go(tool("cat; echo $GIVEN >&2; exit 3", Some(feed)), &CancellationToken::new()).await;
         let Ok(end) = end else { panic!("it was stopped") };
         assert_eq!((end.word().as_str(), end.said.as_slice()), ("exit 3", &["yes".to_owned()][..]));
+        assert!(end.written >= "one\ntwo\nyes\n".len() as u64, "{}", end.written);
         assert!(heard.contains(&"two".to_owned()), "{heard:?}");
     }
 
@@ -327,7 +337,7 @@ mod tests {
         });
         let began = Instant::now();
         let script = tool("sleep 600 & echo $!; wait", None);
-        let end = run_until(script, Path::new("/"), &cancel, line, &mut |_| Ok(())).await;
+        let end = run_until(script, None, &cancel, line, &mut |_| Ok(())).await;
         assert!(matches!(end, Err(Stopped::Cancelled)) && began.elapsed() < GRACE);
         let child = *pid.lock().unwrap();
         let gone =

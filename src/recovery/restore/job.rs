@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::format::{Kind, Wrap};
 use super::only::Relation;
 use super::pg::amcheck::Amcheck;
+use super::pg::carry::Properties;
 use super::secrets::Reach;
 use crate::config::FolderCompare;
 use crate::domain::backup::Copy;
@@ -56,9 +57,24 @@ pub struct PgRestore {
     /// Statements that the archive itself gives for making the database, used when there is no live one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub create_as: Option<CreateAs>,
+    /// What the archive says of the database that was dumped; of a plain dump it is known when it was read to its end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lost: Option<Described>,
     /// Folders whose file systems are watched while it loads.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub watch: Vec<PathBuf>,
+}
+
+/// What a database was like that cannot be asked any more.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Described {
+    #[serde(default)]
+    pub create: CreateAs,
+    #[serde(default)]
+    pub like: Properties,
+    /// What of it nobody knows, in words: `connection limit`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unsaid: Vec<String>,
 }
 
 /// Encoding, locale and owner of a database, for making one when there is no live one to take them from.
@@ -70,6 +86,12 @@ pub struct CreateAs {
     pub collate: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ctype: Option<String>,
+    /// `icu`, `builtin`; libc when there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provider: Option<String>,
+    /// Of a provider other than libc.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub locale: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner: Option<String>,
 }
@@ -99,6 +121,9 @@ pub struct PgSwap {
     pub grace_ms: u64,
     pub verify: Vec<String>,
     pub copy: Copy,
+    /// What the live database was like, where there is none to ask.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lost: Option<Described>,
 }
 
 /// Taking away a side or kept database.
@@ -328,6 +353,9 @@ pub struct SideArgs {
     /// Of a folder: how it differed from the live one when it was restored.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub differences: Option<Differences>,
+    /// Of a database: what the live one was like when it was restored, or what the copy says of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lost: Option<Described>,
     /// The restore did not finish: it may be dropped and nothing else.
     #[serde(default)]
     pub incomplete: bool,

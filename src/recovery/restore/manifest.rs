@@ -117,6 +117,7 @@ fn contents(path: &Path, restore: Option<&Path>) -> Result<Manifest, String> {
 }
 
 fn count(manifest: &mut Manifest, found: Findings) {
+    manifest.unpacked = Some(found.bytes).filter(|bytes| *bytes > 0);
     // Rows that are inserted one by one are not told apart here.
     if found.inserts == 0 {
         (manifest.tables, manifest.counted_in_copy) = (found.by_table, true);

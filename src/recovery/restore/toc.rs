@@ -11,6 +11,8 @@ use std::io::{self, Read};
 /// Longest single string read: a view's definition is large, a wrong length in a damaged file is enormous.
 const STRING_MAX: u64 = 64 << 20;
 const ENTRIES_MAX: u64 = 5_000_000;
+/// Entries about the database itself that are kept: there are four kinds.
+const ABOUT_MAX: usize = 100;
 /// The newest archive version whose layout is known here.
 const KNOWN: u8 = 16;
 
@@ -51,6 +53,8 @@ pub struct Toc {
     pub create_database: Option<String>,
     /// Who owned the database.
     pub database_owner: Option<String>,
+    /// The statements about the database itself: privileges, settings, comment.
+    pub about_database: Vec<String>,
 }
 
 impl Toc {
@@ -61,6 +65,12 @@ impl Toc {
 
     fn add(&mut self, entry: Entry, definition: Option<String>) {
         let Entry { desc, tag, owner, .. } = entry;
+        // _tocEntryRequired in pg_backup_archiver.c tells them by the same words.
+        let about_database = match desc.as_str() {
+            "DATABASE" | "DATABASE PROPERTIES" => true,
+            "ACL" | "COMMENT" | "SECURITY LABEL" => tag.starts_with("DATABASE "),
+            _ => false,
+        };
         match desc.as_str() {
             "EXTENSION" => {
                 self.extensions.insert(tag);
@@ -69,10 +79,11 @@ impl Toc {
                 self.create_database = definition;
                 self.database_owner = Some(owner.clone()).filter(|o| !o.is_empty());
             }
+            _ if about_database && self.about_database.len() < ABOUT_MAX => self.about_database.extend(definition),
             _ => {}
         }
-        // The owner of the database entry matters only where the database is made from it.
-        if !owner.is_empty() && !desc.starts_with("DATABASE") {
+        // The owner of the database matters only where the database is made from it.
+        if !owner.is_empty() && !about_database {
             self.owners.insert(owner);
         }
         *self.kinds.entry(desc).or_default() += 1;

@@ -1,16 +1,22 @@
 //! What belongs to a database and is not in a dump of it: owner, privileges, connection limit, comment, and settings per
 //! database and per role in it. They are taken from the live database.
 
+use serde::{Deserialize, Serialize};
 use tokio_postgres::Row;
 
+use super::super::job::Described;
 use super::server::{Database, Session};
+use crate::recovery::op::OpContext;
 use crate::sys::pg::{PgError, quote_ident, quote_literal};
+use crate::text;
 
 /// Everything carried over, as the server tells it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Properties {
     pub owner: String,
     pub limit: i32,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub comment: Option<String>,
     /// Grantee (`None` is PUBLIC), privilege, with grant option. Sorted.
     pub privileges: Vec<(Option<String>, String, bool)>,
@@ -60,11 +66,15 @@ pub async fn read(session: &Session, of: &Database) -> Result<Properties, PgErro
             carried.push((row.try_get(0)?, name.to_owned(), value.to_owned()));
         }
     }
+    let mut privileges = privileges.iter().map(privilege).collect::<Result<Vec<_>, _>>()?;
+    // By their bytes, whatever the server sorts by: they are compared with others.
+    privileges.sort();
+    carried.sort_by(|a: &(Option<String>, String, String), b| a.0.cmp(&b.0));
     Ok(Properties {
         owner: of.owner.clone(),
         limit: of.limit,
         comment: of.comment.clone(),
-        privileges: privileges.iter().map(privilege).collect::<Result<_, _>>()?,
+        privileges,
         settings: carried,
     })
 }
@@ -151,6 +161,14 @@ fn setting_value(name: &str, value: &str) -> String {
     if names.is_empty() { "''".to_owned() } else { names.join(", ") }
 }
 
+/// The value of a setting as the server keeps it, of the values given to it one by one.
+pub fn joined(name: &str, values: &[String]) -> String {
+    if LISTS.contains(&name) {
+        return values.iter().filter(|v| !v.is_empty()).map(|v| quote_ident(v)).collect::<Vec<_>>().join(", ");
+    }
+    values.join(", ")
+}
+
 /// Takes a list of names apart: separated by commas, quoted with `"` where needed (varlena.c, SplitGUCList).
 fn list(value: &str) -> Vec<String> {
     let mut names = Vec::new();
@@ -177,6 +195,30 @@ fn list(value: &str) -> Vec<String> {
         names.push(name);
     }
     names
+}
+
+/// Gives a database what is known of a lost one. Returns what could not be given and why: it is no reason to keep the data
+/// from those who wait for them. Errors: the server cannot be talked to any more.
+pub async fn give(
+    session: &Session,
+    ctx: &OpContext,
+    to: &Database,
+    lost: &Described,
+    stays_closed: bool,
+) -> Result<Vec<String>, PgError> {
+    let now = read(session, to).await?;
+    let mut refused = Vec::new();
+    for sql in lost.wanted(&now, stays_closed).statements(&to.name, &now) {
+        match session.run(&sql).await {
+            Ok(()) => ctx.sink.line(&sql),
+            Err(PgError::Other { sqlstate: Some(_), message }) => {
+                ctx.sink.line(&format!("not done: {sql}: {message}"));
+                refused.push(format!("\"{}\" was refused ({})", text::clean(&sql), text::clean(&message)));
+            }
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(refused)
 }
 
 #[cfg(test)]

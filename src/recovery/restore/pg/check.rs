@@ -9,13 +9,17 @@ use std::io::{self, Read, Seek};
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
 
 use super::super::child::{self, Feed, Stopped, Tool};
 use super::super::format::{self, Kind, Wrap};
 use super::super::job::PgRestore;
 use super::super::manifest;
 use super::super::sql::{Findings, Rules, Scanner};
-use super::{Facts, explain, server};
+use super::{Facts, explain, room, server, told};
+use crate::domain::backup::Manifest;
 use crate::recovery::op::{Done, OpContext, OpError};
 use crate::sys::archive;
 use crate::text;
@@ -41,7 +45,8 @@ pub async fn run(job: &PgRestore, ctx: &OpContext) -> Result<Done, OpError> {
     }
     let manifest = manifest::check(&job.copy, ctx, &what).await?;
     let compared = manifest.as_ref().and_then(|m| m.sha256.as_ref()).map_or("", |_| ", its checksum is its manifest's");
-    let mut facts = Facts { tables: job.tables, rows: None, manifest };
+    let mut facts = Facts { tables: job.tables, rows: None, manifest, lost: job.lost.clone() };
+    let unpacked;
     let said = if job.kind == Kind::Sql {
         let found = scan(job, ctx).await?;
         missing_on_server(job, ctx, &found).await?;
@@ -49,13 +54,20 @@ pub async fn run(job: &PgRestore, ctx: &OpContext) -> Result<Done, OpError> {
             facts.rows = Some(found.rows);
         }
         facts.tables = Some(found.tables);
+        facts.lost = Some(told::plain(&found.about_database, &found.pg_dump));
+        unpacked = found.bytes;
         let rows = text::plural(usize::try_from(found.rows).unwrap_or(usize::MAX), "row");
         format!("read to its end: {} lines, {rows} in table data", found.lines)
     } else {
-        archive_to_end(job, ctx).await?;
+        unpacked = archive_to_end(job, ctx).await?;
         "read to its end".to_owned()
     };
     facts.write(ctx)?;
+    if unpacked > 0 {
+        let rows = facts.rows.or_else(|| facts.manifest.as_ref().and_then(Manifest::rows));
+        let data = text::size(room::taken(unpacked, rows));
+        ctx.sink.line(&format!("{} unpacked: about {data} in the server", text::size(unpacked)));
+    }
     ctx.sink.line(&format!("{}: {said}", text::clean(&job.copy.id)));
     Ok(Done { verified: Some(format!("copy {said}{compared}")) })
 }
@@ -66,8 +78,13 @@ async fn missing_on_server(job: &PgRestore, ctx: &OpContext, found: &Findings) -
     let what = format!("look for the roles and extensions of {} on {}", job.copy.id, target.label());
     let session =
         server::beside(&target, &[&job.live, &job.side], "mayday check").await.map_err(server::failed(&what))?;
-    let owners: Vec<&str> = found.owners.iter().map(String::as_str).collect();
     let extensions: Vec<&str> = found.extensions.iter().map(String::as_str).collect();
+    let mut owners: Vec<&str> = found.owners.iter().map(String::as_str).collect();
+    let lost = told::plain(&found.about_database, &found.pg_dump);
+    // Whose the database was matters only where it is made from the dump.
+    if session.database(&job.live).await.map_err(server::failed(&what))?.is_none() {
+        owners.extend(lost.create.owner.as_deref());
+    }
     let lacking = lacking(&session, &owners, &extensions).await.map_err(server::failed(&what))?;
     match lacking {
         None => Ok(()),
@@ -206,7 +223,8 @@ pub fn tar_file(path: &Path, progress: &mut dyn FnMut(u64, u64) -> ControlFlow<(
     Ok(super::super::folder::check_archive(path, 0, nothing_live, progress)?.map(|_| ()))
 }
 
-async fn archive_to_end(job: &PgRestore, ctx: &OpContext) -> Result<(), OpError> {
+/// Returns its bytes, unpacked; 0 where that cannot be told.
+async fn archive_to_end(job: &PgRestore, ctx: &OpContext) -> Result<u64, OpError> {
     let what = format!("check copy {}", text::clean(&job.copy.id));
     let failed = |why: String| OpError::Failed(format!("{what}: {why}"));
     if job.kind == Kind::PgTar {
@@ -234,7 +252,35 @@ async fn archive_to_end(job: &PgRestore, ctx: &OpContext) -> Result<(), OpError>
     if !ended.status.success() {
         return Err(failed(explain::tool("pg_restore", &ended.word(), &ended.said)));
     }
-    Ok(())
+    Ok(ended.written)
+}
+
+/// As the check of an archive by name, without a run. `None` when it takes longer than `limit`. Returns its bytes,
+/// unpacked; 0 where that cannot be told. Errors: why it cannot be restored from.
+pub async fn archive_within(job: &PgRestore, limit: Duration) -> Option<Result<u64, String>> {
+    let (program, args) = (job.tool.clone(), archive_args(job));
+    let tool = Tool { program, args, env: Vec::new(), password: None, feed: None, user: None };
+    let over = CancellationToken::new();
+    let clock = tokio::time::sleep(limit);
+    let ending = over.clone();
+    let run = async move {
+        let mut go_on = |_| Ok(());
+        child::run_until(tool, None, &ending, Arc::new(|_: &str| {}), &mut go_on).await
+    };
+    tokio::pin!(run, clock);
+    let ended = tokio::select! {
+        ended = &mut run => ended,
+        () = &mut clock => {
+            over.cancel();
+            run.await
+        }
+    };
+    match ended {
+        Ok(ended) if ended.status.success() => Some(Ok(ended.written)),
+        Ok(ended) => Some(Err(explain::tool("pg_restore", &ended.word(), &ended.said))),
+        Err(Stopped::Cancelled) => None,
+        Err(Stopped::Halted(why) | Stopped::NotStarted(why)) => Some(Err(why)),
+    }
 }
 
 pub fn stopped(what: &str, why: Stopped) -> OpError {

@@ -12,13 +12,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 
+use tokio_util::sync::CancellationToken;
+
 use super::super::child::{self, Feed, Tool};
 use super::super::format::{self, Kind, Wrap};
 use super::super::job::PgRestore;
 use super::super::only;
 use super::super::sql::{Rules, Scanner};
 use super::check::{self, Position};
-use super::{explain, server};
+use super::{explain, room, server};
 use crate::recovery::op::{Done, OpContext, OpError};
 use crate::sys::disk;
 use crate::sys::pg::{PgError, PgTarget, SslMode, env_for_tools};
@@ -28,8 +30,9 @@ pub async fn run(job: &PgRestore, ctx: &OpContext) -> Result<Done, OpError> {
     let began = Instant::now();
     let what = format!("load {} into {}", text::clean(&job.copy.id), job.side);
     let target = job.reach.target_for(ctx)?.with_database(&job.side);
+    let stop = ctx.cancel.child_token();
     let tool = match settings(job, &target).await {
-        Ok((major, settings)) if job.kind == Kind::Sql => plain(job, ctx, &target, major, &settings),
+        Ok((major, settings)) if job.kind == Kind::Sql => plain(job, ctx, stop.clone(), &target, major, &settings),
         Ok((_, settings)) => match list(job, &ctx.dir).await {
             Ok(list) => archive(job, &target, &ctx.dir, &settings, list.as_deref()),
             Err(why) => Err(why),
@@ -46,9 +49,16 @@ pub async fn run(job: &PgRestore, ctx: &OpContext) -> Result<Done, OpError> {
     let mut watch = |pid| {
         let read = position.as_ref().map_or_else(|| child::bytes_read(pid), Position::done);
         heard.progress(read);
-        enough_room(&job.watch)
+        Ok(())
     };
-    let ended = child::run(tool, ctx, line, &mut watch).await.map_err(|e| check::stopped(&what, e))?;
+    // A full file system under the write-ahead log is a crash for everyone on the server.
+    let room = room::Watch::begin(&job.watch, stop.clone());
+    let ended = child::run(tool, &OpContext { cancel: stop, ..ctx.clone() }, line, &mut watch).await;
+    let short = tokio::task::spawn_blocking(move || room.end()).await.ok().flatten();
+    if let Some(why) = short.filter(|_| !ctx.cancel.is_cancelled()) {
+        return Err(OpError::Failed(format!("{what}: {why}")));
+    }
+    let ended = ended.map_err(|e| check::stopped(&what, e))?;
     if let Some(why) = ended.feed_error {
         return Err(OpError::Failed(format!("{what}: {why}")));
     }
@@ -192,10 +202,16 @@ fn archive(
     Ok((Tool { program: job.tool.clone(), args: args(job, list), env, password, feed, user: None }, position))
 }
 
-fn plain(job: &PgRestore, ctx: &OpContext, target: &PgTarget, major: u32, settings: &str) -> Result<Ready, String> {
+fn plain(
+    job: &PgRestore,
+    ctx: &OpContext,
+    cancel: CancellationToken,
+    target: &PgTarget,
+    major: u32,
+    settings: &str,
+) -> Result<Ready, String> {
     let rules = Rules { no_transaction_timeout: major < 17 };
     let (mut from, position) = check::open(&format::path_of(&job.copy)).map_err(|e| check::decode_error(&e))?;
-    let cancel = ctx.cancel.clone();
     let feed: Feed = Box::new(move |to| {
         let mut scanner = Scanner::new(rules);
         let mut piece = vec![0; 1 << 18];
@@ -315,27 +331,6 @@ impl Heard {
 
 /// What `pg_dump` puts behind the rows: takes as long as the server needs, and no byte tells how long.
 const AFTER_ROWS: [&str; 5] = ["INDEX ", "CONSTRAINT ", "FK CONSTRAINT ", "TRIGGER ", "MATERIALIZED VIEW DATA "];
-
-/// A full file system under the write-ahead log is a crash for everyone on the server.
-fn enough_room(watch: &[PathBuf]) -> Result<(), String> {
-    for path in watch {
-        let Ok(space) = disk::space(path) else { continue };
-        let floor = floor(space.total);
-        if space.free < floor {
-            return Err(format!(
-                "stopped before the disk is full: {} has {} left and the server needs some for its log: make room there, or restore on another server",
-                path.display(),
-                text::size(space.free)
-            ));
-        }
-    }
-    Ok(())
-}
-
-/// Bytes below which loading stops: a fiftieth, at least 16 MiB and at most 1 GiB.
-pub fn floor(total: u64) -> u64 {
-    (total / 50).clamp(16 << 20, 1 << 30)
-}
 
 #[cfg(test)]
 mod tests {

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use super::super::job::{self, CreateAs, PgRestore, SideArgs, SideTables};
+use super::super::job::{self, CreateAs, Described, PgRestore, SideArgs, SideTables};
 use super::carry::{self, Properties};
 use super::server::{self, Database, Session, failed};
-use super::{recorded, removal, tables};
+use super::{Facts, recorded, removal, tables, told};
 use crate::domain::Time;
 use crate::domain::run::{Side, SideRole};
 use crate::recovery::op::{Done, OpContext, OpError};
@@ -78,7 +78,7 @@ pub async fn create(job: &PgRestore, ctx: &OpContext) -> Result<Done, OpError> {
     let live = session.database(&job.live).await.map_err(failed(&what))?;
     let sql = match &live {
         Some(live) => live.create_like(&job.side),
-        None => create_as(&job.side, &job.create_as.clone().unwrap_or_default()),
+        None => create_as(&job.side, &lost_as(job, ctx)),
     };
     if ctx.cancel.is_cancelled() {
         return Err(OpError::Cancelled);
@@ -97,8 +97,14 @@ pub async fn create(job: &PgRestore, ctx: &OpContext) -> Result<Done, OpError> {
     Ok(Done::default())
 }
 
-/// Without a live database: what the archive says of the one that was dumped.
-fn create_as(side: &str, like: &CreateAs) -> String {
+/// What the copy says for making the database, once it was read.
+fn lost_as(job: &PgRestore, ctx: &OpContext) -> CreateAs {
+    let read = Facts::read(ctx).lost.map(|lost| lost.create);
+    read.or_else(|| job.create_as.clone()).unwrap_or_default()
+}
+
+/// Without a live database: what the copy says of the one that was dumped.
+pub fn create_as(side: &str, like: &CreateAs) -> String {
     let mut sql = format!("CREATE DATABASE {} WITH TEMPLATE template0", quote_ident(side));
     let mut add = |word: &str, value: &Option<String>, quote: fn(&str) -> String| {
         if let Some(value) = value {
@@ -109,6 +115,17 @@ fn create_as(side: &str, like: &CreateAs) -> String {
     add("ENCODING", &like.encoding, quote_literal);
     add("LC_COLLATE", &like.collate, quote_literal);
     add("LC_CTYPE", &like.ctype, quote_literal);
+    match like.provider.as_deref() {
+        Some("icu") => {
+            add("LOCALE_PROVIDER", &like.provider, str::to_owned);
+            add("ICU_LOCALE", &like.locale, quote_literal);
+        }
+        Some("builtin") => {
+            add("LOCALE_PROVIDER", &like.provider, str::to_owned);
+            add("BUILTIN_LOCALE", &like.locale, quote_literal);
+        }
+        _ => {}
+    }
     sql
 }
 
@@ -117,16 +134,29 @@ pub async fn settle(job: &PgRestore, ctx: &OpContext) -> Result<Done, OpError> {
     let what = format!("carry the properties of {} over to {}", job.live, job.side);
     let (target, session) = session(job, ctx, &what).await?;
     let side = existing(&session, &job.side).await?;
+    let mut facts = Facts::read(ctx);
+    let mut said = String::new();
     match session.database(&job.live).await.map_err(failed(&what))? {
         Some(live) => {
-            let wanted = carry::read(&session, &live).await.map_err(failed(&what))?;
-            apply(&session, ctx, &side, &wanted).await.map_err(failed(&what))?;
+            let like = carry::read(&session, &live).await.map_err(failed(&what))?;
+            apply(&session, ctx, &side, &like).await.map_err(failed(&what))?;
+            // Should it be lost before the cut-over, this is how it was.
+            facts.lost = Some(Described { like, ..Described::default() });
         }
-        None => ctx.sink.line(&format!("{} does not exist: there is nothing to carry over", job.live)),
+        None => {
+            let lost = facts.lost.get_or_insert_with(told::nothing);
+            ctx.sink.line(&format!("{} does not exist: what the copy says of it is given to {}", job.live, job.side));
+            let mut refused = carry::give(&session, ctx, &side, lost, true).await.map_err(failed(&what))?;
+            refused.splice(0..0, lost.lacking().map(|what| format!("the copy does not say {what}")));
+            if !refused.is_empty() {
+                said = format!("; {} is not what {} was: {}", job.side, job.live, refused.join("; "));
+            }
+        }
     }
+    facts.write(ctx)?;
     drop(session);
     let count = tables::analyze(job, ctx, &target).await?;
-    Ok(Done { verified: Some(format!("{} analyzed", text::plural(count, "table"))) })
+    Ok(Done { verified: Some(format!("{} analyzed{said}", text::plural(count, "table"))) })
 }
 
 async fn apply(session: &Session, ctx: &OpContext, side: &Database, wanted: &Properties) -> Result<(), PgError> {
@@ -160,6 +190,7 @@ pub async fn ready(job: &PgRestore, ctx: &OpContext) -> Result<Side, OpError> {
         copy: job.copy.clone(),
         oid: Some(side.oid),
         folder: None,
+        lost: Facts::read(ctx).lost,
         incomplete: false,
         ..SideArgs::default()
     };

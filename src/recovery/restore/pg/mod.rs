@@ -12,25 +12,27 @@ mod explain;
 mod load;
 mod make;
 mod put;
+pub mod room;
 pub mod server;
 mod standing;
 mod swap;
 mod tables;
+pub mod told;
 mod verify;
 
 use super::recorded;
 use serde::{Deserialize, Serialize};
 
-pub use check::{archive_args, lacking, scan_file, tar_file};
+pub use check::{archive_args, archive_within, lacking, scan_file, tar_file};
 pub use explain::tool as explain;
-pub use load::{USE_LIST, args as load_args, floor};
-pub use make::{MARK as SIDE_MARK, is_incomplete};
+pub use load::{USE_LIST, args as load_args};
+pub use make::{MARK as SIDE_MARK, create_as, is_incomplete};
 pub use put::name as put_name;
 pub use swap::GRACE_MAX;
 pub use tables::estimate;
 pub use verify::queries;
 
-use super::job::{self, PgDrop, PgRestore, PgSwap, PgTables, PgTablesDrop};
+use super::job::{self, Described, PgDrop, PgRestore, PgSwap, PgTables, PgTablesDrop};
 use crate::domain::backup::Manifest;
 use crate::recovery::op::{Compensation, Done, OpContext, OpError};
 
@@ -113,6 +115,9 @@ struct Facts {
     /// What the copy's manifest said when the copy was checked.
     #[serde(default)]
     manifest: Option<Manifest>,
+    /// What the live database is like, or was by what the copy says.
+    #[serde(default)]
+    lost: Option<Described>,
 }
 
 impl Facts {

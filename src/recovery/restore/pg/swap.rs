@@ -17,7 +17,7 @@ use super::super::job::PgSwap;
 use super::carry::{self, Properties};
 use super::server::{self, Database, Session, failed};
 use super::standing::{self, Standing};
-use super::{ALLOW, recorded, verify};
+use super::{ALLOW, recorded, told, verify};
 use crate::recovery::op::{Compensation, Done, OpContext, OpError};
 use crate::sys::pg::{PgError, PgTarget, quote_ident};
 use crate::text;
@@ -54,13 +54,30 @@ pub async fn run(job: &PgSwap, ctx: &OpContext) -> Result<Done, OpError> {
         .await
         .map_err(|why| OpError::Failed(format!("{what}: {why}")))?;
     let (enter, leave) = still_as_planned(job, &session, &what).await?;
-    let live = quote_ident(&job.live);
     // The last word of a swap; also what makes it durable.
-    let mut last = format!("ALTER DATABASE {live} WITH ALLOW_CONNECTIONS true");
-    if let Some(leave) = leave.as_ref().filter(|_| !job.undo) {
-        let wanted = carry::read(&session, leave).await.map_err(failed(&what))?;
-        carry_over(&session, ctx, &wanted, &enter).await.map_err(failed(&what))?;
-        last = format!("{last}; {}", wanted.comment_statement(&job.live));
+    let last = format!("ALTER DATABASE {} WITH ALLOW_CONNECTIONS true", quote_ident(&job.live));
+    let mut entering = Entering { live_exists: leave.is_some(), ..Entering::default() };
+    match leave.as_ref().filter(|_| !job.undo) {
+        Some(leave) => {
+            let wanted = carry::read(&session, leave).await.map_err(failed(&what))?;
+            carry_over(&session, ctx, &wanted, &enter).await.map_err(failed(&what))?;
+            entering.comment = Some(wanted.comment_statement(&job.enter.name));
+        }
+        // There is none to ask: what was known of it.
+        None if !job.undo => {
+            let lost = job.lost.clone().unwrap_or_else(told::nothing);
+            let mut missing = carry::give(&session, ctx, &enter, &lost, false).await.map_err(failed(&what))?;
+            missing.splice(0..0, lost.lacking().map(|what| format!("nothing says {what}")));
+            entering.comment = Some(lost.like.comment_statement(&job.enter.name));
+            if !missing.is_empty() {
+                entering.missing = Some(format!(
+                    "{} is NOT as it was: {}: set by hand what it needs (\\l+ and \\drds in psql show what it has)",
+                    job.live,
+                    missing.join("; ")
+                ));
+            }
+        }
+        None => {}
     }
     if ctx.cancel.is_cancelled() {
         return Err(OpError::Cancelled);
@@ -72,7 +89,7 @@ pub async fn run(job: &PgSwap, ctx: &OpContext) -> Result<Done, OpError> {
     };
     ctx.sink.compensation(Some(&compensation)).map_err(recorded(&what))?;
     let began = Instant::now();
-    let outcome = closed(job, ctx, &session, leave.is_some(), began).await;
+    let outcome = closed(job, ctx, &session, &entering, began).await;
     let outcome = match outcome {
         Ok(()) => session.run_in(Duration::from_secs(10), &last).await.map_err(|e| fault("make it durable", &e)),
         other => other,
@@ -108,35 +125,50 @@ pub async fn run(job: &PgSwap, ctx: &OpContext) -> Result<Done, OpError> {
             Fault::Failed(why) => OpError::Failed(format!("{what}: {why}; {took}")),
         });
     }
-    done(job, ctx, &target, began).await
+    done(job, ctx, &target, entering.missing, began).await
+}
+
+/// How the one database is to come into the place of the other.
+#[derive(Default)]
+struct Entering {
+    live_exists: bool,
+    /// The statement that takes mayday's own comment off it: in the transaction of the renames, so that a database with
+    /// the live name never has it.
+    comment: Option<String>,
+    /// In what it is not like the one that was lost.
+    missing: Option<String>,
 }
 
 /// After the commit: the live name answers, what was live is kept, and it is proven once more.
-async fn done(job: &PgSwap, ctx: &OpContext, target: &PgTarget, began: Instant) -> Result<Done, OpError> {
+async fn done(
+    job: &PgSwap,
+    ctx: &OpContext,
+    target: &PgTarget,
+    missing: Option<String>,
+    began: Instant,
+) -> Result<Done, OpError> {
     let answers = answers(target, &job.live).await;
     let down = began.elapsed();
     standing::record(job, ctx, target).await;
     let downtime = format!("{} was refused for {}", job.live, text::duration(down));
     ctx.sink.line(&downtime);
-    let what = word(job);
     let kept = match &job.leave {
         Some(_) => format!("; what was live is kept as {}", job.kept_as),
         None => String::new(),
     };
+    // First that it is done, and how to take it back; then what is wrong with it.
+    let is = format!("{} is {} now; {downtime}{kept}", job.live, job.enter.name);
+    let back = if job.undo || job.leave.is_none() { "" } else { "; undo brings back what was live" };
+    let yet = |why: String| Err(OpError::Contradicted(format!("{is}{back}; yet {why}")));
     if let Err(e) = answers {
-        return Err(OpError::Contradicted(format!(
-            "{what}: the names are changed, yet {} does not answer: {e}{kept}",
-            job.live
-        )));
+        return yet(format!("{} does not answer: {e}", job.live));
     }
+    let missing = missing.map(|m| format!("{m}; ")).unwrap_or_default();
     match verify::queries(target, &job.live, &job.verify, false, ctx).await {
         Ok(asked) => Ok(Done {
-            verified: Some(format!("{} answers from {}{asked}; {downtime}{kept}", job.live, job.enter.name)),
+            verified: Some(format!("{missing}{} answers from {}{asked}; {downtime}{kept}", job.live, job.enter.name)),
         }),
-        Err(OpError::Failed(why)) if !job.undo => {
-            Err(OpError::Contradicted(format!("{what}: done, yet {why}; undo brings back what was live{kept}")))
-        }
-        Err(OpError::Failed(why)) => Err(OpError::Contradicted(format!("{what}: done, yet {why}{kept}"))),
+        Err(OpError::Failed(why)) => yet(format!("{missing}{why}")),
         // It is done all the same.
         Err(OpError::Cancelled) => Ok(Done { verified: None }),
         Err(other) => Err(other),
@@ -198,22 +230,22 @@ async fn closed(
     job: &PgSwap,
     ctx: &OpContext,
     session: &Session,
-    live_exists: bool,
+    entering: &Entering,
     began: Instant,
 ) -> Result<(), Fault> {
     let (live, enter) = (quote_ident(&job.live), quote_ident(&job.enter.name));
     let of = |e: PgError| fault("refuse new connections", &e);
     let mut close =
         format!("BEGIN; SET LOCAL lock_timeout = '2s'; ALTER DATABASE {enter} WITH ALLOW_CONNECTIONS false; ");
-    if live_exists {
+    if entering.live_exists {
         close.push_str(&format!("ALTER DATABASE {live} WITH ALLOW_CONNECTIONS false; "));
     }
     close.push_str("COMMIT");
     session.run_in(Duration::from_secs(5), &close).await.map_err(of)?;
     ctx.sink.line(&format!("new connections to {} are refused", job.live));
 
-    let mut rename = String::new();
-    if live_exists {
+    let mut rename = entering.comment.as_ref().map(|c| format!("{c}; ")).unwrap_or_default();
+    if entering.live_exists {
         rename.push_str(&format!("ALTER DATABASE {live} RENAME TO {}; ", quote_ident(&job.kept_as)));
     }
     rename.push_str(&format!("ALTER DATABASE {enter} RENAME TO {live}; "));

@@ -8,11 +8,16 @@ use super::super::job::PgRestore;
 use super::server::{self, Session, failed};
 use crate::recovery::op::{OpContext, OpError};
 use crate::sys::pg::{PgError, PgTarget, quote_ident};
+use crate::text;
 
 /// For a single statement on a single table.
 const TABLE_LIMIT: Duration = Duration::from_secs(3600);
 /// After this, what is left is estimated: a count must not hold up a recovery.
 const COUNT_LIMIT: Duration = Duration::from_secs(120);
+
+/// Bytes of a table that is counted where there is no estimate of it, and how long that may take for all of them.
+const SMALL: i64 = 32 << 20;
+const COUNT_NOW: Duration = Duration::from_secs(2);
 
 #[derive(Clone, Debug)]
 struct Table {
@@ -24,6 +29,15 @@ struct Table {
     estimate: f64,
 }
 
+impl Table {
+    /// The server's estimate of its rows. `pg_class.reltuples` is -1 where it has none, and was 0 before PostgreSQL 14; and
+    /// what was empty when it was looked at may have been filled since.
+    fn estimated(&self) -> Option<u64> {
+        let known = self.estimate > 0.0 || self.bytes == 0;
+        known.then(|| self.estimate.max(0.0) as u64)
+    }
+}
+
 /// Tables and rows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counted {
@@ -31,6 +45,23 @@ pub struct Counted {
     pub rows: u64,
     /// Not every table was counted: `rows` is about right.
     pub about: bool,
+    /// Tables that nobody counted and that the server has no estimate of: their rows are not among `rows`.
+    pub unknown: u64,
+}
+
+impl Counted {
+    /// `3 tables, about 2500 rows`; `2 tables, about 10 rows and those of 1 table that was never analyzed`.
+    pub fn said(&self) -> String {
+        let tables = text::plural(self.tables as usize, "table");
+        let rows = text::plural(self.rows as usize, "row");
+        let about = if self.about { "about " } else { "" };
+        let never = text::plural(self.unknown as usize, "table");
+        match (self.unknown, self.rows) {
+            (0, _) => format!("{tables}, {about}{rows}"),
+            (_, 0) => format!("{tables}, rows unknown: {never} never analyzed"),
+            _ => format!("{tables}, {about}{rows}, and {never} never analyzed whose rows are unknown"),
+        }
+    }
 }
 
 /// Rows by table; `None` of one that was not counted: partitioned, or there was no time for it.
@@ -84,27 +115,51 @@ pub async fn count(job: &PgRestore, ctx: &OpContext, target: &PgTarget) -> Resul
     let mut counted = Counted { tables: only_tables.len() as u64, ..Counted::default() };
     let mut by_table: ByTable = only_tables.into_iter().map(|t| (t.plain, None)).collect();
     for (table, rows) in results {
-        by_table.insert(table.plain, rows);
+        by_table.insert(table.plain.clone(), rows);
         match rows {
             Some(rows) => {
                 ctx.sink.line(&format!("{} {rows}", table.name));
                 counted.rows += rows;
             }
-            None => {
-                counted.about = true;
-                counted.rows += table.estimate.max(0.0) as u64;
-            }
+            None => match table.estimated() {
+                Some(rows) => {
+                    counted.about = true;
+                    counted.rows += rows;
+                }
+                None => counted.unknown += 1,
+            },
         }
     }
     Ok((counted, by_table))
 }
 
-/// What the live database has, by the server's own estimate: its tables are not read.
-pub async fn estimate(target: &PgTarget, live: &str) -> Result<Counted, PgError> {
-    let session = server::within(target, live, "mayday compare").await?;
+/// What a database has, by the server's own estimate: large tables are not read. Small ones without an estimate are
+/// counted: "no rows" said of a table that has some is what a person must not read in an emergency.
+pub async fn estimate(target: &PgTarget, database: &str) -> Result<Counted, PgError> {
+    let session = server::within(target, database, "mayday compare").await?;
+    let mut counted = Counted { tables: list(&session, "r,p").await?.len() as u64, ..Counted::default() };
+    // Whoever holds a table is not waited for.
+    session.run(&format!("set lock_timeout = '200ms'; set statement_timeout = {}", COUNT_NOW.as_millis())).await?;
+    let until = Instant::now() + COUNT_NOW;
     // A partitioned table has no rows of its own, and an estimate all the same.
-    let rows = list(&session, "r").await?.iter().map(|t| t.estimate.max(0.0) as u64).sum();
-    Ok(Counted { tables: list(&session, "r,p").await?.len() as u64, rows, about: true })
+    let mut tables = list(&session, "r").await?;
+    tables.sort_by_key(|t| t.bytes);
+    for table in tables {
+        if let Some(rows) = table.estimated() {
+            counted.about |= rows > 0;
+            counted.rows += rows;
+            continue;
+        }
+        let small = table.bytes <= SMALL && Instant::now() < until;
+        let sql = format!("select count(*) from only {}", table.name);
+        let rows =
+            if small { session.text(&sql).await.ok().flatten().and_then(|r| r.parse::<u64>().ok()) } else { None };
+        match rows {
+            Some(rows) => counted.rows += rows,
+            None => counted.unknown += 1,
+        }
+    }
+    Ok(counted)
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -23,22 +23,11 @@ pub async fn run(job: &PgRestore, ctx: &OpContext) -> Result<Done, OpError> {
     against_the_copy(job, ctx, counted)?;
     let manifest = against_the_manifest(job, ctx, &by_table)?;
     let asked = queries(&target, &job.side, &job.verify, !job.only.is_empty(), ctx).await?;
-    let about = if counted.about { "about " } else { "" };
-    let held = format!(
-        "{}, {about}{}",
-        text::plural(counted.tables as usize, "table"),
-        text::plural(counted.rows as usize, "row")
-    );
-    let mut said = format!("{}: {held}{asked}{manifest}", job.side);
+    let mut said = format!("{}: {}{asked}{manifest}", job.side, counted.said());
     match tables::estimate(&target, &job.live).await {
         // A part of the copy says nothing beside the whole of the live one.
         _ if !job.only.is_empty() => {}
-        Ok(live) => said.push_str(&format!(
-            "; {} has {}, about {}",
-            job.live,
-            text::plural(live.tables as usize, "table"),
-            text::plural(live.rows as usize, "row")
-        )),
+        Ok(live) => said.push_str(&format!("; {} has {}", job.live, live.said())),
         Err(e) => ctx.sink.line(&format!("{} cannot be compared with: {e}", job.live)),
     }
     if let Amcheck::Without(why) = &job.amcheck {

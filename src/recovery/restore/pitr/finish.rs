@@ -76,12 +76,7 @@ pub async fn verify(job: &Job, ctx: &OpContext) -> Result<Done, OpError> {
     let target = PgTarget::parse(&cluster.dsn(&job.side)).map_err(|e| failed(e.to_string()))?;
     let asked = pg::queries(&target, &job.database, &job.verify, false, ctx).await?;
     let held = pg::estimate(&target, &job.database).await.map_err(pg::server::failed(&what))?;
-    let mut said = format!(
-        "{}: {}, about {}{asked}",
-        job.database,
-        text::plural(held.tables as usize, "table"),
-        text::plural(held.rows as usize, "row")
-    );
+    let mut said = format!("{}: {}{asked}", job.database, held.said());
     ctx.sink.line(&said);
     if job.test {
         return Ok(Done { verified: Some(said) });

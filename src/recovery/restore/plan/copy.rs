@@ -3,7 +3,7 @@
 use super::super::manifest;
 use super::{Draft, Say};
 use crate::config::Backup;
-use crate::domain::backup::Copy;
+use crate::domain::backup::{Copy, Manifest};
 use crate::domain::command::Refusal;
 use crate::recovery::plan::PlanContext;
 use crate::text;
@@ -64,19 +64,23 @@ pub fn judge(draft: &mut Draft<'_>, ctx: &PlanContext, set: &Backup, copy: &Copy
     }
 }
 
-/// What the manifest beside it says, where there is one.
-pub async fn manifest(draft: &mut Draft<'_>, copy: &Copy) {
+/// What the manifest beside it says, where there is one that is of it.
+pub async fn manifest(draft: &mut Draft<'_>, copy: &Copy) -> Option<Manifest> {
     let own = copy.clone();
     let read = super::folder::blocking("read the manifest of the copy", move || {
         manifest::read(&own).map(|read| read.map(|said| (said, manifest::size(&own))))
     })
     .await;
     match read.and_then(|read| read) {
-        Ok(None) => {}
+        Ok(None) => return None,
         Ok(Some((said, size))) => match said.objection(size) {
             Some(why) => draft.fail("manifest", format!("{why}; choose another copy")),
-            None => draft.pass("manifest", said.shown()),
+            None => {
+                draft.pass("manifest", said.shown());
+                return Some(said);
+            }
         },
         Err(why) => draft.warn("manifest", format!("{why}: nothing is compared with it")),
     }
+    None
 }

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::super::format::{self, Kind, Shape, Wrap};
+use super::super::format::{self, Kind, Wrap};
 use super::super::job::{self, PgRestore};
 use super::super::names::{self, Beside};
 use super::super::pg;
@@ -12,9 +12,9 @@ use super::super::pg::amcheck::Amcheck;
 use super::super::secrets;
 use super::super::tools;
 use super::facts::{self, Facts};
-use super::{Draft, Say, begin, copy, disk, expect, source, timeout_ms};
+use super::{Draft, Say, begin, copy, disk, expect, needs, source, timeout_ms};
 use crate::config::{Backup, PostgresRestore};
-use crate::domain::backup::Copy;
+use crate::domain::backup::{Copy, Manifest};
 use crate::domain::command::Refusal;
 use crate::domain::run::{Risk, Work};
 use crate::recovery::plan::expect::expect as expect_runs;
@@ -38,7 +38,7 @@ pub async fn plan(
     let (reach, from) = secrets::reach(&ctx.config, &set.name, how);
     draft.hand_over(from.clone());
     copy::judge(&mut draft, ctx, set, chosen, asked.is_some());
-    copy::manifest(&mut draft, chosen).await;
+    let manifest = copy::manifest(&mut draft, chosen).await;
 
     let path = format::path_of(chosen);
     let looking = tokio::task::spawn_blocking(move || format::look(&path));
@@ -67,6 +67,7 @@ pub async fn plan(
         entries: None,
         tables: None,
         create_as: None,
+        lost: None,
         watch: Vec::new(),
     };
     if let Ok(shape) = &shape {
@@ -98,16 +99,22 @@ pub async fn plan(
     };
 
     source::tool(ctx, &mut draft, &mut job, &shape, facts.as_ref()).await;
-    source::readable(&mut draft, &mut job, &shape).await;
+    let read = source::readable(&mut draft, &mut job, &shape).await;
     source::choose(&mut draft, &mut job, &mut shape).await?;
     if let Some(facts) = &facts {
         server(&mut draft, facts, &job);
         if let (Some(session), Ok(shape)) = (&session, &shape) {
-            lacking(&mut draft, session, shape).await;
+            needs::check(&mut draft, session, shape, read.found.as_ref(), &job, facts).await;
         }
-        let usual = if job.kind == Kind::Sql && job.wrap == Wrap::Plain || job.kind == Kind::PgTar { 1.5 } else { 5.0 };
-        let need = disk::need(job.copy.size, expect::growth(&ctx.runs, &set.name), usual, facts);
-        job.watch = disk::check(&mut draft, facts, need).await;
+        let counted = read.found.as_ref().filter(|f| f.inserts == 0).map(|f| f.rows);
+        let size = disk::Size {
+            copy: job.copy.size,
+            plain: job.wrap == Wrap::Plain && matches!(job.kind, Kind::Sql | Kind::PgTar),
+            unpacked: read.unpacked.or_else(|| manifest.as_ref().and_then(|m| m.unpacked)),
+            rows: counted.or_else(|| manifest.as_ref().and_then(Manifest::rows)),
+            growth: expect::growth(&ctx.runs, &set.name),
+        };
+        job.watch = disk::check(&mut draft, facts, disk::need(size, facts)).await;
         job.leftovers = facts.leftovers.clone();
     }
 
@@ -186,9 +193,12 @@ pub(super) fn server(draft: &mut Draft<'_>, facts: &Facts, job: &PgRestore) {
     match &facts.live {
         Some(live) => {
             let size = facts.live_size.map(|s| format!(", {}", text::size(s))).unwrap_or_default();
-            draft.pass("live database", format!("{} of {}, {}{size}; it is not touched", live.name, live.owner, live.encoding));
+            draft.pass(
+                "live database",
+                format!("{} of {}, {}{size}; it is not touched", live.name, live.owner, live.encoding),
+            );
         }
-        None => draft.warn("live database", format!("{} does not exist: owner and encoding are taken from the copy where it names them, privileges and settings cannot be; the cut-over has nothing to keep", job.live)),
+        None => needs::lost(draft, job),
     }
     if !facts.leftovers.is_empty() {
         let names: Vec<&str> = facts.leftovers.iter().map(|p| p.name.as_str()).collect();
@@ -196,32 +206,6 @@ pub(super) fn server(draft: &mut Draft<'_>, facts: &Facts, job: &PgRestore) {
             "leftovers",
             format!("left incomplete by earlier runs and dropped at the start: {}", names.join(", ")),
         );
-    }
-}
-
-/// Versions of dump and server, roles and extensions.
-async fn lacking(draft: &mut Draft<'_>, session: &pg::server::Session, shape: &Shape) {
-    let Some(Ok(toc)) = &shape.toc else { return };
-    let from = tools::major(&toc.head.server);
-    match from {
-        Some(from) if from > session.major => draft.warn(
-            "versions",
-            format!(
-                "the copy is of PostgreSQL {from} and the server is {}: what the older one does not know fails",
-                session.major
-            ),
-        ),
-        _ => draft.pass(
-            "versions",
-            format!("copy of PostgreSQL {}, made with pg_dump {}", toc.head.server, toc.head.pg_dump),
-        ),
-    }
-    let owners: Vec<&str> = toc.owners.iter().map(String::as_str).collect();
-    let extensions: Vec<&str> = toc.extensions.iter().map(String::as_str).collect();
-    match pg::lacking(session, &owners, &extensions).await {
-        Ok(None) => draft.pass("roles and extensions", "the server has all that the copy needs"),
-        Ok(Some(why)) => draft.fail("roles and extensions", why),
-        Err(e) => draft.warn("roles and extensions", format!("could not be compared: {e}")),
     }
 }
 
@@ -322,7 +306,7 @@ fn phases(draft: &mut Draft<'_>, job: &PgRestore, target: Option<&PgTarget>, fac
     draft.native("read the copy to its end", 15, pg::CHECK, &args, vec![check]);
     let live = facts.and_then(|f| f.live.as_ref());
     let create = live.map_or_else(
-        || format!("CREATE DATABASE {} WITH TEMPLATE template0", quote_ident(&job.side)),
+        || pg::create_as(&job.side, &job.create_as.clone().unwrap_or_default()),
         |l| l.create_like(&job.side),
     );
     let close = format!("REVOKE ALL ON DATABASE {} FROM PUBLIC", quote_ident(&job.side));
@@ -347,8 +331,14 @@ fn phases(draft: &mut Draft<'_>, job: &PgRestore, target: Option<&PgTarget>, fac
         (None, _) => load,
     };
     draft.native("load", 60, pg::LOAD, &args, vec![load]);
-    let carry = format!("owner, privileges, connection limit and settings of {} are given to {}", job.live, job.side);
-    draft.native("carry over and analyze", 10, pg::SETTLE, &args, vec![carry, "ANALYZE every table".into()]);
+    let mut settle = match (live, &job.lost) {
+        (None, Some(lost)) => lost.shown(&job.side, true),
+        _ => {
+            vec![format!("owner, privileges, connection limit and settings of {} are given to {}", job.live, job.side)]
+        }
+    };
+    settle.push("ANALYZE every table".into());
+    draft.native("carry over and analyze", 10, pg::SETTLE, &args, settle);
     if let Amcheck::With(program) = &job.amcheck {
         let words = pg::amcheck::args(job).into_iter().map(|a| text::shell_word(&a.to_string_lossy()).to_string());
         let program = text::shell_word(&program.display().to_string()).to_string();

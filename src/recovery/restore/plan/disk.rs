@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::super::pg::room;
 use super::facts::Facts;
 use super::{Draft, Say};
 use crate::sys::disk::{self, Space};
@@ -13,26 +14,55 @@ use crate::text;
 pub struct Need {
     pub data: u64,
     pub wal: u64,
-    /// How sure: from an earlier restore or the live database's size, or only from the copy's.
-    pub sure: bool,
+    pub known: Known,
 }
 
-/// Data and log that a side database will take. `growth` is the factor from an earlier restore; `usual` the one assumed
-/// for copies of this kind.
-pub fn need(copy: u64, growth: Option<f64>, usual: f64, facts: &Facts) -> Need {
-    let times = |f: f64| (copy as f64 * f).min(u64::MAX as f64 / 4.0) as u64;
-    let (data, sure) = match growth {
-        Some(growth) => (times(growth * 1.1), true),
-        None => {
-            let live = facts.live_size.unwrap_or(0);
-            let guess = times(usual);
-            (live.max(guess), live >= guess)
+/// Where the figures come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Known {
+    /// From an earlier restore.
+    Sure,
+    /// From the copy, unpacked: on disk it may be compressed again.
+    Copy,
+    /// From the copy, and the live database, which is there and takes as much, says so too.
+    Both,
+    /// From the size of the packed copy alone.
+    Guessed,
+}
+
+/// What is known of how large a copy becomes.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Size {
+    pub copy: u64,
+    /// It is as large unpacked.
+    pub plain: bool,
+    /// Bytes unpacked, and rows.
+    pub unpacked: Option<u64>,
+    pub rows: Option<u64>,
+    /// Bytes on disk per byte of the copy in an earlier restore.
+    pub growth: Option<f64>,
+}
+
+/// How many times its size a packed copy is taken to become. Usual ones become 3 to 8 times as large; logs and other text
+/// that repeats itself a hundred times, and more.
+const PACKED: u64 = 25;
+
+/// Data and log that a side database will take.
+pub fn need(size: Size, facts: &Facts) -> Need {
+    let live = facts.live_size.unwrap_or(0);
+    let unpacked = size.unpacked.or(size.plain.then_some(size.copy));
+    let (data, known) = match (size.growth, unpacked) {
+        (Some(growth), _) => ((size.copy as f64 * growth * 1.1).min(u64::MAX as f64 / 4.0) as u64, Known::Sure),
+        (None, Some(unpacked)) => {
+            let taken = room::taken(unpacked, size.rows);
+            (live.max(taken), if live >= taken { Known::Both } else { Known::Copy })
         }
+        (None, None) => (live.max(room::taken(size.copy.saturating_mul(PACKED), size.rows)), Known::Guessed),
     };
     // Loading writes log of about 0.8 times the data. It is reused after each checkpoint, unless something keeps it.
     let written = data / 10 * 8;
     let wal = if facts.wal_kept { written } else { written.min(facts.wal_limit.saturating_mul(2)) };
-    Need { data, wal, sure }
+    Need { data, wal, known }
 }
 
 /// Space of a file system; a dead mount must not hold up the plan.
@@ -67,8 +97,8 @@ pub async fn check(draft: &mut Draft<'_>, facts: &Facts, need: Need) -> Vec<Path
         }
     };
     let mut short = Vec::new();
-    let mut room = |place: &Path, space: &Space, bytes: u64, what: &str| {
-        let floor = super::super::pg::floor(space.total);
+    let mut fits = |place: &Path, space: &Space, bytes: u64, what: &str| {
+        let floor = room::floor(space.total);
         if space.free < bytes.saturating_add(floor) {
             short.push(format!(
                 "{what}: {} needed and {} kept free for the server, {} free on the file system of {}",
@@ -80,23 +110,28 @@ pub async fn check(draft: &mut Draft<'_>, facts: &Facts, need: Need) -> Vec<Path
         }
     };
     if on_table.filesystem == on_log.filesystem {
-        room(table, &on_table, need.data.saturating_add(need.wal), "data and log");
+        fits(table, &on_table, need.data.saturating_add(need.wal), "data and log");
     } else {
-        room(table, &on_table, need.data, "data");
-        room(&log, &on_log, need.wal, "log");
+        fits(table, &on_table, need.data, "data");
+        fits(&log, &on_log, need.wal, "log");
     }
-    if short.is_empty() {
-        draft.pass("disk", format!("needs {takes}; {} free", text::size(on_table.free)));
-    } else if need.sure {
-        draft.fail("disk", format!("{}: make room, or restore on another server", short.join("; ")));
-    } else {
-        draft.warn(
+    let stops = "loading stops before the disk is full";
+    let guessed = "how large it becomes is only guessed from the packed copy";
+    match (need.known, short.is_empty()) {
+        (Known::Guessed, true) => draft.warn(
             "disk",
-            format!(
-                "{}; the size is only guessed from the copy, and loading stops before the disk is full",
-                short.join("; ")
-            ),
-        );
+            format!("{} free is not known to suffice: {guessed} ({takes}); {stops}", text::size(on_table.free)),
+        ),
+        (_, true) => draft.pass("disk", format!("needs {takes}; {} free", text::size(on_table.free))),
+        (Known::Sure | Known::Both, false) => {
+            draft.fail("disk", format!("{}: make room, or restore on another server", short.join("; ")));
+        }
+        (Known::Copy, false) => {
+            draft.warn("disk", format!("{}: make room, or it will probably not fit, and {stops}", short.join("; ")))
+        }
+        (Known::Guessed, false) => {
+            draft.warn("disk", format!("not known to suffice: {}; {guessed}, and {stops}", short.join("; ")))
+        }
     }
     let mut watch = vec![table.clone(), log];
     watch.dedup();

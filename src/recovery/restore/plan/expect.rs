@@ -31,7 +31,7 @@ pub fn of_steps(runs: &[Run], work: &Work, target: &str) -> Option<Expected> {
 pub fn growth(runs: &[Run], backup: &str) -> Option<f64> {
     runs.iter().rev().filter(|r| matches!(&r.plan.work, Work::Restore { backup: b, .. } if b == backup)).find_map(|r| {
         let copy = r.plan.copy.as_ref()?.size;
-        let side = r.sides.iter().map(|s| s.size).max()?;
+        let side = r.sides.iter().map(|s| s.size).max().unwrap_or(0).max(r.largest);
         (copy > 0 && side > 0).then(|| side as f64 / copy as f64)
     })
 }

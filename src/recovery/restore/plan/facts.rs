@@ -28,8 +28,8 @@ pub struct Facts {
     pub connections_left: i64,
     /// A prepared transaction holds the live database.
     pub prepared: Option<String>,
-    /// Logical replication slots of the live database.
-    pub slots: Vec<String>,
+    /// Logical replication slots of the databases asked for.
+    pub slots: Vec<Slot>,
     /// Other databases that a plan asks for by name.
     pub others: Vec<Database>,
     /// Side databases that ended runs left incomplete.
@@ -40,6 +40,15 @@ pub struct Facts {
     pub wal_limit: u64,
     /// The log is kept for longer than a checkpoint needs it: archiving, or a replication slot.
     pub wal_kept: bool,
+}
+
+/// A logical replication slot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Slot {
+    pub name: String,
+    pub database: String,
+    /// Somebody reads from it.
+    pub active: bool,
 }
 
 /// Everything within this time, or the server counts as not answering.
@@ -75,7 +84,6 @@ async fn facts(
                       - case when r.rolsuper then 0 else current_setting('superuser_reserved_connections')::bigint end,
                     (select count(*) from pg_stat_activity where datname = $1),
                     (select min(gid) from pg_prepared_xacts where database = $1),
-                    coalesce((select array_agg(slot_name::text) from pg_replication_slots where database = $1), '{}'),
                     coalesce((select pg_has_role(current_user, datdba, 'MEMBER') from pg_database where datname = $1), true)
                from pg_roles r where r.rolname = current_user",
             &[&live],
@@ -91,13 +99,18 @@ async fn facts(
         connections_left: row.try_get(5)?,
         live_connections: row.try_get(6)?,
         prepared: row.try_get(7)?,
-        slots: row.try_get(8)?,
-        may_own: row.try_get(9)?,
+        may_own: row.try_get(8)?,
         ..Facts::default()
     };
     facts.live = session.database(live).await?;
     if facts.live.is_some() {
         facts.live_size = session.size(live).await;
+    }
+    let names: Vec<&str> = [live].iter().chain(others).copied().collect();
+    let sql =
+        "select slot_name::text, database::text, active from pg_replication_slots where database = any($1) order by 1";
+    for row in session.rows(sql, &[&names]).await? {
+        facts.slots.push(Slot { name: row.try_get(0)?, database: row.try_get(1)?, active: row.try_get(2)? });
     }
     for name in others {
         facts.others.extend(session.database(name).await?);

@@ -13,6 +13,7 @@ mod facts;
 mod folder;
 mod folder_insert;
 mod folder_step;
+mod needs;
 mod pitr;
 mod pitr_host;
 mod pitr_look;
@@ -65,6 +66,9 @@ fn afterwards(ctx: &PlanContext, of: &str, plan: &mut Plan) {
     let restored = ctx.runs.iter().find(|r| r.id() == of).map(|r| &r.plan.work);
     let Some(Work::Restore { backup, .. }) = restored else { return };
     let Some(set) = ctx.config.backups.iter().find(|b| b.name == *backup) else { return };
+    if plan.undo.starts_with("undo ") {
+        plan.undo.push_str(&format!(" (mayday restore {} --undo)", text::shell_word(backup)));
+    }
     let mut add = |what: &str, commands: &[Vec<String>], limit: Duration, retry: Duration| {
         for (n, argv) in commands.iter().enumerate() {
             let name = if commands.len() > 1 { format!("{what} {}", n + 1) } else { what.to_owned() };

@@ -228,6 +228,7 @@ async fn tables(
         entries: None,
         tables: None,
         create_as: None,
+        lost: None,
         watch: Vec::new(),
     };
     let looked = match secrets::resolve(&from).await.and_then(|values| load.reach.target(&values)) {

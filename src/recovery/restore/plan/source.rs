@@ -4,16 +4,16 @@ use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 use super::super::format::{self, Kind, Shape, Wrap};
-use super::super::job::{CreateAs, PgRestore};
+use super::super::job::PgRestore;
 use super::super::only;
 use super::super::pg;
+use super::super::sql::Findings;
 use super::super::toc::{self, TocError};
 use super::super::tools::{self, Tool};
 use super::facts::Facts;
 use super::{Draft, Say};
 use crate::domain::command::Refusal;
 use crate::recovery::plan::PlanContext;
-use crate::sys::proc::{self, Cmd};
 use crate::text;
 
 /// Copies up to this size are read to their end while planning; larger ones as the first phase.
@@ -52,38 +52,67 @@ pub async fn tool(
     }
 }
 
+/// What was found by reading a copy to its end while planning.
+#[derive(Default)]
+pub struct Read {
+    /// Bytes, unpacked.
+    pub unpacked: Option<u64>,
+    /// Of a plain dump.
+    pub found: Option<Findings>,
+}
+
 /// The copy is one that can be loaded, and where that is quickly done, read to its end.
-pub async fn readable(draft: &mut Draft<'_>, job: &mut PgRestore, shape: &Result<Shape, String>) {
+pub async fn readable(draft: &mut Draft<'_>, job: &mut PgRestore, shape: &Result<Shape, String>) -> Read {
+    let nothing = |draft: &mut Draft<'_>, why: String| {
+        draft.fail("copy readable", why);
+        Read::default()
+    };
     let shape = match shape {
-        Err(why) => return draft.fail("copy readable", why.clone()),
+        Err(why) => return nothing(draft, why.clone()),
         Ok(shape) => shape,
     };
     if !shape.kind.is_pg_archive() && shape.kind != Kind::Sql {
         let why = format!("{} is a {} and not a dump of PostgreSQL: choose another copy", job.copy.place, shape.word());
-        return draft.fail("copy readable", why);
+        return nothing(draft, why);
     }
     match &shape.toc {
         // Said at the tool.
-        Some(Err(TocError::Newer(_))) => return draft.warn("copy readable", "it is too new to be looked into"),
-        Some(Err(e)) => return draft.fail("copy readable", format!("{}: {e}; choose another copy", job.copy.place)),
+        Some(Err(TocError::Newer(_))) => {
+            draft.warn("copy readable", "it is too new to be looked into");
+            return Read::default();
+        }
+        Some(Err(e)) => {
+            let why = format!("{}: {e}; choose another copy", job.copy.place);
+            return nothing(draft, why);
+        }
         Some(Ok(toc)) => {
             job.entries = Some(toc.entries);
             job.tables = Some(toc.count("TABLE"));
-            job.create_as = Some(create_as(toc));
+            let told = pg::told::archive(toc);
+            job.create_as = Some(told.create.clone());
+            job.lost = Some(told);
         }
         None => {}
     }
     let word = shape.word();
     if shape.size > READ_NOW {
-        return draft.pass("copy readable", later(&word));
+        draft.pass("copy readable", later(&word));
+        return Read::default();
     }
     match read_to_end(job).await {
-        Some(Ok(())) => draft.pass("copy readable", format!("{word}, read to its end")),
-        Some(Err(why)) => draft.fail("copy readable", why),
-        None => draft.pass(
-            "copy readable",
-            format!("{word}; reading it takes long, so it is read to its end as the first phase"),
-        ),
+        Some(Ok(read)) => {
+            if let Some(found) = &read.found {
+                job.lost = Some(pg::told::plain(&found.about_database, &found.pg_dump));
+            }
+            draft.pass("copy readable", format!("{word}, read to its end"));
+            read
+        }
+        Some(Err(why)) => nothing(draft, why),
+        None => {
+            let why = "reading it takes long, so it is read to its end as the first phase";
+            draft.pass("copy readable", format!("{word}; {why}"));
+            Read::default()
+        }
     }
 }
 
@@ -151,7 +180,7 @@ fn later(word: &str) -> String {
 }
 
 /// `None` when it takes too long for a plan.
-async fn read_to_end(job: &PgRestore) -> Option<Result<(), String>> {
+async fn read_to_end(job: &PgRestore) -> Option<Result<Read, String>> {
     let until = Instant::now() + READ_LIMIT;
     let path = format::path_of(&job.copy);
     if matches!(job.kind, Kind::Sql | Kind::PgTar) {
@@ -160,13 +189,15 @@ async fn read_to_end(job: &PgRestore) -> Option<Result<(), String>> {
             let mut watch =
                 |_, _| if Instant::now() > until { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
             match kind {
-                Kind::Sql => Ok(pg::scan_file(&path, &mut watch)?.map(|_| ())),
-                _ => pg::tar_file(&path, &mut watch),
+                Kind::Sql => Ok(pg::scan_file(&path, &mut watch)?.map(Some)),
+                _ => Ok(pg::tar_file(&path, &mut watch)?.map(|()| None)),
             }
         });
         match tokio::time::timeout(READ_LIMIT * 2, scan).await {
-            Ok(Ok(Ok(Some(())))) if kind == Kind::Sql => return Some(Ok(())),
-            Ok(Ok(Ok(Some(())))) => {}
+            Ok(Ok(Ok(Some(Some(found))))) => {
+                return Some(Ok(Read { unpacked: Some(found.bytes), found: Some(found) }));
+            }
+            Ok(Ok(Ok(Some(None)))) => {}
             Ok(Ok(Ok(None))) | Err(_) => return None,
             Ok(Ok(Err(why))) => return Some(Err(why)),
             Ok(Err(e)) => return Some(Err(e.to_string())),
@@ -176,29 +207,6 @@ async fn read_to_end(job: &PgRestore) -> Option<Result<(), String>> {
     if job.wrap != Wrap::Plain || !job.tool.is_absolute() {
         return None;
     }
-    let outcome =
-        proc::run(Cmd::new(&job.tool).args(pg::archive_args(job)).env("LC_ALL", "C").timeout(READ_LIMIT)).await;
-    match outcome.end {
-        proc::End::TimedOut { .. } => None,
-        end if end.is_success() => Some(Ok(())),
-        end => {
-            let said: Vec<String> = outcome.stderr.text().lines().map(str::to_owned).collect();
-            Some(Err(pg::explain("pg_restore", &end.to_string(), &said)))
-        }
-    }
-}
-
-/// Encoding, locale and owner out of `CREATE DATABASE app WITH TEMPLATE = template0 ENCODING = 'UTF8' LOCALE = 'C.UTF-8';`.
-fn create_as(toc: &toc::Toc) -> CreateAs {
-    let sql = toc.create_database.clone().unwrap_or_default();
-    let value = |key: &str| {
-        let rest = sql.split_once(&format!(" {key} = '"))?.1;
-        rest.split_once('\'').map(|(value, _)| value.to_owned())
-    };
-    CreateAs {
-        encoding: value("ENCODING"),
-        collate: value("LC_COLLATE").or_else(|| value("LOCALE")),
-        ctype: value("LC_CTYPE").or_else(|| value("LOCALE")),
-        owner: toc.database_owner.clone(),
-    }
+    let read = pg::archive_within(job, READ_LIMIT).await?;
+    Some(read.map(|bytes| Read { unpacked: Some(bytes).filter(|b| *b > 0), found: None }))
 }

@@ -70,6 +70,9 @@ pub async fn plan(
                 format!("{} does not exist, so {} is all there is: cut over or undo first", side.live, side.name),
             );
         }
+        if let Some(facts) = &facts {
+            slots_of_dropped(&mut draft, facts, &side.name);
+        }
         describe_drop(&mut draft, ctx, found, &place);
         let shown = vec![format!("DROP DATABASE {} WITH (FORCE)", quote_ident(&side.name))];
         draft.native("drop", 1, pg::DROP, &job::write(&job), shown);
@@ -90,6 +93,7 @@ pub async fn plan(
         grace_ms: u64::try_from(grace.as_millis()).unwrap_or(0),
         verify: if undo { Vec::new() } else { how.verify.clone() },
         copy: found.args.copy.clone(),
+        lost: if undo || live.is_some() { None } else { found.args.lost.clone() },
     };
     if let (Some(facts), Some(target)) = (&facts, &target) {
         swap_checks(&mut draft, facts, &job, how, target);
@@ -173,11 +177,19 @@ fn swap_checks(draft: &mut Draft<'_>, facts: &Facts, job: &PgSwap, how: &Postgre
     if let Some(gid) = &facts.prepared {
         draft.fail("prepared transactions", format!("\"{gid}\" holds {}: commit it or roll it back first", job.live));
     }
-    if !facts.slots.is_empty() {
+    let slots: Vec<&str> = facts.slots.iter().filter(|s| s.database == job.live).map(|s| s.name.as_str()).collect();
+    if !slots.is_empty() {
         draft.warn(
             "replication",
-            format!("logical replication slots stay with what is kept as {}: {}", job.kept_as, facts.slots.join(", ")),
+            format!(
+                "logical replication slots stay with what is kept as {} and go with it when it is dropped: {}",
+                job.kept_as,
+                slots.join(", ")
+            ),
         );
+    }
+    if facts.live.is_none() && !job.undo {
+        properties(draft, job);
     }
     if how.grace.is_some_and(|g| g > pg::GRACE_MAX) {
         draft.warn(
@@ -190,6 +202,23 @@ fn swap_checks(draft: &mut Draft<'_>, facts: &Facts, job: &PgSwap, how: &Postgre
         );
     }
     draft.pass("connections", format!("{} to {} will be ended", facts.live_connections, job.live));
+}
+
+/// There is no live database to take its properties from.
+fn properties(draft: &mut Draft<'_>, job: &PgSwap) {
+    let live = &job.live;
+    let nothing = pg::told::nothing();
+    let lost = job.lost.as_ref().unwrap_or(&nothing);
+    match lost.lacking() {
+        None => draft.pass("properties", format!("of {live}, which does not exist: {}", lost.summary())),
+        Some(what) => {
+            draft.warn(
+                "properties",
+                format!("{live} does not exist and nothing says {what}: these will be PostgreSQL's defaults; set them by hand"),
+            );
+            draft.effect(format!("{live} will lack what it had of {}", what.trim_start_matches("its ")));
+        }
+    }
 }
 
 fn describe_swap(
@@ -229,6 +258,28 @@ fn describe_swap(
     }
 }
 
+/// A logical replication slot belongs to a database and goes with it, unless it is in use.
+fn slots_of_dropped(draft: &mut Draft<'_>, facts: &Facts, name: &str) {
+    let names = |active: bool| {
+        let of = facts.slots.iter().filter(|s| s.database == name && s.active == active);
+        of.map(|s| s.name.as_str()).collect::<Vec<_>>().join(", ")
+    };
+    let (used, idle) = (names(true), names(false));
+    if !used.is_empty() {
+        draft.fail(
+            "replication",
+            format!("logical replication slots of {name} are in use: {used}: end their subscribers first; then they go with it"),
+        );
+    }
+    if !idle.is_empty() {
+        draft.warn(
+            "replication",
+            format!("logical replication slots go with {name}, and their subscribers lose their place: {idle}"),
+        );
+        draft.effect(format!("drops the logical replication slots {idle} with it"));
+    }
+}
+
 fn describe_drop(draft: &mut Draft<'_>, ctx: &PlanContext, found: &Found<'_>, place: &str) {
     let side = found.side;
     let age = text::duration(ctx.now.since(side.created_at));
@@ -255,6 +306,11 @@ fn describe_drop(draft: &mut Draft<'_>, ctx: &PlanContext, found: &Found<'_>, pl
 fn shown(job: &PgSwap) -> Vec<String> {
     let (live, enter) = (quote_ident(&job.live), quote_ident(&job.enter.name));
     let mut shown = Vec::new();
+    if job.leave.is_none() && !job.undo {
+        let lost = job.lost.clone().unwrap_or_else(pg::told::nothing);
+        shown.extend(lost.shown(&job.enter.name, false));
+        shown.push(pg::carry::comment_on(&job.enter.name, lost.like.comment.as_deref()));
+    }
     if job.leave.is_some() {
         shown.push(format!("ALTER DATABASE {live} WITH ALLOW_CONNECTIONS false"));
         shown.push(format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{}'", job.live));

@@ -4,7 +4,7 @@ use super::super::job::{self, PgTables, PgTablesDrop, Pinned, PinnedTable, SideT
 use super::super::only::Relation;
 use super::super::pg;
 use super::super::secrets;
-use super::disk::{self, Need};
+use super::disk::{self, Known, Need};
 use super::facts::{self, Facts};
 use super::{Draft, Found, STEP_TIMEOUT_MS, Say, begin, timeout_ms};
 use crate::config::PostgresRestore;
@@ -67,7 +67,7 @@ pub async fn plan(
     let live = facts.as_ref().and_then(|f| f.live.as_ref());
     if let Some(facts) = &facts {
         server(&mut draft, facts, &side.live);
-        let need = Need { data: side.size, wal: side.size / 10 * 8, sure: true };
+        let need = Need { data: side.size, wal: side.size / 10 * 8, known: Known::Sure };
         disk::check(&mut draft, facts, need).await;
     }
     if let (Some(target), Some(_)) = (&target, live) {

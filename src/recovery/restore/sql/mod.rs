@@ -4,7 +4,7 @@
 //! A plain dump is a program for `psql`. One made with `--create` says `\connect app` and would load itself into the live
 //! database; one of `pg_dumpall` creates roles and changes passwords; `\!` runs shell commands. So nothing goes from a
 //! dump to `psql` that this scanner has not passed: meta-commands never do, statements about whole databases are left out
-//! (the side database gets its properties from the live one), and statements about the cluster make the dump refused.
+//! (the side database gets its properties from the live one; where there is none they are read, not run), and statements about the cluster make the dump refused.
 //! Lexical rules: PostgreSQL manual, 4.1; the data of COPY: "File Formats" on its page.
 
 mod statement;
@@ -24,6 +24,8 @@ pub struct Findings {
     pub complete: bool,
     /// Version of the server it was made from.
     pub server: String,
+    /// Version of the `pg_dump` that wrote it.
+    pub pg_dump: String,
     /// Databases it connects to.
     pub connects: BTreeSet<String>,
     /// The first meta-command or statement that cannot be let through: its line and text.
@@ -43,6 +45,10 @@ pub struct Findings {
     /// It ends within a statement, a quoted text or table data.
     pub open: bool,
     pub lines: u64,
+    /// Bytes of it, unpacked.
+    pub bytes: u64,
+    /// Its statements about the database as a whole, which are left out.
+    pub about_database: Vec<String>,
 }
 
 impl Findings {
@@ -164,6 +170,7 @@ impl Scanner {
     /// Reads the next piece; what may go to `psql` is put at the end of `out`.
     pub fn feed(&mut self, piece: &[u8], out: &mut Vec<u8>) {
         let mut rest = piece;
+        self.found.bytes = self.found.bytes.saturating_add(piece.len() as u64);
         while let Some(&b) = rest.first() {
             let n = self.run(rest, out);
             if n > 0 {
@@ -372,6 +379,8 @@ impl Scanner {
             _ => {
                 if let Some(version) = text.strip_prefix("Dumped from database version ") {
                     self.found.server = version.to_owned();
+                } else if let Some(version) = text.strip_prefix("Dumped by pg_dump version ") {
+                    self.found.pg_dump = version.to_owned();
                 }
             }
         }

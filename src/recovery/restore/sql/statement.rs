@@ -5,6 +5,9 @@ use super::{Findings, Rules};
 /// Words looked at: a grant names columns before it says on what.
 const WORDS_MAX: usize = 200;
 const WORD_MAX: usize = 130;
+/// Bytes of a statement about a database that are kept, and how many such statements.
+const LEFT_MAX: usize = 16 << 10;
+const LEFT_STATEMENTS: usize = 500;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Verdict {
@@ -23,6 +26,8 @@ pub(super) struct Statement {
     word: Vec<u8>,
     quoted: bool,
     held: Vec<u8>,
+    /// What is left out of it.
+    left: Vec<u8>,
     verdict: Verdict,
     begun: bool,
     copy_in: bool,
@@ -97,6 +102,8 @@ impl Statement {
         if before == "owner"
             && last == "to"
             && !matches!(word.as_str(), "current_user" | "session_user" | "current_role")
+            // The database's own owner is of no matter where it is not made from the dump.
+            && self.words.get(1).is_none_or(|w| w != "database")
         {
             found.owners.insert(bare(&word).to_owned());
         }
@@ -125,7 +132,11 @@ impl Statement {
             Verdict::Open if self.begun => self.held.extend_from_slice(bytes),
             Verdict::Open | Verdict::Give => out.extend_from_slice(bytes),
             // The lines stay, so that psql's line numbers are those of the dump.
-            Verdict::Leave => out.extend(bytes.iter().filter(|b| **b == b'\n')),
+            Verdict::Leave => {
+                out.extend(bytes.iter().filter(|b| **b == b'\n'));
+                let room = LEFT_MAX.saturating_sub(self.left.len());
+                self.left.extend_from_slice(bytes.get(..room.min(bytes.len())).unwrap_or_default());
+            }
         }
     }
 
@@ -164,6 +175,11 @@ impl Statement {
                 found.extensions.insert(bare(name).to_owned());
             }
             ["insert", ..] => found.inserts += 1,
+            ["create" | "alter" | "comment" | "grant" | "revoke" | "security", ..]
+                if self.verdict == Verdict::Leave && found.about_database.len() < LEFT_STATEMENTS =>
+            {
+                found.about_database.push(String::from_utf8_lossy(&self.left).into_owned());
+            }
             _ => {}
         }
         if self.verdict == Verdict::Open {
