@@ -47,6 +47,9 @@ pub struct Size {
 /// that repeats itself a hundred times, and more.
 const PACKED: u64 = 25;
 
+/// As many times what is guessed is beyond doubt.
+const AMPLE: u64 = 4;
+
 /// Data and log that a side database will take.
 pub fn need(size: Size, facts: &Facts) -> Need {
     let live = facts.live_size.unwrap_or(0);
@@ -116,8 +119,20 @@ pub async fn check(draft: &mut Draft<'_>, facts: &Facts, need: Need) -> Vec<Path
         fits(&log, &on_log, need.wal, "log");
     }
     let stops = "loading stops before the disk is full";
-    let guessed = "how large it becomes is only guessed from the packed copy";
+    let guessed =
+        "how large it becomes is only guessed from the packed copy, until a restore (--test will do) has shown it";
+    let takes_all =
+        need.data.saturating_add(need.wal).saturating_mul(AMPLE).saturating_add(room::floor(on_table.total));
+    let ample = short.is_empty() && on_table.free >= takes_all;
     match (need.known, short.is_empty()) {
+        (Known::Guessed, true) if ample => draft.pass(
+            "disk",
+            format!(
+                "{} free, {} times the packed copy and more; usual ones become 3 to 8 times as large",
+                text::size(on_table.free),
+                PACKED * AMPLE
+            ),
+        ),
         (Known::Guessed, true) => draft.warn(
             "disk",
             format!("{} free is not known to suffice: {guessed} ({takes}); {stops}", text::size(on_table.free)),
