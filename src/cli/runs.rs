@@ -329,12 +329,13 @@ pub async fn restore_run(
         .find(|r| belongs(r) && r.sides.iter().any(|s| role.is_none_or(|role| s.role == role)))
         .map(|r| r.id.clone())
         .ok_or_else(|| {
-            Failure::refused(format!(
-                "nothing of {backup} is {}: mayday runs lists what there is",
-                match role {
-                    Some(role) => side_word(role),
-                    None => "left beside the live data",
-                }
-            ))
+            let undone = |r: &&&RunView| r.sides.iter().any(|s| s.role == SideRole::Abandoned && !s.is_incomplete());
+            let again = runs.iter().filter(|r| belongs(r)).find(undone).filter(|_| role == Some(SideRole::Before));
+            let instead = match again {
+                Some(run) => format!("--run {} puts back what that undo has put aside", run.id),
+                None => "mayday runs lists what there is".into(),
+            };
+            let what = role.map_or("left beside the live data", side_word);
+            Failure::refused(format!("nothing of {backup} is {what}: {instead}"))
         })
 }

@@ -183,9 +183,18 @@ fn a_folder_restored_beside_swapped_undone_and_dropped() {
     let swapped = shop.run(&["restore", "documents", "--cut-over", "--confirm", &target, "--wait"]);
     assert!(matches!(swapped.code, 0 | 5), "{swapped:#?}");
     assert_eq!(std::fs::read_to_string(shop.path("documents/a.txt")).unwrap(), "as it was");
-    let undone = shop.run(&["restore", "documents", "--undo", "--confirm", &target, "--wait"]);
+    let undone = shop.run(&["restore", "documents", "--undo", "--confirm", &target, "--wait", "--json"]);
     assert!(matches!(undone.code, 0 | 5), "{undone:#?}");
+    let id = undone.json()["id"].clone();
+    let plans = shop.entries().into_iter().map(|e| e["payload"]["plan"].clone());
+    let offered = plans.filter(|p| p["id"] == id).map(|p| p["undo"].to_string()).collect::<String>();
     assert_eq!(std::fs::read_to_string(shop.path("documents/a.txt")).unwrap(), "spoilt");
+    // The command that its plan gave takes the undo back; without the run there is none to be found, and that is said.
+    let again = shop.run(&["restore", "documents", "--undo", "--plan"]).expect(3);
+    let run = again.err.split("--run ").nth(1).expect(&again.err).split(' ').next().unwrap();
+    let command = format!("mayday restore documents --undo --run {run} puts it back");
+    assert!(offered.contains(&command), "{offered} of {}", again.err);
+    shop.run(&["restore", "documents", "--undo", "--run", run, "--plan"]).ok();
     let left = shop.run(&["runs"]).ok().out;
     assert!(left.contains("kept, undone"), "what is left beside is listed: {left}");
     let tested = shop.run(&["restore", "documents", "--test", "--yes", "--wait", "--json"]);

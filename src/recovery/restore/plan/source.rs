@@ -59,8 +59,7 @@ pub async fn readable(draft: &mut Draft<'_>, job: &mut PgRestore, shape: &Result
         Ok(shape) => shape,
     };
     if !shape.kind.is_pg_archive() && shape.kind != Kind::Sql {
-        let why = format!("{} is a {} and not a dump of PostgreSQL: choose another copy", job.copy.place, shape.word());
-        return draft.fail("copy readable", why);
+        return draft.fail("copy readable", no_dump(&job.copy.place, shape));
     }
     match &shape.toc {
         // Said at the tool.
@@ -84,6 +83,18 @@ pub async fn readable(draft: &mut Draft<'_>, job: &mut PgRestore, shape: &Result
             "copy readable",
             format!("{word}; reading it takes long, so it is read to its end as the first phase"),
         ),
+    }
+}
+
+/// Why nothing of it can be loaded.
+fn no_dump(place: &str, shape: &Shape) -> String {
+    let word = shape.word();
+    match shape.wrap {
+        Wrap::Age => format!(
+            "{place} is a {word}, and dumps are not decrypted here: decrypt it into a file of its own (age -d), or choose \
+             another copy"
+        ),
+        _ => format!("{place} is a {word} and not a dump of PostgreSQL: choose another copy"),
     }
 }
 
@@ -200,5 +211,24 @@ fn create_as(toc: &toc::Toc) -> CreateAs {
         collate: value("LC_COLLATE").or_else(|| value("LOCALE")),
         ctype: value("LC_CTYPE").or_else(|| value("LOCALE")),
         owner: toc.database_owner.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_encrypted_is_not_called_an_archive() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("app.sql.age");
+        std::fs::write(&path, "age-encryption.org/v1\n-> X25519 abc\n").unwrap();
+        let why = no_dump("/b/app.sql.age", &format::look(&path).unwrap());
+        assert!(why.starts_with("/b/app.sql.age is a file that age encrypted, and dumps are not decrypted"), "{why}");
+        let mut tar = tar::Builder::new(Vec::new());
+        tar.append_data(&mut tar::Header::new_ustar(), "a", std::io::empty()).unwrap();
+        std::fs::write(&path, tar.into_inner().unwrap()).unwrap();
+        let why = no_dump("/b/app.tar", &format::look(&path).unwrap());
+        assert_eq!(why, "/b/app.tar is a tar archive and not a dump of PostgreSQL: choose another copy");
     }
 }
