@@ -1,6 +1,8 @@
 //! The cockpit's screens, drawn from a picture made by hand: text and roles, at all sizes, with every overlay; random
 //! keys and sizes never panic.
 
+#[path = "screens/copies.rs"]
+mod copies;
 #[path = "screens/every.rs"]
 mod every;
 #[path = "screens/guard.rs"]

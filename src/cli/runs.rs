@@ -365,9 +365,9 @@ fn newest_is_not_to_undo(backup: &str, newest_first: &[&RunView]) -> Option<Stri
     }
     let mut why =
         format!("the last change of {backup} is run {} ({}, {})", last.id, last.title, last.requested_at.hms());
-    why.push_str(match &last.work {
-        Work::Undo { .. } => ", which undid one already: what it took out is put back with --run and its id",
-        _ => ", which kept nothing to put back: what it put beside goes with --drop --run and its id",
+    why.push_str(&match &last.work {
+        Work::Undo { .. } => format!(", which undid one already: --run {} puts back what that took out", last.id),
+        _ => format!(", which kept nothing to put back: --drop --run {} takes away what it put beside", last.id),
     });
     if let Some(before) = newest_first.iter().find(|r| r.id != last.id && kept(r)) {
         why.push_str(&format!("; the one before it is undone with --run {}", before.id));

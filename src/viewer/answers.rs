@@ -59,6 +59,9 @@ impl App {
             (Pending::Start(title), Answer::Done { run, recorded, .. }) => {
                 self.overlays.retain(|o| !matches!(o, Overlay::Confirm(_)));
                 self.done(&format!("started: {title}"), recorded);
+                if let Some(flash) = self.flash.as_mut().filter(|_| recorded) {
+                    flash.run.clone_from(&run);
+                }
                 // Whoever is led by a playbook stays there.
                 let led = matches!(self.detail, Some(Detail::Playbook(_)));
                 if let Some(id) = run.filter(|_| !led) {

@@ -67,6 +67,8 @@ pub struct Flash {
     pub text: String,
     /// Milliseconds of the screen's clock; `None` stays.
     pub until: Option<u64>,
+    /// It tells of this run that it began: over with it.
+    pub run: Option<String>,
 }
 
 /// A note that is not known to be on disk yet.
@@ -341,13 +343,17 @@ impl App {
     /// A word that goes away by itself.
     pub fn tell(&mut self, role: Role, text: impl Into<String>) {
         let until = Some(self.watched.now.ms() + 4000);
-        self.flash = Some(Flash { role, text: crate::text::clean(&text.into()).into_owned(), until });
+        self.flash = Some(Flash { role, text: crate::text::clean(&text.into()).into_owned(), until, run: None });
     }
 
     /// A word that stays until Esc.
     pub fn tell_error(&mut self, text: impl Into<String>) {
-        self.flash =
-            Some(Flash { role: Role::BannerBad, text: crate::text::clean(&text.into()).into_owned(), until: None });
+        self.flash = Some(Flash {
+            role: Role::BannerBad,
+            text: crate::text::clean(&text.into()).into_owned(),
+            until: None,
+            run: None,
+        });
     }
 
     /// Opens an overlay above all others.

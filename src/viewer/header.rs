@@ -318,11 +318,12 @@ fn guard_banners(watched: &Watched) -> Vec<(Role, String)> {
 }
 
 /// A duration that changes seldom: ten-second steps below ten minutes, then minutes, then hours and minutes.
-/// `just now`, `5m ago`.
+/// `just now`, `40s ago`, `2h ago`: as coarse as what lies long back may be.
 pub fn ago(d: std::time::Duration) -> String {
-    match coarse(d).as_str() {
-        "now" => "just now".into(),
-        since => format!("{since} ago"),
+    match d.as_secs() {
+        0..=9 => "just now".into(),
+        10..=59 => format!("{} ago", coarse(d)),
+        _ => format!("{} ago", text::ago(d)),
     }
 }
 

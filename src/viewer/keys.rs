@@ -16,6 +16,17 @@ use super::watched::LinkState;
 /// A second Ctrl-C within this many milliseconds leaves.
 pub(super) const TWICE: u64 = 2000;
 
+/// Where the keys of a pane are looked up.
+const fn context_of(pane: Pane) -> Context {
+    match pane {
+        Pane::Services => Context::Services,
+        Pane::Backups => Context::Backups,
+        Pane::Timeline => Context::Timeline,
+        Pane::Runs => Context::Runs,
+        Pane::Incident => Context::Incident,
+    }
+}
+
 impl App {
     /// The contexts that keys are looked up in now, the nearest first.
     pub fn contexts(&self) -> Vec<Context> {
@@ -36,13 +47,7 @@ impl App {
             Some(Detail::Incident(_)) => out.push(Context::Incident),
             Some(Detail::Entry(_)) => out.push(Context::Timeline),
             Some(Detail::Playbook(_)) => out.push(Context::Playbook),
-            None => out.push(match self.pane {
-                Pane::Services => Context::Services,
-                Pane::Backups => Context::Backups,
-                Pane::Timeline => Context::Timeline,
-                Pane::Runs => Context::Runs,
-                Pane::Incident => Context::Incident,
-            }),
+            None => out.push(context_of(self.pane)),
         }
         out.push(Context::Global);
         out
@@ -85,13 +90,27 @@ impl App {
                 }
             }
             Found::Nothing => {
-                if self.chord.len() > 1 {
-                    let said = super::keymap::say_chord(&self.chord);
-                    self.tell(Role::Dim, format!("{said} means nothing"));
+                let said = super::keymap::say_chord(&self.chord);
+                match self.elsewhere() {
+                    Some((what, pane, key)) => {
+                        self.tell(Role::BannerInfo, format!("{said} ({what}) is a key of {pane}: {key} goes there"));
+                    }
+                    None if self.chord.len() > 1 => self.tell(Role::Dim, format!("{said} means nothing")),
+                    None => {}
                 }
                 self.chord.clear();
             }
         }
+    }
+
+    /// What the keys pressed would do in another pane: its title, the pane, the key that goes there.
+    fn elsewhere(&self) -> Option<(&'static str, &'static str, String)> {
+        Pane::ALL.into_iter().filter(|p| *p != self.pane || self.detail.is_some()).find_map(|pane| {
+            let Found::Command(id) = self.keymap.find(&[context_of(pane)], &self.chord) else { return None };
+            let go = format!("pane.{}", pane.title().to_lowercase());
+            let key = self.keymap.keys_of(&go).into_iter().next()?;
+            Some((commands::find(id)?.title, pane.title(), key))
+        })
     }
 
     /// Does a command, or says why not.

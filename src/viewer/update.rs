@@ -118,6 +118,10 @@ impl App {
                 self.rebuild(pane);
             }
         }
+        let begun = self.flash.as_ref().and_then(|f| self.watched.mirror.runs.get(f.run.as_ref()?));
+        if begun.is_some_and(|run| run.state.is_over()) {
+            self.flash = None;
+        }
         self.ask_timeline();
     }
 

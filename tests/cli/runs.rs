@@ -183,13 +183,20 @@ fn a_folder_restored_beside_swapped_undone_and_dropped() {
     let swapped = shop.run(&["restore", "documents", "--cut-over", "--confirm", &target, "--wait"]);
     assert!(matches!(swapped.code, 0 | 5), "{swapped:#?}");
     assert_eq!(std::fs::read_to_string(shop.path("documents/a.txt")).unwrap(), "as it was");
-    let undone = shop.run(&["restore", "documents", "--undo", "--confirm", &target, "--wait"]);
+    let undone = shop.run(&["restore", "documents", "--undo", "--confirm", &target, "--wait", "--json"]);
     assert!(matches!(undone.code, 0 | 5), "{undone:#?}");
+    let id = undone.json()["id"].clone();
+    let plans = shop.entries().into_iter().map(|e| e["payload"]["plan"].clone());
+    let offered = plans.filter(|p| p["id"] == id).map(|p| p["undo"].to_string()).collect::<String>();
     assert_eq!(std::fs::read_to_string(shop.path("documents/a.txt")).unwrap(), "spoilt");
-    // An undo is of the last change, and does not go on to the one before it.
+    // An undo is of the last change, and does not go on to the one before it. The command that its plan gave takes it back.
     let again = shop.run(&["restore", "documents", "--undo", "--confirm", &target, "--wait"]);
-    again.expect(3).says(&["the last change of documents is run", "which undid one already", "--run"]);
+    let again = again.expect(3).says(&["the last change of documents is run", "which undid one already"]);
     assert_eq!(std::fs::read_to_string(shop.path("documents/a.txt")).unwrap(), "spoilt");
+    let run = again.err.split("--run ").nth(1).expect(&again.err).split(' ').next().unwrap();
+    let command = format!("mayday restore documents --undo --run {run} puts it back");
+    assert!(offered.contains(&command), "{offered} of {}", again.err);
+    shop.run(&["restore", "documents", "--undo", "--run", run, "--plan"]).ok();
     let left = shop.run(&["runs"]).ok().out;
     assert!(left.contains("kept, undone"), "what is left beside is listed: {left}");
     let tested = shop.run(&["restore", "documents", "--test", "--yes", "--wait", "--json"]);

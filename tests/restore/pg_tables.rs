@@ -3,7 +3,7 @@
 use mayday::domain::run::{Checked, Risk, SideRole, Work};
 use tokio_util::sync::CancellationToken;
 
-use crate::kit::{Desk, check, killed_at};
+use crate::kit::{Desk, check, killed_at, restore_of};
 use crate::pg_restore::{databases, dump};
 use crate::support::Postgres;
 
@@ -251,4 +251,36 @@ fn what_cannot_be_chosen_is_refused_with_what_to_do() {
         let (result, detail) = check(&plan, "only");
         assert!(result == Checked::Failed && detail.contains(wanted), "{detail}");
     }
+}
+
+#[test]
+fn tables_are_never_taken_for_the_whole_nor_for_what_was_dropped_by_hand() {
+    let server = Postgres::start();
+    shop(&server);
+    let mut desk = Desk::postgres(&server, "app", &[]);
+    let copy = dump(&server, &mut desk, "app", "custom");
+    let users = only(&copy, &["shop.users"]);
+    let already = |plan: &mayday::domain::run::Plan| {
+        plan.preconditions.iter().find(|p| p.name == "restored already").map(|p| p.detail.clone())
+    };
+    let planned = desk.plan(&users);
+    assert_eq!(planned.plan.title, "restore only shop.users of full beside app");
+    assert_eq!(planned.plan.data_lost_ms, None, "tables that come beside the live ones lose nothing");
+    let parts = desk.execute(planned);
+    assert_eq!(parts.side().only().as_deref(), Some("only shop.users"));
+    assert!(
+        parts.verified().ends_with("only shop.users: ready to be put beside the live tables"),
+        "{}",
+        parts.verified()
+    );
+    assert_eq!(already(&desk.plan(&restore_of(&copy)).plan), None, "the whole is not among them");
+    let said = already(&desk.plan(&users).plan).unwrap();
+    assert!(said.contains("(only shop.users), ") && said.contains("put that in with C"), "{said}");
+
+    let whole = desk.run(&restore_of(&copy));
+    let said = already(&desk.plan(&restore_of(&copy)).plan).unwrap();
+    assert!(said.ends_with(&format!("mayday restore full --cut-over --run {}", whole.id)), "{said}");
+    server.psql("postgres", &format!("drop database {}", whole.side().name));
+    assert_eq!(already(&desk.plan(&restore_of(&copy)).plan), None, "it was dropped by hand");
+    assert!(already(&desk.plan(&users).plan).is_some());
 }

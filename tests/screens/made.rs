@@ -294,6 +294,9 @@ impl Stage {
         rdb.suspect =
             Some(Copy { suspect: Some("far smaller than the ones before".into()), ..copy("dump-new.rdb", -60) });
         let mut going = run("r3", "restore postgres-full beside crazy_gary", RunState::Running, None);
+        let (backup, only) = ("postgres-full".to_owned(), Vec::new());
+        going.work = Work::Restore { backup, copy: None, test: false, only, to: None };
+        going.target = "crazy_gary".into();
         going.permille = Some(620);
         going.eta_ms = Some(70_000);
         going.doing = "table orders 12/40".into();
@@ -494,7 +497,7 @@ fn copy(id: &str, seconds: i64) -> Copy {
     }
 }
 
-fn backup(name: &str, state: BackupState) -> BackupView {
+pub fn backup(name: &str, state: BackupState) -> BackupView {
     BackupView {
         name: name.into(),
         service: Some("postgres".into()),
@@ -519,7 +522,7 @@ pub fn backup_that_asks(stage: &mut Stage, moment: bool, part: bool) {
     stage.change(Change { backups: vec![set], ..Change::default() });
 }
 
-fn run(id: &str, title: &str, state: RunState, verdict: Option<Verdict>) -> RunView {
+pub fn run(id: &str, title: &str, state: RunState, verdict: Option<Verdict>) -> RunView {
     let n: i64 = id[1..].parse().unwrap_or(0);
     RunView {
         id: id.into(),

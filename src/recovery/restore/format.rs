@@ -94,7 +94,8 @@ impl Shape {
             Wrap::Plain => self.kind.word().to_owned(),
             Wrap::Gzip => format!("{}, gzip", self.kind.word()),
             Wrap::Zstd => format!("{}, zstd", self.kind.word()),
-            Wrap::Age => format!("{}, encrypted by age", self.kind.word()),
+            // What is in it shows when it is decrypted.
+            Wrap::Age => "file that age encrypted".to_owned(),
         }
     }
 }

@@ -65,7 +65,7 @@ pub fn lines(app: &App, view: &BackupView, columns: usize) -> Lines {
     if let Some(test) = &view.proven {
         page.field("proven", Role::Text, &format!("{} by run {}   copy {}", ago(test.at), test.run, test.copy));
     } else if view.restorable {
-        page.field("proven", Role::Text, "never: R, tab for a test only, restores a copy and drops it again");
+        page.field("proven", Role::Text, "never: R, then tab for a test only");
     }
     if let Some(test) = &view.test_failed {
         page.field("test FAILED", Role::Bad, &format!("{} by run {}   copy {}", ago(test.at), test.run, test.copy));

@@ -192,26 +192,10 @@ impl Confirm {
         let lines = vec![
             (Role::Text, 0, format!("Ask run {} to stop: TERM to its processes, KILL after its grace time.", run.id)),
             (Role::Text, 0, format!("It is {} since {}.", run.state.word(), app.look.hms(run.requested_at))),
-            (Role::Dim, 0, "What it has done so far is not undone by this.".into()),
+            (Role::Strong, 0, super::cancel::what_stays(&run.work, &text::clean(&run.target))),
         ];
-        Confirm {
-            title: format!("cancel: {}", run.title),
-            target: run.target.clone(),
-            risk: Risk::Disruptive,
-            environment: app.environment(),
-            lines,
-            send: Send::Cancel { run: run.id.clone() },
-            step: None,
-            stage: Stage::Yes,
-            typed: Line::default(),
-            reason: Line::default(),
-            writing: false,
-            top: 0,
-            fault: String::new(),
-            unsure: false,
-            mark: app.overlay_count + 1,
-            armed: None,
-        }
+        let send = Send::Cancel { run: run.id.clone() };
+        Confirm::asking(app, format!("cancel: {}", run.title), run.target.clone(), Risk::Disruptive, lines, send)
     }
 
     pub(super) fn waits_for(&self) -> Option<u64> {

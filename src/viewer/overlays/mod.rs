@@ -9,6 +9,7 @@ use ratatui::layout::Rect;
 use super::app::App;
 use super::canvas::Canvas;
 
+mod cancel;
 mod capsule;
 mod choices;
 mod compose;

@@ -79,6 +79,10 @@ pub fn lines(app: &App, plan: &Plan) -> Vec<(Role, u16, String)> {
         let said = format!("DATA LOST  everything written in the last {}{rpo}", text::duration(lost));
         out.push((if over { Role::Bad } else { Role::Strong }, 0, said));
     }
+    // Read before it is confirmed: below what it does, a small screen would not show them.
+    for p in plan.preconditions.iter().filter(|p| p.result == Checked::Warned) {
+        out.push((Role::Unsure, 0, format!("{} {}: {}", app.look.g.degraded, clean(&p.name), clean(&p.detail))));
+    }
     if let Some(copy) = &plan.copy {
         let age = text::duration(app.watched.ago(copy.taken_at));
         out.push((
@@ -122,12 +126,8 @@ pub fn lines(app: &App, plan: &Plan) -> Vec<(Role, u16, String)> {
     if !plan.holds.is_empty() {
         out.push((Role::Dim, 0, format!("holds      {}", clean(&plan.holds.join(", ")))));
     }
-    for p in plan.preconditions.iter().filter(|p| p.result != Checked::Failed) {
-        let (sign, role) = match p.result {
-            Checked::Passed => (app.look.g.up, Role::Good),
-            _ => (app.look.g.degraded, Role::Unsure),
-        };
-        out.push((role, 0, format!("{sign} {}: {}", clean(&p.name), clean(&p.detail))));
+    for p in plan.preconditions.iter().filter(|p| p.result == Checked::Passed) {
+        out.push((Role::Good, 0, format!("{} {}: {}", app.look.g.up, clean(&p.name), clean(&p.detail))));
     }
     out.push((Role::Label, 0, "exact commands".into()));
     for phase in &plan.phases {

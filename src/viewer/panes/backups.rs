@@ -10,7 +10,7 @@ use crate::viewer::app::App;
 use crate::viewer::canvas::{Canvas, fit_name};
 use crate::viewer::header::{self, coarse};
 use crate::viewer::theme::Role;
-use crate::wire::BackupView;
+use crate::wire::{BackupView, NEVER_PROVEN};
 
 /// Room under the RPO, or how far over it.
 pub fn headroom(app: &App, view: &BackupView) -> Option<(Role, String)> {
@@ -66,10 +66,20 @@ pub fn row(app: &App, name: &str, area: Rect, names: u16, c: &mut Canvas<'_>) {
         x = c.cut(x, y, room(x), &text::clean(&piece), role).saturating_add(1);
     }
     // Whole or not at all: what is cut says nothing, and the preview has it.
-    let proof = view.proof_said(|at| header::ago(app.watched.ago(at)));
+    let proof = proof_in_short(app, view);
     let wide = text::width(&proof);
     if wide > 0 && usize::from(room(x)) > wide {
-        c.put(x, y, room(x), &format!(" {}", text::clean(&proof)), proof_role(view, Role::Dim));
+        c.put(x, y, room(x), &format!(" {proof}"), proof_role(view, Role::Dim));
+    }
+}
+
+fn proof_in_short(app: &App, view: &BackupView) -> String {
+    let ago = |at| header::ago(app.watched.ago(at));
+    match (&view.test_failed, &view.proven) {
+        (Some(test), _) => format!("test FAILED {}", ago(test.at)),
+        (None, Some(test)) => format!("proven {}", ago(test.at)),
+        (None, None) if view.restorable => NEVER_PROVEN.to_owned(),
+        (None, None) => String::new(),
     }
 }
 

@@ -325,9 +325,10 @@ async fn verify(job: &FolderRestore, ctx: &OpContext) -> Result<Done, OpError> {
         incomplete: false,
         ..SideArgs::default()
     };
-    ctx.sink.side(&side(&job.side, &job.live, SideRole::Ready, size, &args)).map_err(recorded(&what))?;
+    let ready = side(&job.side, &job.live, SideRole::Ready, size, &args);
+    ctx.sink.side(&ready).map_err(recorded(&what))?;
     ctx.sink.compensation(None).map_err(recorded(&what))?;
-    Ok(Done { verified: Some(format!("{said}; {} ready to cut over", text::size(size))) })
+    Ok(Done { verified: Some(format!("{said}; {}, {}", text::size(size), ready.said())) })
 }
 
 fn side(path: &Path, live: &Path, role: SideRole, size: u64, args: &SideArgs) -> Side {

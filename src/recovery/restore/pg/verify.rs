@@ -38,7 +38,7 @@ pub async fn run(job: &PgRestore, ctx: &OpContext) -> Result<Done, OpError> {
         return Ok(Done { verified: Some(said) });
     }
     let side = make::ready(job, ctx).await?;
-    Ok(Done { verified: Some(format!("{said}; {} ready to cut over", text::size(side.size))) })
+    Ok(Done { verified: Some(format!("{said}; {}, {}", text::size(side.size), side.said())) })
 }
 
 fn against_the_copy(job: &PgRestore, ctx: &OpContext, counted: tables::Counted) -> Result<(), OpError> {

@@ -145,7 +145,10 @@ pub async fn plan(
         draft.effect(format!("a test: {} is removed after the proof", job.side.display()));
         draft.plan.undo = "nothing is left to undo".into();
     } else {
-        draft.effect("stops at ready to cut over; the cut-over is a step of its own");
+        draft.effect(match job.only.is_empty() {
+            true => "stops at ready to cut over; the cut-over is a step of its own",
+            false => "stops when they are ready; copying them in is a step of its own",
+        });
         draft.plan.undo = format!("dropping {} undoes it", job.side.display());
     }
     let (ms, from) = expect_runs(&ctx.runs, &work, Some(job.copy.size));

@@ -99,7 +99,7 @@ pub(super) async fn plan(
             "changes of these names since {} ({lost}) are no longer live; they stay in {kept}",
             side.created_at
         ));
-        draft.plan.undo = format!("undoing this run puts {kept} back while it is kept");
+        draft.plan.undo = super::undo_again(ctx, found.set, &kept);
         vec![format!("cp -a {}/. {}, each name in one step", word(&job.enter.path.join("replaced")), word(&job.live))]
     } else {
         let chosen = patterns(&job.only);

@@ -83,7 +83,7 @@ pub async fn plan(ctx: &PlanContext, work: &Work, found: &Found<'_>, how: &Folde
             side.created_at,
             job.kept_as.display()
         ));
-        draft.plan.undo = format!("undoing this run puts {} back while it is kept", job.kept_as.display());
+        draft.plan.undo = super::undo_again(ctx, found.set, &job.kept_as.display());
     } else {
         draft.plan.title = format!("cut {live} over to {}", side.name);
         draft.price(found.set, &found.args.copy.clone());

@@ -262,6 +262,12 @@ fn service_of<'a>(ctx: &'a PlanContext, set: &Backup) -> Option<&'a Service> {
     ctx.config.services.iter().find(|s| s.name == name)
 }
 
+/// How what an undo puts aside comes back. Without its run, `--undo` means what a cut-over has kept.
+fn undo_again(ctx: &PlanContext, set: &Backup, kept: &dyn std::fmt::Display) -> String {
+    let (set, run) = (text::shell_word(&set.name), &ctx.run_id);
+    format!("while {kept} is kept, mayday restore {set} --undo --run {run} puts it back")
+}
+
 /// A draft that knows the objective of the backup.
 fn begin<'a>(ctx: &'a PlanContext, work: &Work, set: &Backup, risk: Risk) -> Draft<'a> {
     let mut draft = Draft::new(ctx, work, service_of(ctx, set), risk);

@@ -229,7 +229,7 @@ pub async fn step(ctx: &PlanContext, work: &Work, found: &Found<'_>, how: &Rabbi
         draft.plan.data_lost_ms = Some(ctx.now.ms_since(side.created_at).max(0));
         draft.effects(&format!("imports into {at} what was defined {age} ago"));
         draft.effect("what the import added stays: an import removes nothing");
-        draft.plan.undo = format!("undoing this run imports {kept} again while it is kept");
+        draft.plan.undo = super::undo_again(ctx, found.set, &kept);
     } else {
         draft.plan.title = format!("import definitions into {at}");
         draft.price(found.set, &found.args.copy.clone());

@@ -215,7 +215,7 @@ fn describe(draft: &mut Draft<'_>, ctx: &PlanContext, found: &Found<'_>, job: &H
         }
         draft.effects(&format!("{live} gets back what it had before, {keys}"));
         draft.effect(format!("writes since {} ({lost}) are no longer live; they are kept in {kept}", side.created_at));
-        draft.plan.undo = format!("undoing this run puts {kept} back while it is kept");
+        draft.plan.undo = super::undo_again(ctx, found.set, &kept);
         return;
     }
     draft.price(found.set, &found.args.copy.clone());

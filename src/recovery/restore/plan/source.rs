@@ -72,8 +72,7 @@ pub async fn readable(draft: &mut Draft<'_>, job: &mut PgRestore, shape: &Result
         Ok(shape) => shape,
     };
     if !shape.kind.is_pg_archive() && shape.kind != Kind::Sql {
-        let why = format!("{} is a {} and not a dump of PostgreSQL: choose another copy", job.copy.place, shape.word());
-        return nothing(draft, why);
+        return nothing(draft, no_dump(&job.copy.place, shape));
     }
     match &shape.toc {
         // Said at the tool.
@@ -113,6 +112,18 @@ pub async fn readable(draft: &mut Draft<'_>, job: &mut PgRestore, shape: &Result
             draft.pass("copy readable", format!("{word}; {why}"));
             Read::default()
         }
+    }
+}
+
+/// Why nothing of it can be loaded.
+fn no_dump(place: &str, shape: &Shape) -> String {
+    let word = shape.word();
+    match shape.wrap {
+        Wrap::Age => format!(
+            "{place} is a {word}, and dumps are not decrypted here: decrypt it into a file of its own (age -d), or choose \
+             another copy"
+        ),
+        _ => format!("{place} is a {word} and not a dump of PostgreSQL: choose another copy"),
     }
 }
 
@@ -209,4 +220,23 @@ async fn read_to_end(job: &PgRestore) -> Option<Result<Read, String>> {
     }
     let read = pg::archive_within(job, READ_LIMIT).await?;
     Some(read.map(|bytes| Read { unpacked: Some(bytes).filter(|b| *b > 0), found: None }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_encrypted_is_not_called_an_archive() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("app.sql.age");
+        std::fs::write(&path, "age-encryption.org/v1\n-> X25519 abc\n").unwrap();
+        let why = no_dump("/b/app.sql.age", &format::look(&path).unwrap());
+        assert!(why.starts_with("/b/app.sql.age is a file that age encrypted, and dumps are not decrypted"), "{why}");
+        let mut tar = tar::Builder::new(Vec::new());
+        tar.append_data(&mut tar::Header::new_ustar(), "a", std::io::empty()).unwrap();
+        std::fs::write(&path, tar.into_inner().unwrap()).unwrap();
+        let why = no_dump("/b/app.tar", &format::look(&path).unwrap());
+        assert_eq!(why, "/b/app.tar is a tar archive and not a dump of PostgreSQL: choose another copy");
+    }
 }

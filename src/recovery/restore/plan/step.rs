@@ -246,7 +246,7 @@ fn describe_swap(
         let lost = text::duration(ctx.now.since(since));
         draft.plan.data_lost_ms = Some(ctx.now.ms_since(since).max(0));
         draft.effect(format!("writes since {since} ({lost}) are no longer served; they stay in {}", job.kept_as));
-        draft.plan.undo = format!("undoing this run puts {} back while it is kept", job.kept_as);
+        draft.plan.undo = super::undo_again(ctx, found.set, &job.kept_as);
     } else {
         draft.plan.title = format!("cut {} over to {}", job.live, job.enter.name);
         draft.price(found.set, &found.args.copy.clone());
