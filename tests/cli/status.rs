@@ -115,7 +115,8 @@ fn long_names_can_be_told_apart() {
     assert!(shop.run(&["backups"]).ok().out.contains(&one));
     let on_a_terminal = |columns| {
         let pty = Pty::mayday(&shop.home, &["status"], columns, 24);
-        pty.wait_for("no check is configured");
+        pty.wait_for("region-west-1 T");
+        pty.wait_for("region-east-2 T");
         pty.screen()
     };
     let wide = on_a_terminal(140);
