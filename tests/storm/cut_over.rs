@@ -55,7 +55,9 @@ fn one_round(shop: &Cockpit, server: &Postgres, dice: &mut Dice, round: u64) {
     let restored = shop.run(&["restore", "full", "--yes", "--wait", "--json"]);
     let run = restored.json();
     assert_eq!(run["state"], "succeeded", "round {round}: {run:#}");
-    let cut = shop.run(&["restore", "full", "--cut-over", "--confirm", "live"]).ok().line();
+    // Of a cut-over that was lost the copy may still be listed: which one is meant is said.
+    let id = run["id"].as_str().unwrap();
+    let cut = shop.run(&["restore", "full", "--cut-over", "--run", id, "--confirm", "live"]).ok().line();
     // The runner is there before anything is closed; from then on the blow may fall anywhere.
     wait_for_some("the cut-over is under way", PATIENCE, || {
         (!runners(&shop.home).is_empty() || shop.run(&["runs", "show", &cut]).out.contains("succeeded")).then_some(())
