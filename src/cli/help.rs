@@ -113,7 +113,8 @@ const TOPICS: &[(&str, &str, &str)] = &[
          mayday tag SERVICE WHY keeps everybody, scripts and recoveries too, from restarting, restoring or acting on it until\n\
          mayday untag SERVICE; another's tag goes with --reason, or over to you with mayday tag SERVICE WHY --take-over.\n\
          mayday hold SERVICE --reason WHY (or --all) stops restarts and restores, as during a breach; only the commander\n\
-         of the incident that it was set in releases it: mayday release SERVICE --reason WHY. Stopping a held service stays possible. mayday tags lists both.",
+         of the incident that it was set in releases it: mayday release SERVICE --reason WHY. Stopping a held service stays\n\
+         possible. mayday tags lists both.",
     ),
     (
         "playbook",

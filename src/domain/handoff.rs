@@ -1,7 +1,8 @@
 //! Handing an incident over: a capsule that says in at most 24 lines all that the next one needs, offered by the one who
 //! leads and confirmed by the one who takes over. Command passes in one entry.
 //!
-//! Pure. The capsule is made from the state alone, or from the picture of it, so that whoever joins gets the same words as whoever takes over.
+//! Pure. The capsule is made from the state alone, or from the picture of it, so that whoever joins gets the same words
+//! as whoever takes over.
 
 use serde::{Deserialize, Serialize};
 
