@@ -14,6 +14,7 @@ use super::playbook::{self, Playbook};
 use super::recovery::RecoveryPlan;
 use super::run::Plan;
 use super::time::Time;
+use super::timeline::Row;
 
 /// A request to change something. `incident: None` means the one open incident.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -116,6 +117,17 @@ pub enum Command {
         text: String,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         happened_at: Option<Time>,
+    },
+    /// Says something of an entry that is on record. `of` is what the engine has there; nobody else says what is in it.
+    Amend {
+        /// The entry, or those to join.
+        entries: BTreeSet<u64>,
+        #[serde(flatten)]
+        how: Amend,
+        #[serde(default)]
+        reason: String,
+        #[serde(skip)]
+        of: Vec<Row>,
     },
     /// Opens a hypothesis, adds evidence to one, or closes it.
     Hypothesis {
@@ -276,6 +288,44 @@ pub enum Command {
     },
 }
 
+/// What is said of an entry.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "amend")]
+pub enum Amend {
+    /// A note reads so.
+    Correct {
+        text: String,
+    },
+    /// It happened then.
+    Retime {
+        happened_at: Time,
+    },
+    Pin {
+        pinned: bool,
+    },
+    Hide {
+        hidden: bool,
+    },
+    /// They stand under this title; an empty one takes them apart.
+    Join {
+        title: String,
+    },
+}
+
+impl Amend {
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Amend::Correct { .. } => "correct",
+            Amend::Retime { .. } => "retime",
+            Amend::Pin { pinned: true } => "pin",
+            Amend::Pin { .. } => "unpin",
+            Amend::Hide { hidden: true } => "hide",
+            Amend::Hide { .. } => "show again",
+            Amend::Join { .. } => "join",
+        }
+    }
+}
+
 /// What is asked of hypotheses.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "ask")]
@@ -340,6 +390,10 @@ impl Command {
             Command::Snooze { .. } => "snooze the next update".into(),
             Command::ContactCalled { contact, .. } => format!("log a call to {contact}"),
             Command::Note { .. } => "note".into(),
+            Command::Amend { entries, how, .. } => {
+                let list: Vec<String> = entries.iter().map(u64::to_string).collect();
+                format!("{} entry {}", how.word(), list.join(", "))
+            }
             Command::Hypothesis { ask, .. } => match ask {
                 HypothesisAsk::Open { .. } => "open a hypothesis".into(),
                 HypothesisAsk::Evidence { hypothesis, .. } => format!("add evidence to {hypothesis}"),
@@ -401,6 +455,10 @@ impl Command {
             | Command::Decline { reason, .. }
             | Command::BreakGlass { reason, .. } => vec![reason],
             Command::Note { text, .. } | Command::ContactCalled { note: text, .. } => vec![text],
+            Command::Amend { how: Amend::Correct { text } | Amend::Join { title: text }, reason, .. } => {
+                vec![text, reason]
+            }
+            Command::Amend { reason, .. } => vec![reason],
             Command::Hypothesis { ask, .. } => match ask {
                 HypothesisAsk::Open { text } | HypothesisAsk::Evidence { text, .. } => vec![text],
                 HypothesisAsk::Confirm { reason, .. }

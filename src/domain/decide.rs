@@ -138,6 +138,7 @@ pub fn decide(state: &State, command: Command, ctx: &Context) -> Outcome {
             };
             one(incident, NoteAdded { text, happened_at })
         }
+        Command::Amend { how, reason, of, .. } => super::curation::decide(&of, how, &reason, ctx),
         Command::Hypothesis { incident, ask } => super::hypothesis::decide(state, incident, ask),
         Command::HandOver { incident, to, remark } => super::handoff::offer(state, incident, to, &remark, ctx),
         Command::TakeOver { incident } => super::handoff::take(state, incident, ctx),

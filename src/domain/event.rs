@@ -191,6 +191,81 @@ events! {
 
     "note.added" => NoteAdded { text: String,
         #[serde(default, skip_serializing_if = "Option::is_none")] happened_at: Option<Time> }
+    /// A note reads differently from now on; as it was written first it stays on record.
+    "note.corrected" => NoteCorrected { entry: u64, text: String,
+        #[serde(default, skip_serializing_if = "String::is_empty")] reason: String }
+    /// A line of another record (a chat, a log, a recording, free text) that was taken in afterwards.
+    "note.imported" => NoteImported { text: String, happened_at: Time,
+        /// Who wrote or did it, as that record says; may be empty.
+        #[serde(default, skip_serializing_if = "String::is_empty")] author: String,
+        /// `lines`, `slack`, `chat`, `alertmanager`, `journald`, `asciicast`, `script`.
+        format: String,
+        /// Name of the file it came from.
+        #[serde(default, skip_serializing_if = "String::is_empty")] source: String,
+        /// Makes taking the same line in twice harmless: of its moment, author and text.
+        key: String }
+    /// When an entry happened, where that is not when it was recorded.
+    "entry.retimed" => EntryRetimed { entry: u64, happened_at: Time, reason: String }
+    /// An entry stands out in the timeline for people; or (`pinned: false`) does not any more.
+    "entry.pinned" => EntryPinned { entry: u64, pinned: bool,
+        #[serde(default, skip_serializing_if = "String::is_empty")] reason: String }
+    /// An entry is left out of the timeline for people; or (`hidden: false`) is shown again.
+    "entry.hidden" => EntryHidden { entry: u64, hidden: bool,
+        #[serde(default, skip_serializing_if = "String::is_empty")] reason: String }
+    /// Entries stand together under a title; an empty one takes them apart.
+    "entry.joined" => EntriesJoined { entries: BTreeSet<u64>, title: String }
+    /// What shows that something was so; kept in the incident's folder where `file` names it.
+    "evidence.added" => EvidenceAdded {
+        /// The entry that it speaks for.
+        #[serde(default, skip_serializing_if = "Option::is_none")] about: Option<u64>,
+        /// `output` of a run, `log`, `file`, `text`.
+        what: String, title: String,
+        /// SHA-256 and bytes of what is kept.
+        digest: String, size: u64,
+        #[serde(default, skip_serializing_if = "String::is_empty")] excerpt: String,
+        #[serde(default, skip_serializing_if = "String::is_empty")] file: String }
+    /// Somebody runs a command in a shell of their own and lets mayday watch (`mayday run -- …`).
+    "shell.started" => ShellStarted { id: String, command: Vec<String>,
+        #[serde(default, skip_serializing_if = "String::is_empty")] dir: String }
+    "shell.finished" => ShellFinished { id: String, command: Vec<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")] exit: Option<i32>,
+        #[serde(default, skip_serializing_if = "Option::is_none")] signal: Option<i32>,
+        /// How long it ran, in milliseconds.
+        ms: u64,
+        /// SHA-256 and bytes of its output.
+        #[serde(default, skip_serializing_if = "String::is_empty")] output_digest: String,
+        #[serde(default)] size: u64,
+        /// The last lines of it, cleaned and masked.
+        #[serde(default, skip_serializing_if = "String::is_empty")] excerpt: String,
+        /// Its file in the incident's folder.
+        #[serde(default, skip_serializing_if = "String::is_empty")] file: String }
+    /// Something is to be done after the incident.
+    "followup.opened" => FollowupOpened {
+        /// `INC-2026-004.3`.
+        id: String, text: String,
+        #[serde(default, skip_serializing_if = "String::is_empty")] owner: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")] due: Option<Time>,
+        /// What it does about the next incident: `mitigate`, `prevent`, `detect`, `process`; may be empty.
+        #[serde(default, skip_serializing_if = "String::is_empty")] class: String,
+        /// The note that it was made from.
+        #[serde(default, skip_serializing_if = "Option::is_none")] from: Option<u64> }
+    /// Fields that are given changed.
+    "followup.changed" => FollowupChanged { id: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")] text: Option<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")] owner: Option<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")] due: Option<Time>,
+        #[serde(default, skip_serializing_if = "Option::is_none")] class: Option<String> }
+    /// It was done, or (`done: false`) will not be; `reopened` takes that back.
+    "followup.closed" => FollowupClosed { id: String, done: bool,
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")] reopened: bool,
+        #[serde(default, skip_serializing_if = "String::is_empty")] reason: String }
+    /// Who writes the review, how far it is, when it is talked over; fields that are given changed.
+    "review.changed" => ReviewChanged {
+        #[serde(default, skip_serializing_if = "Option::is_none")] owner: Option<String>,
+        /// `draft`, `in-review`, `reviewed`.
+        #[serde(default, skip_serializing_if = "Option::is_none")] status: Option<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")] meeting: Option<Time>,
+        #[serde(default, skip_serializing_if = "String::is_empty")] reason: String }
     /// A step of a person on the way to an action: opened, chose, typed, left.
     "step.taken" => StepTaken { what: String,
         #[serde(default, skip_serializing_if = "Option::is_none")] about: Option<String> }
@@ -353,6 +428,7 @@ impl Entry {
         match &self.event {
             Event::HealthChanged(e) => e.happened_at,
             Event::NoteAdded(e) => e.happened_at,
+            Event::NoteImported(e) => Some(e.happened_at),
             Event::RunFinished(e) => e.finished_at,
             _ => None,
         }

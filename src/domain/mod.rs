@@ -15,6 +15,7 @@ pub mod catalog;
 pub mod checklist;
 pub mod clock;
 pub mod command;
+pub mod curation;
 pub mod decide;
 pub mod escalation;
 pub mod event;

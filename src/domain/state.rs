@@ -13,6 +13,7 @@ use super::availability::{Availability, Moment};
 use super::backup::{BackupRecord, proof};
 use super::catalog::{Catalog, Severity};
 use super::checklist::{self, OpenChecklist};
+use super::curation::Curation;
 use super::event::{Entry, Event};
 use super::guard::{self, Guards};
 use super::headstart::{self, HeadStart};
@@ -75,6 +76,9 @@ pub struct State {
     pub approvals: BTreeMap<String, Approval>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub approval_order: Vec<String>,
+    /// What was corrected, retimed, pinned, hidden or joined.
+    #[serde(skip_serializing_if = "Curation::is_empty")]
+    pub curation: Curation,
     /// Highest incident number per year.
     pub numbers: BTreeMap<i32, u32>,
     /// The engine that wrote last had not said goodbye.
@@ -198,6 +202,13 @@ impl State {
                 approval::apply(self, entry)
             }
             Event::HeadStartWithheld(_) => headstart::apply(self, entry),
+            Event::NoteCorrected(_)
+            | Event::EntryRetimed(_)
+            | Event::EntryPinned(_)
+            | Event::EntryHidden(_)
+            | Event::EntriesJoined(_)
+            | Event::EntryRedacted(_) => self.curation.apply(entry),
+            Event::NoteImported(_) => self.apply_incident(entry),
             Event::IncidentAbsorbed(e) => {
                 if let Some(into) = &entry.incident {
                     merge::apply(self, &e.incident, into);
@@ -218,6 +229,7 @@ impl State {
             }
         };
         real(&mut self.seq);
+        self.curation.renumber(from, by);
         for incident in self.incidents.values_mut() {
             real(&mut incident.declared_seq);
             real(&mut incident.last_seq);

@@ -48,6 +48,51 @@ pub struct Row {
     pub service: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run: Option<String>,
+    /// Stands out, because a person said so.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub pinned: bool,
+    /// Left out of the timeline for people, because a person said so.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub hidden: bool,
+    /// The heading it stands under, with others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    /// What people did to it since, oldest first: see [`super::curation`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub amended: Vec<Amendment>,
+}
+
+/// One correction of a row.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Amendment {
+    /// The entry that says so.
+    pub seq: u64,
+    pub at: Time,
+    pub by: String,
+    /// `corrected`, `retimed`, `pinned`, `hidden`, `joined`, …
+    pub what: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub reason: String,
+}
+
+impl Row {
+    /// Written by a person, here or elsewhere.
+    pub fn is_note(&self) -> bool {
+        matches!(self.kind.as_str(), "note.added" | "note.imported")
+    }
+
+    /// It only says something of another entry.
+    pub fn is_correction(&self) -> bool {
+        matches!(
+            self.kind.as_str(),
+            "note.corrected" | "entry.retimed" | "entry.pinned" | "entry.hidden" | "entry.joined" | "entry.redacted"
+        )
+    }
+
+    /// Part of the timeline for people: pinned, or more than a detail and neither hidden nor a correction of another row.
+    pub fn is_told(&self) -> bool {
+        !self.hidden && (self.pinned || (self.level > Level::Detail && !self.is_correction()))
+    }
 }
 
 /// The row of `entry`.
@@ -66,6 +111,10 @@ pub fn row(entry: &Entry) -> Row {
         incident: entry.incident.clone(),
         service: service_of(&entry.event),
         run: run_of(&entry.event),
+        pinned: false,
+        hidden: false,
+        title: None,
+        amended: Vec::new(),
     }
 }
 
@@ -102,6 +151,11 @@ fn because(reason: &str) -> String {
 
 fn list(items: &std::collections::BTreeSet<String>) -> String {
     items.iter().map(String::as_str).collect::<Vec<_>>().join(", ")
+}
+
+/// The first digits of a digest.
+fn short(digest: &str) -> String {
+    digest.chars().take(12).collect()
 }
 
 fn all_or(items: &std::collections::BTreeSet<String>) -> String {
@@ -257,6 +311,59 @@ fn sentence(event: &Event) -> (Level, String) {
             (Info, super::handoff::sentence(event).unwrap_or_default())
         }
         Event::NoteAdded(e) => (Info, e.text.clone()),
+        Event::NoteImported(e) => {
+            let author = if e.author.is_empty() { String::new() } else { format!("{}: ", e.author) };
+            (Info, format!("{author}{}", e.text))
+        }
+        Event::NoteCorrected(_)
+        | Event::EntryRetimed(_)
+        | Event::EntryPinned(_)
+        | Event::EntryHidden(_)
+        | Event::EntriesJoined(_) => (Info, super::curation::sentence(event).unwrap_or_default()),
+        Event::EvidenceAdded(e) => {
+            let about = e.about.map(|seq| format!(" for entry {seq}")).unwrap_or_default();
+            let size = text::size(e.size);
+            (Info, format!("evidence{about}: {} ({}, {size}, sha256 {})", e.title, e.what, short(&e.digest)))
+        }
+        Event::ShellStarted(e) => (Detail, format!("runs in a shell: {}", e.command.join(" "))),
+        Event::ShellFinished(e) => {
+            let took = text::duration(std::time::Duration::from_millis(e.ms));
+            let (level, end) = match (e.exit, e.signal) {
+                (Some(0), _) => (Info, "exit 0".to_owned()),
+                (Some(code), _) => (Warn, format!("exit {code}")),
+                (None, Some(signal)) => (Warn, format!("ended by signal {signal}")),
+                (None, None) => (Warn, "its end was not seen".to_owned()),
+            };
+            (level, format!("ran in a shell: {} ({end}, {took})", e.command.join(" ")))
+        }
+        Event::FollowupOpened(e) => {
+            let owner = if e.owner.is_empty() { "nobody yet" } else { &e.owner };
+            let due = e.due.map(|at| format!(", due {}", at.date())).unwrap_or_default();
+            (Info, format!("follow-up {}: {} (owner {owner}{due})", e.id, e.text))
+        }
+        Event::FollowupChanged(e) => {
+            let mut parts = Vec::new();
+            parts.extend(e.text.as_ref().map(|t| format!("reads \"{t}\"")));
+            parts.extend(e.owner.as_ref().map(|o| format!("owner {o}")));
+            parts.extend(e.due.map(|at| format!("due {}", at.date())));
+            parts.extend(e.class.as_ref().map(|c| format!("is to {c}")));
+            (Info, format!("follow-up {}: {}", e.id, parts.join(", ")))
+        }
+        Event::FollowupClosed(e) => {
+            let (level, word) = match (e.reopened, e.done) {
+                (true, _) => (Warn, "is open again"),
+                (false, true) => (Good, "is done"),
+                (false, false) => (Warn, "will not be done"),
+            };
+            (level, format!("follow-up {} {word}{}", e.id, because(&e.reason)))
+        }
+        Event::ReviewChanged(e) => {
+            let mut parts = Vec::new();
+            parts.extend(e.status.as_ref().map(|s| format!("is {s}")));
+            parts.extend(e.owner.as_ref().map(|o| format!("is written by {o}")));
+            parts.extend(e.meeting.map(|at| format!("is talked over {at}")));
+            (Info, format!("the review {}{}", parts.join(", "), because(&e.reason)))
+        }
         Event::StepTaken(e) => (Detail, e.what.clone()),
         Event::RunRequested(e) => {
             let unlogged = if e.unlogged { " UNLOGGED" } else { "" };

@@ -50,6 +50,8 @@ pub fn levelled<'a>(entries: &'a [Entry], steps: &Steps) -> Cow<'a, [Entry]> {
         match &mut entry.event {
             Event::HealthChanged(e) => e.happened_at.iter_mut().for_each(level),
             Event::NoteAdded(e) => e.happened_at.iter_mut().for_each(level),
+            Event::NoteImported(e) => level(&mut e.happened_at),
+            Event::EntryRetimed(e) => level(&mut e.happened_at),
             Event::RunFinished(e) => e.finished_at.iter_mut().for_each(level),
             Event::IncidentDeclared(e) => e.onset.iter_mut().for_each(level),
             Event::IncidentOnset(e) => level(&mut e.onset),

@@ -152,7 +152,7 @@ impl State {
                 incident.unsealed = false;
                 incident.reopened += 1;
             }
-            Event::NoteAdded(_) => incident.notes += 1,
+            Event::NoteAdded(_) | Event::NoteImported(_) => incident.notes += 1,
             Event::IncidentSealed(_) => incident.unsealed = false,
             _ => {}
         }
