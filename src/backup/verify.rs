@@ -284,12 +284,14 @@ async fn ask_pg_restore(path: &Path, options: &Options) -> Vec<(String, Option<b
         }
         .keep_output(16 * 1024)
     };
+    // The list costs a moment, the whole of it long: they need not wait for each other.
+    let asked = [&["--list"][..], &["-f", "/dev/null"][..]];
+    let [list, whole] = asked.map(|args| proc::run(cmd(args)));
+    let (list, whole) = tokio::join!(list, whole);
     let mut said = Vec::new();
-    for args in [&["--list"][..], &["-f", "/dev/null"][..]] {
-        let name = format!("pg_restore {}", args.join(" "));
-        let outcome = proc::run(cmd(args)).await;
+    for (args, outcome) in asked.iter().zip([list, whole]) {
         let (good, words) = say_outcome(&outcome);
-        said.push((name, good, words));
+        said.push((format!("pg_restore {}", args.join(" ")), good, words));
         if good != Some(true) {
             break;
         }

@@ -5,6 +5,8 @@
 //! does not begin like one cannot be restored by the command that will be run on it. Everything here blocks; run it on
 //! a blocking thread.
 
+mod ahead;
+
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::ops::ControlFlow;
@@ -127,6 +129,13 @@ fn fill(from: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
 pub fn reader(mut file: File) -> io::Result<Box<dyn Read + Send>> {
     let codec = codec_of(&mut file)?;
     decode(file, codec)
+}
+
+/// As [`reader`]; what is compressed is decoded ahead, on a thread of its own.
+pub fn reader_ahead(mut file: File) -> io::Result<Box<dyn Read + Send>> {
+    let codec = codec_of(&mut file)?;
+    let decoder = decode(file, codec)?;
+    Ok(if codec == Codec::Plain { decoder } else { Box::new(ahead::ahead(decoder)?) })
 }
 
 /// As [`reader`], for what is no file and cannot go back to its beginning.

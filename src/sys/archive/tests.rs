@@ -173,3 +173,40 @@ fn the_reader_streams_any_codec() {
         assert_eq!(decoded, data);
     }
 }
+
+#[test]
+fn what_is_read_ahead_is_what_is_there_with_its_end_or_its_fault() {
+    struct Scripted(Vec<io::Result<Vec<u8>>>);
+    impl Read for Scripted {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            match self.0.pop() {
+                None => Ok(0),
+                Some(Err(e)) => Err(e),
+                Some(Ok(bytes)) => {
+                    assert!(bytes.len() <= buffer.len(), "the decoder broke");
+                    buffer[..bytes.len()].copy_from_slice(&bytes);
+                    Ok(bytes.len())
+                }
+            }
+        }
+    }
+    let whole: Vec<u8> = (0..3_000_000u32).map(|i| (i % 251) as u8).collect();
+    let mut read = Vec::new();
+    super::ahead::ahead(io::Cursor::new(whole.clone())).unwrap().read_to_end(&mut read).unwrap();
+    assert!(read == whole);
+
+    let cut = Scripted(vec![Err(io::ErrorKind::UnexpectedEof.into()), Ok(vec![1, 2, 3])]);
+    let mut cut = super::ahead::ahead(cut).unwrap();
+    let fault = cut.read_to_end(&mut Vec::new()).unwrap_err();
+    assert_eq!(fault.kind(), io::ErrorKind::UnexpectedEof);
+
+    // A thread that dies without a word must not look like the end.
+    let broken = Scripted(vec![Ok(vec![0; 1 << 20])]);
+    let mut broken = super::ahead::ahead(broken).unwrap();
+    broken.read_to_end(&mut Vec::new()).unwrap_err();
+
+    // Whoever stops listening ends it.
+    let mut left = super::ahead::ahead(io::repeat(7)).unwrap();
+    left.read_exact(&mut [0; 10]).unwrap();
+    drop(left);
+}

@@ -133,7 +133,7 @@ pub fn open(path: &Path) -> io::Result<(Box<dyn Read + Send>, Position)> {
     let file = File::open(path)?;
     let total = file.metadata()?.len();
     let same = file.try_clone()?;
-    Ok((archive::reader(file)?, Position { file: Arc::new(same), total }))
+    Ok((archive::reader_ahead(file)?, Position { file: Arc::new(same), total }))
 }
 
 /// How far a file was read: two handles of one opening share their position.
@@ -227,12 +227,12 @@ pub fn tar_file(path: &Path, progress: &mut dyn FnMut(u64, u64) -> ControlFlow<(
 async fn archive_to_end(job: &PgRestore, ctx: &OpContext) -> Result<u64, OpError> {
     let what = format!("check copy {}", text::clean(&job.copy.id));
     let failed = |why: String| OpError::Failed(format!("{what}: {why}"));
-    if job.kind == Kind::PgTar {
+    // Both read all of it: side by side they take as long as the slower one.
+    let members = (job.kind == Kind::PgTar).then(|| {
         let (path, cancel) = (format::path_of(&job.copy), ctx.cancel.clone());
         let go_on = move || if cancel.is_cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
-        let whole = tokio::task::spawn_blocking(move || tar_file(&path, &mut |_, _| go_on())).await;
-        whole.map_err(|e| failed(e.to_string()))?.map_err(failed)?.ok_or(OpError::Cancelled)?;
-    }
+        tokio::task::spawn_blocking(move || tar_file(&path, &mut |_, _| go_on()))
+    });
     let args = archive_args(job);
     let (feed, position) = source(job, true).map_err(failed)?;
     let sink = ctx.sink.clone();
@@ -244,8 +244,12 @@ async fn archive_to_end(job: &PgRestore, ctx: &OpContext) -> Result<u64, OpError
         sink.progress(done.min(total), total, "reading the copy to its end");
         Ok(())
     })
-    .await
-    .map_err(|e| stopped(&what, e))?;
+    .await;
+    // What is missing in the archive says more than what pg_restore makes of that.
+    if let Some(members) = members {
+        members.await.map_err(|e| failed(e.to_string()))?.map_err(failed)?.ok_or(OpError::Cancelled)?;
+    }
+    let ended = ended.map_err(|e| stopped(&what, e))?;
     if let Some(why) = ended.feed_error {
         return Err(failed(why));
     }
