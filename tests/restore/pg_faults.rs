@@ -158,12 +158,15 @@ fn no_tool_on_the_host() {
 #[test]
 fn roles_and_extensions_that_the_server_does_not_have() {
     let (server, mut desk) = start();
-    server.psql("postgres", "create role \"Ghost Role\"");
+    server.psql("postgres", "create role \"Ghost Role\"; create role only_granted");
     server.psql("app", "create table haunted (id int); alter table haunted owner to \"Ghost Role\"");
+    server.psql("app", "create table read (id int); grant select on read to only_granted");
     let custom = dump(&server, &mut desk, "app", "custom");
     let plain = dump(&server, &mut desk, "app", "sql");
-    server.psql("app", "drop table haunted");
-    server.psql("postgres", "drop role \"Ghost Role\"");
+    server.psql("app", "drop table haunted; drop table read");
+    server.psql("postgres", "drop role \"Ghost Role\"; drop role only_granted");
+    refused(&mut desk, &custom, "roles and extensions", "CREATE ROLE \"only_granted\"");
+    fails(&server, &mut desk, &plain, "CREATE ROLE \"only_granted\"");
     refused(&mut desk, &custom, "roles and extensions", "CREATE ROLE \"Ghost Role\"");
     fails(&server, &mut desk, &custom, "CREATE ROLE \"Ghost Role\"");
     // A plain dump says it where it is read, before anything is made.

@@ -118,3 +118,41 @@ fn what_the_server_refuses_is_named_and_the_rest_is_given() {
     let (result, detail) = check(&plan, "roles and extensions");
     assert!(result == Checked::Failed && detail.contains("CREATE ROLE \"app_owner\""), "{detail}");
 }
+
+/// Who provides the locale of a database, and which one it is.
+fn locale(server: &Postgres, name: &str) -> String {
+    let major: u32 =
+        server.psql("postgres", "select current_setting('server_version_num')::int / 10000").parse().unwrap();
+    let column = if major > 16 { "datlocale" } else { "daticulocale" };
+    let sql =
+        "select datlocprovider, pg_encoding_to_char(encoding), datcollate, datctype, coalesce($, '') from pg_database";
+    server.psql("postgres", &format!("{} where datname = '{name}'", sql.replace('$', column)))
+}
+
+#[test]
+fn a_side_copy_sorts_as_the_live_one_did_also_when_that_is_gone() {
+    let server = Postgres::start();
+    for (name, with) in [
+        ("sorted", "locale_provider icu icu_locale 'de-AT'"),
+        ("plain", "locale_provider libc lc_collate 'C' lc_ctype 'C' encoding 'LATIN1'"),
+    ] {
+        server.psql("postgres", &format!("create database {name} template template0 {with}"));
+        server.psql(name, "create table users as select g as id, 'n' || g as name from generate_series(1, 500) g");
+        let was = locale(&server, name);
+        let mut desk = Desk::postgres(&server, name, &["select count(*) = 500 from users"]);
+        let copy = dump(&server, &mut desk, name, "custom");
+        for lost in [false, true] {
+            if lost {
+                server.psql("postgres", &format!("drop database {name}"));
+            }
+            let planned = desk.plan(&restore_of(&copy));
+            let shown: Vec<String> = planned.plan.phases.iter().flat_map(|p| p.step.shown()).collect();
+            assert!(shown.iter().any(|s| s.to_lowercase().contains(&with[..19])), "{shown:#?}");
+            let restored = desk.execute(planned);
+            restored.verified();
+            assert_eq!(locale(&server, &restored.side().name), was, "{name}, lost: {lost}");
+            cut_over(&mut desk, &restored).verified();
+            assert_eq!(locale(&server, name), was, "{name}, lost: {lost}");
+        }
+    }
+}

@@ -271,6 +271,7 @@ impl<'a> Choice<'a> {
         if !entry.owner.is_empty() {
             chosen.owners.insert(entry.owner.clone());
         }
+        chosen.owners.extend(entry.grants.iter().cloned());
         match entry.desc.as_str() {
             "EXTENSION" => {
                 chosen.extensions.insert(entry.tag.clone());
@@ -315,7 +316,15 @@ mod tests {
 
     fn entry(id: i64, desc: &str, tag: &str, needs: &[i64]) -> Entry {
         let namespace = if desc == "SCHEMA" { "" } else { "s" }.to_owned();
-        Entry { id, desc: desc.into(), tag: tag.into(), namespace, owner: "o".into(), needs: needs.to_vec() }
+        Entry {
+            id,
+            desc: desc.into(),
+            tag: tag.into(),
+            namespace,
+            owner: "o".into(),
+            needs: needs.to_vec(),
+            grants: BTreeSet::new(),
+        }
     }
 
     fn archive() -> Vec<Entry> {

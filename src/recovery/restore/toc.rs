@@ -8,6 +8,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read};
 
+use super::sql::{Rules, Scanner};
+
 /// Longest single string read: a view's definition is large, a wrong length in a damaged file is enormous.
 const STRING_MAX: u64 = 64 << 20;
 const ENTRIES_MAX: u64 = 5_000_000;
@@ -46,7 +48,7 @@ pub struct Toc {
     /// Entries per kind: `TABLE`, `TABLE DATA`, `INDEX`, …
     pub kinds: BTreeMap<String, u64>,
     pub entries: u64,
-    /// Roles that own something in it.
+    /// Roles that own something in it, or are granted something.
     pub owners: BTreeSet<String>,
     pub extensions: BTreeSet<String>,
     /// The statement that made the database: its encoding and locale.
@@ -64,7 +66,7 @@ impl Toc {
     }
 
     fn add(&mut self, entry: Entry, definition: Option<String>) {
-        let Entry { desc, tag, owner, .. } = entry;
+        let Entry { desc, tag, owner, grants, .. } = entry;
         // _tocEntryRequired in pg_backup_archiver.c tells them by the same words.
         let about_database = match desc.as_str() {
             "DATABASE" | "DATABASE PROPERTIES" => true,
@@ -85,6 +87,9 @@ impl Toc {
         // The owner of the database matters only where the database is made from it.
         if !owner.is_empty() && !about_database {
             self.owners.insert(owner);
+        }
+        if !about_database {
+            self.owners.extend(grants);
         }
         *self.kinds.entry(desc).or_default() += 1;
     }
@@ -151,6 +156,8 @@ pub struct Entry {
     pub owner: String,
     /// Entries that it needs.
     pub needs: Vec<i64>,
+    /// Roles that it grants something to, or takes it from.
+    pub grants: BTreeSet<String>,
 }
 
 /// Reads every entry, for choosing among them. They are all in memory then.
@@ -183,6 +190,13 @@ pub fn read(from: impl Read) -> Result<Toc, TocError> {
         toc.add(entry, definition);
     }
     Ok(toc)
+}
+
+/// Roles named in what a definition grants.
+fn granted(definition: &str) -> BTreeSet<String> {
+    let mut scanner = Scanner::new(Rules::default());
+    scanner.feed(definition.as_bytes(), &mut Vec::new());
+    scanner.finish(&mut Vec::new()).owners
 }
 
 struct Reader<R> {
@@ -310,7 +324,11 @@ impl<R: Read> Reader<R> {
                 let _file = self.string()?;
             }
         }
-        Ok((Entry { id, desc, tag, namespace, owner, needs }, definition))
+        let grants = match (desc.as_str(), &definition) {
+            ("ACL" | "DEFAULT ACL" | "POLICY", Some(text)) => granted(text),
+            _ => BTreeSet::new(),
+        };
+        Ok((Entry { id, desc, tag, namespace, owner, needs, grants }, definition))
     }
 }
 

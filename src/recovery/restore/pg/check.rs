@@ -114,7 +114,7 @@ pub async fn lacking(
         let create: Vec<String> =
             roles.iter().map(|r| format!("CREATE ROLE {};", crate::sys::pg::quote_ident(r))).collect();
         said.push(format!(
-            "what is in it belongs to roles that the server does not have: {}: {}",
+            "what is in it belongs to roles, or is granted to roles, that the server does not have: {}: {}",
             roles.join(", "),
             create.join(" ")
         ));
@@ -227,11 +227,15 @@ pub fn tar_file(path: &Path, progress: &mut dyn FnMut(u64, u64) -> ControlFlow<(
 async fn archive_to_end(job: &PgRestore, ctx: &OpContext) -> Result<u64, OpError> {
     let what = format!("check copy {}", text::clean(&job.copy.id));
     let failed = |why: String| OpError::Failed(format!("{what}: {why}"));
-    // Both read all of it: side by side they take as long as the slower one.
+    // Both read all of it: side by side they take as long as the slower one. pg_restore does not end on some that were
+    // cut off: what the members say ends it.
+    let fault = Arc::new(std::sync::OnceLock::<String>::new());
     let members = (job.kind == Kind::PgTar).then(|| {
-        let (path, cancel) = (format::path_of(&job.copy), ctx.cancel.clone());
+        let (path, cancel, fault) = (format::path_of(&job.copy), ctx.cancel.clone(), fault.clone());
         let go_on = move || if cancel.is_cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
-        tokio::task::spawn_blocking(move || tar_file(&path, &mut |_, _| go_on()))
+        tokio::task::spawn_blocking(move || {
+            tar_file(&path, &mut |_, _| go_on()).inspect_err(|why| drop(fault.set(why.clone())))
+        })
     });
     let args = archive_args(job);
     let (feed, position) = source(job, true).map_err(failed)?;
@@ -242,7 +246,7 @@ async fn archive_to_end(job: &PgRestore, ctx: &OpContext) -> Result<u64, OpError
     let ended = child::run(tool, ctx, Arc::new(move |l: &str| line.line(l)), &mut |pid| {
         let done = position.as_ref().map_or_else(|| child::bytes_read(pid), Position::done);
         sink.progress(done.min(total), total, "reading the copy to its end");
-        Ok(())
+        fault.get().map_or(Ok(()), |why| Err(why.clone()))
     })
     .await;
     // What is missing in the archive says more than what pg_restore makes of that.

@@ -78,7 +78,7 @@ pub async fn create(job: &PgRestore, ctx: &OpContext) -> Result<Done, OpError> {
     let live = session.database(&job.live).await.map_err(failed(&what))?;
     let sql = match &live {
         Some(live) => live.create_like(&job.side),
-        None => create_as(&job.side, &lost_as(job, ctx)),
+        None => create_as(&job.side, &lost_as(job, ctx), session.major),
     };
     if ctx.cancel.is_cancelled() {
         return Err(OpError::Cancelled);
@@ -103,8 +103,11 @@ fn lost_as(job: &PgRestore, ctx: &OpContext) -> CreateAs {
     read.or_else(|| job.create_as.clone()).unwrap_or_default()
 }
 
-/// Without a live database: what the copy says of the one that was dumped.
-pub fn create_as(side: &str, like: &CreateAs) -> String {
+/// First version of PostgreSQL in which a database says who provides its locale.
+const PROVIDERS_SINCE: u32 = 15;
+
+/// Without a live database: what the copy says of the one that was dumped, on a server of version `major`.
+pub fn create_as(side: &str, like: &CreateAs, major: u32) -> String {
     let mut sql = format!("CREATE DATABASE {} WITH TEMPLATE template0", quote_ident(side));
     let mut add = |word: &str, value: &Option<String>, quote: fn(&str) -> String| {
         if let Some(value) = value {
@@ -124,6 +127,8 @@ pub fn create_as(side: &str, like: &CreateAs) -> String {
             add("LOCALE_PROVIDER", &like.provider, str::to_owned);
             add("BUILTIN_LOCALE", &like.locale, quote_literal);
         }
+        // Otherwise it would be that of template0, which may be another one.
+        Some("libc") if major >= PROVIDERS_SINCE => add("LOCALE_PROVIDER", &like.provider, str::to_owned),
         _ => {}
     }
     sql

@@ -106,15 +106,16 @@ impl Session {
 
     /// What the server knows of a database; `None` when there is none of this name.
     pub async fn database(&self, name: &str) -> Result<Option<Database>, PgError> {
-        // Columns that came with later versions: 15 (providers) and 17 (one locale for all of them).
-        let (provider, locale) = match self.major {
-            0..=14 => ("'c'::text", "null::text"),
-            15 | 16 => ("datlocprovider::text", "daticulocale"),
-            _ => ("datlocprovider::text", "datlocale"),
+        // Columns that came with later versions: 15 (providers), 16 (rules) and 17 (one locale for all of them).
+        let (provider, locale, rules) = match self.major {
+            0..=14 => ("''::text", "null::text", "null::text"),
+            15 => ("datlocprovider::text", "daticulocale", "null::text"),
+            16 => ("datlocprovider::text", "daticulocale", "daticurules"),
+            _ => ("datlocprovider::text", "datlocale", "daticurules"),
         };
         let sql = format!(
             "select d.oid, r.rolname::text, pg_encoding_to_char(encoding)::text, datcollate::text, datctype::text, {provider}, {locale},
-                    datallowconn, datconnlimit, t.spcname::text, shobj_description(d.oid, 'pg_database')
+                    datallowconn, datconnlimit, t.spcname::text, shobj_description(d.oid, 'pg_database'), {rules}
                from pg_database d join pg_roles r on r.oid = datdba join pg_tablespace t on t.oid = dattablespace
               where datname = $1"
         );
@@ -133,6 +134,7 @@ impl Session {
             limit: row.try_get(8)?,
             tablespace: row.try_get(9)?,
             comment: row.try_get(10)?,
+            rules: row.try_get(11)?,
         }))
     }
 
@@ -152,10 +154,12 @@ pub struct Database {
     pub encoding: String,
     pub collate: String,
     pub ctype: String,
-    /// `c` (libc), `i` (ICU), `b` (built in).
+    /// `c` (libc), `i` (ICU), `b` (built in); empty where the server is too old to tell them apart.
     pub provider: String,
     /// Of ICU and of the built-in provider.
     pub locale: Option<String>,
+    /// Of ICU: changes to its order.
+    pub rules: Option<String>,
     pub open: bool,
     /// Connection limit; -1 for none.
     pub limit: i32,
@@ -177,7 +181,14 @@ impl Database {
             quote_ident(&self.tablespace),
         );
         match (self.provider.as_str(), &self.locale) {
-            ("i", Some(locale)) => sql.push_str(&format!(" LOCALE_PROVIDER icu ICU_LOCALE {}", lit(locale))),
+            // Said all the same: otherwise it is that of template0, which may be another one.
+            ("c", _) => sql.push_str(" LOCALE_PROVIDER libc"),
+            ("i", Some(locale)) => {
+                sql.push_str(&format!(" LOCALE_PROVIDER icu ICU_LOCALE {}", lit(locale)));
+                if let Some(rules) = &self.rules {
+                    sql.push_str(&format!(" ICU_RULES {}", lit(rules)));
+                }
+            }
             ("b", Some(locale)) => sql.push_str(&format!(" LOCALE_PROVIDER builtin BUILTIN_LOCALE {}", lit(locale))),
             _ => {}
         }

@@ -306,7 +306,7 @@ fn phases(draft: &mut Draft<'_>, job: &PgRestore, target: Option<&PgTarget>, fac
     draft.native("read the copy to its end", 15, pg::CHECK, &args, vec![check]);
     let live = facts.and_then(|f| f.live.as_ref());
     let create = live.map_or_else(
-        || pg::create_as(&job.side, &job.create_as.clone().unwrap_or_default()),
+        || pg::create_as(&job.side, &job.create_as.clone().unwrap_or_default(), facts.map_or(0, |f| f.major)),
         |l| l.create_like(&job.side),
     );
     let close = format!("REVOKE ALL ON DATABASE {} FROM PUBLIC", quote_ident(&job.side));

@@ -30,7 +30,7 @@ pub struct Findings {
     pub connects: BTreeSet<String>,
     /// The first meta-command or statement that cannot be let through: its line and text.
     pub refused: Option<(u64, String)>,
-    /// Roles that own something in it.
+    /// Roles that own something in it, or are granted something.
     pub owners: BTreeSet<String>,
     pub extensions: BTreeSet<String>,
     /// Tables made.

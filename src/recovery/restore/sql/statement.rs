@@ -34,6 +34,8 @@ pub(super) struct Statement {
     line: u64,
     /// The last two words, also beyond [`WORDS_MAX`].
     last: (String, String),
+    /// The words that follow name roles that something is granted to.
+    granting: bool,
 }
 
 impl Statement {
@@ -107,12 +109,43 @@ impl Statement {
         {
             found.owners.insert(bare(&word).to_owned());
         }
+        self.role_named(&word, found);
+        let last = self.last.1.as_str();
         if last == "from" && word == "stdin" && self.first("copy") {
             self.copy_in = true;
         }
         self.last = (std::mem::take(&mut self.last.1), word.clone());
         if self.words.len() < WORDS_MAX {
             self.words.push(word);
+        }
+    }
+
+    /// Keeps the roles of a grant, of default privileges or of a policy: without them the statement fails.
+    fn role_named(&mut self, word: &str, found: &mut Findings) {
+        const NO_ROLES: [&str; 5] = ["public", "current_user", "session_user", "current_role", "group"];
+        const ENDS: [&str; 7] = ["in", "with", "using", "granted", "cascade", "restrict", "grant"];
+        let second = |word: &str| self.words.get(1).is_some_and(|w| w == word);
+        let grants = self.first("grant")
+            || self.first("revoke")
+            || self.first("alter") && second("default")
+            || self.first("create") && second("policy");
+        // Most statements of a dump are of other kinds, and long.
+        if !grants {
+            return;
+        }
+        let words: Vec<&str> = self.words.iter().map(String::as_str).collect();
+        // The database's own privileges are those of the live one.
+        if words.windows(2).any(|w| w == ["on", "database"]) {
+            return;
+        }
+        let begins = match self.last.1.as_str() {
+            "to" | "from" => true,
+            "role" => words.contains(&"default") && words.contains(&"for"),
+            _ => false,
+        };
+        self.granting = (self.granting || begins) && !ENDS.contains(&word);
+        if self.granting && !NO_ROLES.contains(&word) {
+            found.owners.insert(bare(word).to_owned());
         }
     }
 

@@ -41,6 +41,10 @@ COPY public.t (id, name) FROM stdin;
 
 COMMENT ON TABLE public.t IS E'it\'s; \\x';
 GRANT SELECT(a,b) ON TABLE public.t TO reader;
+GRANT ALL ON TABLE public.t TO "Auditor" WITH GRANT OPTION;
+REVOKE ALL ON SCHEMA public FROM PUBLIC;
+ALTER DEFAULT PRIVILEGES FOR ROLE maker IN SCHEMA public GRANT SELECT ON TABLES TO viewer;
+CREATE POLICY p ON public.t FOR SELECT TO one, two USING ((name = 'to'::text));
 SELECT pg_catalog.setval('public.s', 3, true);
 /* a /* nested */ ; \connect */
 "#;
@@ -49,7 +53,10 @@ SELECT pg_catalog.setval('public.s', 3, true);
     assert_eq!(out, text);
     assert!(found.by_pg_dump && found.complete && !found.open, "{found:?}");
     assert_eq!((found.rows, found.tables, found.objection(), found.incomplete()), (3, 1, None, None));
-    assert_eq!(found.owners, ["Ghost Role", "app_rw"].map(String::from).into());
+    assert_eq!(
+        found.owners,
+        ["Auditor", "Ghost Role", "app_rw", "maker", "one", "reader", "two", "viewer"].map(String::from).into()
+    );
     assert_eq!(found.extensions, ["citext".to_owned()].into());
     assert!(found.server.starts_with("15.18"));
 }

@@ -118,3 +118,10 @@ proptest::proptest! {
         let _ = read(bytes.as_slice());
     }
 }
+
+#[test]
+fn roles_that_are_granted_something_are_needed_too() {
+    let granted =
+        super::granted("REVOKE ALL ON TABLE public.t FROM PUBLIC;\nGRANT SELECT ON TABLE public.t TO reader;\n");
+    assert_eq!(granted, BTreeSet::from(["reader".to_owned()]));
+}
