@@ -169,7 +169,8 @@ pub fn file(path: &Path, beat: &Beat) -> Result<Whole, Not> {
     let decoder = archive::reader(opened).map_err(|e| Not::io(&e))?;
     let from = io::BufReader::with_capacity(1 << 17, decoder);
     let mut from = Watched { from, beat, bytes: 0, tail: Vec::new(), raw: &raw, dropped: 0, began: Instant::now() };
-    let result = content(&mut from);
+    let json = path.file_name().is_some_and(|n| n.to_string_lossy().to_ascii_lowercase().contains(".json"));
+    let result = content(&mut from, json);
     if beat.stopped() {
         return Err(Not::Stopped);
     }
@@ -184,7 +185,7 @@ pub fn file(path: &Path, beat: &Beat) -> Result<Whole, Not> {
     })
 }
 
-fn content(from: &mut Watched<'_, impl Read>) -> Result<Whole, Not> {
+fn content(from: &mut Watched<'_, impl Read>, json: bool) -> Result<Whole, Not> {
     let mut head = Vec::with_capacity(512);
     if let Err(e) = from.by_ref().take(512).read_to_end(&mut head) {
         return Err(classify(&e, "at its beginning"));
@@ -229,10 +230,29 @@ fn content(from: &mut Watched<'_, impl Read>) -> Result<Whole, Not> {
             Ok(Whole { words, ..Whole::default() })
         }
         Content::Rdb if rdb::head(&head).is_some_and(|h| !h.is_preamble()) => redis(head.as_slice().chain(&mut *from)),
+        Content::Unknown if json => values(head.as_slice().chain(&mut *from)),
         _ => {
             drain(from, "within its data")?;
             Ok(Whole::default())
         }
+    }
+}
+
+/// JSON: one value, or several. A file that was cut off is seen by nothing else.
+fn values(from: impl Read) -> Result<Whole, Not> {
+    let mut from = Noting { from, fault: None };
+    let mut fault = None;
+    for value in serde_json::Deserializer::from_reader(&mut from).into_iter::<serde::de::IgnoredAny>() {
+        if let Err(e) = value {
+            fault = Some(e);
+            break;
+        }
+    }
+    match (fault, from.fault) {
+        (None, _) => Ok(Whole::default()),
+        (Some(_), Some(why)) => Err(Not::Unknown(why)),
+        (Some(e), None) if e.is_eof() => Err(Not::Bad("it is cut off: its JSON ends early".to_owned())),
+        (Some(e), None) => Err(Not::Bad(format!("it is damaged: no JSON at line {} column {}", e.line(), e.column()))),
     }
 }
 

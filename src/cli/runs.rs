@@ -168,8 +168,8 @@ pub fn plan_text(plan: &Plan) -> String {
     }
     if let Some(after) = &plan.after {
         out.extend(after.shown.iter().map(|s| format!("  then       {s}")));
-    } else if !plan.phases.iter().any(|p| p.name.contains("verify")) {
-        out.push("  then       nothing checks the effect: the run will end unverified".into());
+    } else {
+        out.push(format!("  then       {}", plan.without_after()));
     }
     if !plan.undo.is_empty() {
         out.push(format!("  undo       {}", plan.undo));

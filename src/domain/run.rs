@@ -282,6 +282,16 @@ pub enum Step {
     Native { op: String, args: serde_json::Value, shown: Vec<String> },
 }
 
+impl Plan {
+    /// What is said of a plan without a check of the service: how its effect is seen, if at all.
+    pub fn without_after(&self) -> &'static str {
+        match self.phases.iter().any(|p| matches!(p.step, Step::Native { .. })) {
+            true => "it looks at its own effect; no check of a service follows",
+            false => "nothing checks the effect: the run will end unverified",
+        }
+    }
+}
+
 impl Step {
     /// The exact commands for the dialog. There is no secret in a plan, so none can show.
     pub fn shown(&self) -> Vec<String> {

@@ -127,6 +127,21 @@ async fn a_cut_off_copy_is_found_by_reading_it() {
 }
 
 #[tokio::test]
+async fn json_that_is_cut_off_is_not_the_newest_good_one() {
+    let dir = support::scratch();
+    let whole = br#"{"vhosts":[{"name":"/"}],"queues":[]}"#;
+    put(&dir.path().join("1.json"), whole, HOUR / 2);
+    put(&dir.path().join("2.json"), &whole[..20], HOUR / 3);
+    put(&dir.path().join("3.json.gz"), &gz(b"{\"vhosts\":[}"), HOUR / 4);
+    let (catalogue, mut rx) = start(&[set("broker", dir.path(), "*.json*")]);
+    let report = until(&mut rx, "all read", |r| newest(r) == "1.json").await;
+    assert!(suspect(&report).contains("no JSON at line 1"), "{}", suspect(&report));
+    let second = report.judged.copies[1].suspect.as_deref().unwrap();
+    assert!(second.contains("its JSON ends early"), "{second}");
+    catalogue.shutdown().await;
+}
+
+#[tokio::test]
 async fn rotation_deletion_and_a_folder_that_comes_back() {
     let parent = support::scratch();
     let dir = parent.path().join("pg");

@@ -342,10 +342,25 @@ fn a_link_out_of_the_folder_that_the_live_one_has_too_is_kept() {
         assert_eq!(fs::read_link(Path::new(&restored.side().name).join("host")).unwrap(), Path::new("/etc/hostname"));
         desk.run(&Work::Drop { of: restored.id.clone() }).verified();
     }
+    // It is said while there is time that this would not pass without the live one.
+    let plan = desk.plan(&restore_of("docs.tar")).plan;
+    let (result, detail) = check(&plan, "links");
+    assert!(result == Checked::Warned && detail.contains("\"host\""), "{detail}");
     fs::remove_file(docs.join("host")).unwrap();
     for copy in ["docs.tar", "docs.folder"] {
         fails(&mut desk, docs, copy, "which is absolute");
+        refused(&mut desk, copy, "copy readable", "add \"host\" to `links`");
     }
+    // Lost altogether, it comes back where the configuration names the link.
+    desk.configure_folder(|f| f.links = vec!["host".into()]);
+    let lost = docs.with_extension("lost");
+    fs::rename(docs, &lost).unwrap();
+    for copy in ["docs.tar", "docs.folder"] {
+        let restored = desk.run(&restore_of(copy));
+        assert_eq!(fs::read_link(Path::new(&restored.side().name).join("host")).unwrap(), Path::new("/etc/hostname"));
+        desk.run(&Work::Drop { of: restored.id.clone() }).verified();
+    }
+    fs::rename(&lost, docs).unwrap();
 }
 
 #[test]

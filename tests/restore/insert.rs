@@ -207,7 +207,15 @@ fn names_are_chosen_of_a_whole_side_folder_too_and_by_the_configuration() {
     }
     let plan = desk.plan(&only_of(&copy, &["nowhere/**"])).plan;
     let (result, detail) = check(&plan, "copy readable");
-    assert!(result == Checked::Failed && detail.contains("matches `only`"), "{detail}");
+    assert!(result == Checked::Failed && detail.contains("nothing in it matches \"nowhere/**\""), "{detail}");
+    // One that has nothing is said also where another one has.
+    let plan = desk.plan(&only_of(&copy, &["run.*", "*.bin"])).plan;
+    let (result, detail) = check(&plan, "copy readable");
+    assert!(result == Checked::Failed && detail.contains("nothing in it matches \"*.bin\""), "{detail}");
+    assert!(detail.contains("'**/*.bin' looks in every folder"), "{detail}");
+    let plan = desk.plan(&only_of(&copy, &["run.*", "**/*.bin"])).plan;
+    assert_eq!(check(&plan, "copy readable").0, Checked::Passed);
+    assert_eq!(plan.data_lost_ms, None, "what else was written stays");
 }
 
 #[test]

@@ -36,7 +36,10 @@ fn conflicts_are_counted_and_skipped() {
     let _sweep = sweep(&desk);
     let before = keys(&server);
     let restored = desk.run(&restore_of(&copy));
+    let side = desk.plan(&restore_of(&copy)).plan;
+    assert!(side.data_lost_ms.is_none() && side.effects.iter().any(|e| e.contains("only keys like")), "{side:#?}");
     let planned = desk.plan(&Work::CutOver { of: restored.id.clone() });
+    assert_eq!(planned.plan.data_lost_ms, None, "what was written beside these keys stays");
     let (result, said) = check(&planned.plan, "keys");
     assert_eq!(result, Checked::Warned);
     assert_eq!(said, "5 are added, 11 are the same, 5 differ in the live data and are left as they are");

@@ -214,6 +214,7 @@ fn restore(tab: &Tab, backup: &Tab, config: &Config, sink: &mut Sink) -> Option<
             strip: t.int("strip").unwrap_or(0),
             inside: t.string("inside").map(PathBuf::from),
             only: t.texts("only"),
+            links: t.texts("links"),
             compare: match t.text("compare") {
                 Some("quick") => FolderCompare::Quick,
                 _ => FolderCompare::Content,

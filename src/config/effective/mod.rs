@@ -397,6 +397,7 @@ fn backup(b: &Backup, second_person: bool, out: &mut Out) {
             out.put("strip", Some(f.strip.to_string()));
             out.put("inside", f.inside.as_deref().map(path));
             out.texts("only", &f.only);
+            out.texts("links", &f.links);
             out.text("compare", f.compare.word());
             out.put("identity", f.identity.as_deref().map(path));
             if !f.verify.is_empty() {

@@ -326,6 +326,12 @@ static FOLDER: Table = Table::new(
              brings all in it. They are copied into the live folder one by one, and nothing else there is touched.",
         ),
         Key::new(
+            "links",
+            Ty::List(&Ty::Text(&v::ONLY)),
+            "Links of it that may lead out of the folder (absolute ones, or with `..`), by their names below it. Others \
+             come back only while the live folder has the same.",
+        ),
+        Key::new(
             "compare",
             Ty::Word(&["content", "quick"]),
             "What the restored folder is compared with the live one by: size, time, mode and content, or without reading \

@@ -187,6 +187,8 @@ pub struct FolderRestore {
     pub inside: Option<PathBuf>,
     /// Only names that match one of these patterns come back, copied into the live folder one by one.
     pub only: Vec<String>,
+    /// Names of links that may lead out of the folder, as patterns.
+    pub links: Vec<String>,
     /// What counts as the same when the restored folder is compared with the live one.
     pub compare: FolderCompare,
     /// Identity file with which `age` decrypts.

@@ -204,6 +204,9 @@ pub struct FolderRestore {
     pub copy: Copy,
     pub kind: Kind,
     pub strip: u32,
+    /// Names of links that may lead out of the folder, as patterns.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub links: Vec<String>,
     pub verify: Vec<Vec<String>>,
     pub test: bool,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

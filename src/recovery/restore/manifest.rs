@@ -96,12 +96,12 @@ fn contents(path: &Path, restore: Option<&Path>) -> Result<Manifest, String> {
                 count(&mut manifest, rows(path, kind, shape.wrap, tool).map_err(|why| format!("{shown}: {why}"))?);
             }
             Kind::Tar if shape.wrap != Wrap::Age => {
-                let found = folder::check_archive(path, 0, Path::new("/dev/null"), go_on)?.ok_or_else(stopped)?;
+                let found = folder::check_archive(path, 0, &folder::Links::none(), go_on)?.ok_or_else(stopped)?;
                 manifest.entries = Some(found.entries);
             }
             Kind::Folder => {
                 let all = folder::Only::all();
-                let found = folder::check_folder(path, &all, Path::new("/dev/null"), go_on)?.ok_or_else(stopped)?;
+                let found = folder::check_folder(path, &all, &folder::Links::none(), go_on)?.ok_or_else(stopped)?;
                 manifest.entries = Some(found.entries);
             }
             _ => {}

@@ -140,7 +140,7 @@ pub fn lines(app: &App, plan: &Plan) -> Vec<(Role, u16, String)> {
             out.push((Role::Label, 0, "then checks".into()));
             out.extend(after.shown.iter().map(|s| (Role::Text, 2, clean(s))));
         }
-        None => out.push((Role::Unsure, 0, "nothing checks the effect: the run will end unverified".into())),
+        None => out.push((Role::Unsure, 0, plan.without_after().into())),
     }
     if !plan.undo.is_empty() {
         out.push((Role::Dim, 0, format!("undo       {}", clean(&plan.undo))));

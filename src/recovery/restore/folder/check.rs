@@ -9,17 +9,33 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::super::format::Wrap;
-use super::entry;
+use super::entry::{self, Leads, Links};
 use super::only::Only;
 use super::open::{self, Refused, Way};
 use crate::text;
 
 /// What is in a copy.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Contents {
     pub entries: u64,
     /// Bytes of the files, unpacked.
     pub bytes: u64,
+    /// Links that lead out of the folder and are let through only because the live folder has them too: the first few.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub as_live: Vec<String>,
+}
+
+/// Links that are named at the most.
+const NAMED: usize = 20;
+
+impl Contents {
+    /// Looks at one link. Errors: why nothing is to be unpacked.
+    pub fn link(&mut self, links: &Links, at: &Path, target: &[u8]) -> Result<(), String> {
+        if links.check(at, target)? == Leads::AsLive && self.as_live.len() < NAMED {
+            self.as_live.push(text::clean_bytes(at.as_os_str().as_bytes()));
+        }
+        Ok(())
+    }
 }
 
 /// What is asked now and then with bytes read and bytes there are; it can end the reading.
@@ -56,9 +72,9 @@ pub fn read_error(e: &io::Error) -> String {
 }
 
 /// As [`wrapped`], for an archive that is not encrypted and of which all is meant.
-pub fn archive(path: &Path, strip: u32, live: &Path, progress: Progress<'_>) -> Result<Option<Contents>, String> {
+pub fn archive(path: &Path, strip: u32, links: &Links, progress: Progress<'_>) -> Result<Option<Contents>, String> {
     let way = Way { place: path.to_path_buf(), wrap: Wrap::Plain, identity: None };
-    wrapped(&way, strip, &Only::all(), live, progress)
+    wrapped(&way, strip, &Only::all(), links, progress)
 }
 
 /// Reads a tar archive to its end. Blocks. `None` when it was ended by `progress`. Errors: why it is not to be unpacked.
@@ -67,7 +83,7 @@ pub fn wrapped(
     way: &Way,
     strip: u32,
     only: &Only,
-    live: &Path,
+    links: &Links,
     progress: Progress<'_>,
 ) -> Result<Option<Contents>, String> {
     let mut opened = open::open(way)?;
@@ -79,9 +95,9 @@ pub fn wrapped(
         let mut archive = tar::Archive::new(&mut stream);
         for found in archive.entries().map_err(|e| read_error(&e))? {
             let mut found = found.map_err(|e| read_error(&e))?;
-            let below = look(&mut found, strip, live)?;
+            let below = look(&mut found, strip, links, &mut contents)?;
             any = true;
-            if below.as_deref().map_or(only.is_all(), |below| only.has(below)) {
+            if below.as_deref().map_or(only.is_all(), |below| only.sees(below)) {
                 contents.entries += 1;
                 contents.bytes = contents.bytes.saturating_add(found.size());
             }
@@ -95,8 +111,8 @@ pub fn wrapped(
     if !any {
         return Err("there is nothing in it: choose another copy".into());
     }
-    if contents.entries == 0 {
-        return Err(NOTHING_CHOSEN.into());
+    if let Some(why) = only.objection() {
+        return Err(why);
     }
     // An archive ends with blocks of zeros. Cut off between two entries it has none, and nothing else tells.
     if stream.read < end_of_last.saturating_add(512) {
@@ -119,7 +135,12 @@ pub fn wrapped(
 pub const NOTHING_CHOSEN: &str = "nothing in it matches `only`: look at the patterns, or choose another copy";
 
 /// One entry: its name, and what it is. Returns where it would come.
-fn look<R: Read>(found: &mut tar::Entry<'_, R>, strip: u32, live: &Path) -> Result<Option<PathBuf>, String> {
+fn look<R: Read>(
+    found: &mut tar::Entry<'_, R>,
+    strip: u32,
+    links: &Links,
+    contents: &mut Contents,
+) -> Result<Option<PathBuf>, String> {
     use tar::EntryType;
     let name = found.path_bytes().into_owned();
     let Some(path) = entry::path(&name, strip)? else { return Ok(None) };
@@ -128,7 +149,7 @@ fn look<R: Read>(found: &mut tar::Entry<'_, R>, strip: u32, live: &Path) -> Resu
             Ok(())
         }
         EntryType::Symlink => match found.link_name_bytes() {
-            Some(target) => entry::link(&path, &target, live),
+            Some(target) => contents.link(links, &path, &target),
             None => Err(format!("\"{}\" is a link to nothing: choose another copy", text::clean_bytes(&name))),
         },
         EntryType::Link => match found.link_name_bytes().as_deref().map(|t| entry::path(t, strip)) {
@@ -147,7 +168,7 @@ fn look<R: Read>(found: &mut tar::Entry<'_, R>, strip: u32, live: &Path) -> Resu
 }
 
 /// Looks at every name of a copy that is a folder itself. Blocks.
-pub fn folder(path: &Path, only: &Only, live: &Path, progress: Progress<'_>) -> Result<Option<Contents>, String> {
+pub fn folder(path: &Path, only: &Only, links: &Links, progress: Progress<'_>) -> Result<Option<Contents>, String> {
     let (mut contents, mut any) = (Contents::default(), false);
     let mut open = vec![path.to_path_buf()];
     while let Some(dir) = open.pop() {
@@ -161,7 +182,7 @@ pub fn folder(path: &Path, only: &Only, live: &Path, progress: Progress<'_>) -> 
             let below = at.strip_prefix(path).unwrap_or(&at).to_path_buf();
             let kind = meta.file_type();
             any = true;
-            let chosen = only.has(&below);
+            let chosen = only.sees(&below);
             contents.entries += u64::from(chosen);
             if kind.is_dir() {
                 open.push(at);
@@ -170,7 +191,7 @@ pub fn folder(path: &Path, only: &Only, live: &Path, progress: Progress<'_>) -> 
                 rustix::fs::access(&at, rustix::fs::Access::READ_OK).map_err(|e| failed(e.into()))?;
             } else if kind.is_symlink() {
                 let target = std::fs::read_link(&at).map_err(failed)?;
-                entry::link(&below, target.as_os_str().as_bytes(), live)?;
+                contents.link(links, &below, target.as_os_str().as_bytes())?;
             } else if kind.is_block_device() || kind.is_char_device() {
                 let name = text::clean_bytes(below.as_os_str().as_bytes());
                 return Err(format!(
@@ -182,9 +203,9 @@ pub fn folder(path: &Path, only: &Only, live: &Path, progress: Progress<'_>) -> 
             }
         }
     }
-    match (any, contents.entries) {
+    match (any, only.objection()) {
         (false, _) => Err("there is nothing in it: choose another copy".into()),
-        (true, 0) => Err(NOTHING_CHOSEN.into()),
-        _ => Ok(Some(contents)),
+        (true, Some(why)) => Err(why),
+        (true, None) => Ok(Some(contents)),
     }
 }

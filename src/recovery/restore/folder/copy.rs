@@ -12,7 +12,6 @@ use std::path::{Path, PathBuf};
 use super::super::format;
 use super::super::job::FolderRestore;
 use super::check::NOTHING_CHOSEN;
-use super::entry;
 use super::extract::write_error;
 use super::only::Only;
 use super::tree::{Fault, Lost, Meta, Tree};
@@ -20,6 +19,7 @@ use crate::recovery::op::OpContext;
 use crate::text;
 
 pub fn run(job: &FolderRestore, only: &Only, tree: &mut Tree, ctx: &OpContext) -> Result<Lost, Fault> {
+    let links = super::entry::Links::new(&job.live, &job.links)?;
     let from = &format::path_of(&job.copy);
     let read = |at: &Path, e: io::Error| Fault::Failed(format!("{} cannot be read: {e}", at.display()));
     let top = std::fs::metadata(from).map_err(|e| read(from, e))?;
@@ -53,7 +53,7 @@ pub fn run(job: &FolderRestore, only: &Only, tree: &mut Tree, ctx: &OpContext) -
                 open.push(below);
             } else if kind.is_symlink() {
                 let target = std::fs::read_link(&at).map_err(|e| read(&at, e))?.into_os_string().into_vec();
-                entry::link(&below, &target, &job.live)?;
+                links.check(&below, &target)?;
                 tree.symlink(&below, &target, &meta)?;
             } else if kind.is_file() {
                 let id = (stat.dev(), stat.ino());

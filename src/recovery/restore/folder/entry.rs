@@ -4,6 +4,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
+use super::only::Only;
 use crate::text;
 
 /// Why a name or a link is refused.
@@ -33,16 +34,53 @@ pub fn path(name: &[u8], strip: u32) -> Result<Option<PathBuf>, String> {
     Ok(Some(kept).filter(|p| !p.as_os_str().is_empty()))
 }
 
-/// Whether a symbolic link at `at` (below the folder) stays within the folder. One that does not is let through where the
-/// live folder has the very same link: then it is how this folder is meant to be.
-pub fn link(at: &Path, target: &[u8], live: &Path) -> Result<(), String> {
-    let Err(why) = stays_within(at, Path::new(OsStr::from_bytes(target))) else { return Ok(()) };
-    let same = std::fs::read_link(live.join(at)).is_ok_and(|there| there.as_os_str().as_bytes() == target);
-    if same {
-        return Ok(());
+/// Which links may lead out of the folder.
+#[derive(Clone, Debug)]
+pub struct Links {
+    live: PathBuf,
+    allowed: Option<Only>,
+}
+
+/// Where a link leads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Leads {
+    Inside,
+    /// Out of the folder, as the configuration allows.
+    Allowed,
+    /// Out of the folder, and let through only because the live folder has the very same link.
+    AsLive,
+}
+
+impl Links {
+    /// `allowed`: patterns for names of links that may lead anywhere. Errors: which pattern cannot be used, and why.
+    pub fn new(live: &Path, allowed: &[String]) -> Result<Links, String> {
+        let allowed = if allowed.is_empty() { None } else { Some(Only::new(allowed)?) };
+        Ok(Links { live: live.to_path_buf(), allowed })
     }
-    let name = at.as_os_str().as_bytes();
-    Err(refuse(name, &format!("is a link to \"{}\", {why}", text::clean_bytes(target))))
+
+    /// None may, for want of a live folder and of a configuration.
+    pub fn none() -> Links {
+        Links { live: PathBuf::from("/dev/null"), allowed: None }
+    }
+
+    /// Whether a symbolic link at `at` (below the folder) stays within the folder. One that does not is let through where
+    /// the configuration names it, or where the live folder has the very same one: then it is how this folder is meant to
+    /// be. Nothing is ever written through a link.
+    pub fn check(&self, at: &Path, target: &[u8]) -> Result<Leads, String> {
+        let Err(why) = stays_within(at, Path::new(OsStr::from_bytes(target))) else { return Ok(Leads::Inside) };
+        if self.allowed.as_ref().is_some_and(|allowed| allowed.has(at)) {
+            return Ok(Leads::Allowed);
+        }
+        if std::fs::read_link(self.live.join(at)).is_ok_and(|there| there.as_os_str().as_bytes() == target) {
+            return Ok(Leads::AsLive);
+        }
+        let name = text::clean_bytes(at.as_os_str().as_bytes());
+        let target = text::clean_bytes(target);
+        Err(format!(
+            "\"{name}\" is a link to \"{target}\", {why}; nothing of it is unpacked: if it is meant to be so, add \
+             \"{name}\" to `links` of [backup.restore.folder] and plan anew; else choose another copy, or unpack it by hand"
+        ))
+    }
 }
 
 /// Going up is allowed at the beginning only: after a name that may itself be a link, `..` means another place than it
@@ -91,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn links_stay_within_unless_the_live_folder_has_them_too() {
+    fn links_stay_within_unless_they_are_named_or_the_live_folder_has_them_too() {
         let live = tempfile::tempdir().unwrap();
         for (at, target, good) in [
             ("a", "b", true),
@@ -102,10 +140,15 @@ mod tests {
             ("d/e/a", "x/../../..", false),
             ("a", ".", true),
         ] {
-            assert_eq!(link(Path::new(at), target.as_bytes(), live.path()).is_ok(), good, "{at} -> {target}");
+            let links = Links::new(live.path(), &[]).unwrap();
+            assert_eq!(links.check(Path::new(at), target.as_bytes()).is_ok(), good, "{at} -> {target}");
         }
         std::os::unix::fs::symlink("/etc", live.path().join("a")).unwrap();
-        assert!(link(Path::new("a"), b"/etc", live.path()).is_ok());
-        assert!(link(Path::new("a"), b"/var", live.path()).is_err());
+        let links = Links::new(live.path(), &["b".into()]).unwrap();
+        assert_eq!(links.check(Path::new("a"), b"/etc"), Ok(Leads::AsLive));
+        assert_eq!(links.check(Path::new("b"), b"/etc"), Ok(Leads::Allowed));
+        assert_eq!(links.check(Path::new("b"), b"a"), Ok(Leads::Inside));
+        let why = links.check(Path::new("a"), b"/var").unwrap_err();
+        assert!(why.contains("add \"a\" to `links`"), "{why}");
     }
 }

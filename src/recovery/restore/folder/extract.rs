@@ -14,6 +14,7 @@ use crate::recovery::op::OpContext;
 use crate::text;
 
 pub fn run(job: &FolderRestore, only: &Only, tree: &mut Tree, ctx: &OpContext) -> Result<Lost, Fault> {
+    let links = super::entry::Links::new(&job.live, &job.links)?;
     // A further name of a file says nothing of its content: a file that has a chosen further name comes along.
     let along = if only.is_all() { HashSet::new() } else { targets(job, only, ctx)? };
     let (mut opened, mut stream) = start(job)?;
@@ -47,7 +48,7 @@ pub fn run(job: &FolderRestore, only: &Only, tree: &mut Tree, ctx: &OpContext) -
             tar::EntryType::Directory => tree.folder(&below, meta)?,
             tar::EntryType::Symlink => {
                 let target = found.link_name_bytes().map(|t| t.into_owned()).unwrap_or_default();
-                entry::link(&below, &target, &job.live)?;
+                links.check(&below, &target)?;
                 tree.symlink(&below, &target, &meta)?;
             }
             tar::EntryType::Link => {

@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::super::child::{self, Ended, Stopped, Tool};
 use super::super::job::{FolderRestore, VaultCopy};
-use super::check::{self, Contents, NOTHING_CHOSEN};
+use super::check::{self, Contents};
 use super::only::Only;
 use super::tree::Tree;
 use super::{entry, partial};
@@ -90,7 +90,8 @@ impl Links {
 struct Listing {
     tool: VaultTool,
     inside: String,
-    live: PathBuf,
+    /// Which links may lead out of the folder.
+    may: super::entry::Links,
     only: Only,
     contents: Contents,
     any: bool,
@@ -149,14 +150,14 @@ impl Listing {
             }
             'l' => {
                 if let Some(target) = target.filter(|t| !t.is_empty()) {
-                    entry::link(&below, target.as_bytes(), &self.live)?;
+                    self.contents.link(&self.may, &below, target.as_bytes())?;
                 }
                 self.links.add(&below)?;
             }
             _ => {}
         }
         // Sockets are made anew by whoever listens: they do not come.
-        if kind != 's' && self.only.has(&below) {
+        if kind != 's' && self.only.sees(&below) {
             self.contents.entries += 1;
             self.contents.bytes = self.contents.bytes.saturating_add(if kind == '-' { size } else { 0 });
         }
@@ -174,7 +175,7 @@ pub async fn look(job: &FolderRestore, ctx: &OpContext) -> Result<Contents, OpEr
     let listing = Arc::new(Mutex::new(Listing {
         tool: vault.tool,
         inside: vault.inside.clone(),
-        live: job.live.clone(),
+        may: super::links_of(job)?,
         only,
         contents: Contents::default(),
         any: false,
@@ -198,12 +199,12 @@ pub async fn look(job: &FolderRestore, ctx: &OpContext) -> Result<Contents, OpEr
     if !ended.status.success() {
         return Err(failed(Fault::of(vault.tool, &end_of(&ended), &ended.said.join("\n")).to_string()));
     }
-    match (listing.any, listing.contents.entries) {
+    match (listing.any, listing.only.objection()) {
         (false, _) => {
             Err(failed(format!("there is nothing at {} in it: correct `inside`, or choose another copy", vault.inside)))
         }
-        (true, 0) => Err(failed(NOTHING_CHOSEN.into())),
-        _ => Ok(listing.contents),
+        (true, Some(why)) => Err(failed(why)),
+        (true, None) => Ok(listing.contents.clone()),
     }
 }
 
@@ -360,7 +361,8 @@ fn lift(
         )));
     }
     let content = beside.join(&within);
-    let found = check::folder(&content, only, &job.live, go_on).map_err(failed)?.ok_or(OpError::Cancelled)?;
+    let found =
+        check::folder(&content, only, &super::links_of(job)?, go_on).map_err(failed)?.ok_or(OpError::Cancelled)?;
     if found.entries < expected.entries || found.bytes < expected.bytes {
         return Err(failed(format!(
             "not all of it came: {} of {} names with {} of {}, though {} called it done; try again, or choose another copy",

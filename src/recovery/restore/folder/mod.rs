@@ -26,6 +26,7 @@ use std::path::{Path, PathBuf};
 
 pub use check::{Contents, archive as check_archive, folder as check_folder, wrapped as check_wrapped};
 pub use compare::{Ear, Question, run as differences};
+pub use entry::Links;
 pub use extract::write_error;
 pub use fetch::wanted;
 pub use only::Only;
@@ -138,7 +139,7 @@ async fn check(job: &FolderRestore, ctx: &OpContext) -> Result<Done, OpError> {
         return checked(job, ctx, &what, contents, "every one looked at");
     }
     let manifest = manifest::check(&job.copy, ctx, &what).await?;
-    let only = only_of(job)?;
+    let (only, links) = (only_of(job)?, links_of(job)?);
     let contents = blocking(&what, ctx, move |ctx| {
         let progress = |done, total| {
             ctx.sink.progress(done, total, "reading the copy to its end");
@@ -149,8 +150,8 @@ async fn check(job: &FolderRestore, ctx: &OpContext) -> Result<Done, OpError> {
             }
         };
         let contents = match own.kind {
-            Kind::Tar => check::wrapped(&open::Way::of(&own), own.strip, &only, &own.live, &mut { progress }),
-            _ => check::folder(&format::path_of(&own.copy), &only, &own.live, &mut { progress }),
+            Kind::Tar => check::wrapped(&open::Way::of(&own), own.strip, &only, &links, &mut { progress }),
+            _ => check::folder(&format::path_of(&own.copy), &only, &links, &mut { progress }),
         };
         contents.map_err(|why| OpError::Failed(format!("{again}: {why}")))?.ok_or(OpError::Cancelled)
     })
@@ -173,6 +174,17 @@ async fn check(job: &FolderRestore, ctx: &OpContext) -> Result<Done, OpError> {
     checked(job, ctx, &what, contents, &how)
 }
 
+/// What is to be known of links that come back only while the live folder has the same.
+pub fn only_while_live(contents: &Contents) -> Option<String> {
+    let list = contents.as_live.join("\", \"");
+    (!contents.as_live.is_empty()).then(|| {
+        format!(
+            "links that lead out of the folder pass only because the live one has the same: if that is lost they are \
+             refused; add to `links` of [backup.restore.folder]: \"{list}\""
+        )
+    })
+}
+
 /// Is there room, and what was seen.
 fn checked(job: &FolderRestore, ctx: &OpContext, what: &str, contents: Contents, how: &str) -> Result<Done, OpError> {
     let free = disk::free_bytes(job.live.parent().unwrap_or(Path::new("/"))).unwrap_or(u64::MAX);
@@ -184,7 +196,10 @@ fn checked(job: &FolderRestore, ctx: &OpContext, what: &str, contents: Contents,
         )));
     }
     let names = text::plural(contents.entries as usize, "name");
-    let said = format!("{names} with {}, {how}", text::size(contents.bytes));
+    let mut said = format!("{names} with {}, {how}", text::size(contents.bytes));
+    if let Some(only) = only_while_live(&contents) {
+        said.push_str(&format!("; {only}"));
+    }
     ctx.sink.line(&format!("{}: {said}", text::clean(&job.copy.id)));
     Ok(Done { verified: Some(format!("copy of {said}")) })
 }
@@ -243,6 +258,10 @@ fn recall<T: serde::de::DeserializeOwned>(ctx: &OpContext, name: &str) -> Option
 
 fn only_of(job: &FolderRestore) -> Result<Only, OpError> {
     Only::new(&job.only).map_err(|why| OpError::Failed(format!("{why}: correct `only` and plan anew")))
+}
+
+fn links_of(job: &FolderRestore) -> Result<Links, OpError> {
+    Links::new(&job.live, &job.links).map_err(|why| OpError::Failed(format!("{why}: correct `links` and plan anew")))
 }
 
 /// Differences said by name; all of them stand in the list.

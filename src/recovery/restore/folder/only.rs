@@ -4,6 +4,8 @@
 //! is in it.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 
@@ -15,6 +17,8 @@ pub struct Only {
     set: Option<GlobSet>,
     /// Of each pattern the part without any wildcard: what matches lies there or below.
     prefixes: Vec<PathBuf>,
+    /// The patterns, and whether a name was seen that matches.
+    patterns: Arc<[(String, AtomicBool)]>,
 }
 
 impl Only {
@@ -47,17 +51,48 @@ impl Only {
             }
         }
         let set = set.build().map_err(|e| format!("the patterns cannot be used: {}", text::clean(&e.to_string())))?;
-        Ok(Only { set: Some(set), prefixes: kept })
+        let patterns = patterns.iter().map(|p| (p.clone(), AtomicBool::new(false))).collect();
+        Ok(Only { set: Some(set), prefixes: kept, patterns })
     }
 
     /// Every name.
     pub fn all() -> Only {
-        Only { set: None, prefixes: Vec::new() }
+        Only { set: None, prefixes: Vec::new(), patterns: Arc::new([]) }
     }
 
     /// Whether a path below the folder is meant.
     pub fn has(&self, path: &Path) -> bool {
         self.set.as_ref().is_none_or(|set| set.is_match(path))
+    }
+
+    /// As [`Only::has`], and remembers which patterns have something: see [`Only::objection`].
+    pub fn sees(&self, path: &Path) -> bool {
+        let Some(set) = &self.set else { return true };
+        let matches = set.matches(path);
+        for at in &matches {
+            // Each pattern stands for two: itself, and all below.
+            if let Some((_, seen)) = self.patterns.get(at / 2) {
+                seen.store(true, Ordering::Relaxed);
+            }
+        }
+        !matches.is_empty()
+    }
+
+    /// After all names were seen: why this choice is not to be trusted, if so.
+    pub fn objection(&self) -> Option<String> {
+        let without: Vec<&str> =
+            self.patterns.iter().filter(|(_, seen)| !seen.load(Ordering::Relaxed)).map(|(p, _)| p.as_str()).collect();
+        let first = without.first()?;
+        let list: Vec<String> = without.iter().map(|p| format!("\"{}\"", text::clean(p))).collect();
+        let deeper = if first.contains('/') {
+            String::new()
+        } else {
+            format!(" ('**/{}' looks in every folder)", text::clean(first))
+        };
+        Some(format!(
+            "nothing in it matches {}: look at the pattern{deeper}, leave it out with --only, or choose another copy",
+            list.join(" nor ")
+        ))
     }
 
     pub fn is_all(&self) -> bool {

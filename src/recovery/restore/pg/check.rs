@@ -219,8 +219,8 @@ async fn scan(job: &PgRestore, ctx: &OpContext) -> Result<Findings, OpError> {
 /// Whether a tar archive of `pg_dump` has all its members. `pg_restore` reads one that was cut off without a word, or
 /// without an end. Blocks.
 pub fn tar_file(path: &Path, progress: &mut dyn FnMut(u64, u64) -> ControlFlow<()>) -> Result<Option<()>, String> {
-    let nothing_live = Path::new("/dev/null");
-    Ok(super::super::folder::check_archive(path, 0, nothing_live, progress)?.map(|_| ()))
+    use super::super::folder;
+    Ok(folder::check_archive(path, 0, &folder::Links::none(), progress)?.map(|_| ()))
 }
 
 /// Returns its bytes, unpacked; 0 where that cannot be told.

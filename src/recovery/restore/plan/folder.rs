@@ -81,6 +81,7 @@ pub async fn plan(
         copy: chosen.clone(),
         kind: Kind::Tar,
         strip: how.strip,
+        links: how.links.clone(),
         verify: how.verify.clone(),
         test,
         leftovers: Vec::new(),
@@ -140,7 +141,10 @@ pub async fn plan(
     if !job.only.is_empty() {
         draft.effect(format!("only what matches {} comes back, copied into {live} one by one", patterns(&job.only)));
     }
-    draft.price(set, &job.copy.clone());
+    match job.only.is_empty() {
+        true => draft.price(set, &job.copy.clone()),
+        false => draft.copy_of(set, &job.copy.clone()),
+    }
     if test {
         draft.effect(format!("a test: {} is removed after the proof", job.side.display()));
         draft.plan.undo = "nothing is left to undo".into();
@@ -193,11 +197,11 @@ async fn readable(draft: &mut Draft<'_>, job: &Job, shape: &Shape) -> Option<Con
     }
     let (own, until) = (job.clone(), Instant::now() + READ_LIMIT);
     let read = blocking("read the copy", move || {
-        let only = Only::new(&own.only)?;
+        let (only, links) = (Only::new(&own.only)?, folder::Links::new(&own.live, &own.links)?);
         let mut watch = |_, _| if Instant::now() > until { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
         match own.kind {
-            Kind::Tar => folder::check_wrapped(&Way::of(&own), own.strip, &only, &own.live, &mut watch),
-            _ => folder::check_folder(&format::path_of(&own.copy), &only, &own.live, &mut watch),
+            Kind::Tar => folder::check_wrapped(&Way::of(&own), own.strip, &only, &links, &mut watch),
+            _ => folder::check_folder(&format::path_of(&own.copy), &only, &links, &mut watch),
         }
     });
     match read.await.and_then(|r| r) {
@@ -210,6 +214,9 @@ async fn readable(draft: &mut Draft<'_>, job: &Job, shape: &Shape) -> Option<Con
                     text::size(contents.bytes)
                 ),
             );
+            if let Some(why) = folder::only_while_live(&contents) {
+                draft.warn("links", why);
+            }
             Some(contents)
         }
         Ok(None) => {

@@ -94,7 +94,6 @@ pub(super) async fn plan(
         draft.plan.title = format!("undo the copying into {live}");
         draft.effects(&format!("what was replaced in {live} comes back, what was added goes"));
         let lost = text::duration(ctx.now.since(side.created_at));
-        draft.plan.data_lost_ms = Some(ctx.now.ms_since(side.created_at).max(0));
         draft.effect(format!(
             "changes of these names since {} ({lost}) are no longer live; they stay in {kept}",
             side.created_at
@@ -109,7 +108,7 @@ pub(super) async fn plan(
             side.name
         ));
         draft.effect("whoever has files of it open goes on with those until it is started again");
-        draft.price(found.set, &found.args.copy.clone());
+        draft.copy_of(found.set, &found.args.copy.clone());
         difference(&mut draft, found, &job.live, &only).await;
         draft.plan.undo = format!("undo puts back what is kept in {kept} until it is dropped");
         let side = word(&job.enter.path);

@@ -284,6 +284,7 @@ trait Say {
     fn effect(&mut self, sentence: impl Into<String>);
     /// What the copy costs: data lost against the RPO, said in one sentence.
     fn price(&mut self, set: &Backup, copy: &Copy);
+    fn copy_of(&mut self, set: &Backup, copy: &Copy);
     /// How long earlier runs took, where the shared rule does not find them.
     fn expect(&mut self, expected: Option<expect::Expected>);
     /// A step of this folder.
@@ -310,9 +311,15 @@ impl Say for Draft<'_> {
         self.plan.effects.push(text::clean(&sentence.into()).into_owned());
     }
 
+    /// What is lost by using this copy instead of all that is live.
     fn price(&mut self, set: &Backup, copy: &Copy) {
-        let lost = self.ctx.now.since(copy.taken_at);
         self.plan.data_lost_ms = Some(self.ctx.now.ms_since(copy.taken_at).max(0));
+        self.copy_of(set, copy);
+    }
+
+    /// Which copy it is, where what was written since stays live for the most part.
+    fn copy_of(&mut self, set: &Backup, copy: &Copy) {
+        let lost = self.ctx.now.since(copy.taken_at);
         let rpo = match set.rpo {
             Some(rpo) if lost > rpo => format!("; RPO {}, over by {}", text::duration(rpo), text::duration(lost - rpo)),
             Some(rpo) => format!("; RPO {}", text::duration(rpo)),

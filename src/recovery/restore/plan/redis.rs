@@ -13,7 +13,7 @@ use super::super::redis::{self, Job, Wanted};
 use super::folder::blocking;
 use super::redis_look::{self as look, Live, rdb_of, version_word};
 use super::{Draft, Say, begin, copy, disk, timeout_ms};
-use crate::config::{Backup, RedisRestore};
+use crate::config::{Backup, RedisRestore, Restore};
 use crate::domain::command::Refusal;
 use crate::domain::run::{Risk, Work};
 use crate::recovery::plan::expect::expect as expect_runs;
@@ -227,7 +227,14 @@ fn describe(draft: &mut Draft<'_>, set: &Backup, job: &Job) {
     draft.plan.holds.push(format!("redis {live}"));
     draft.effects(&format!("loads the copy into a scratch server on this host, in {}", job.side.display()));
     draft.effect(format!("{live} is not touched"));
-    draft.price(set, &job.copy.clone());
+    match &set.restore {
+        Some(Restore::Redis(how)) if !how.keys.is_empty() => {
+            let patterns: Vec<String> = how.keys.iter().map(|k| text::clean(k).into_owned()).collect();
+            draft.effect(format!("only keys like {} are brought back from it", patterns.join(", ")));
+            draft.copy_of(set, &job.copy.clone());
+        }
+        _ => draft.price(set, &job.copy.clone()),
+    }
     if job.test {
         draft.effect("a test: the scratch server is removed after the proof");
         draft.plan.undo = "nothing is left to undo".into();

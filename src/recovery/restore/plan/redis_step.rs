@@ -207,25 +207,26 @@ fn describe(draft: &mut Draft<'_>, ctx: &PlanContext, found: &Found<'_>, job: &H
     if job.undo {
         draft.plan.title = format!("undo the cut-over of {live}");
         let lost = text::duration(ctx.now.since(side.created_at));
-        draft.plan.data_lost_ms = Some(ctx.now.ms_since(side.created_at).max(0));
         if note.is_some_and(|n| n.stage == Stage::Keys) {
             draft.effects(&format!("puts the keys of {live} back that were brought back {lost} ago"));
             draft.effect("keys that somebody has changed since are left as they are");
             return;
         }
+        draft.plan.data_lost_ms = Some(ctx.now.ms_since(side.created_at).max(0));
         draft.effects(&format!("{live} gets back what it had before, {keys}"));
         draft.effect(format!("writes since {} ({lost}) are no longer live; they are kept in {kept}", side.created_at));
         draft.plan.undo = super::undo_again(ctx, found.set, &kept);
         return;
     }
-    draft.price(found.set, &found.args.copy.clone());
     if !job.keys.is_empty() {
+        draft.copy_of(found.set, &found.args.copy.clone());
         draft.plan.title = format!("bring keys back into {live}");
         let patterns: Vec<String> = job.keys.iter().map(|k| text::clean(k).into_owned()).collect();
         draft.effects(&format!("brings the keys like {} back into {live}", patterns.join(", ")));
         draft.plan.undo = format!("undo removes or puts back those that nobody changed since, from {kept}");
         return;
     }
+    draft.price(found.set, &found.args.copy.clone());
     draft.plan.title = format!("cut {live} over to {}", side.name);
     draft.effects(&format!("{live} gets the data of {}, {keys}", side.name));
     draft.effect(format!("what it has now is fetched first, while writes are held, and kept as {kept}"));
