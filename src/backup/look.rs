@@ -142,6 +142,11 @@ fn inner_extension(path: &Path) -> String {
     if parts.next().is_some() { extension } else { String::new() }
 }
 
+/// Its name says that it holds JSON.
+pub fn is_json(path: &Path) -> bool {
+    inner_extension(path) == "json"
+}
+
 /// What can be said without opening it.
 pub fn by_name(path: &Path, folder: bool) -> Look {
     if folder {
@@ -227,7 +232,9 @@ pub fn look(path: &Path, size: u64, wanted: Wanted) -> Look {
         Content::Xz | Content::Bzip2 | Content::Lz4 | Content::Zip => {
             Some(format!("{} is not decoded here", content.word()))
         }
-        Content::Unknown if codec == Codec::Plain => Some("its format carries no check that is known here".to_owned()),
+        Content::Unknown if codec == Codec::Plain && inner != "json" => {
+            Some("its format carries no check that is known here".to_owned())
+        }
         // The beginning of an append-only file: what follows is commands, and their end may be torn and mended.
         Content::Rdb if codec == Codec::Plain && rdb.is_none() => {
             Some("its format carries no check that is known here".to_owned())

@@ -169,8 +169,7 @@ pub fn file(path: &Path, beat: &Beat) -> Result<Whole, Not> {
     let decoder = archive::reader(opened).map_err(|e| Not::io(&e))?;
     let from = io::BufReader::with_capacity(1 << 17, decoder);
     let mut from = Watched { from, beat, bytes: 0, tail: Vec::new(), raw: &raw, dropped: 0, began: Instant::now() };
-    let json = path.file_name().is_some_and(|n| n.to_string_lossy().to_ascii_lowercase().contains(".json"));
-    let result = content(&mut from, json);
+    let result = content(&mut from, look::is_json(path));
     if beat.stopped() {
         return Err(Not::Stopped);
     }
