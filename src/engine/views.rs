@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use super::core::{Core, Dirty};
-use super::samples::BUCKET_MS;
+use super::samples::{BUCKET_MS, Latency};
 use crate::config::{self, CheckKind};
 use crate::domain::Time;
 use crate::domain::backup::proof::Proof;
@@ -235,7 +235,8 @@ impl Core {
             view.observed_at = view.checks.iter().filter_map(|c| c.observed_at).min();
             if let Some(ring) = measured(config).and_then(|c| self.samples.ring(name, &c.name)) {
                 let p = self.percentiles.get(name).map(|(_, p)| *p).unwrap_or_default();
-                (view.p50_us, view.p95_us, view.p99_us) = (p.p50.map(us), p.p95.map(us), p.p99.map(us));
+                (view.p50_us, view.p95_us, view.p99_us) =
+                    (p.p50.map(Latency::us), p.p95.map(Latency::us), p.p99.map(Latency::us));
                 view.latency_us = ring.last().map(|s| s.latency_us);
                 view.spark = ring.spark(now, SPARK).into_iter().map(|v| v.unwrap_or(0)).collect();
             }
@@ -377,13 +378,5 @@ fn target(kind: &CheckKind) -> String {
         CheckKind::Systemd(c) => c.unit.clone(),
         CheckKind::Docker(c) => c.container.clone(),
         CheckKind::Exec(c) => c.run.iter().map(|a| text::shell_word(a)).collect::<Vec<_>>().join(" "),
-    }
-}
-
-/// Microseconds for the wire; a failure is worse than any number.
-fn us(latency: super::samples::Latency) -> u32 {
-    match latency {
-        super::samples::Latency::Us(us) => us.min(u32::MAX - 1),
-        super::samples::Latency::Endless => u32::MAX,
     }
 }
