@@ -8,6 +8,7 @@
 mod capsule;
 pub mod client;
 pub mod contacts;
+pub mod folded;
 pub mod frame;
 pub mod guard;
 pub mod mirror;

@@ -604,6 +604,10 @@ fn row(seq: u64, seconds: i64, actor: &str, level: Level, text: &str) -> Row {
         incident: (seq > 3).then(|| "INC-2026-004".into()),
         service: None,
         run: None,
+        pinned: false,
+        hidden: false,
+        title: None,
+        amended: Vec::new(),
     }
 }
 
