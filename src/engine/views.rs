@@ -129,7 +129,7 @@ impl Core {
                 continue;
             }
             let config = self.places.get(name).and_then(|i| self.config.services.get(*i));
-            let ring = config.and_then(measured).and_then(|c| self.samples.ring(name, &c.name));
+            let ring = config.and_then(config::Service::measured).and_then(|c| self.samples.ring(name, &c.name));
             if let Some(ring) = ring {
                 self.percentiles.insert(name.clone(), (bucket, ring.percentiles(now.minus(WINDOW))));
             }
@@ -205,7 +205,7 @@ impl Core {
                 });
             }
             view.observed_at = view.checks.iter().filter_map(|c| c.observed_at).min();
-            if let Some(ring) = measured(config).and_then(|c| self.samples.ring(name, &c.name)) {
+            if let Some(ring) = config.measured().and_then(|c| self.samples.ring(name, &c.name)) {
                 let p = self.percentiles.get(name).map(|(_, p)| *p).unwrap_or_default();
                 (view.p50_us, view.p95_us, view.p99_us) =
                     (p.p50.map(Latency::us), p.p95.map(Latency::us), p.p99.map(Latency::us));
@@ -281,13 +281,6 @@ impl Core {
 
 fn ms(d: Duration) -> u64 {
     u64::try_from(d.as_millis()).unwrap_or(u64::MAX)
-}
-
-/// The check whose latency is the service's.
-fn measured(service: &config::Service) -> Option<&config::Check> {
-    service.checks.iter().find(|c| {
-        !matches!(c.kind, CheckKind::Host(_) | CheckKind::Systemd(_) | CheckKind::Docker(_) | CheckKind::Exec(_))
-    })
 }
 
 /// What a check looks at, in a few words. Passwords in addresses are masked by the caller.

@@ -31,6 +31,7 @@ pub mod lists;
 pub mod look;
 pub mod overlays;
 pub mod panes;
+pub mod past;
 pub mod plain;
 pub mod records;
 pub mod screen;
