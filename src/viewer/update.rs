@@ -80,9 +80,11 @@ impl Face for App {
         }
         if self.past.is_some() {
             // Its clock stands still; only a word that goes away changes it.
-            return self.flash.as_ref().and_then(|f| f.until).map_or(10_000, |until| {
-                until.saturating_sub(self.watched.now.ms()).clamp(20, 10_000)
-            });
+            return self
+                .flash
+                .as_ref()
+                .and_then(|f| f.until)
+                .map_or(10_000, |until| until.saturating_sub(self.watched.now.ms()).clamp(20, 10_000));
         }
         if let Some(ms) = self.watched.until_silent() {
             sooner(ms);

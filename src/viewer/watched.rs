@@ -169,7 +169,9 @@ impl Watched {
     /// T+ of an incident, by clocks that are never stepped.
     pub fn elapsed(&self, view: &IncidentView) -> Duration {
         let ms = match self.clocks.get(&view.incident.id) {
-            Some((at, elapsed)) if view.incident.status.is_open() && !self.stopped => elapsed + self.now.ms().saturating_sub(*at),
+            Some((at, elapsed)) if view.incident.status.is_open() && !self.stopped => {
+                elapsed + self.now.ms().saturating_sub(*at)
+            }
             _ => view.elapsed_ms,
         };
         Duration::from_millis(ms)

@@ -150,7 +150,8 @@ fn clock(text: &str) -> Option<Duration> {
         return crate::text::parse_duration(text).ok();
     }
     let parts: Vec<u64> = text.split(':').map(|p| p.parse().ok()).collect::<Option<_>>()?;
-    (parts.len() <= 3).then(|| Duration::from_secs(parts.iter().fold(0, |sum, p| sum.saturating_mul(60).saturating_add(*p))))
+    (parts.len() <= 3)
+        .then(|| Duration::from_secs(parts.iter().fold(0, |sum, p| sum.saturating_mul(60).saturating_add(*p))))
 }
 
 #[cfg(test)]

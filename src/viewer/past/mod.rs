@@ -125,6 +125,8 @@ pub struct Replay {
     known: Option<(BTreeSet<String>, BTreeSet<String>)>,
     /// What has got worse in the present since the replay began.
     news: Option<String>,
+    /// Out of the program, not only out of the past.
+    quits: bool,
 }
 
 impl Replay {
@@ -137,7 +139,7 @@ impl Replay {
         app.past = Some(Bar { speed: 1, goes_back: !live.only_past, ..Bar::default() });
         let wish = Some(goal.map_or(Wish::Start, Wish::To));
         let mut replay =
-            Replay { app, tape, wish, seen_ms: live.watched.now.ms(), known: None, news: None };
+            Replay { app, tape, wish, seen_ms: live.watched.now.ms(), known: None, news: None, quits: false };
         replay.look_at_present(live);
         replay
     }
@@ -202,7 +204,7 @@ impl Replay {
                         more.extend(self.app.update(Input::Answer(question.tag, answer), now));
                     }
                     Effect::Copy(_) | Effect::Repaint | Effect::Suspend => out.push(effect),
-                    Effect::Quit(_) => leave = true,
+                    Effect::Quit(_) => (leave, self.quits) = (true, true),
                     Effect::StartEngine | Effect::Spool { .. } => {}
                 }
             }
@@ -255,7 +257,8 @@ impl Replay {
         } else if span.whole || span.first.is_some_and(|f| entry < f.seq) {
             self.wish = None;
             let first = span.first.map_or(0, |p| p.seq);
-            self.app.tell_error(format!("the replay goes from entry {first} to {}: there is no {entry} in it", span.last));
+            self.app
+                .tell_error(format!("the replay goes from entry {first} to {}: there is no {entry} in it", span.last));
             if self.here().0 == 0 {
                 self.wish = Some(Wish::Start);
             }
@@ -318,7 +321,8 @@ impl Replay {
                 bar.speed = SPEEDS.get(place).copied().unwrap_or(bar.speed);
             }
             Move::Corrected if !span.whole && !self.bar().since => {
-                self.app.tell(Role::BannerInfo, "how it was corrected since is known when the record is read to its end");
+                self.app
+                    .tell(Role::BannerInfo, "how it was corrected since is known when the record is read to its end");
             }
             Move::Corrected => {
                 let bar = self.bar();
@@ -479,7 +483,7 @@ pub(super) fn update(live: &mut App, mut replay: Box<Replay>, input: Input, now:
     }
     if leave {
         live.look = replay.app.look.clone();
-        if live.only_past || replay.app.quit_armed.is_some() {
+        if live.only_past || replay.quits {
             live.watched.now = now;
             live.leave_past();
             effects.append(&mut live.fx);
