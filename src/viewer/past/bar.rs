@@ -82,7 +82,7 @@ impl Bar {
     }
 
     /// `REPLAY · INC-2026-004 · 2026-11-20 02:14:07Z · entry 61 of 412 · T+00:12:43 · x10`, most important first.
-    fn pieces(&self, app: &App) -> Vec<String> {
+    fn pieces(&self, app: &App, short: bool) -> Vec<String> {
         let mut out = vec!["REPLAY".to_owned()];
         let Some(span) = &self.span else {
             out.push(self.fault.clone().unwrap_or_else(|| "opening the record".into()));
@@ -103,7 +103,10 @@ impl Bar {
         } else {
             format!("{} {}Z", self.at.date(), self.at.hms())
         });
-        out.push(format!("entry {} of {}", self.seq, span.last));
+        out.push(match short {
+            true => format!("{}/{}", self.seq, span.last),
+            false => format!("entry {} of {}", self.seq, span.last),
+        });
         out.extend(self.since_declared(app));
         let pace = if self.playing { "" } else { " paused" };
         out.push(format!("x{}{pace}", self.speed));
@@ -139,12 +142,15 @@ pub fn draw(app: &App, bar: &Bar, area: Rect, c: &mut Canvas<'_>) {
     let places = places(area);
     let b = places.banner;
     c.style(b, Role::Replay);
-    let mut pieces = bar.pieces(app);
+    let mut pieces = bar.pieces(app, false);
     let back = if bar.goes_back { "t: back to now" } else { "q leaves" };
     let back_wide = u16::try_from(text::width(back)).unwrap_or(0);
     let room = b.width.saturating_sub(2);
     // Whole pieces, or none of them: half of a moment would be another one.
     let wide = |pieces: &[String]| pieces.iter().map(|p| text::width(p) + 3).sum::<usize>();
+    if wide(&pieces) > usize::from(room) + 3 {
+        pieces = bar.pieces(app, true);
+    }
     while pieces.len() > 2 && wide(&pieces) > usize::from(room) + 3 {
         pieces.pop();
     }
