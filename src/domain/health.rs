@@ -160,6 +160,9 @@ pub struct ServiceRecord {
     pub state: Health,
     /// When the confirmed state began.
     pub since: Time,
+    /// When it was confirmed, where that is another moment: from here a screen counts how long it has been so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confirmed_at: Option<Time>,
     /// First failure of the confirming streak, while down: the RTO clock runs from here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub down_since: Option<Time>,

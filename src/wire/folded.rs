@@ -104,7 +104,7 @@ pub fn service(state: &State, name: &str, holders: &HashMap<&str, &Run>, moment:
     };
     if let Some(record) = state.services.get(name) {
         view.state = record.state;
-        view.since = record.since;
+        view.since = record.confirmed_at.unwrap_or(record.since);
         view.down_since = record.down_since;
         view.because.clone_from(&record.because);
         view.detail.clone_from(&record.detail);

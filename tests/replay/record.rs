@@ -1,9 +1,11 @@
 //! A record made entry by entry at fixed times, in a folder like an engine's.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use mayday::domain::event::{Entry, Event};
 use mayday::domain::health::samples::{Class, Sealed};
+use mayday::domain::run::{Phase, Plan, Risk, Step, Work};
 use mayday::domain::{Actor, Time};
 use mayday::journal::{Draft, Journal, OpenOptions};
 use serde_json::{Value, json};
@@ -55,11 +57,43 @@ fn catalog() -> Value {
 }
 
 fn plan() -> Value {
-    json!({
-        "id": "r2", "made_at": at("02:03:00"), "work": { "restart": { "service": "api" } }, "title": "restart api",
-        "target": "api", "service": "api", "holds": ["service api"], "risk": "disruptive", "timeout_ms": 60_000,
-        "phases": [{ "name": "restart", "weight": 1, "step": { "command": { "argv": ["systemctl", "restart", "api"] } } }],
-    })
+    let plan = Plan {
+        id: "r2".into(),
+        made_at: at("02:03:00"),
+        work: Work::Restart { service: "api".into() },
+        title: "restart api".into(),
+        target: "api".into(),
+        service: Some("api".into()),
+        holds: vec!["service api".into()],
+        risk: Risk::Disruptive,
+        effects: Vec::new(),
+        copy: None,
+        data_lost_ms: None,
+        rpo_ms: None,
+        expected_ms: None,
+        expected_from: 0,
+        preconditions: Vec::new(),
+        phases: vec![Phase {
+            name: "restart".into(),
+            weight: 1,
+            step: Step::Command {
+                argv: ["systemctl", "restart", "api.service"].map(str::to_owned).to_vec(),
+                env: BTreeMap::new(),
+                secret_env: BTreeMap::new(),
+                cwd: None,
+                timeout_ms: None,
+                refused_if: Vec::new(),
+            },
+            proof: false,
+            retry_ms: 0,
+        }],
+        timeout_ms: 60_000,
+        after: None,
+        secrets: Vec::new(),
+        undo: String::new(),
+        gentle: false,
+    };
+    serde_json::to_value(plan).unwrap()
 }
 
 /// The outage of a night: the last entries lie after its end.
