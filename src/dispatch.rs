@@ -24,7 +24,11 @@ use crate::wire::Ask;
 pub fn run(cli: Cli) -> Result<u8, Failure> {
     let Cli { global, screen, command } = cli;
     match command {
-        None => crate::viewer::open(&global, &screen),
+        None => crate::viewer::open(&global, &screen, crate::replay::open),
+        Some(Cmd::Replay { incident, at, entry, screen }) => {
+            let moment = crate::cli::replay::Moment { at, entry };
+            crate::viewer::replay(&global, &screen, crate::replay::open, incident.as_deref(), &moment)
+        }
         Some(Cmd::Wall { screen, rotate }) => crate::viewer::wall(&global, &screen, rotate),
         Some(Cmd::Demo { screen, no_servers, no_screen }) => demo(&screen, no_servers, no_screen),
         Some(Cmd::Engine(EngineCmd::Run { detached })) => run_engine(&global, detached),
@@ -179,7 +183,8 @@ fn demo(screen: &crate::cli::args::Screen, no_servers: bool, no_screen: bool) ->
         Global { config: Some(sandbox.config.clone()), state_dir: Some(sandbox.state_dir.clone()), json: false };
     // SAFETY: no other thread exists yet; the engine that is started from here reads it.
     unsafe { std::env::set_var("MAYDAY_SANDBOX", "1") };
-    let left = if no_screen { without_screen(&global) } else { crate::viewer::open(&global, screen) };
+    let left =
+        if no_screen { without_screen(&global) } else { crate::viewer::open(&global, screen, crate::replay::open) };
     let dir = sandbox.dir.clone();
     drop(sandbox);
     if dir.exists() {

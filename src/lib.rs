@@ -7,7 +7,7 @@
 //! | ground, pure | [`domain`], [`text`] |
 //! | low, impure | [`sys`] |
 //! | first | [`config`], [`journal`], [`wire`], [`probe`], [`backup`], [`recovery`], [`notify`], [`report`] |
-//! | second | [`runner`], [`viewer`], [`cli`], [`demo`], [`survey`] |
+//! | second | [`runner`], [`viewer`], [`cli`], [`demo`], [`survey`], [`replay`] |
 //! | third | [`engine`] |
 //! | top | `main.rs` |
 //!
@@ -24,6 +24,7 @@ pub mod journal;
 pub mod notify;
 pub mod probe;
 pub mod recovery;
+pub mod replay;
 pub mod report;
 pub mod runner;
 pub mod survey;

@@ -70,6 +70,7 @@ fn floors() -> BTreeMap<&'static str, u32> {
         ("cli", 5),
         ("demo", 5),
         ("survey", 5),
+        ("replay", 5),
         ("engine", 6),
         ("dispatch", 7),
     ])

@@ -11,10 +11,14 @@ mod guard;
 mod leading;
 #[path = "screens/made.rs"]
 mod made;
+#[path = "screens/past.rs"]
+mod past;
 #[path = "screens/playbook.rs"]
 mod playbook;
 #[path = "screens/reading.rs"]
 mod reading;
+#[path = "replay/record.rs"]
+mod record;
 #[path = "screens/recovery.rs"]
 mod recovery;
 #[path = "screens/shown.rs"]

@@ -332,6 +332,20 @@ pub enum Cmd {
         #[arg(short, long, value_name = "FILE")]
         output: Option<PathBuf>,
     },
+    /// The cockpit at any past moment of an incident: what was known then. Needs no engine; with --json or --plain it
+    /// prints one moment, the last one by default.
+    Replay {
+        /// The incident; the newest by default.
+        incident: Option<String>,
+        /// The moment: 02:14[:07], RFC 3339, or T+12:43 (UTC).
+        #[arg(long, value_name = "TIME", conflicts_with = "entry")]
+        at: Option<String>,
+        /// The number of the last entry that is known.
+        #[arg(long, value_name = "N")]
+        entry: Option<u64>,
+        #[command(flatten)]
+        screen: Screen,
+    },
     /// Figures over past incidents: how many, median, p90 and range; objectives kept. Needs no engine.
     Kpi {
         /// Only incidents declared from here on: RFC 3339, 2026-11-01, or how long ago, as in 90d.

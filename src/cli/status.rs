@@ -29,16 +29,16 @@ pub async fn status(session: &mut Session) -> Result<u8, Failure> {
     };
     let worst = worst(&picture);
     if session.json {
-        print(&as_json(&picture, &engine, worst))?;
+        print(&as_json(&picture, Some(&engine), worst))?;
     } else {
-        for line in as_text(&picture, &engine, worst, super::columns()) {
+        for line in as_text(&picture, Some(&engine), worst, super::columns()) {
             say(&line);
         }
     }
     Ok(code(worst))
 }
 
-fn worst(picture: &Mirror) -> Health {
+pub(super) fn worst(picture: &Mirror) -> Health {
     if picture.services.is_empty() {
         return Health::Unknown;
     }
@@ -69,7 +69,8 @@ fn known(at: Time) -> Option<Time> {
     (at != Time::default()).then_some(at)
 }
 
-fn as_json(picture: &Mirror, engine: &EngineStatus, worst: Health) -> serde_json::Value {
+/// For scripts; a picture of the past has no engine.
+pub(super) fn as_json(picture: &Mirror, engine: Option<&EngineStatus>, worst: Health) -> serde_json::Value {
     let services: Vec<_> = picture
         .services
         .values()
@@ -127,10 +128,10 @@ fn as_json(picture: &Mirror, engine: &EngineStatus, worst: Health) -> serde_json
         "suggested_playbooks": picture.head.suggested_playbooks, "maintenance": picture.head.maintenance,
         "approvals": guard::waiting_json(&picture.head.guard), "guards": guard::guards_json(&picture.head.guard),
         "config_faults": picture.head.config_faults, "warnings": picture.head.warnings,
-        "engine": {
+        "engine": engine.map(|engine| serde_json::json!({
             "pid": engine.pid, "version": engine.version, "recording": engine.recording, "seq": engine.seq,
             "head": engine.head,
-        },
+        })),
     })
 }
 
@@ -148,12 +149,17 @@ pub(super) fn names<'a>(names: impl Iterator<Item = &'a String>, beside: usize, 
 }
 
 /// For people, on a terminal of so many columns; elsewhere nothing is cut.
-fn as_text(picture: &Mirror, engine: &EngineStatus, worst: Health, columns: Option<usize>) -> Vec<String> {
+pub(super) fn as_text(
+    picture: &Mirror,
+    engine: Option<&EngineStatus>,
+    worst: Health,
+    columns: Option<usize>,
+) -> Vec<String> {
     let now = picture.at;
     let head = &picture.head;
     let name = if head.system.is_empty() { "(no configuration)" } else { &head.system };
     let mut out = vec![format!("{name} {}: {} at {now}", head.environment, worst.word().to_uppercase())];
-    out.extend(recording_line(&engine.recording));
+    out.extend(engine.and_then(|engine| recording_line(&engine.recording)));
     out.extend(head.config_faults.iter().map(|f| format!("configuration NOT in force: {f}")));
     out.extend(head.warnings.iter().map(|w| format!("warning: {w}")));
     for view in picture.open_incidents() {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::types::{Config, Control};
+use super::types::{Check, CheckKind, Config, Control, Service};
 use crate::domain::catalog::{
     ActionFacts, BackupFacts, Catalog, ChannelFacts, RecoveryFacts, ServiceFacts, SeverityFacts,
 };
@@ -53,6 +53,15 @@ impl Control {
     }
 }
 
+impl Service {
+    /// The check whose latency is the service's.
+    pub fn measured(&self) -> Option<&Check> {
+        self.checks.iter().find(|c| {
+            !matches!(c.kind, CheckKind::Host(_) | CheckKind::Systemd(_) | CheckKind::Docker(_) | CheckKind::Exec(_))
+        })
+    }
+}
+
 impl Config {
     /// Names, tiers, objectives and dependencies, as they go into the journal.
     pub fn catalog(&self) -> Catalog {
@@ -69,6 +78,7 @@ impl Config {
                         impact: s.impact.clone(),
                         depends_on: s.depends_on.clone(),
                         probe_every_ms: s.checks.iter().map(|c| ms(c.timing.every)).min(),
+                        measured: s.measured().map(|c| c.name.clone()),
                         checked: !s.checks.is_empty(),
                         control: s.control.iter().flat_map(Control::verbs).map(str::to_owned).collect(),
                     };

@@ -103,6 +103,9 @@ pub struct ServiceFacts {
     /// Milliseconds between two probes of its most frequent check: the ± of measured downtime.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub probe_every_ms: Option<u64>,
+    /// The check whose latency is the service's, by its name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub measured: Option<String>,
     /// Has at least one check; without one its state stays unknown.
     pub checked: bool,
     /// Verbs that its control offers: restart, stop, start.

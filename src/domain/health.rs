@@ -1,7 +1,7 @@
 //! Health: what a probe can say, and the states a service can be in.
 //!
 //! The state machine that turns results into confirmed states stands in [`machine`], what checks mean for services and
-//! services for one another in [`board`].
+//! services for one another in [`board`], what single probes measured in [`samples`].
 
 use serde::{Deserialize, Serialize};
 
@@ -9,6 +9,7 @@ use super::time::Time;
 
 pub mod board;
 pub mod machine;
+pub mod samples;
 
 /// The confirmed state of a check or a service: exactly one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -159,6 +160,9 @@ pub struct ServiceRecord {
     pub state: Health,
     /// When the confirmed state began.
     pub since: Time,
+    /// When it was confirmed, where that is another moment: from here a screen counts how long it has been so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confirmed_at: Option<Time>,
     /// First failure of the confirming streak, while down: the RTO clock runs from here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub down_since: Option<Time>,

@@ -266,6 +266,7 @@ impl State {
         self.stepped_ms = self.stepped_ms.saturating_add(by_ms);
         for record in self.services.values_mut() {
             record.since = record.since.stepped(by_ms);
+            record.confirmed_at = record.confirmed_at.map(|at| at.stepped(by_ms));
             record.down_since = record.down_since.map(|at| at.stepped(by_ms));
         }
         outage::step(self, by_ms);

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use super::ask::short_id;
 use super::core::Core;
 use crate::domain::Actor;
-use crate::domain::approval::{self, Approval};
+use crate::domain::approval;
 use crate::domain::authority::{self, Deed};
 use crate::domain::command::Refusal;
 use crate::domain::event::{Event, GlassBroken, MessageQueued};
@@ -16,10 +16,8 @@ use crate::domain::message::Template;
 use crate::recovery::plan::Planned;
 use crate::sys::peer;
 use crate::text;
-use crate::wire::{Answer, GuardView};
+use crate::wire::Answer;
 
-/// Requests that are over and still shown.
-const SHOWN: usize = 10;
 /// The alert that a channel is told of by itself.
 const GLASS: &str = "glass-broken";
 
@@ -100,16 +98,6 @@ impl Core {
         match own {
             true => Ok(()),
             false => authority::allowed(&self.state, actor, what, self.state.catalog.authority.needs(Deed::Engine)),
-        }
-    }
-
-    pub(super) fn guard_view(&self) -> GuardView {
-        let (open, over): (Vec<&Approval>, Vec<&Approval>) =
-            self.state.approvals_in_order().rev().partition(|a| a.state.is_open());
-        GuardView {
-            authority: self.state.catalog.authority.clone(),
-            guards: self.state.guards.clone(),
-            approvals: open.into_iter().chain(over.into_iter().take(SHOWN)).cloned().collect(),
         }
     }
 }

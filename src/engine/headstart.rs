@@ -14,10 +14,10 @@ use crate::domain::authority;
 use crate::domain::command::{Command, Refusal};
 use crate::domain::decide::decide;
 use crate::domain::event::{Event, HeadStartWithheld, RunCancelRequested};
-use crate::domain::headstart::{self, Due, HeadStart};
+use crate::domain::headstart::{self, Due};
 use crate::domain::run::{Checked, Plan, Risk, Work};
 use crate::recovery::plan::{PlanContext, Planned};
-use crate::wire::{Answer, Ask, HeadStartView};
+use crate::wire::{Answer, Ask};
 
 /// A person's run that a head start gives way to is tried again after this.
 const SOON: Duration = Duration::from_millis(200);
@@ -170,20 +170,6 @@ impl Core {
     fn withhold(&mut self, incident: String, backup: String, why: String) {
         let why = self.mask.apply(&why).into_owned();
         self.record(via(&incident), Some(incident), HeadStartWithheld { backup, why });
-    }
-
-    pub(super) fn head_start_view(&self, mark: &HeadStart) -> HeadStartView {
-        let (standing, why) = headstart::standing(&self.state, mark);
-        let run = mark.run.as_ref().and_then(|id| self.state.runs.get(id));
-        HeadStartView {
-            backup: mark.backup.clone(),
-            standing,
-            why,
-            run: mark.run.clone(),
-            data_as_of: run.and_then(|r| r.plan.data_as_of()),
-            rpo_ms: run.and_then(|r| r.plan.rpo_ms),
-            ready_at: run.and_then(|r| r.finished_at),
-        }
     }
 }
 

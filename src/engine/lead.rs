@@ -10,14 +10,13 @@ use super::core::{Core, Message};
 use super::samples::Class;
 use crate::domain::Time;
 use crate::domain::cadence;
-use crate::domain::escalation::{self, Called, Due, Reached};
+use crate::domain::escalation::{self, Called, Due};
 use crate::domain::event::{IncidentEscalated, IncidentUnanswered, MessageQueued};
 use crate::domain::health::Health;
 use crate::domain::incident::Incident;
 use crate::domain::message::Template;
-use crate::domain::outage;
 use crate::notify::facts::LevelFact;
-use crate::wire::{Answer, ClockView, DraftView, NextLevel};
+use crate::wire::{Answer, DraftView};
 
 /// A draft that lies ready is made anew for what happens meanwhile, not more often than this.
 const DRAFT_AGAIN: Duration = Duration::from_secs(10);
@@ -145,25 +144,9 @@ impl Core {
         }
     }
 
-    /// What the clocks of an incident say now.
-    pub(super) fn clock_view(&self, incident: &Incident, now: Time) -> ClockView {
-        let due = cadence::due(&self.state, incident);
-        let draft = self.lead.drafts.get(&incident.id).filter(|d| Some(d.due) == due);
-        let next_level = match escalation::due(&self.state, incident, now) {
-            Due::Wait { at, next } => Some(NextLevel { at, level: next }),
-            _ => None,
-        };
-        let open = incident.status.is_open();
-        let called = incident.clock.escalation.called.iter();
-        let reached = called.map(|c| Reached::of(c, self.state.messages.get(&c.message))).collect();
-        ClockView {
-            reached,
-            due,
-            draft: draft.and_then(|d| d.view.clone()),
-            next_level,
-            say: if open { escalation::sentence(&self.state, incident) } else { String::new() },
-            charged: open.then(|| outage::charged(&self.state, incident)),
-        }
+    /// The draft that lies ready for what is due.
+    pub(super) fn prepared(&self, incident: &Incident, due: Option<cadence::Due>) -> Option<DraftView> {
+        self.lead.drafts.get(&incident.id).filter(|d| Some(d.due) == due)?.view.clone()
     }
 
     /// When the trouble of `incident` began by the probes: the first failure of a streak that goes on, of a service that

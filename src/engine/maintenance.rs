@@ -3,9 +3,8 @@
 
 use super::core::Core;
 use crate::domain::Time;
-use crate::domain::availability::{self, Moment, TARGET};
 use crate::domain::event::{MaintenanceBegan, MaintenanceEnded};
-use crate::wire::{MonthView, WindowView};
+use crate::wire::WindowView;
 
 impl Core {
     /// Windows that `now` lies in begin, others end.
@@ -59,23 +58,5 @@ impl Core {
         }
         out.sort_by_key(|w| (!w.under_way, w.from));
         out
-    }
-
-    /// How much of this month `service` was up; nothing while nothing is known.
-    pub(super) fn month_view(&self, service: &str, now: Time) -> Option<MonthView> {
-        let moment = Moment { at: now, boot_ms: self.clock.boot_ms(), boot: self.boot.clone() };
-        let tally = self.state.availability.this_month(service, self.state.services.get(service), &moment);
-        let target = self.state.catalog.availability_target.unwrap_or(TARGET);
-        let left = tally.budget_left_ms(availability::month_ms(now), target);
-        let coverage = tally.coverage()?;
-        Some(MonthView {
-            month: availability::month_of(now),
-            // Never rounded up to what it is not.
-            availability: tally.availability().map(|a| (a * 1000.0).floor() / 1000.0),
-            coverage: (coverage * 10.0).floor() / 10.0,
-            target,
-            down_s: tally.down_ms / 1000,
-            budget_left_s: left.div_euclid(60_000) * 60,
-        })
     }
 }

@@ -15,7 +15,7 @@ use crate::domain::playbook::{
 use crate::domain::{Actor, Time};
 use crate::text;
 use crate::wire::view::PlaybookFacts;
-use crate::wire::{Answer, Ask, PlaybookView};
+use crate::wire::{Answer, Ask, PlaybookView, folded};
 
 /// Digest that stands for "not configured any more".
 const GONE: &str = "gone";
@@ -249,11 +249,6 @@ impl Core {
         let up = |service: &str, since: Time| self.seen_since(service, since);
         let at = |name: &str, since: Time| self.seen_now(name, since);
         let look = Look { up: &up, now: &at, since: self.playing.looks_since };
-        PlaybookView {
-            play: play.clone(),
-            waits: play.waits(&self.state, &look),
-            offer: play.offer(&self.state),
-            busy: play.under_way(&self.state).is_some(),
-        }
+        folded::playbook(&self.state, play, &look)
     }
 }

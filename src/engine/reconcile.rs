@@ -11,7 +11,7 @@ use crate::domain::Time;
 use crate::domain::event::{RunClaimed, RunFinished, RunPhase, RunSide, RunStarted, ServiceResumed};
 use crate::domain::measure;
 use crate::domain::recovery::Does;
-use crate::domain::run::{Run, RunState, SideRole, Verdict, Work};
+use crate::domain::run::{Run, RunState, Verdict, Work};
 use crate::runner::{self, ProgressLine, Seen};
 
 /// A request that nobody claimed for this long is not started any more.
@@ -290,12 +290,5 @@ impl Core {
         if self.now().since(run.requested_at) > CLAIM_WITHIN {
             self.take_seen(run, Seen::Unclaimed);
         }
-    }
-
-    /// Side copies that wait for a decision: whole ones, and those that hold only parts.
-    pub(super) fn waiting_sides(&self) -> (usize, usize) {
-        let ready = self.state.runs.values().flat_map(|r| &r.sides).filter(|s| s.role == SideRole::Ready);
-        let (parts, whole): (Vec<_>, Vec<_>) = ready.partition(|s| s.only().is_some());
-        (whole.len(), parts.len())
     }
 }

@@ -22,7 +22,7 @@ use crate::domain::run::Risk;
 use crate::domain::{Actor, Time};
 use crate::recovery::plan::{PlanContext, Planned, essence};
 use crate::text;
-use crate::wire::{Answer, RecoveryView};
+use crate::wire::{Answer, RecoveryView, folded};
 
 /// Plans of recoveries that wait to be started.
 const PLANS: usize = 16;
@@ -355,50 +355,11 @@ impl Core {
     }
 
     pub(super) fn recovery_view(&self, recovery: &Recovery, now: Time) -> RecoveryView {
-        RecoveryView { recovery: recovery.clone(), waits: self.waits(recovery, now) }
-    }
-
-    /// What an open recovery waits for, in words.
-    fn waits(&self, recovery: &Recovery, now: Time) -> String {
-        let Some((step, record)) = recovery.current() else { return String::new() };
-        if !recovery.state.is_open() {
-            return String::new();
+        let mut view = folded::recovery(&self.state, recovery, now, &|service, since| self.seen_since(service, since));
+        if recovery.state == RecoveryState::UnderWay && !self.recorder.is_on() {
+            view.waits = "nothing is being recorded: it goes on when that works again".into();
         }
-        let run = record.run.as_ref().and_then(|id| self.state.runs.get(id));
-        if recovery.state == RecoveryState::Asks {
-            // What was called overdue may have ended since.
-            return match run.filter(|_| recovery.halt.as_ref().is_some_and(|h| h.why == Why::Overdue)) {
-                Some(run) if run.state.is_over() => {
-                    let verdict = run.verdict.map(|v| format!(", {}", v.word())).unwrap_or_default();
-                    format!("run {} has {}{verdict} since", run.id(), run.state.word())
-                }
-                Some(run) => format!("run {} is still {}", run.id(), run.state.word()),
-                None => String::new(),
-            };
-        }
-        if !self.recorder.is_on() {
-            return "nothing is being recorded: it goes on when that works again".into();
-        }
-        let since = record.box_from.unwrap_or(now);
-        let missing = |services: &[String]| -> String {
-            let of = |s: &String| match self.seen_since(s, since) {
-                Seen::Not(missing) => Some(missing),
-                _ => None,
-            };
-            services.iter().filter_map(of).collect::<Vec<_>>().join("; ")
-        };
-        match (&step.spec.does, run) {
-            (Does::Look { .. }, _) => "a person does it, and answers done or failed".into(),
-            (Does::Healthy { services }, _) => missing(services),
-            (_, None) => match begun_early(&self.state, step) {
-                Some(Early::UnderWay(early)) => format!("head start {} restores it", early.id()),
-                _ => "its plan is being made".into(),
-            },
-            (_, Some(run)) if run.state.is_over() => {
-                run.plan.service.iter().map(|s| missing(std::slice::from_ref(s))).collect()
-            }
-            (_, Some(run)) => format!("run {} is {}", run.id(), run.state.word()),
-        }
+        view
     }
 }
 

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::core::{Core, Message};
-use super::samples::Sealed;
+use super::samples::{Sealed, sealed};
 use super::schedule::Observation;
 use crate::domain::event::{Entry, Event, IncidentSealed};
 use crate::domain::incident::Status;
@@ -47,7 +47,7 @@ impl Sealing {
         if self.open.is_empty() {
             return;
         }
-        let Some(sample) = Sealed::of(seen) else { return };
+        let Some(sample) = sealed(seen) else { return };
         for seal in self.open.values_mut() {
             let concerned = seal.services.is_empty() || seal.services.contains(&sample.service);
             if concerned && seal.written + (seal.buffer.len() as u64) < LIMIT {

@@ -4,17 +4,16 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use super::core::{Core, Dirty};
-use super::samples::BUCKET_MS;
+use super::samples::{BUCKET_MS, Latency};
 use crate::config::{self, CheckKind};
 use crate::domain::Time;
-use crate::domain::backup::proof::Proof;
-use crate::domain::decide::{against_resolving, to_consider};
+use crate::domain::availability::Moment;
 use crate::domain::health::Health;
 use crate::domain::incident::Incident;
 use crate::domain::run::{Run, RunState};
 use crate::runner;
 use crate::text;
-use crate::wire::{BackupView, CheckView, ContactView, Head, IncidentView, RecoveryView, RunView, ServiceView};
+use crate::wire::{BackupView, CheckView, ContactView, Head, IncidentView, RecoveryView, RunView, ServiceView, folded};
 
 /// Buckets of ten seconds in a sparkline.
 const SPARK: usize = 30;
@@ -40,18 +39,13 @@ impl Core {
             let all = self.config.services.iter().map(|s| (s.name.clone(), s.checks.iter().map(masked).collect()));
             self.targets = all.collect();
         }
-        let mut holders: HashMap<&str, &Run> = HashMap::new();
-        for run in self.state.runs_in_order().filter(|r| !r.state.is_over()) {
-            if let Some(service) = &run.plan.service {
-                holders.entry(service).or_insert(run);
-            }
-        }
+        let (holders, moment) = (folded::holders(&self.state), self.moment(now));
         let known = &self.state.catalog.services;
         let services: Vec<ServiceView> = if everything {
-            known.keys().map(|n| self.service_view(n, &holders, now)).collect()
+            known.keys().map(|n| self.service_view(n, &holders, &moment)).collect()
         } else {
             let dirty = dirty.services.iter().filter(|n| known.contains_key(*n));
-            dirty.map(|n| self.service_view(n, &holders, now)).collect()
+            dirty.map(|n| self.service_view(n, &holders, &moment)).collect()
         };
         let backups: Vec<BackupView> = self
             .config
@@ -70,7 +64,7 @@ impl Core {
         let wanted =
             |i: &&Incident| everything || (dirty.incidents && i.status.is_open()) || dirty.incident_ids.contains(&i.id);
         let incidents: Vec<IncidentView> =
-            self.state.incidents.values().filter(wanted).map(|i| self.incident_view(i, now)).collect();
+            self.state.incidents.values().filter(wanted).map(|i| self.incident_view(i, &moment)).collect();
         let messages: Vec<_> =
             self.state.messages.values().filter(|m| everything || dirty.messages.contains(&m.id)).cloned().collect();
         let recoveries: Vec<RecoveryView> = self
@@ -135,7 +129,7 @@ impl Core {
                 continue;
             }
             let config = self.places.get(name).and_then(|i| self.config.services.get(*i));
-            let ring = config.and_then(measured).and_then(|c| self.samples.ring(name, &c.name));
+            let ring = config.and_then(config::Service::measured).and_then(|c| self.samples.ring(name, &c.name));
             if let Some(ring) = ring {
                 self.percentiles.insert(name.clone(), (bucket, ring.percentiles(now.minus(WINDOW))));
             }
@@ -143,76 +137,54 @@ impl Core {
     }
 
     fn head_view(&self) -> Head {
-        let mut warnings = self.warnings.clone();
-        let (whole, parts) = self.waiting_sides();
-        let copies = |n: usize, what: &str| text::plural(n, what).replace("copys", "copies");
-        if whole > 0 {
-            warnings.push(format!("{} ready to cut over", copies(whole, "side copy")));
-        }
-        if parts > 0 {
-            warnings.push(format!("{} ready to be put in", copies(parts, "partial copy")));
-        }
+        let mut head = folded::head(&self.state);
+        // What stands against the engine's own work comes before what follows from the record.
+        head.warnings.splice(0..0, self.warnings.iter().cloned());
         Head {
-            system: self.state.catalog.system.clone(),
-            environment: self.state.catalog.environment.clone(),
             version: env!("CARGO_PKG_VERSION").into(),
             pid: std::process::id(),
             host: self.host.clone(),
             recording: self.recorder.recording(),
-            config_faults: self.state.config_faults.clone(),
             config_source: self.config_path.as_ref().map(|p| p.display().to_string()).unwrap_or_default(),
-            actions: self.state.catalog.actions.clone(),
-            recoveries: self.state.catalog.recoveries.clone(),
             playbooks: self.playbook_facts(),
             suggested_playbooks: crate::domain::playbook::suggested(&self.config.playbooks, &self.state),
-            checklists: self.state.checklists.iter().filter(|c| c.incident.is_none()).cloned().collect(),
-            channels: self.state.catalog.channels.clone(),
-            severities: self.state.catalog.severities.clone(),
             contacts: self.config.contacts.iter().map(ContactView::from).collect(),
-            cost: self.state.catalog.cost.clone(),
-            suggested: self.state.suggested_severity(),
             sandbox: self.sandbox,
             maintenance: self.windows.clone(),
-            warnings,
-            guard: self.guard_view(),
+            ..head
         }
     }
 
-    fn service_view(&self, name: &str, holders: &HashMap<&str, &Run>, now: Time) -> ServiceView {
-        let facts = self.state.catalog.services.get(name).cloned().unwrap_or_default();
-        let record = self.state.services.get(name);
-        let status = self.board.service(name);
+    /// The moment that the picture is of.
+    pub(super) fn moment(&self, now: Time) -> Moment {
+        Moment { at: now, boot_ms: self.clock.boot_ms(), boot: self.boot.clone() }
+    }
+
+    fn service_view(&self, name: &str, holders: &HashMap<&str, &Run>, moment: &Moment) -> ServiceView {
+        let now = moment.at;
         let config = self.places.get(name).and_then(|i| self.config.services.get(*i));
+        let recorded = folded::service(&self.state, name, holders, moment);
+        let paused = recorded.state == Health::Paused;
         let mut view = ServiceView {
-            name: name.to_owned(),
-            tier: facts.tier,
-            rto_ms: facts.rto_ms,
-            impact: facts.impact,
-            depends_on: facts.depends_on,
-            control: facts.control,
-            month: self.month_view(name, now),
-            maintenance: self.state.availability.in_maintenance(name),
-            ..ServiceView::default()
+            state: Health::default(),
+            since: Time::default(),
+            because: None,
+            detail: String::new(),
+            ..recorded.clone()
         };
-        if let Some(status) = status {
+        // What is seen now comes before what was confirmed last.
+        if let Some(status) = self.board.service(name) {
             view.state = status.state;
             view.since = status.since;
-            view.down_since = status.down_since;
+            view.down_since = status.down_since.or(recorded.down_since);
             view.because.clone_from(&status.because);
             view.detail.clone_from(&status.detail);
             view.confirming = status.confirming;
             view.stale = status.stale;
         }
-        if let Some(record) = record {
-            view.paused_until = record.paused_until;
-            view.down_since = view.down_since.or(record.down_since);
-            if record.state == Health::Paused {
-                view.state = Health::Paused;
-                view.since = record.since;
-                view.detail.clone_from(&record.paused_reason);
-            }
+        if paused {
+            (view.state, view.since, view.detail) = (recorded.state, recorded.since, recorded.detail);
         }
-        view.held_by = holders.get(name).map(|r| r.id().to_owned());
         let statuses = self.board.checks(name);
         if let Some(config) = config {
             view.stale_after_ms = config.checks.iter().map(|c| ms(c.timing.stale_after())).min().unwrap_or(0);
@@ -233,9 +205,10 @@ impl Core {
                 });
             }
             view.observed_at = view.checks.iter().filter_map(|c| c.observed_at).min();
-            if let Some(ring) = measured(config).and_then(|c| self.samples.ring(name, &c.name)) {
+            if let Some(ring) = config.measured().and_then(|c| self.samples.ring(name, &c.name)) {
                 let p = self.percentiles.get(name).map(|(_, p)| *p).unwrap_or_default();
-                (view.p50_us, view.p95_us, view.p99_us) = (p.p50.map(us), p.p95.map(us), p.p99.map(us));
+                (view.p50_us, view.p95_us, view.p99_us) =
+                    (p.p50.map(Latency::us), p.p95.map(Latency::us), p.p99.map(Latency::us));
                 view.latency_us = ring.last().map(|s| s.latency_us);
                 view.spark = ring.spark(now, SPARK).into_iter().map(|v| v.unwrap_or(0)).collect();
             }
@@ -244,6 +217,7 @@ impl Core {
     }
 
     fn backup_view(&self, backup: &config::Backup) -> BackupView {
+        let recorded = folded::backup(&self.state, &backup.name);
         let mut view = BackupView {
             name: backup.name.clone(),
             service: backup.service.clone(),
@@ -259,6 +233,9 @@ impl Core {
                 config::BackupSource::Vault(v) => crate::backup::vault::place(v),
                 config::BackupSource::Repo(r) => crate::backup::repo::place(&r.log),
             },
+            proven: recorded.proven,
+            test_failed: recorded.test_failed,
+            tests: recorded.tests,
             ..BackupView::default()
         };
         if let Some(report) = self.reports.get(&backup.name) {
@@ -272,39 +249,14 @@ impl Core {
             view.scanned_at = report.scanned_at;
             view.problem.clone_from(&report.problem);
         }
-        if let Some(tests) = self.state.tests.get(&backup.name) {
-            let proof = Proof::of_set(tests);
-            (view.proven, view.test_failed) = (proof.proven.cloned(), proof.failed.cloned());
-            view.tests.clone_from(tests);
-        }
         view
     }
 
-    fn incident_view(&self, incident: &Incident, now: Time) -> IncidentView {
-        // By the clock that is never stepped, as long as the host has not been restarted since.
-        let same_boot = incident.declared_boot == self.boot;
-        let elapsed_ms = if same_boot && incident.status.is_open() {
-            self.clock.boot_ms().saturating_sub(incident.declared_boot_ms)
-        } else {
-            ms(self.state.elapsed(incident, now))
-        };
-        IncidentView {
-            incident: incident.clone(),
-            update_due: self.state.update_due(incident),
-            elapsed_ms,
-            against_resolving: if incident.status.is_open() {
-                against_resolving(&self.state, incident)
-            } else {
-                Vec::new()
-            },
-            to_consider: to_consider(&self.state, incident),
-            checklists: crate::domain::checklist::of_incident(&self.state, &incident.id).cloned().collect(),
-            timeline_file: self.timelines.path(&incident.id).display().to_string(),
-            leading: self.clock_view(incident, now),
-            head_starts: crate::domain::headstart::of(&self.state, &incident.id)
-                .map(|m| self.head_start_view(m))
-                .collect(),
-        }
+    fn incident_view(&self, incident: &Incident, moment: &Moment) -> IncidentView {
+        let mut view = folded::incident(&self.state, incident, moment);
+        view.timeline_file = self.timelines.path(&incident.id).display().to_string();
+        view.leading.draft = self.prepared(incident, view.leading.due);
+        view
     }
 
     fn run_view(&self, run: &Run, now: Time) -> RunView {
@@ -318,46 +270,17 @@ impl Core {
         let eta_ms = share.zip(spent).and_then(|(s, spent)| runner::time_left(s, spent, progress, plan.expected_ms));
         let doing = progress.map(runner::Progress::doing).unwrap_or_default();
         RunView {
-            id: run.id().to_owned(),
-            work: plan.work.clone(),
-            title: plan.title.clone(),
-            target: plan.target.clone(),
-            service: plan.service.clone(),
-            risk: plan.risk,
-            state: run.state,
-            incident: run.incident.clone(),
-            requested_at: run.requested_at,
-            requested_by: run.requested_by.clone(),
-            started_at: run.started_at,
-            finished_at: run.finished_at,
-            phases: plan.phases.iter().map(|p| p.name.clone()).collect(),
             phase,
             permille: share.map(|s| (s * 1000.0) as u16),
             eta_ms,
             doing: text::clean(&doing).into_owned(),
-            exit: run.exit,
-            verdict: run.verdict,
-            superseded: run.superseded,
-            detail: run.detail.clone(),
-            cancel_requested: run.cancel_requested,
-            sides: run.sides.clone(),
-            unlogged: run.unlogged,
-            head_start: run.head_start,
-            data_as_of: plan.data_as_of(),
-            rpo_ms: plan.rpo_ms,
+            ..folded::run(run)
         }
     }
 }
 
 fn ms(d: Duration) -> u64 {
     u64::try_from(d.as_millis()).unwrap_or(u64::MAX)
-}
-
-/// The check whose latency is the service's.
-fn measured(service: &config::Service) -> Option<&config::Check> {
-    service.checks.iter().find(|c| {
-        !matches!(c.kind, CheckKind::Host(_) | CheckKind::Systemd(_) | CheckKind::Docker(_) | CheckKind::Exec(_))
-    })
 }
 
 /// What a check looks at, in a few words. Passwords in addresses are masked by the caller.
@@ -377,13 +300,5 @@ fn target(kind: &CheckKind) -> String {
         CheckKind::Systemd(c) => c.unit.clone(),
         CheckKind::Docker(c) => c.container.clone(),
         CheckKind::Exec(c) => c.run.iter().map(|a| text::shell_word(a)).collect::<Vec<_>>().join(" "),
-    }
-}
-
-/// Microseconds for the wire; a failure is worse than any number.
-fn us(latency: super::samples::Latency) -> u32 {
-    match latency {
-        super::samples::Latency::Us(us) => us.min(u32::MAX - 1),
-        super::samples::Latency::Endless => u32::MAX,
     }
 }

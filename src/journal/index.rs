@@ -137,6 +137,11 @@ impl PartIndex {
         after.checked_sub(1).and_then(|at| self.marks.get(at)).map_or(Place::START, |mark| mark.place)
     }
 
+    /// Incidents that have rows in this part.
+    pub fn incidents(&self) -> impl Iterator<Item = &str> {
+        self.incidents.keys().map(AsRef::as_ref)
+    }
+
     /// Rows of an incident in this part.
     pub fn rows(&self, incident: &str) -> u64 {
         self.incidents.get(incident).map_or(0, |rows| rows.count)

@@ -1,6 +1,7 @@
 //! Reading a record without its engine and without writing anything: a copy, a mirror, or a folder that an engine is
 //! writing to right now.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -127,6 +128,15 @@ impl Reader {
                 Ok(None) | Err(_) => return Ok(None),
             }
         }
+    }
+
+    /// The incidents that have rows in the record, by their ids.
+    pub fn incidents(&self) -> Result<BTreeSet<String>, JournalError> {
+        let mut found = BTreeSet::new();
+        for part in &self.parts {
+            found.extend(part.index().map_err(self.err())?.incidents().map(str::to_owned));
+        }
+        Ok(found)
     }
 
     /// Rows that an incident has in the record.

@@ -18,6 +18,10 @@ type Why = Option<String>;
 
 /// Why a command cannot be done now.
 pub fn why_not(app: &App, command: &Command) -> Why {
+    // The past is looked at, and nothing else is done with it.
+    if app.past.is_some() && !super::past::SHOWS.contains(&command.id) {
+        return Some(super::past::PAST.into());
+    }
     // Its preview is for everybody to read; sending from there asks for the level.
     let beyond = || if command.id == "update.send" { None } else { beyond(app, command) };
     (command.why_not)(app).or_else(|| guarded(app, command.id)).or_else(beyond)

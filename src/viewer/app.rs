@@ -156,6 +156,14 @@ pub struct App {
     pub declare_draft: String,
     /// The picture held still, and since when.
     pub frozen: Option<(Box<Mirror>, u64)>,
+    /// The past that is shown instead of all this.
+    pub replay: Option<Box<super::past::Replay>>,
+    /// This is a screen of the past, and what it says of itself.
+    pub past: Option<super::past::Bar>,
+    /// Opens the record of a state directory for a replay, and which one.
+    pub opener: Option<(crate::wire::past::Opener, std::path::PathBuf)>,
+    /// The screen was opened for the past alone: leaving that leaves the program.
+    pub only_past: bool,
     /// Ctrl-C was pressed once, at.
     pub quit_armed: Option<u64>,
     /// Counts overlays, so that a confirmation knows when its own first frame was drawn.
@@ -200,6 +208,10 @@ impl App {
             note_draft: String::new(),
             declare_draft: String::new(),
             frozen: None,
+            replay: None,
+            past: None,
+            opener: None,
+            only_past: false,
             quit_armed: None,
             overlay_count: 0,
             fx: Vec::new(),

@@ -2,7 +2,9 @@
 //! derived from it, so they cannot drift apart. Risk is a property of the command: no way of starting one skips it.
 
 use super::acts;
+use super::acts::past;
 use super::app::App;
+use super::past::Move;
 use super::why;
 use crate::domain::run::Risk;
 
@@ -19,6 +21,8 @@ pub enum Context {
     Playbook,
     /// A run's output.
     Output,
+    /// The past.
+    Replay,
     /// While a filter or a search is active.
     Filter,
 }
@@ -33,6 +37,7 @@ impl Context {
         Context::Incident,
         Context::Playbook,
         Context::Output,
+        Context::Replay,
         Context::Filter,
     ];
 
@@ -47,6 +52,7 @@ impl Context {
             Context::Incident => "incident",
             Context::Playbook => "playbook",
             Context::Output => "output",
+            Context::Replay => "replay",
             Context::Filter => "filter",
         }
     }
@@ -100,7 +106,7 @@ const fn destroy(mut command: Command) -> Command {
     command
 }
 
-use Context::{Filter, Global, Output, Playbook, Runs, Services, Timeline};
+use Context::{Filter, Global, Output, Playbook, Replay, Runs, Services, Timeline};
 
 /// All commands, in the order in which help lists them.
 #[rustfmt::skip]
@@ -143,7 +149,7 @@ pub const ALL: &[Command] = &[
     // Second persons, tags and holds.
     act("approval.open", &["Y"], Global, "", ("approve", "Look at what waits for a second person: approve it, or break the glass."), (acts::guard::someone_waits, acts::guard::approvals)),
     look("approval.decline", &[], Global, "", ("decline a request", "Say no to what another asked for, with a reason."), (acts::guard::others_wait, acts::guard::decline)),
-    look("service.tag", &["t"], Services, "", ("tag", "Tag the selected service so that nobody touches it, or take the tag off or over."), (acts::guard::service_chosen, acts::guard::tag)),
+    look("service.tag", &["#"], Services, "", ("tag", "Tag the selected service so that nobody touches it, or take the tag off or over."), (acts::guard::service_chosen, acts::guard::tag)),
     look("service.untag", &[], Services, "", ("take a tag off", "Take the tag off the selected service; another's needs a reason."), (acts::guard::can_untag, acts::guard::untag)),
     look("service.hold", &["K"], Services, "", ("hold or release", "Hold the selected service so that it is neither restarted nor restored; or release it, as commander."), (acts::guard::service_chosen, acts::guard::hold)),
     look("hold.everything", &[], Global, "", ("hold everything", "Nothing is restarted or restored until the commander releases it."), (why::may_act, acts::guard::hold_everything)),
@@ -177,8 +183,26 @@ pub const ALL: &[Command] = &[
     look("refresh.all", &[], Global, "", ("look at everything now", "Run all checks and look at all backups at once."), (why::may_act, acts::view::refresh_all)),
     act("service.pause", &["P"], Services, "", ("pause", "Stop checking the selected service for a while, with a reason."), (why::can_pause, acts::incident::pause)),
     look("service.resume", &[], Services, "", ("resume", "Check the selected service again."), (why::can_resume, acts::incident::resume)),
+    look("replay.open", &["t"], Global, "replay", ("replay", "See the whole screen as it was at any moment of the incident; nothing can be started from there."), (past::can_open, past::open)),
     look("freeze", &["f"], Global, "", ("freeze", "Hold the picture still to read it; a new failure thaws it."), (why::never, acts::view::freeze)),
     look("copy.row", &["y"], Global, "", ("copy", "Copy the selected row to the clipboard of your terminal (OSC 52)."), (why::has_row, acts::view::copy)),
+    // The past.
+    look("replay.previous", &["left", ","], Replay, "", ("replay: entry back", "The picture before the newest entry shown."), (past::in_the_past, |app| past::go(app, Move::Entries(-1)))),
+    look("replay.next", &["right", "."], Replay, "entry", ("replay: entry on", "The picture with the next entry."), (past::in_the_past, |app| past::go(app, Move::Entries(1)))),
+    look("replay.key-previous", &["["], Replay, "", ("replay: key event back", "To the key event before."), (past::in_the_past, |app| past::go(app, Move::Key(false)))),
+    look("replay.key-next", &["]"], Replay, "event", ("replay: next key event", "To the next key event: what the timeline for people tells."), (past::in_the_past, |app| past::go(app, Move::Key(true)))),
+    look("replay.play", &["space"], Replay, "play", ("replay: play or pause", "Let the time go by, or hold it."), (past::in_the_past, |app| past::go(app, Move::Play))),
+    look("replay.faster", &["+", "="], Replay, "faster", ("replay: faster", "x1, x10, x60, x600."), (past::in_the_past, |app| past::go(app, Move::Faster))),
+    look("replay.slower", &["-"], Replay, "", ("replay: slower", "Back towards x1."), (past::in_the_past, |app| past::go(app, Move::Slower))),
+    look("replay.go", &["g"], Replay, "go to", ("replay: go to", "A time, an entry's number, T+12:43, +5m or -30s."), (past::in_the_past, past::prompt)),
+    look("replay.minute-back", &["pgup"], Replay, "", ("replay: a minute back", "A minute back."), (past::in_the_past, |app| past::go(app, Move::Seconds(-60)))),
+    look("replay.minute-on", &["pgdn"], Replay, "minute", ("replay: a minute on", "A minute on."), (past::in_the_past, |app| past::go(app, Move::Seconds(60)))),
+    look("replay.ten-back", &["{"], Replay, "", ("replay: ten minutes back", "Ten minutes back."), (past::in_the_past, |app| past::go(app, Move::Seconds(-600)))),
+    look("replay.ten-on", &["}"], Replay, "10 min", ("replay: ten minutes on", "Ten minutes on."), (past::in_the_past, |app| past::go(app, Move::Seconds(600)))),
+    look("replay.first", &["home"], Replay, "", ("replay: the beginning", "The first moment: an hour before the declaration."), (past::in_the_past, |app| past::go(app, Move::First))),
+    look("replay.last", &["end"], Replay, "", ("replay: the end", "The last moment of the incident, or of the record."), (past::in_the_past, |app| past::go(app, Move::Last))),
+    look("replay.corrected", &["c"], Replay, "corrected", ("replay: as corrected since", "Rows as they were corrected since, or again as they read then."), (past::in_the_past, |app| past::go(app, Move::Corrected))),
+    look("replay.now", &["t"], Replay, "", ("replay: leave", "Back to now; from mayday replay, out of it."), (past::in_the_past, |app| past::go(app, Move::Leave))),
     // Moving.
     look("pane.services", &["1"], Global, "", ("services", "Go to the services."), (why::never, |app| acts::view::pane(app, 0))),
     look("pane.backups", &["2"], Global, "", ("backups", "Go to the backups."), (why::never, |app| acts::view::pane(app, 1))),

@@ -6,7 +6,7 @@ use ratatui::layout::Rect;
 use super::app::{App, Detail, Pane};
 use super::canvas::{Canvas, inset};
 use super::theme::Role;
-use super::{detail, footer, header, layout, panes};
+use super::{detail, footer, header, layout, panes, past};
 use crate::text;
 
 /// Draws everything. Gives the cursor's place, when a text is being edited.
@@ -28,6 +28,10 @@ pub fn draw_with(app: &App, theme: &super::theme::Theme, area: Rect, buffer: &mu
         tiny(app, area, &mut c);
         return None;
     }
+    if let Some(bar) = &app.past {
+        past::draw(app, bar, area, &mut c);
+    }
+    let area = layout::inside(app, area);
     header::draw(&app.watched, &app.look, parts.header, &mut c);
     for (role, line, place) in &parts.banners {
         c.style(*place, *role);
@@ -117,6 +121,9 @@ fn tiny(app: &App, area: Rect, c: &mut Canvas<'_>) {
     let mirror = app.mirror();
     let (link_role, link) = header::link(&app.watched, c.g);
     let mut pieces: Vec<(Role, String)> = Vec::new();
+    if let Some(bar) = &app.past {
+        pieces.push((Role::Replay, format!(" REPLAY {}Z ", bar.at.hms())));
+    }
     let down = mirror.services.values().filter(|s| s.state == crate::domain::health::Health::Down).count();
     if let Some(view) = mirror.open_incidents().first() {
         pieces.push((header::severity(view.incident.severity), format!("{}", view.incident.severity)));

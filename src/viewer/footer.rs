@@ -52,6 +52,8 @@ pub fn draw(app: &App, area: Rect, c: &mut Canvas<'_>) {
     let (h, q) = (keys("help.open"), keys("leave"));
     let leave = match (app.detail.is_some(), area.width) {
         (true, _) => " back",
+        _ if app.past.as_ref().is_some_and(|bar| bar.goes_back) => " back to now",
+        _ if app.past.is_some() => " leaves",
         (false, 0..100) => " leaves",
         _ => " leaves, engine stays",
     };
@@ -90,8 +92,10 @@ fn waits(app: &App) -> Option<String> {
 
 /// Keys, commands, and whether they can be used: those of what is looked at first.
 fn hints(app: &App) -> Vec<(String, &'static Command, bool)> {
-    let contexts = app.contexts();
+    // In the past only what moves about in it.
+    let contexts = if app.past.is_some() { vec![Context::Replay] } else { app.contexts() };
     let about: &[&str] = match app.pane {
+        _ if app.past.is_some() => &[],
         Pane::Services | Pane::Runs => &[],
         Pane::Backups => &["backup.restore"],
         Pane::Timeline => &["note.write"],

@@ -50,6 +50,9 @@ pub fn severity(severity: Severity) -> Role {
 
 /// The link in words.
 pub fn link(watched: &Watched, g: &Glyphs) -> (Role, String) {
+    if watched.stopped {
+        return (Role::Replay, " NOT LIVE ".into());
+    }
     match watched.link() {
         LinkState::Live => (Role::LinkLive, format!("{} live", g.live)),
         LinkState::Silent(s) => (Role::LinkSilent, format!("{} silent {s}s", g.degraded)),
@@ -161,6 +164,7 @@ pub fn draw(watched: &Watched, look: &Look, area: Rect, c: &mut Canvas<'_>) {
         title = take(text::clean(&view.incident.title).into_owned(), 10);
         commander = match view.incident.commander() {
             Some(user) => take(format!("led by {user}"), 10),
+            None if watched.stopped => take("nobody leads".into(), 12),
             None => take("nobody leads: a".into(), 15),
         };
         // Why it stands still is said where nothing else has to go for it.
@@ -169,7 +173,7 @@ pub fn draw(watched: &Watched, look: &Look, area: Rect, c: &mut Canvas<'_>) {
         }
     } else {
         let down = watched.mirror.services.values().any(|s| s.state == Health::Down);
-        let can = down && !watched.peer.read_only && !matches!(watched.link(), LinkState::Lost(..));
+        let can = down && !watched.stopped && !watched.peer.read_only && !matches!(watched.link(), LinkState::Lost(..));
         title = take(if can { "no incident: d declares" } else { "no incident" }.into(), 11);
     }
     if system.is_empty() && must.is_none() {

@@ -39,6 +39,9 @@ impl App {
         if searching {
             out.push(Context::Filter);
         }
+        if self.past.is_some() {
+            out.push(Context::Replay);
+        }
         match &self.detail {
             Some(Detail::Output) => out.extend([Context::Output, Context::Runs]),
             Some(Detail::Service(_)) => out.push(Context::Services),
@@ -138,6 +141,14 @@ impl App {
         }
         self.filtering = false;
         self.tell(Role::BannerInfo, "Ctrl-C again within 2 s leaves; the engine and its runs go on");
+    }
+
+    /// Leaves the program from a screen of the past.
+    pub(super) fn leave_past(&mut self) {
+        match self.only_past {
+            true => self.fx.push(Effect::Quit(vec!["left the replay; nothing was changed by it".into()])),
+            false => self.quit(),
+        }
     }
 
     /// Leaves the cockpit, saying what goes on without it.

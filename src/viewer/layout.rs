@@ -38,6 +38,10 @@ pub fn is_small(area: Rect) -> bool {
 /// The banners, worst first.
 pub fn banners(app: &App) -> Vec<(Role, String)> {
     let mut out = super::header::banners(&app.watched);
+    if let Some(bar) = &app.past {
+        // What goes on now comes before what was then.
+        out.splice(0..0, bar.live.iter().cloned());
+    }
     if let Some((_, since)) = &app.frozen {
         let age = super::header::coarse(std::time::Duration::from_millis(app.watched.now.ms().saturating_sub(*since)));
         out.push((Role::BannerInfo, format!("FROZEN since {age}: this is an old picture; f thaws")));
@@ -57,11 +61,17 @@ pub fn banners(app: &App) -> Vec<(Role, String)> {
     out
 }
 
+/// What a frame around the past leaves of `area`.
+pub fn inside(app: &App, area: Rect) -> Rect {
+    if app.past.is_some() { super::past::places(area).inside } else { area }
+}
+
 /// Divides `area`.
 pub fn parts(app: &App, area: Rect) -> Parts {
     if is_tiny(area) {
         return Parts { header: area, ..Parts::default() };
     }
+    let area = inside(app, area);
     let header = Rect { height: 1, ..area };
     let footer = Rect { y: area.bottom() - 1, height: 1, ..area };
     let mut top = area.y + 1;

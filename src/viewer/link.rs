@@ -77,6 +77,18 @@ pub fn start(place: Place, client: Client, name: &'static str, access: Access) -
     Link { ask, news }
 }
 
+/// No engine and none to come: every question is answered with no. Needs a tokio runtime.
+pub fn none() -> Link {
+    let (ask, mut questions) = mpsc::channel::<Question>(ROOM);
+    let (tell, news) = mpsc::channel(ROOM);
+    tokio::spawn(async move {
+        while let Some(question) = questions.recv().await {
+            let _ = tell.send(News::Answer(question.tag, Err("no engine runs".into()))).await;
+        }
+    });
+    Link { ask, news }
+}
+
 async fn run(
     place: Place,
     mut first: Option<Client>,

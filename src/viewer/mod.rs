@@ -31,6 +31,7 @@ pub mod lists;
 pub mod look;
 pub mod overlays;
 pub mod panes;
+pub mod past;
 pub mod plain;
 pub mod records;
 pub mod screen;
@@ -42,8 +43,10 @@ pub mod watched;
 pub mod why;
 
 use crate::cli::args::{Global, Screen};
+use crate::cli::replay::Moment;
 use crate::cli::{Failure, connect};
 use crate::domain::Access;
+use crate::wire::past::Opener;
 
 fn env(name: &str) -> Option<String> {
     std::env::var(name).ok()
@@ -67,13 +70,43 @@ fn needs_terminal() -> Result<(), Failure> {
     ))
 }
 
-/// Opens the cockpit.
-pub fn open(global: &Global, screen: &Screen) -> Result<u8, Failure> {
+/// Opens the cockpit. `opener` reads the record for a replay.
+pub fn open(global: &Global, screen: &Screen, opener: Opener) -> Result<u8, Failure> {
     let setup = setup(global, screen, "viewer")?;
     if is_plain(screen) {
         return plain::run(&setup, screen);
     }
     needs_terminal()?;
+    let mut app = cockpit(screen);
+    app.opener = Some((opener, setup.place.state_dir.clone()));
+    screen::run(&mut app, &setup)
+}
+
+/// Opens the cockpit at a past moment of an incident. Without a screen the moment is printed.
+pub fn replay(
+    global: &Global,
+    screen: &Screen,
+    opener: Opener,
+    incident: Option<&str>,
+    moment: &Moment,
+) -> Result<u8, Failure> {
+    let setup = screen::Setup { place: connect::place(global)?, client: "viewer", access: Access::ReadOnly };
+    let mut tape = opener(&setup.place.state_dir, incident);
+    if global.json || is_plain(screen) {
+        return crate::cli::replay::show(tape.as_mut(), moment, global.json);
+    }
+    if !terminal::is_terminal() {
+        return Err(Failure::usage("a replay needs a terminal; for scripts there is --json, and --plain for people"));
+    }
+    let goal = moment.goal(&crate::cli::replay::opened(tape.as_ref())?)?;
+    let mut app = cockpit(screen);
+    app.only_past = true;
+    app.replay = Some(Box::new(past::Replay::new(&app, tape, goal)));
+    screen::run_alone(&mut app, &setup)
+}
+
+/// An empty cockpit with the looks and keys that were asked for.
+fn cockpit(screen: &Screen) -> app::App {
     let (look, mut faults) = look::Look::of(screen, env);
     let mut keymap = keymap::Keymap::default();
     let own = screen.keymap.clone().or_else(|| look::user_dir().map(|d| d.join("keymap.toml")).filter(|p| p.exists()));
@@ -84,7 +117,7 @@ pub fn open(global: &Global, screen: &Screen) -> Result<u8, Failure> {
             Err(e) => faults.push(format!("keymap {shown}: {e}")),
         }
     }
-    screen::run(&mut app::App::new(look, keymap, faults), &setup)
+    app::App::new(look, keymap, faults)
 }
 
 /// Opens the wall display. `rotate`: seconds a page stays.

@@ -139,12 +139,27 @@ enum Event {
 
 /// Runs a screen until it is left. Attaches first, so that what stands against it is said on a whole terminal.
 pub fn run(face: &mut impl Face, setup: &Setup) -> Result<u8, Failure> {
+    run_with(face, setup, true)
+}
+
+/// Runs a screen that needs no engine, and starts none: with the news of one that runs, if one does.
+pub fn run_alone(face: &mut impl Face, setup: &Setup) -> Result<u8, Failure> {
+    run_with(face, setup, false)
+}
+
+fn run_with(face: &mut impl Face, setup: &Setup, needs_engine: bool) -> Result<u8, Failure> {
     let runtime = runtime()?;
     let after = runtime.block_on(async {
-        let client = setup.attach().await?;
+        let client = match needs_engine {
+            true => Some(setup.attach().await?),
+            false => Client::connect(&setup.place.state_dir, setup.client, setup.access, connect::CONNECT).await.ok(),
+        };
         terminal::leave_on_panic();
         terminal::enter().map_err(|e| Failure::failed(format!("take the terminal: {e}")))?;
-        let link = link::start(setup.place.clone(), client, setup.client, setup.access);
+        let link = match client {
+            Some(client) => link::start(setup.place.clone(), client, setup.client, setup.access),
+            None => link::none(),
+        };
         let end = Loop::new(face, setup, link)?.run().await;
         terminal::leave();
         end

@@ -18,6 +18,9 @@ const POLL: u64 = 300;
 
 impl Face for App {
     fn update(&mut self, mut input: Input, now: Now) -> Vec<Effect> {
+        if let Some(replay) = self.replay.take() {
+            return super::past::update(self, replay, input, now);
+        }
         let link = self.watched.link();
         let tier1_down = self.tier1_down();
         let incidents = self.watched.mirror.incidents.len();
@@ -48,7 +51,10 @@ impl Face for App {
     }
 
     fn draw(&self, area: Rect, buffer: &mut Buffer) -> Option<(u16, u16)> {
-        super::draw::draw(self, area, buffer)
+        match &self.replay {
+            Some(replay) => super::draw::draw(replay.app(), area, buffer),
+            None => super::draw::draw(self, area, buffer),
+        }
     }
 
     fn is_changed(&self) -> bool {
@@ -60,12 +66,26 @@ impl Face for App {
     }
 
     fn mark(&self) -> u64 {
+        if let Some(replay) = &self.replay {
+            return replay.app().mark();
+        }
         self.overlays.iter().filter_map(Overlay::waits_for).max().unwrap_or(0)
     }
 
     fn next_tick(&self) -> u64 {
         let mut next: u64 = 10_000;
         let mut sooner = |ms: u64| next = next.min(ms);
+        if let Some(replay) = &self.replay {
+            sooner(super::past::next_tick(replay));
+        }
+        if self.past.is_some() {
+            // Its clock stands still; only a word that goes away changes it.
+            return self
+                .flash
+                .as_ref()
+                .and_then(|f| f.until)
+                .map_or(10_000, |until| until.saturating_sub(self.watched.now.ms()).clamp(20, 10_000));
+        }
         if let Some(ms) = self.watched.until_silent() {
             sooner(ms);
         }

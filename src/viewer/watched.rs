@@ -35,6 +35,8 @@ pub struct Watched {
     down: Option<String>,
     /// Incident → when its elapsed time came in, and that time.
     clocks: BTreeMap<String, (u64, u64)>,
+    /// The picture is of a past moment: its clock stands where the picture says, and no link is missed.
+    pub stopped: bool,
     /// The engine was started anew since this screen began to look: its runs and plans are to be asked for again.
     pub restarts: u32,
 }
@@ -134,7 +136,7 @@ impl Watched {
 
     /// Milliseconds since the engine was heard.
     pub fn silent_ms(&self) -> u64 {
-        self.heard.map_or(0, |at| self.now.ms().saturating_sub(at))
+        self.heard.filter(|_| !self.stopped).map_or(0, |at| self.now.ms().saturating_sub(at))
     }
 
     pub fn link(&self) -> LinkState {
@@ -167,7 +169,9 @@ impl Watched {
     /// T+ of an incident, by clocks that are never stepped.
     pub fn elapsed(&self, view: &IncidentView) -> Duration {
         let ms = match self.clocks.get(&view.incident.id) {
-            Some((at, elapsed)) if view.incident.status.is_open() => elapsed + self.now.ms().saturating_sub(*at),
+            Some((at, elapsed)) if view.incident.status.is_open() && !self.stopped => {
+                elapsed + self.now.ms().saturating_sub(*at)
+            }
             _ => view.elapsed_ms,
         };
         Duration::from_millis(ms)

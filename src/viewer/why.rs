@@ -13,6 +13,9 @@ pub fn never(_: &App) -> Why {
 }
 
 pub fn not_read_only(app: &App) -> Why {
+    if app.past.is_some() {
+        return Some(super::past::PAST.into());
+    }
     app.watched.peer.read_only.then(|| "this screen is read-only: open mayday without --read-only".into())
 }
 

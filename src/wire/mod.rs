@@ -8,9 +8,11 @@
 mod capsule;
 pub mod client;
 pub mod contacts;
+pub mod folded;
 pub mod frame;
 pub mod guard;
 pub mod mirror;
+pub mod past;
 pub mod request;
 pub mod view;
 
@@ -18,6 +20,7 @@ pub use client::{Client, ConnectError};
 pub use contacts::{ToCall, whom_to_call};
 pub use guard::GuardView;
 pub use mirror::Mirror;
+pub use past::Past;
 pub use request::*;
 pub use view::*;
 

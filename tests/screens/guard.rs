@@ -166,7 +166,7 @@ fn tags_and_holds_stand_where_their_service_does() {
     stage.key(KeyCode::Enter);
     snapshot("tagged-service", &mut stage, &[(80, 24)]);
     // Another's tag is taken over with a reason; one's own comes off at once.
-    stage.keys("t");
+    stage.keys("#");
     snapshot("tag-take-over", &mut stage, &[(80, 24)]);
     stage.keys("he is asleep");
     let taken = asked(stage.key(KeyCode::Enter));
@@ -177,10 +177,10 @@ fn tags_and_holds_stand_where_their_service_does() {
     let mut own = guards();
     own.tags.values_mut().for_each(|t| t.by = person("oncall1"));
     stage.guard(GuardView { guards: own, ..GuardView::default() });
-    let off = asked(stage.keys("t"));
+    let off = asked(stage.keys("#"));
     assert!(matches!(&off, Some(Ask::Do(Command::Untag { .. }))), "{off:?}");
     stage.guard(GuardView::default());
-    stage.keys("t");
+    stage.keys("#");
     stage.keys("look first");
     let on = asked(stage.key(KeyCode::Enter));
     assert!(matches!(&on, Some(Ask::Do(Command::Tag { over: false, .. }))), "{on:?}");

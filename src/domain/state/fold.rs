@@ -18,6 +18,7 @@ impl State {
                 let record = self.services.entry(e.service.clone()).or_default();
                 record.state = e.to;
                 record.since = entry.happened_at();
+                record.confirmed_at = (entry.at != record.since).then_some(entry.at);
                 record.detail = e.detail.clone();
                 record.because = e.because.clone();
                 record.down_since = match (e.to, record.down_since) {
@@ -40,6 +41,7 @@ impl State {
                 let record = self.services.entry(e.service.clone()).or_default();
                 record.state = Health::Paused;
                 record.since = entry.at;
+                record.confirmed_at = None;
                 record.down_since = None;
                 record.because = None;
                 record.paused_until = Some(e.until);
@@ -49,6 +51,7 @@ impl State {
                 let record = self.services.entry(e.service.clone()).or_default();
                 record.state = Health::Unknown;
                 record.since = entry.at;
+                record.confirmed_at = None;
                 record.paused_until = None;
                 record.paused_reason.clear();
             }

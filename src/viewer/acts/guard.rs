@@ -96,7 +96,7 @@ pub fn tag(app: &mut App) {
 pub fn can_untag(app: &App) -> Why {
     service_chosen(app).or_else(|| {
         let name = service(app)?;
-        app.mirror().head.guard.guards.tag(&name).is_none().then(|| format!("{name} is not tagged: t tags it"))
+        app.mirror().head.guard.guards.tag(&name).is_none().then(|| format!("{name} is not tagged: # tags it"))
     })
 }
 

@@ -4,6 +4,7 @@ pub mod guard;
 pub mod incident;
 pub mod leading;
 pub mod messages;
+pub mod past;
 pub mod playbook;
 pub mod recovery;
 pub mod runs;

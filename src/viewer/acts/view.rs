@@ -2,6 +2,7 @@
 
 use crate::viewer::app::{App, Detail, Pane, Pending};
 use crate::viewer::overlays::{Overlay, Picker};
+use crate::viewer::past::Move;
 use crate::viewer::screen::Effect;
 use crate::viewer::theme::{NAMES, Role};
 use crate::viewer::{detail, layout};
@@ -82,6 +83,7 @@ pub fn open(app: &mut App) {
     app.detail_top = 0;
     app.detail = match (app.pane, key) {
         (Pane::Services, Some(name)) => Some(Detail::Service(name)),
+        (Pane::Backups, Some(name)) if app.past.is_some() => Some(Detail::Backup(name)),
         (Pane::Backups, Some(name)) => {
             app.ask(Pending::Copies { backup: name.clone(), choose: false }, Ask::Copies { backup: name.clone() });
             Some(Detail::Backup(name))
@@ -281,7 +283,12 @@ pub fn back(app: &mut App) {
     } else if !app.faults.is_empty() {
         app.faults.clear();
     } else {
-        app.tell(Role::Dim, "nothing to go back from; q leaves the cockpit, the engine stays");
+        match app.past.as_ref().map(|bar| bar.goes_back) {
+            // Back from the past is back to now; out of the program goes only q.
+            Some(true) => super::past::go(app, Move::Leave),
+            Some(false) => app.tell(Role::Dim, "nothing to go back from; q leaves the replay"),
+            None => app.tell(Role::Dim, "nothing to go back from; q leaves the cockpit, the engine stays"),
+        }
     }
 }
 
@@ -290,6 +297,8 @@ pub fn leave(app: &mut App) {
     if app.detail.is_some() {
         app.detail = None;
         app.detail_top = 0;
+    } else if app.past.is_some() {
+        super::past::go(app, Move::Leave);
     } else {
         app.quit();
     }

@@ -25,7 +25,9 @@ pub fn lines(app: &App, view: &BackupView, columns: usize) -> Lines {
     if let Some(service) = &view.service {
         page.field("service", Role::Text, service);
     }
-    page.field("place", Role::Text, &view.place);
+    if !view.place.is_empty() {
+        page.field("place", Role::Text, &view.place);
+    }
     if let Some(copy) = &view.newest {
         let age = coarse(app.watched.ago(copy.taken_at));
         page.field("newest good", Role::Text, &format!("{}   {age} old", app.look.full(copy.taken_at)));
@@ -53,8 +55,11 @@ pub fn lines(app: &App, view: &BackupView, columns: usize) -> Lines {
         let said = format!("{}{}", app.look.full(due), if late { "   OVERDUE" } else { "" });
         page.field("next due", if late { Role::Bad } else { Role::Text }, &said);
     }
+    let past = app.past.is_some();
     let copies = text::plural(view.count, "copy").replace("copys", "copies");
-    page.field("kept", Role::Text, &format!("{copies}, {} in all", text::size(view.total_size)));
+    if !past {
+        page.field("kept", Role::Text, &format!("{copies}, {} in all", text::size(view.total_size)));
+    }
     if let Some(at) = view.scanned_at {
         let ago = coarse(app.watched.ago(at));
         page.field("looked at", Role::Dim, &if ago == "now" { "just now".into() } else { format!("{ago} ago") });
@@ -98,6 +103,7 @@ pub fn lines(app: &App, view: &BackupView, columns: usize) -> Lines {
                 page.text(Role::Dim, 0, "none");
             }
         }
+        _ if past => page.text(Role::Dim, 0, "which copies lay there then is not on record; the newest one is, above"),
         _ => page.text(Role::Dim, 0, "asking the engine"),
     }
     page.lines

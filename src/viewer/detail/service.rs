@@ -59,7 +59,7 @@ pub fn lines(app: &App, view: &ServiceView, columns: usize) -> Lines {
     if let Some(tag) = guards.tag(&view.name) {
         let from = tag.from.as_ref().map(|f| format!(" (from {f})")).unwrap_or_default();
         let said = format!("by {}{from} since {}: {}", tag.by.user, app.look.full(tag.since), tag.reason);
-        page.field("TAGGED", Role::Unsure, &format!("{said}. Nobody restarts, restores or acts on it: t takes it off"));
+        page.field("TAGGED", Role::Unsure, &format!("{said}. Nobody restarts, restores or acts on it: # takes it off"));
     }
     page.blank();
     page.field("tier", Role::Text, &view.tier.to_string());
@@ -132,13 +132,27 @@ pub fn lines(app: &App, view: &ServiceView, columns: usize) -> Lines {
         view.control.join(", ")
     };
     page.field("control", Role::Text, &control);
+    if app.past.is_some() && view.checks.is_empty() {
+        page.heading("checks");
+        page.text(Role::Dim, 0, "not sealed: what its checks measured then is not on record");
+    } else {
+        checks(app, view, &mut page);
+    }
+    runs_of(app, view, &mut page);
+    page.lines
+}
+
+fn checks(app: &App, view: &ServiceView, page: &mut Page) {
     page.heading(&format!("{} checks", view.checks.len()).replace("1 checks", "1 check"));
     for check in &view.checks {
-        check_lines(app, check, &mut page);
+        check_lines(app, check, page);
     }
     if view.checks.is_empty() {
         page.text(Role::Dim, 0, "no check is configured: its state stays unknown");
     }
+}
+
+fn runs_of(app: &App, view: &ServiceView, page: &mut Page) {
     let of_service: Vec<_> =
         app.mirror().runs_newest_first().into_iter().filter(|r| r.service.as_deref() == Some(&view.name)).collect();
     if !of_service.is_empty() {
@@ -153,7 +167,6 @@ pub fn lines(app: &App, view: &ServiceView, columns: usize) -> Lines {
             ]);
         }
     }
-    page.lines
 }
 
 fn spark(app: &App, values: &[u32]) -> String {
@@ -174,14 +187,20 @@ fn spark(app: &App, values: &[u32]) -> String {
 fn check_lines(app: &App, check: &CheckView, page: &mut Page) {
     let (sign, role) = header::state(&app.look.g, check.state);
     let confirming = check.confirming.map(|(n, of)| format!("  confirming {n}/{of}")).unwrap_or_default();
-    let every = text::duration(Duration::from_millis(check.every_ms));
+    // Of the past only what was seen last is on record, not what was confirmed by it.
+    let (word, every) = match app.past.is_some() {
+        true => ("last saw", String::new()),
+        false => (check.state.word(), format!("  every {}", text::duration(Duration::from_millis(check.every_ms)))),
+    };
     page.push(vec![
-        (role, format!("{sign} {:<9}", check.state.word())),
+        (role, format!("{sign} {word:<9}")),
         (Role::Strong, check.name.clone()),
-        (Role::Dim, format!("  every {every}")),
+        (Role::Dim, every),
         (Role::Unsure, confirming),
     ]);
-    page.text(Role::Dim, 2, &check.target);
+    if !check.target.is_empty() {
+        page.text(Role::Dim, 2, &check.target);
+    }
     if let Some(last) = &check.last {
         let role = match last.outcome {
             Outcome::Ok => Role::Text,

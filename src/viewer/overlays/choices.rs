@@ -14,7 +14,7 @@ use crate::domain::run::Risk;
 use crate::text;
 use crate::viewer::allowed;
 use crate::viewer::app::App;
-use crate::viewer::commands::{self, Command};
+use crate::viewer::commands::{self, Command, Context};
 use crate::viewer::header;
 use crate::viewer::lists::rank;
 use crate::viewer::theme::{NAMES, Role};
@@ -43,6 +43,7 @@ impl Picker {
             items.extend(commands::ALL.iter().filter(|c| c.context == *context).map(|c| command_item(app, c)));
         }
         let place = match &app.detail {
+            _ if app.past.is_some() => "the past".into(),
             None => app.pane.title().to_lowercase(),
             Some(_) => "this view".into(),
         };
@@ -51,7 +52,9 @@ impl Picker {
 
     /// Every command by its name.
     pub fn palette(app: &App) -> Picker {
-        let items = commands::ALL.iter().map(|c| command_item(app, c)).collect();
+        // What moves about in the past is looked for there.
+        let here = |c: &&Command| app.past.is_some() || c.context != Context::Replay;
+        let items = commands::ALL.iter().filter(here).map(|c| command_item(app, c)).collect();
         Picker::of(Pick::Command, "commands", items)
     }
 

@@ -93,6 +93,8 @@ pub enum Asked {
     Moment(Restoring),
     /// What of a copy is brought back.
     Parts(Restoring),
+    /// Which moment of the past is to be shown.
+    Past,
 }
 
 /// A question with one line of answer.
@@ -164,6 +166,7 @@ impl Prompt {
             Asked::Playbook { answer: Answer::Stop, .. } => "stop the playbook",
             Asked::Playbook { .. } => "say so",
             Asked::Moment(_) | Asked::Parts(_) => "show the plan",
+            Asked::Past => "go there",
         }
     }
 
@@ -188,6 +191,7 @@ impl Prompt {
         match &self.asked {
             Asked::Moment(of) => return of.at_moment(app, &text),
             Asked::Parts(of) => return of.parts(app, &text),
+            Asked::Past => return crate::viewer::acts::past::write(app, &text),
             _ => {}
         }
         if text.is_empty() && !self.may_be_empty() {
@@ -290,6 +294,7 @@ impl Prompt {
             Asked::Glass { approval } => ("glass broken".into(), Command::BreakGlass { approval, reason: text }),
             Asked::Decline { approval } => ("declined".into(), Command::Decline { approval, reason: text }),
             Asked::Moment(_) | Asked::Parts(_) => return Err("it is planned, not recorded".into()),
+            Asked::Past => return Err("the past is looked at, not recorded".into()),
         })
     }
 

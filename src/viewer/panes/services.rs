@@ -71,6 +71,9 @@ pub fn remarks(app: &App, view: &ServiceView) -> Vec<(Role, String)> {
     if view.state != Health::Up && !view.detail.is_empty() {
         out.push((Role::Text, text::clean(&view.detail).into_owned()));
     }
+    if app.past.is_some() && view.observed_at.is_none() && view.state != Health::Paused {
+        out.push((Role::Dim, "not sealed".into()));
+    }
     if matches!(view.state, Health::Up | Health::Degraded) {
         if let Some(us) = view.latency_us {
             out.push((Role::Text, latency(us)));

@@ -59,6 +59,7 @@ roles! {
     BannerBad = "banner.bad",
     BannerWarn = "banner.warn",
     BannerInfo = "banner.info",
+    Replay = "replay",
     Up = "state.up",
     Degraded = "state.degraded",
     Down = "state.down",
