@@ -307,7 +307,9 @@ impl App {
     /// Asks the engine, remembering what for.
     pub fn ask(&mut self, pending: Pending, ask: Ask) -> u64 {
         let key = match &ask {
-            Ask::Do(_) | Ask::Start { .. } | Ask::Recover { .. } | Ask::Step { .. } => uuid::Uuid::now_v7().to_string(),
+            Ask::Do(_) | Ask::Start { .. } | Ask::Recover { .. } | Ask::Step { .. } | Ask::Evidence(_) => {
+                uuid::Uuid::now_v7().to_string()
+            }
             _ => String::new(),
         };
         self.ask_keyed(pending, ask, key)

@@ -12,6 +12,7 @@ pub mod frame;
 pub mod guard;
 pub mod mirror;
 pub mod request;
+pub mod upload;
 pub mod view;
 
 pub use client::{Client, ConnectError};
