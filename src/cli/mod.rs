@@ -8,6 +8,7 @@ pub mod backups;
 pub mod checklist;
 pub mod connect;
 pub mod contacts;
+pub mod evidence;
 pub mod exit;
 pub mod guard;
 pub mod help;
@@ -19,6 +20,7 @@ pub mod record;
 pub mod recover;
 pub mod runs;
 pub mod status;
+pub mod timeline;
 
 use std::time::Duration;
 

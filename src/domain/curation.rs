@@ -100,11 +100,6 @@ impl Curation {
         self.entries.is_empty()
     }
 
-    /// Entries that stand out, oldest first.
-    pub fn pinned(&self) -> impl DoubleEndedIterator<Item = u64> + '_ {
-        self.entries.iter().filter(|(_, a)| a.pinned).map(|(seq, _)| *seq)
-    }
-
     /// Folds one entry in; what is no correction changes nothing.
     pub fn apply(&mut self, entry: &Entry) {
         let said = |what: &str, reason: &str| Amendment {

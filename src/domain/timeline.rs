@@ -1,5 +1,7 @@
 //! The timeline's rows: one plain sentence per entry, the same in the cockpit, in timeline.md and in exports.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::event::{Entry, Event};
@@ -10,12 +12,13 @@ use super::time::Time;
 use crate::text;
 
 /// How much an entry weighs for somebody who reads the story.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Level {
     /// Only for the record.
     Detail,
     /// Part of the story.
+    #[default]
     Info,
     /// Something got better.
     Good,
@@ -26,7 +29,7 @@ pub enum Level {
 }
 
 /// One row of a timeline.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Row {
     pub seq: u64,
     /// When it was recorded.
@@ -169,6 +172,42 @@ impl Row {
     pub fn is_told(&self) -> bool {
         !self.hidden && (self.pinned || (self.level > Level::Detail && !self.is_correction()))
     }
+}
+
+/// What is shown of rows, in its order.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Told<'a> {
+    /// The title that the next `rows` rows stand under.
+    Heading {
+        title: &'a str,
+        rows: usize,
+    },
+    Row(&'a Row),
+}
+
+/// Rows with the headings of joined ones: those of one title (and incident) stand together where the first of them is. Of
+/// the raw record nothing is moved.
+pub fn grouped<'a>(rows: &[&'a Row], raw: bool) -> Vec<Told<'a>> {
+    let title = |row: &'a Row| row.title.as_deref().filter(|_| !raw).map(|title| (row.incident.as_deref(), title));
+    let mut members: BTreeMap<(Option<&str>, &str), Vec<&'a Row>> = BTreeMap::new();
+    for row in rows {
+        if let Some(key) = title(row) {
+            members.entry(key).or_default().push(row);
+        }
+    }
+    let mut out = Vec::with_capacity(rows.len());
+    for row in rows {
+        let Some(key) = title(row) else {
+            out.push(Told::Row(row));
+            continue;
+        };
+        // At the first of them all are told.
+        if let Some(all) = members.remove(&key) {
+            out.push(Told::Heading { title: key.1, rows: all.len() });
+            out.extend(all.into_iter().map(Told::Row));
+        }
+    }
+    out
 }
 
 /// The row of `entry`.

@@ -7,9 +7,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::domain::curation::Curation;
+use crate::domain::curation::{Amended, Curation};
 use crate::domain::event::Entry;
-use crate::domain::sift::Layer;
 use crate::domain::timeline::{self, Row};
 use crate::journal::{JournalError, Page, Reader};
 use crate::wire::{Answer, Find};
@@ -96,10 +95,11 @@ fn look(dir: &Path, find: &Find, curated: &Curated) -> Result<(Vec<Row>, u64, u6
         find.incident.as_ref().is_none_or(|id| row.incident.as_ref() == Some(id)) && find.only.takes(row, find.layer)
     };
     let mut found = Vec::new();
-    // What stands out is known without looking through anything.
-    if find.only.pinned && find.layer == Layer::Curated {
+    // What stands out or is hidden is known without looking through anything.
+    if find.only.pinned || find.only.hidden {
         let mut reached = 1;
-        for seq in curation.pinned().rev().filter(|seq| *seq < end) {
+        let wanted = |a: &Amended| (!find.only.pinned || a.pinned) && (!find.only.hidden || a.hidden);
+        for (&seq, _) in curation.entries.range(..end).rev().filter(|(_, a)| wanted(a)) {
             if found.len() == limit {
                 reached = found.last().map_or(1, |r: &Row| r.seq);
                 break;
@@ -163,7 +163,7 @@ fn backwards(
 mod tests {
     use super::*;
     use crate::domain::event::{EntryHidden, EntryPinned, Event, NoteAdded, NoteCorrected, StepTaken};
-    use crate::domain::sift::Sift;
+    use crate::domain::sift::{Layer, Sift};
     use crate::domain::{Actor, Time};
     use crate::journal::{Draft, Journal, OpenOptions};
 

@@ -33,6 +33,7 @@ pub mod overlays;
 pub mod panes;
 pub mod plain;
 pub mod records;
+pub mod rows;
 pub mod screen;
 pub mod terminal;
 pub mod theme;

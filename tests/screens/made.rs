@@ -602,8 +602,7 @@ fn row(seq: u64, seconds: i64, actor: &str, level: Level, text: &str) -> Row {
         text: text.into(),
         level,
         incident: (seq > 3).then(|| "INC-2026-004".into()),
-        service: None,
-        run: None,
+        ..Row::default()
     }
 }
 

@@ -1,15 +1,19 @@
-//! The record, newest at the bottom.
+//! The record, newest at the bottom; in the story rows stand as they were corrected, those of one title together.
 
 use ratatui::layout::Rect;
 
+use crate::domain::Time;
 use crate::domain::timeline::{Level, Row};
 use crate::text;
 use crate::viewer::app::App;
 use crate::viewer::canvas::Canvas;
+use crate::viewer::rows::Scope;
 use crate::viewer::theme::Role;
 
 /// Columns of a person's name.
 const WHO: u16 = 16;
+/// Columns that a pane needs before the time of recording and who corrected a row are told behind it.
+const WIDE: u16 = 70;
 
 /// The role of a row's weight.
 pub const fn role(level: Level) -> Role {
@@ -23,8 +27,7 @@ pub const fn role(level: Level) -> Role {
 }
 
 /// When, in eight columns: the time of today, else day and time.
-pub fn when(app: &App, row: &Row) -> String {
-    let at = row.happened_at.unwrap_or(row.at);
+pub fn when(app: &App, at: Time) -> String {
     let today = app.look.full(app.watched.engine_now());
     let day = app.look.full(at);
     if today.get(..10) == day.get(..10) {
@@ -34,11 +37,35 @@ pub fn when(app: &App, row: &Row) -> String {
     }
 }
 
-pub fn row(app: &App, seq: &str, area: Rect, c: &mut Canvas<'_>) {
-    let Some(row) = seq.parse().ok().and_then(|s| app.timeline.get(s)) else { return };
+/// What the list's key stands for: a row, or (`t61`) the heading above that row.
+pub fn of_key<'a>(app: &'a App, key: &str) -> Option<(&'a Row, bool)> {
+    let heading = key.starts_with('t');
+    Some((app.timeline.get(key.trim_start_matches('t').parse().ok()?)?, heading))
+}
+
+pub fn row(app: &App, key: &str, area: Rect, c: &mut Canvas<'_>) {
+    let Some((row, heading)) = of_key(app, key) else { return };
     let (right, y) = (area.right(), area.y);
     let room = |x: u16| right.saturating_sub(x);
-    let mut x = c.put(area.x, y, room(area.x), &when(app, row), Role::Dim).saturating_add(1);
+    if heading {
+        let x = c.put(area.x, y, room(area.x), &c.g.corners[1].repeat(2), Role::Frame).saturating_add(1);
+        c.cut(x, y, room(x), &text::clean(row.title.as_deref().unwrap_or_default()), Role::Title);
+        return;
+    }
+    let raw = app.timeline.scope == Scope::All;
+    let recorded = raw.then(|| row.as_recorded());
+    let row = recorded.as_ref().unwrap_or(row);
+    let x = c.put(area.x, y, room(area.x), &when(app, row.happened()), Role::Dim);
+    let picked = app.timeline.marked.contains(&row.seq);
+    // One column for what a person said of it, before the sign of its weight.
+    let (mark, mark_role) = match row {
+        _ if picked => (c.g.checked, Role::Key),
+        row if row.pinned => (c.g.pin, Role::Key),
+        row if row.hidden => (c.g.hidden, Role::Dim),
+        row if row.title.is_some() && !raw => (c.g.corners[3], Role::Frame),
+        _ => (" ", Role::Text),
+    };
+    let mut x = c.put(x, y, room(x), mark, mark_role);
     let sign = match row.level {
         Level::Bad => c.g.down,
         Level::Warn => c.g.degraded,
@@ -52,5 +79,46 @@ pub fn row(app: &App, seq: &str, area: Rect, c: &mut Canvas<'_>) {
         x = c.cut(x, y, room(x).min(WHO), &text::clean(&row.actor), Role::Label);
         x = c.put(x, y, room(x), ": ", Role::Label);
     }
-    c.cut(x, y, room(x), &text::clean(&row.text), role);
+    let said = told(app, row, raw, area.width >= WIDE);
+    let wide = u16::try_from(text::width(&said)).unwrap_or(u16::MAX);
+    // The text keeps at least half of the room: what was said of it stands in the entry's view as well.
+    let end = if wide < room(x) / 2 { right.saturating_sub(wide) } else { right };
+    let struck = row.hidden || raw && is_corrected(row);
+    let x = c.cut(x, y, end.saturating_sub(x), &text::clean(&row.text), if struck { Role::LevelDetail } else { role });
+    if end < right {
+        c.put(x, y, room(x), &said, Role::Dim);
+    }
+}
+
+fn is_corrected(row: &Row) -> bool {
+    row.amended.iter().any(|a| a.what == crate::domain::curation::CORRECTED)
+}
+
+/// What stands behind a row: when it was recorded, where that is another time, and who says it otherwise by now.
+fn told(app: &App, row: &Row, raw: bool, wide: bool) -> String {
+    let mut said = Vec::new();
+    if wide && row.happened_at.is_some() {
+        said.push(format!("rec {}", short(app, row)));
+    }
+    let mark = match raw {
+        true if wide => row.marks(),
+        // What counts most, where there is little room: this is not how it reads.
+        true if is_corrected(row) => "corrected".to_owned(),
+        true => String::new(),
+        false if wide => row.mark(),
+        false => String::new(),
+    };
+    said.push(text::clean(&mark).into_owned());
+    said.retain(|s| !s.is_empty());
+    if said.is_empty() { String::new() } else { format!(" ({})", said.join("; ")) }
+}
+
+/// The time of recording as short as it can be told beside the time of the event.
+fn short(app: &App, row: &Row) -> String {
+    let (at, happened) = (app.look.full(row.at), app.look.full(row.happened()));
+    match at.get(..16) == happened.get(..16) {
+        true => app.look.hms(row.at),
+        false if at.get(..10) == happened.get(..10) => app.look.hm(row.at),
+        false => when(app, row.at),
+    }
 }
