@@ -158,7 +158,7 @@ async fn show(session: &mut Session, id: Option<String>) -> Result<u8, Failure> 
     for against in &view.against_resolving {
         say(&format!("not resolvable: {against}"));
     }
-    for row in rows {
+    for row in rows.into_iter().filter(|r| !r.hidden) {
         let at = row.happened_at.unwrap_or(row.at);
         say(&format!("{}  {:<10} {}  [{}]", at, text::width::cut(&row.actor, 10), row.text, row.seq));
     }

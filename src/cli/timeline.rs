@@ -150,7 +150,7 @@ fn lines(rows: &[Row], raw: bool) -> Vec<String> {
 fn line(row: &Row, raw: bool) -> String {
     let at = row.happened();
     let mut told = Vec::new();
-    if row.happened_at.is_some() {
+    if row.recorded().is_some() {
         let recorded =
             if row.at.date() == at.date() { row.at.hms() } else { format!("{} {}", row.at.date(), row.at.hms()) };
         told.push(format!("recorded {recorded}Z"));

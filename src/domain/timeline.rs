@@ -124,6 +124,11 @@ impl Row {
         self.happened_at.unwrap_or(self.at)
     }
 
+    /// When it was recorded, where that is told apart from when it happened: by a second at the least.
+    pub fn recorded(&self) -> Option<Time> {
+        self.happened_at.filter(|at| at.ms().div_euclid(1000) != self.at.ms().div_euclid(1000)).map(|_| self.at)
+    }
+
     /// What a person wrote, whole and with its lines, as it reads now; `None` for what nobody wrote, and where the fields
     /// were not asked for.
     pub fn written(&self) -> Option<&str> {

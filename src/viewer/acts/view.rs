@@ -5,7 +5,7 @@ use crate::viewer::overlays::{Overlay, Picker};
 use crate::viewer::rows::Scope;
 use crate::viewer::screen::Effect;
 use crate::viewer::theme::{NAMES, Role};
-use crate::viewer::{detail, layout};
+use crate::viewer::{detail, layout, panes};
 use crate::wire::Ask;
 use ratatui::layout::Rect;
 
@@ -202,8 +202,11 @@ fn row_text(app: &App) -> Option<String> {
             format!("{} {}{copy} {}", b.name, b.state.word(), b.detail)
         }
         Pane::Timeline => {
-            let row = app.timeline.get(key.parse().ok()?)?;
-            format!("{} {} {}", row.at, row.actor, row.text)
+            let (row, heading) = panes::timeline::of_key(app, key)?;
+            match heading {
+                true => row.title.clone()?,
+                false => format!("{} {} {}", row.happened(), row.actor, row.text),
+            }
         }
         Pane::Runs => {
             let r = mirror.runs.get(key)?;

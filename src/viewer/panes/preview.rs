@@ -61,7 +61,7 @@ fn lines(app: &App, pane: Pane, columns: usize) -> Option<(String, Lines)> {
                 return Some(("title".into(), page.lines));
             }
             page.text(Role::Text, 0, &row.text);
-            let recorded = row.happened_at.map(|_| format!(", recorded {}", app.look.full(row.at))).unwrap_or_default();
+            let recorded = row.recorded().map(|at| format!(", recorded {}", app.look.full(at))).unwrap_or_default();
             page.text(Role::Dim, 0, &format!("{} by {}{recorded}", app.look.full(row.happened()), row.actor));
             let mark = row.mark();
             if !mark.is_empty() {

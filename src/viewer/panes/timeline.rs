@@ -12,8 +12,8 @@ use crate::viewer::theme::Role;
 
 /// Columns of a person's name.
 const WHO: u16 = 16;
-/// Columns that a pane needs before the time of recording and who corrected a row are told behind it.
-const WIDE: u16 = 70;
+/// Columns that a text needs before it is cut for what stands behind it.
+const WIDE: usize = 50;
 
 /// The role of a row's weight.
 pub const fn role(level: Level) -> Role {
@@ -79,38 +79,35 @@ pub fn row(app: &App, key: &str, area: Rect, c: &mut Canvas<'_>) {
         x = c.cut(x, y, room(x).min(WHO), &text::clean(&row.actor), Role::Label);
         x = c.put(x, y, room(x), ": ", Role::Label);
     }
-    let said = told(app, row, raw, area.width >= WIDE);
-    let wide = u16::try_from(text::width(&said)).unwrap_or(u16::MAX);
-    // The text keeps at least half of the room: what was said of it stands in the entry's view as well.
-    let end = if wide < room(x) / 2 { right.saturating_sub(wide) } else { right };
+    let words = text::clean(&row.text);
+    let said = behind(app, row, raw, usize::from(room(x)), text::width(&words));
+    let wide = u16::try_from(text::width(&said)).unwrap_or(u16::MAX).min(room(x));
+    let end = right.saturating_sub(wide);
     let struck = row.hidden || raw && is_corrected(row);
-    let x = c.cut(x, y, end.saturating_sub(x), &text::clean(&row.text), if struck { Role::LevelDetail } else { role });
-    if end < right {
-        c.put(x, y, room(x), &said, Role::Dim);
-    }
+    let x = c.cut(x, y, end.saturating_sub(x), &words, if struck { Role::LevelDetail } else { role });
+    c.put(x, y, room(x), &said, Role::Dim);
 }
 
 fn is_corrected(row: &Row) -> bool {
     row.amended.iter().any(|a| a.what == crate::domain::curation::CORRECTED)
 }
 
-/// What stands behind a row: when it was recorded, where that is another time, and who says it otherwise by now.
-fn told(app: &App, row: &Row, raw: bool, wide: bool) -> String {
-    let mut said = Vec::new();
-    if wide && row.happened_at.is_some() {
-        said.push(format!("rec {}", short(app, row)));
-    }
-    let mark = match raw {
-        true if wide => row.marks(),
-        // What counts most, where there is little room: this is not how it reads.
-        true if is_corrected(row) => "corrected".to_owned(),
-        true => String::new(),
-        false if wide => row.mark(),
-        false => String::new(),
+/// What stands behind a row of `text` columns in `room` columns: when it was recorded, where that is another time, and who
+/// says it otherwise by now. As much of it as leaves the text whole, or half of the room.
+fn behind(app: &App, row: &Row, raw: bool, room: usize, text: usize) -> String {
+    let recorded = row.recorded().map(|_| format!("rec {}", short(app, row))).unwrap_or_default();
+    let mark = if raw { row.marks() } else { row.mark() };
+    // What counts most in the raw record: it does not read like this any more.
+    let least = if raw && is_corrected(row) { "corrected" } else { "" };
+    let join = |parts: [&str; 2]| {
+        let said: Vec<&str> = parts.into_iter().filter(|s| !s.is_empty()).collect();
+        if said.is_empty() { String::new() } else { format!(" ({})", text::clean(&said.join("; "))) }
     };
-    said.push(text::clean(&mark).into_owned());
-    said.retain(|s| !s.is_empty());
-    if said.is_empty() { String::new() } else { format!(" ({})", said.join("; ")) }
+    let ways = [join([&recorded, &mark]), join([&recorded, least]), join([least, ""])];
+    let fits = |said: &&String| text + text::width(said) <= room;
+    let leaves_half = |said: &&String| room >= WIDE && text::width(said) * 2 < room;
+    let found = ways.iter().find(fits).or_else(|| ways.iter().find(leaves_half));
+    found.cloned().unwrap_or_else(|| join([least, ""]))
 }
 
 /// The time of recording as short as it can be told beside the time of the event.
