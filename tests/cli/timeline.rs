@@ -21,6 +21,7 @@ env = { TOKEN = { env = "API_TOKEN" } }
 name = "says"
 risk = "observe"
 run = ["sh", "-c", "seq 1 200"]
+verify = { exec = { run = ["true"] } }
 "#;
 const TOKEN: &str = "pl4nt-token-Z9";
 
@@ -111,10 +112,11 @@ fn every_correction_is_an_entry_and_the_first_wording_stays() {
     shop.run(&["incident", "close"]).ok();
     shop.run(&["amend", "correct", &seq, "the cache was cold", "--reason", "past"]).ok();
     let with = shop.run(&["timeline", "--incident", &id, "--json"]).ok().json();
+    let killed = shop.engine_pid();
     shop.kill_engine();
     let without = shop.run(&["timeline", "--incident", &id, "--json"]).ok().json();
     assert_eq!(with, without);
-    assert!(shop.engine_pid().is_none_or(|pid| mayday::sys::proc::pid_start_time(pid).is_none()), "none was started");
+    assert_eq!(shop.engine_pid(), killed, "none was started");
     shop.start();
     assert_eq!(row(&shop, &seq, &[])["text"], "the cache was cold");
     let file = std::fs::read_to_string(shop.state().join("incidents").join(&id).join("timeline.md")).unwrap();

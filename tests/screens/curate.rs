@@ -121,8 +121,11 @@ fn the_story_leaves_out_what_is_hidden_and_says_so() {
     let place = |key: &str| rows.iter().position(|r| r == key).unwrap();
     assert!(place("11") < place("10") && place("t13") + 1 == place("13") && place("13") + 1 == place("14"));
     stage.keys("i");
-    let text = shown::text(&stage.app, 120, 36);
-    assert!(text.contains("freed 12 GB") && text.contains("corrected by"), "{text}");
+    let text = shown::text(&stage.app, 200, 60);
+    assert!(
+        text.contains("freed 12 GB") && text.contains("(corrected)") && text.contains("hidden by bob (22)"),
+        "{text}"
+    );
     assert!(stage.app.list(Pane::Timeline).rows.contains(&"12".to_owned()));
 }
 
@@ -247,6 +250,7 @@ fn a_correction_that_arrives_changes_the_rows_that_are_shown() {
 #[test]
 fn a_filter_looks_through_the_whole_record() {
     let mut stage = stage();
+    stage.app.timeline.rows.retain(|r| r.seq > 3);
     stage.keys("/actor:bob kind:note pinned");
     stage.key(KeyCode::Enter);
     let finds: Vec<&Find> = stage

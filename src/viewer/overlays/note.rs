@@ -150,7 +150,7 @@ impl Note {
         c.clear(outer, Role::Overlay);
         let inside = c.frame(outer, Role::OverlayFrame);
         let title = match (&self.corrects, &self.incident) {
-            (Some((entry, _)), _) => format!(" entry {entry} reads; its first wording stays on record "),
+            (Some((entry, _)), _) => format!(" correct entry {entry}; its first wording stays on record "),
             (None, Some(id)) => format!(" note on {id} "),
             (None, None) => " note ".to_owned(),
         };
