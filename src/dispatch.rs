@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::cli::args::{BackupsCmd, Cli, Cmd, ConfigCmd, EngineCmd, Global, RunsCmd};
+use crate::cli::args::{BackupsCmd, Cli, Cmd, ConfigCmd, EngineCmd, EvidenceCmd, Global, RunsCmd};
 use crate::cli::backups as listing;
 use crate::cli::playbook::PlaybookCmd;
 use crate::cli::{
@@ -70,6 +70,10 @@ fn one_shot(global: Global, access: Access, command: Cmd) -> Result<u8, Failure>
                 match command {
                     Cmd::Contacts => crate::cli::contacts::contacts(place, global.json).await,
                     Cmd::Export { incident, format, output } => record::export(&place, incident, format, output).await,
+                    Cmd::Timeline(args) => crate::cli::timeline::show(&place, args, global.json).await,
+                    Cmd::Evidence(command @ (EvidenceCmd::List { .. } | EvidenceCmd::Show { .. })) => {
+                        crate::cli::evidence::look(&place, &command, global.json).await
+                    }
                     Cmd::Kpi { since, until } => record::kpi(&place.state_dir, since, until, global.json),
                     Cmd::Journal(command) => record::journal(&place.state_dir, command, global.json).await,
                     Cmd::Engine(command) => manage_engine(&global, place, access, command).await,
@@ -104,6 +108,8 @@ async fn connected(session: &mut Session, command: Cmd) -> Result<u8, Failure> {
         Cmd::Objectives => status::objectives(session).await,
         Cmd::Incident(command) => incident::run(session, command).await,
         Cmd::Note { text, incident, at, .. } => incident::note(session, text, incident, at).await,
+        Cmd::Amend(command) => crate::cli::timeline::amend(session, command).await,
+        Cmd::Evidence(command) => crate::cli::evidence::add(session, command).await,
         Cmd::Hypothesis(command) => lead::hypothesis(session, command).await,
         Cmd::Handoff { to, remark, incident, command } => lead::handoff(session, to, remark, incident, command).await,
         Cmd::Catchup { since, incident } => lead::catchup(session, incident, since).await,

@@ -18,6 +18,8 @@ mod places;
 mod runs;
 #[path = "cli/status.rs"]
 mod status;
+#[path = "cli/timeline.rs"]
+mod timeline;
 
 /// Services that are what the files in the home folder say, and actions of each ending.
 const CONFIG: &str = r#"

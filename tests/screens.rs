@@ -3,6 +3,8 @@
 
 #[path = "screens/copies.rs"]
 mod copies;
+#[path = "screens/curate.rs"]
+mod curate;
 #[path = "screens/every.rs"]
 mod every;
 #[path = "screens/guard.rs"]

@@ -315,3 +315,49 @@ fn inside_tmux() {
     assert_eq!(runs(&shop), 0);
     run(&["kill-server"]);
 }
+
+/// What one corrects is right at once on the screen of another, who looks at the same rows.
+#[test]
+fn a_note_is_corrected_pinned_and_proven_by_keys_before_another_s_eyes() {
+    let shop = shop();
+    shop.run(&["incident", "declare", "orders fail"]).ok();
+    let seq = shop.run(&["note", "the cashe is cold"]).ok().line();
+    let other = Pty::mayday(&shop.home, &["--read-only"], 120, 36);
+    other.wait_for("the cashe is cold");
+    let mut pty = Pty::mayday(&shop.home, &[], 100, 30);
+    pty.wait_for(LIVE);
+    pty.send("3");
+    pty.wait_for(&format!("entry {seq}"));
+    pty.send("c");
+    pty.wait_for("its first wording stays");
+    pty.send("\x15the cache is cöld\r");
+    for screen in [&pty, &other] {
+        screen.wait_screen("the row reads as corrected", PATIENCE, |s| s.contains("the cache is cöld"));
+        screen.wait_gone("cashe");
+    }
+    pty.send("*");
+    other.wait_for("◆");
+    let proof = shop.path("proof.log");
+    std::fs::write(&proof, "evicted 100 %\n").unwrap();
+    pty.send("+");
+    pty.wait_for("evidence for entry");
+    pty.send(format!("{} what redis said\r", proof.display()));
+    pty.wait_for("evidence for entry");
+    wait_until("the evidence is on record", PATIENCE, || {
+        let of = |e: &serde_json::Value| e["kind"] == "evidence.added" && e["payload"]["about"].to_string() == seq;
+        shop.entries().iter().any(|e| of(e) && e["payload"]["title"] == "what redis said")
+    });
+    other.wait_for("what redis said");
+    pty.send("\r");
+    pty.wait_for("as it was recorded");
+    pty.wait_screen("all of it", PATIENCE, |s| s.contains("the cashe is cold") && s.contains("corrected by"));
+    // Whoever only looks changes nothing.
+    other.send("3*");
+    other.wait_for("read-only");
+    let entries = shop.entries();
+    let count = |kind: &str| entries.iter().filter(|e| e["kind"] == kind).count();
+    assert_eq!((count("note.corrected"), count("entry.pinned"), count("note.added")), (1, 1, 1));
+    pty.send("qq");
+    pty.wait_exit(PATIENCE);
+    pty.assert_given_back();
+}

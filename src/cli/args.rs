@@ -4,9 +4,11 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+mod curate;
 mod incident;
 mod runs;
 
+pub use curate::{About, AmendCmd, EvidenceCmd, TimelineArgs};
 pub use incident::{ContactCmd, HandoffCmd, HypothesisCmd, IncidentCmd, Which};
 pub use runs::{BackupsCmd, How, RecoverCmd, RecoverHow, RunsCmd, ServiceRun};
 
@@ -115,6 +117,14 @@ pub enum Cmd {
         #[arg(long)]
         offline: bool,
     },
+    /// The timeline as people tell it: corrected, without details; with --raw every entry as it was written.
+    Timeline(TimelineArgs),
+    /// Correct the timeline: another wording or time, pinned, hidden, under a title. The record stays as it was written.
+    #[command(subcommand)]
+    Amend(AmendCmd),
+    /// Keep what shows that something was so: files, output; with a digest on record.
+    #[command(subcommand)]
+    Evidence(EvidenceCmd),
     /// What is thought to be wrong: open hypotheses, add evidence, rule them out.
     #[command(subcommand)]
     Hypothesis(HypothesisCmd),

@@ -33,6 +33,22 @@ const TOPICS: &[(&str, &str, &str)] = &[
          in memory, and an action runs only with the typed word unlogged.",
     ),
     (
+        "timeline",
+        "reading and correcting the timeline, evidence",
+        "mayday timeline prints the story: as it was corrected last, in the order of events, without details and what was\n\
+         hidden; --raw prints the record as it was written, with each correction. A * marks what is pinned, ## a title,\n\
+         [61] is the number that mayday amend takes. Behind a row stands when it was recorded, where it happened at another\n\
+         time, and who corrected it. Narrow it with --incident, --kind run, --actor bob, --service api, --text WORDS,\n\
+         --pinned; each is looked for in the whole record, with or without an engine. --json prints rows: text is how it\n\
+         reads now, original how it was recorded, amended all that was said of it; with --raw text is as recorded.\n\n\
+         In the cockpit i changes between the story, everything and this incident; / filters by words and by\n\
+         actor:bob kind:run service:api pinned hidden, several of them together.\n\n\
+         mayday amend correct|retime|pin|unpin|hide|show|join|apart writes a correction, which is an entry too; only notes\n\
+         get another wording. Whatever is said is never taken away from the record: see mayday journal for what is.\n\n\
+         mayday evidence add FILE keeps a file in the incident's folder (64 MiB at the most) with its digest on record;\n\
+         mayday evidence output RUN --lines 120-160 keeps a part of a run's output; list and show look at what is kept.",
+    ),
+    (
         "restore",
         "restoring in two steps",
         "mayday restore BACKUP puts the copy beside the live data, verifies it and stops at ready to cut over: the live data\n\

@@ -130,7 +130,7 @@ async fn show(session: &mut Session, id: Option<String>) -> Result<u8, Failure> 
     let mut after = Some(0);
     let mut until = None;
     loop {
-        let query = TimelineQuery { incident: Some(id.clone()), after, before: None, limit: 1000 };
+        let query = TimelineQuery { incident: Some(id.clone()), after, limit: 1000, ..TimelineQuery::default() };
         let Answer::Timeline { rows: more, head } = session.ask(Ask::Timeline(query)).await? else { break };
         let Some(last) = more.last().map(|r| r.seq) else { break };
         after = Some(last);
@@ -158,7 +158,7 @@ async fn show(session: &mut Session, id: Option<String>) -> Result<u8, Failure> 
     for against in &view.against_resolving {
         say(&format!("not resolvable: {against}"));
     }
-    for row in rows {
+    for row in rows.into_iter().filter(|r| !r.hidden) {
         let at = row.happened_at.unwrap_or(row.at);
         say(&format!("{}  {:<10} {}  [{}]", at, text::width::cut(&row.actor, 10), row.text, row.seq));
     }
@@ -200,7 +200,7 @@ pub async fn note(
     incident: Option<String>,
     at: Option<String>,
 ) -> Result<u8, Failure> {
-    let text = if words == ["-"] { read_stdin()? } else { words.join(" ") };
+    let text = note_text(&words)?;
     let happened_at = at.map(|t| parse_time(&t)).transpose()?;
     let answer = session.act(Command::Note { incident, text, happened_at }).await?;
     if session.json {
@@ -210,6 +210,37 @@ pub async fn note(
         warn_unrecorded(*recorded);
     }
     Ok(0)
+}
+
+/// What is noted: the words, or standard input with `-`. Of that as much is kept as a note holds, and it says itself how
+/// much was cut: a command that was piped in is not run again for a note that was refused.
+fn note_text(words: &[String]) -> Result<String, Failure> {
+    use crate::domain::decide::NOTE_LIMIT;
+    /// Room for the line that says what was cut.
+    const SAID: usize = 100;
+    if *words != ["-"] {
+        return Ok(words.join(" "));
+    }
+    let mut stdin = std::io::stdin().lock();
+    let mut bytes = Vec::new();
+    (&mut stdin).take(NOTE_LIMIT as u64).read_to_end(&mut bytes)?;
+    // Read to its end, so that whoever writes is not broken off.
+    let more = std::io::copy(&mut stdin, &mut std::io::sink())?;
+    // What is no text grows by being made one.
+    let whole = String::from_utf8_lossy(&bytes);
+    if more == 0 && whole.len() <= NOTE_LIMIT {
+        return Ok(whole.into_owned());
+    }
+    let mut end = (NOTE_LIMIT - SAID).min(whole.len());
+    while !whole.is_char_boundary(end) {
+        end -= 1;
+    }
+    let kept = whole.get(..end).unwrap_or_default();
+    let cut = more + (whole.len() - kept.len()) as u64;
+    eprintln!(
+        "mayday: a note holds {NOTE_LIMIT} bytes: {cut} bytes at the end were cut; mayday evidence add - keeps all"
+    );
+    Ok(format!("{kept}\n… {cut} more bytes of standard input were cut here"))
 }
 
 /// Standard input, up to the size of a note.
@@ -331,7 +362,7 @@ pub fn spool(
     why: &str,
 ) -> Result<u8, Failure> {
     use std::os::unix::fs::DirBuilderExt;
-    let text = if *words == ["-"] { read_stdin()? } else { words.join(" ") };
+    let text = note_text(words)?;
     let at = match at {
         Some(at) => parse_time(&at)?,
         None => Time::from_ms(crate::sys::clock::now_ms()),

@@ -7,7 +7,6 @@ use super::{Session, print, say};
 use crate::domain::command::{Command, HypothesisAsk};
 use crate::domain::handoff;
 use crate::domain::hypothesis::{Basis, Stance};
-use crate::domain::timeline::Level;
 use crate::text;
 use crate::wire::{Answer, Ask, TimelineQuery};
 
@@ -123,14 +122,15 @@ pub async fn catchup(session: &mut Session, incident: Option<String>, since: Opt
         let mut before = None;
         // From the newest backwards, as far as the moment.
         'pages: loop {
-            let query = TimelineQuery { incident: Some(incident.clone()), after: None, before, limit: 500 };
+            let query =
+                TimelineQuery { incident: Some(incident.clone()), before, limit: 500, ..TimelineQuery::default() };
             let Answer::Timeline { rows: page, .. } = session.ask(Ask::Timeline(query)).await? else { break };
             let Some(first) = page.first().map(|r| r.seq) else { break };
             for row in page.into_iter().rev() {
                 if row.at < since {
                     break 'pages;
                 }
-                if row.level != Level::Detail {
+                if row.is_told() {
                     rows.push(row);
                 }
             }

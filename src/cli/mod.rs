@@ -8,6 +8,7 @@ pub mod backups;
 pub mod checklist;
 pub mod connect;
 pub mod contacts;
+pub mod evidence;
 pub mod exit;
 pub mod guard;
 pub mod help;
@@ -20,6 +21,7 @@ pub mod recover;
 pub mod replay;
 pub mod runs;
 pub mod status;
+pub mod timeline;
 
 use std::time::Duration;
 

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::actor::Actor;
 use super::catalog::Severity;
 use super::checklist::Checklist;
+use super::event::EvidenceAdded;
 use super::hypothesis::{Basis, Stance};
 use super::incident::Status;
 use super::message::Template;
@@ -118,9 +119,10 @@ pub enum Command {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         happened_at: Option<Time>,
     },
-    /// Says something of an entry that is on record. `of` is what the engine has there; nobody else says what is in it.
+    /// Says something of an entry that is on record. `of` is what the engine has there, as it was recorded and with its
+    /// fields; nobody else says what is in it.
     Amend {
-        /// The entry, or those to join.
+        /// The entry, or those to pin, to hide or to join.
         entries: BTreeSet<u64>,
         #[serde(flatten)]
         how: Amend,
@@ -128,6 +130,15 @@ pub enum Command {
         reason: String,
         #[serde(skip)]
         of: Vec<Row>,
+    },
+    /// Puts evidence on record. `kept` is what the engine has in the incident's folder by then; nobody else says what it
+    /// is.
+    Evidence {
+        #[serde(default)]
+        incident: Option<String>,
+        title: String,
+        #[serde(skip)]
+        kept: Option<Box<EvidenceAdded>>,
     },
     /// Opens a hypothesis, adds evidence to one, or closes it.
     Hypothesis {
@@ -394,6 +405,7 @@ impl Command {
                 let list: Vec<String> = entries.iter().map(u64::to_string).collect();
                 format!("{} entry {}", how.word(), list.join(", "))
             }
+            Command::Evidence { title, .. } => format!("add evidence \"{title}\""),
             Command::Hypothesis { ask, .. } => match ask {
                 HypothesisAsk::Open { .. } => "open a hypothesis".into(),
                 HypothesisAsk::Evidence { hypothesis, .. } => format!("add evidence to {hypothesis}"),
@@ -459,6 +471,9 @@ impl Command {
                 vec![text, reason]
             }
             Command::Amend { reason, .. } => vec![reason],
+            Command::Evidence { title, kept, .. } => {
+                std::iter::once(title).chain(kept.iter_mut().map(|k| &mut k.excerpt)).collect()
+            }
             Command::Hypothesis { ask, .. } => match ask {
                 HypothesisAsk::Open { text } | HypothesisAsk::Evidence { text, .. } => vec![text],
                 HypothesisAsk::Confirm { reason, .. }

@@ -9,14 +9,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::command::{Amend, Context, Refusal};
-use super::decide::{NOTE_LIMIT, Outcome, checked_reason, checked_text, one, required_reason};
+use super::decide::{Decided, NOTE_LIMIT, Outcome, checked_reason, checked_text, one, required_reason};
 use super::event::*;
 use super::time::Time;
-use super::timeline::{Amendment, Row};
+use super::timeline::{Amendment, Original, Row};
 
 /// Longest title that joins entries, in bytes.
 const TITLE_LIMIT: usize = 200;
-/// Entries joined at once at the most.
+/// Entries changed at once at the most.
 const JOINED: usize = 500;
 
 /// All corrections, by the entry that they are about.
@@ -45,6 +45,47 @@ pub struct Amended {
     pub title: Option<String>,
     /// All that was done to it, oldest first.
     pub amendments: Vec<Amendment>,
+    /// Entries with evidence for it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub evidence: Vec<u64>,
+    /// Its text was destroyed, by this entry: whatever was said of the text before is as well.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub redacted: Option<u64>,
+}
+
+/// What an [`Amendment`] says was done.
+pub const CORRECTED: &str = "corrected";
+pub const RETIMED: &str = "retimed";
+const PINNED: &str = "pinned";
+const UNPINNED: &str = "unpinned";
+const HIDDEN: &str = "hidden";
+const SHOWN: &str = "shown again";
+const JOINED_UNDER: &str = "joined";
+const TAKEN_OUT: &str = "taken from its title";
+
+impl Amended {
+    /// What all that was done to it comes to.
+    fn settle(&mut self) {
+        let (mut text, mut happened_at, mut title) = (None, None, None);
+        let (mut pinned, mut hidden) = (false, false);
+        for a in &self.amendments {
+            match a.what.as_str() {
+                CORRECTED => text.clone_from(&a.text),
+                RETIMED => happened_at = a.happened_at,
+                PINNED | UNPINNED => pinned = a.what == PINNED,
+                HIDDEN | SHOWN => hidden = a.what == HIDDEN,
+                JOINED_UNDER => title.clone_from(&a.text),
+                TAKEN_OUT => title = None,
+                _ => {}
+            }
+        }
+        (self.text, self.happened_at, self.title) = (text, happened_at, title);
+        (self.pinned, self.hidden) = (pinned, hidden);
+    }
+
+    fn is_empty(&self) -> bool {
+        self.amendments.is_empty() && self.evidence.is_empty() && self.redacted.is_none()
+    }
 }
 
 impl Curation {
@@ -61,48 +102,62 @@ impl Curation {
 
     /// Folds one entry in; what is no correction changes nothing.
     pub fn apply(&mut self, entry: &Entry) {
-        let mut amend = |seq: u64, what: &str, reason: &str, change: &mut dyn FnMut(&mut Amended)| {
+        let said = |what: &str, reason: &str| Amendment {
+            seq: entry.seq,
+            at: entry.at,
+            by: entry.actor.user.clone(),
+            what: what.to_owned(),
+            reason: reason.to_owned(),
+            ..Amendment::default()
+        };
+        let mut amend = |seq: u64, amendment: Amendment| {
             let amended = self.entries.entry(seq).or_default();
-            change(amended);
-            amended.amendments.push(Amendment {
-                seq: entry.seq,
-                at: entry.at,
-                by: entry.actor.user.clone(),
-                what: what.to_owned(),
-                reason: reason.to_owned(),
-            });
+            amended.amendments.push(amendment);
+            amended.settle();
         };
         match &entry.event {
             Event::NoteCorrected(e) => {
-                amend(e.entry, "corrected", &e.reason, &mut |a| a.text = Some(e.text.clone()));
+                amend(e.entry, Amendment { text: Some(e.text.clone()), ..said(CORRECTED, &e.reason) });
             }
             Event::EntryRetimed(e) => {
-                amend(e.entry, "retimed", &e.reason, &mut |a| a.happened_at = Some(e.happened_at));
+                amend(e.entry, Amendment { happened_at: Some(e.happened_at), ..said(RETIMED, &e.reason) });
             }
-            Event::EntryPinned(e) => {
-                let what = if e.pinned { "pinned" } else { "unpinned" };
-                amend(e.entry, what, &e.reason, &mut |a| a.pinned = e.pinned);
-            }
-            Event::EntryHidden(e) => {
-                let what = if e.hidden { "hidden" } else { "shown again" };
-                amend(e.entry, what, &e.reason, &mut |a| a.hidden = e.hidden);
-            }
+            Event::EntryPinned(e) => amend(e.entry, said(if e.pinned { PINNED } else { UNPINNED }, &e.reason)),
+            Event::EntryHidden(e) => amend(e.entry, said(if e.hidden { HIDDEN } else { SHOWN }, &e.reason)),
             Event::EntriesJoined(e) => {
-                let what = if e.title.is_empty() { "taken from its title" } else { "joined" };
                 let title = Some(e.title.clone()).filter(|t| !t.is_empty());
+                let what = if title.is_some() { JOINED_UNDER } else { TAKEN_OUT };
                 for seq in &e.entries {
-                    amend(*seq, what, "", &mut |a| a.title.clone_from(&title));
+                    amend(*seq, Amendment { text: title.clone(), ..said(what, "") });
                 }
             }
-            // What a redacted note was corrected to is redacted with it only when it is named itself; the row of the
-            // redacted entry shows nothing of either.
-            Event::EntryRedacted(e) => {
-                if let Some(amended) = self.entries.get_mut(&e.seq) {
-                    amended.text = None;
+            Event::EvidenceAdded(e) => {
+                if let Some(about) = e.about {
+                    self.entries.entry(about).or_default().evidence.push(entry.seq);
                 }
             }
+            Event::EntryRedacted(e) => self.redact(e.seq, entry.seq),
             _ => {}
         }
+    }
+
+    /// The fields of the entry `seq` are destroyed: what it said counts no more, as when the record is read anew; and
+    /// what its text was corrected to is not shown either.
+    fn redact(&mut self, seq: u64, by: u64) {
+        self.entries.retain(|_, amended| {
+            let (had, evidence) = (amended.amendments.len(), amended.evidence.len());
+            amended.amendments.retain(|a| a.seq != seq);
+            amended.evidence.retain(|e| *e != seq);
+            if amended.amendments.len() != had {
+                amended.settle();
+            }
+            // What never was anything else goes whole.
+            (amended.amendments.len(), amended.evidence.len()) == (had, evidence) || !amended.is_empty()
+        });
+        let amended = self.entries.entry(seq).or_default();
+        amended.redacted = Some(by);
+        amended.amendments.retain(|a| a.what != CORRECTED);
+        amended.settle();
     }
 
     /// Entries from `from` on are on record under numbers that differ by `by`.
@@ -112,86 +167,147 @@ impl Curation {
         self.entries = entries.into_iter().map(|(seq, amended)| (real(seq), amended)).collect();
         for amended in self.entries.values_mut() {
             amended.amendments.iter_mut().for_each(|a| a.seq = real(a.seq));
+            amended.evidence.iter_mut().for_each(|e| *e = real(*e));
+            amended.redacted = amended.redacted.map(real);
         }
     }
 
-    /// The row as it reads now.
+    /// The row as it reads now. `row` is as it was recorded.
     pub fn amend(&self, row: &mut Row) {
         let Some(amended) = self.entries.get(&row.seq) else { return };
+        let original = Original { text: row.text.clone(), happened_at: row.happened_at };
         if let Some(text) = &amended.text {
             row.text = crate::text::clean(text).into_owned();
         }
         if let Some(at) = amended.happened_at {
             row.happened_at = (at != row.at).then_some(at);
         }
+        let same = original.text == row.text && original.happened_at == row.happened_at;
+        row.original = (!same || amended.text.is_some()).then(|| Box::new(original));
         row.pinned = amended.pinned;
         row.hidden = amended.hidden;
         row.title.clone_from(&amended.title);
         row.amended.clone_from(&amended.amendments);
+        row.evidence.clone_from(&amended.evidence);
     }
 }
 
-/// What `how` makes of `of`, the rows it is about as they read now. Errors: what stands against it.
-pub(super) fn decide(of: &[Row], how: Amend, reason: &str, ctx: &Context) -> Outcome {
-    let Some(row) = of.first() else {
-        return Err(Refusal::usage("there is no such entry on record", "mayday timeline shows their numbers"));
-    };
-    let seq = row.seq;
-    if row.is_correction() {
-        return Err(Refusal::usage(
-            format!("entry {seq} is a correction itself"),
-            "correct the entry that it is about once more",
-        ));
+/// What is said of entries, and of which.
+pub(super) struct Asked {
+    pub entries: BTreeSet<u64>,
+    /// Their rows as they were recorded, with their fields, as far as they are on record.
+    pub of: Vec<Row>,
+    pub how: Amend,
+    pub reason: String,
+}
+
+/// What a correction leads to. Errors: what stands against it.
+pub(super) fn decide(curation: &Curation, asked: Asked, ctx: &Context) -> Outcome {
+    let Asked { entries, mut of, how, reason } = asked;
+    if entries.len() > JOINED {
+        return Err(Refusal::usage(format!("more than {JOINED} entries cannot be changed at once"), "name fewer"));
     }
-    let so_already = |what: &str| Err(Refusal::new(format!("entry {seq} is {what} already"), ""));
-    let incident = row.incident.clone();
+    let missing: Vec<u64> = entries.iter().copied().filter(|seq| of.iter().all(|r| r.seq != *seq)).collect();
+    match (missing.as_slice(), of.is_empty()) {
+        ([], true) => return Err(Refusal::usage("no entry is named", "mayday timeline shows their numbers")),
+        ([], false) => {}
+        _ => {
+            return Err(Refusal::usage(
+                format!("there is no entry {} on record", list(&missing)),
+                "mayday timeline shows their numbers",
+            ));
+        }
+    }
+    for row in &mut of {
+        if row.is_correction() {
+            return Err(Refusal::usage(
+                format!("entry {} is a correction itself", row.seq),
+                format!("correct the entry that it is about: {}", list(&row.about)),
+            ));
+        }
+        curation.amend(row);
+    }
+    let one_only = |what: &str| match of.as_slice() {
+        [row] => Ok(row),
+        _ => Err(Refusal::usage(format!("one entry is {what} at a time"), "name one")),
+    };
+    let already = |what: &str| {
+        let seqs: Vec<u64> = of.iter().map(|r| r.seq).collect();
+        let (word, is) = if of.len() == 1 { ("entry", "is") } else { ("entries", "are") };
+        Err(Refusal::usage(format!("{word} {} {is} {what} already", list(&seqs)), ""))
+    };
+    let each = |events: Vec<Decided>, so: &str| if events.is_empty() { already(so) } else { Ok(events) };
     match how {
         Amend::Correct { text } => {
+            let row = one_only("corrected")?;
+            let seq = row.seq;
             if !row.is_note() {
                 return Err(Refusal::usage(
                     format!("entry {seq} is no note: what mayday recorded itself is not rewritten"),
                     "add a note that says how it was, or hide it with a reason",
                 ));
             }
-            let text = checked_text("note", &text, NOTE_LIMIT)?;
-            if text == row.text {
-                return so_already("so");
+            if let Some(by) = curation.entries.get(&seq).and_then(|a| a.redacted) {
+                return Err(Refusal::usage(
+                    format!("entry {seq} was redacted (entry {by}): what it said is destroyed"),
+                    "add a note that says what is to be known",
+                ));
             }
-            one(incident, NoteCorrected { entry: seq, text, reason: checked_reason(reason)? })
+            let text = checked_text("note", &text, NOTE_LIMIT)?;
+            if text == row.written().unwrap_or(&row.text) {
+                return already("worded like that");
+            }
+            one(row.incident.clone(), NoteCorrected { entry: seq, text, reason: checked_reason(&reason)? })
         }
         Amend::Retime { happened_at } => {
+            let row = one_only("retimed")?;
             if happened_at > ctx.now {
                 return Err(Refusal::usage("that lies in the future", "state a time that has passed"));
             }
-            if happened_at == row.happened_at.unwrap_or(row.at) {
-                return so_already("of that time");
+            if happened_at == row.happened() {
+                return already("of that time");
             }
-            let reason = required_reason("another time", reason)?;
-            one(incident, EntryRetimed { entry: seq, happened_at, reason })
+            let reason = required_reason("another time", &reason)?;
+            one(row.incident.clone(), EntryRetimed { entry: row.seq, happened_at, reason })
         }
-        Amend::Pin { pinned } if pinned == row.pinned => so_already(if pinned { "pinned" } else { "not pinned" }),
-        Amend::Pin { pinned } => one(incident, EntryPinned { entry: seq, pinned, reason: checked_reason(reason)? }),
-        Amend::Hide { hidden } if hidden == row.hidden => so_already(if hidden { "hidden" } else { "shown" }),
+        Amend::Pin { pinned } => {
+            let reason = checked_reason(&reason)?;
+            let pin = |row: &Row| Decided {
+                incident: row.incident.clone(),
+                event: EntryPinned { entry: row.seq, pinned, reason: reason.clone() }.into(),
+            };
+            let events = of.iter().filter(|r| r.pinned != pinned).map(pin).collect();
+            each(events, if pinned { "pinned" } else { "not pinned" })
+        }
         Amend::Hide { hidden } => {
-            let reason = if hidden { required_reason("hiding an entry", reason)? } else { checked_reason(reason)? };
-            one(incident, EntryHidden { entry: seq, hidden, reason })
+            let reason = if hidden { required_reason("hiding an entry", &reason)? } else { checked_reason(&reason)? };
+            let hide = |row: &Row| Decided {
+                incident: row.incident.clone(),
+                event: EntryHidden { entry: row.seq, hidden, reason: reason.clone() }.into(),
+            };
+            let events = of.iter().filter(|r| r.hidden != hidden).map(hide).collect();
+            each(events, if hidden { "hidden" } else { "shown" })
         }
         Amend::Join { title } => {
+            let incident = of.first().and_then(|r| r.incident.clone());
             if of.iter().any(|r| r.incident != incident) {
                 return Err(Refusal::usage("entries of different incidents cannot be joined", "name those of one"));
             }
-            if of.len() > JOINED {
-                return Err(Refusal::usage(format!("more than {JOINED} entries cannot be joined at once"), ""));
-            }
             let title =
                 if title.trim().is_empty() { String::new() } else { checked_text("title", &title, TITLE_LIMIT)? };
+            // A heading is one line.
+            let title = crate::text::clean(&title).into_owned();
             if of.iter().all(|r| r.title.as_deref().unwrap_or_default() == title) {
-                return so_already("under that title");
+                return already(if title.is_empty() { "under no title" } else { "under that title" });
             }
-            let entries: BTreeSet<u64> = of.iter().map(|r| r.seq).collect();
             one(incident, EntriesJoined { entries, title })
         }
     }
+}
+
+/// `61, 62`.
+fn list(seqs: &[u64]) -> String {
+    seqs.iter().map(u64::to_string).collect::<Vec<_>>().join(", ")
 }
 
 /// The entry as a sentence, for the raw timeline.
@@ -205,12 +321,15 @@ pub(super) fn sentence(event: &Event) -> Option<String> {
         Event::EntryHidden(e) if e.hidden => format!("hid entry {}{}", e.entry, because(&e.reason)),
         Event::EntryHidden(e) => format!("showed entry {} again{}", e.entry, because(&e.reason)),
         Event::EntriesJoined(e) => {
-            let list: Vec<String> = e.entries.iter().map(u64::to_string).collect();
+            let seqs: Vec<u64> = e.entries.iter().copied().collect();
             match e.title.as_str() {
-                "" => format!("took {} from their title", list.join(", ")),
-                title => format!("joined {} under \"{title}\"", list.join(", ")),
+                "" => format!("took {} from their title", list(&seqs)),
+                title => format!("joined {} under \"{title}\"", list(&seqs)),
             }
         }
         _ => return None,
     })
 }
+
+#[cfg(test)]
+mod tests;

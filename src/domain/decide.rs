@@ -138,7 +138,17 @@ pub fn decide(state: &State, command: Command, ctx: &Context) -> Outcome {
             };
             one(incident, NoteAdded { text, happened_at })
         }
-        Command::Amend { how, reason, of, .. } => super::curation::decide(&of, how, &reason, ctx),
+        Command::Amend { entries, how, reason, of } => {
+            super::curation::decide(&state.curation, super::curation::Asked { entries, of, how, reason }, ctx)
+        }
+        Command::Evidence { incident, title, kept } => {
+            let Some(kept) = kept else {
+                return Err(Refusal::usage("nothing was handed over that could be kept", "mayday evidence add FILE"));
+            };
+            let id = incident.ok_or_else(|| Refusal::usage("evidence belongs to an incident", "name one"))?;
+            let title = crate::text::clean(&checked_text("title", &title, TITLE_LIMIT)?).into_owned();
+            one(Some(find_incident(state, &id)?.id.clone()), EvidenceAdded { title, ..*kept })
+        }
         Command::Hypothesis { incident, ask } => super::hypothesis::decide(state, incident, ask),
         Command::HandOver { incident, to, remark } => super::handoff::offer(state, incident, to, &remark, ctx),
         Command::TakeOver { incident } => super::handoff::take(state, incident, ctx),

@@ -223,7 +223,9 @@ events! {
         /// SHA-256 and bytes of what is kept.
         digest: String, size: u64,
         #[serde(default, skip_serializing_if = "String::is_empty")] excerpt: String,
-        #[serde(default, skip_serializing_if = "String::is_empty")] file: String }
+        #[serde(default, skip_serializing_if = "String::is_empty")] file: String,
+        /// A secret stood in it and was masked: what is kept is not what was handed over.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")] masked: bool }
     /// Somebody runs a command in a shell of their own and lets mayday watch (`mayday run -- …`).
     "shell.started" => ShellStarted { id: String, command: Vec<String>,
         #[serde(default, skip_serializing_if = "String::is_empty")] dir: String }

@@ -207,6 +207,7 @@ impl State {
             | Event::EntryPinned(_)
             | Event::EntryHidden(_)
             | Event::EntriesJoined(_)
+            | Event::EvidenceAdded(_)
             | Event::EntryRedacted(_) => self.curation.apply(entry),
             Event::NoteImported(_) => self.apply_incident(entry),
             Event::IncidentAbsorbed(e) => {

@@ -127,8 +127,15 @@ impl Core {
                 self.stopping = Some(format!("asked by {}", actor.user));
                 self.waiting.push((reply, key, Answer::Ok));
             }
+            Ask::Evidence(ask) => self.keep_evidence(actor, key, ask, reply),
             // Answered by the session itself.
-            Ask::Step { .. } | Ask::Follow | Ask::Picture | Ask::Timeline(_) | Ask::Output { .. } => {
+            Ask::Step { .. }
+            | Ask::Follow
+            | Ask::Picture
+            | Ask::Timeline(_)
+            | Ask::Find(_)
+            | Ask::Upload { .. }
+            | Ask::Output { .. } => {
                 let _ = reply.send(Answer::Failed { reason: "the engine's parts disagree about this request".into() });
             }
         }
@@ -148,7 +155,7 @@ impl Core {
         command
     }
 
-    fn command(&mut self, actor: Actor, key: String, command: Command, reply: oneshot::Sender<Answer>) {
+    pub(super) fn command(&mut self, actor: Actor, key: String, command: Command, reply: oneshot::Sender<Answer>) {
         if matches!(command, Command::Run { .. } | Command::Recover { .. }) {
             let refusal = Refusal::usage("a run or a recovery is started by its plan's id", "make a plan first");
             let _ = reply.send(Answer::Refused(refusal));

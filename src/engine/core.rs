@@ -98,6 +98,14 @@ pub enum Message {
         generation: u64,
         setup: Box<super::setup::Setup>,
     },
+    /// Evidence is in its folder, or cannot be.
+    Kept {
+        actor: Actor,
+        key: String,
+        title: String,
+        made: Box<super::evidence::Made>,
+        reply: oneshot::Sender<Answer>,
+    },
     /// A draft of what is due soon.
     Prepared {
         incident: String,
@@ -207,6 +215,8 @@ pub struct Dirty {
     pub incidents: bool,
     pub incident_ids: std::collections::BTreeSet<String>,
     pub messages: std::collections::BTreeSet<String>,
+    /// What people say of entries.
+    pub curation: bool,
     pub recoveries: bool,
     pub playbooks: bool,
     pub head: bool,
@@ -218,7 +228,7 @@ impl Dirty {
     fn is_only_seen(&self) -> bool {
         let others =
             self.backups.is_empty() && self.runs.is_empty() && self.incident_ids.is_empty() && self.messages.is_empty();
-        others && !(self.incidents || self.recoveries || self.head || self.everything)
+        others && !(self.curation || self.incidents || self.recoveries || self.head || self.everything)
     }
 }
 
@@ -300,6 +310,7 @@ impl Core {
             Message::Reload => self.reload(true, None),
             Message::Saved => self.reload(false, None),
             Message::SetUp { generation, setup } => self.take_setup(generation, *setup),
+            Message::Kept { actor, key, title, made, reply } => self.take_kept(actor, key, title, *made, reply),
             Message::Prepared { incident, template, subject, body } => {
                 self.take_prepared(incident, template, subject, body);
             }
@@ -443,6 +454,13 @@ impl Core {
                 dirty.playbooks = true;
                 dirty.incidents = true;
             }
+            Event::NoteCorrected(_)
+            | Event::EntryRetimed(_)
+            | Event::EntryPinned(_)
+            | Event::EntryHidden(_)
+            | Event::EntriesJoined(_)
+            | Event::EvidenceAdded(_)
+            | Event::EntryRedacted(_) => dirty.curation = true,
             Event::RunClaimed(e) => {
                 dirty.runs.insert(e.run.clone());
             }
@@ -479,6 +497,7 @@ impl Core {
         }
         self.commit().await;
         // The picture first: whoever is told that something was done finds it there.
+        self.share_curation();
         if self.is_looked_at() {
             self.publish();
         }
@@ -486,6 +505,17 @@ impl Core {
             let _ = waiting.send(());
         }
         self.answer();
+    }
+
+    /// Gives all sessions what people said of entries, up to the newest one.
+    fn share_curation(&mut self) {
+        let changed = std::mem::take(&mut self.dirty.curation) || self.dirty.everything;
+        if let Ok(mut shared) = self.viewers.curated.write() {
+            shared.upto = self.state.seq;
+            if changed {
+                shared.curation = Arc::new(self.state.curation.clone());
+            }
+        }
     }
 
     /// Whether the picture has to be drawn now. Nothing but results of probes can wait until somebody wants to see them:

@@ -63,11 +63,13 @@ impl Drafting {
     /// What a message may say beside what the fold holds.
     fn live(&self, incident: Option<&Incident>) -> notify::Live {
         let mut live = notify::Live { head: self.head.clone(), level: self.level.clone(), ..notify::Live::default() };
-        let (Some(incident), Some(record)) = (incident, &self.record) else { return live };
+        let (state, Some(incident), Some(record)) = (&self.state, incident, &self.record) else { return live };
         let since = incident.last_update_at.unwrap_or(incident.declared_at);
-        let query = TimelineQuery { incident: Some(incident.id.clone()), after: None, before: None, limit: 200 };
-        if let Answer::Timeline { rows, .. } = super::records::timeline(record, &query) {
-            live.happened = rows.into_iter().filter(|r| r.at >= since).collect();
+        let query = TimelineQuery { incident: Some(incident.id.clone()), limit: 200, ..TimelineQuery::default() };
+        // As it reads now, without what was hidden: a message repeats no mistake that was corrected.
+        let curated = super::find::Curated { upto: state.seq, curation: state.curation.clone().into() };
+        if let Answer::Timeline { rows, .. } = super::records::timeline(record, &query, &curated) {
+            live.happened = rows.into_iter().filter(|r| r.at >= since && !r.hidden && !r.is_correction()).collect();
         }
         self.measure_so_far(incident, &mut live);
         live

@@ -8,6 +8,8 @@
 //! | `ask`, `observe` | what people ask and what is seen, as entries |
 //! | `approve` | what waits for a second person |
 //! | `drafts` | messages as they are offered to be sent |
+//! | `find` | rows of the record that fit, and how they read by now |
+//! | `evidence` | what is kept in an incident's folder, with its digest |
 //! | `lead` | levels that are called, drafts of what is due, the onset by the probes |
 //! | `reconcile`, `follow`, `deliver`, `seal` | effects, derived from the state |
 //! | `recover`, `playbook` | what is due for a recovery and for a playbook, and what is shown of them |
@@ -23,6 +25,8 @@ mod broken;
 pub mod core;
 mod deliver;
 mod drafts;
+mod evidence;
+mod find;
 mod follow;
 mod headstart;
 pub mod instance;

@@ -6,6 +6,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::find::Curated;
 use crate::domain::event::Entry;
 use crate::domain::timeline;
 use crate::journal::Reader;
@@ -22,15 +23,15 @@ const LEFT: usize = 10_000;
 /// Between two tries to write it.
 const RETRY: Duration = Duration::from_secs(2);
 
-/// Rows of the timeline. Blocks on the disk.
-pub fn timeline(dir: &Path, query: &TimelineQuery) -> Answer {
-    match rows(dir, query) {
+/// Rows of the timeline, as they read by `curated` and what was recorded since. Blocks on the disk.
+pub fn timeline(dir: &Path, query: &TimelineQuery, curated: &Curated) -> Answer {
+    match rows(dir, query, curated) {
         Ok((rows, head)) => Answer::Timeline { rows, head },
         Err(why) => Answer::Failed { reason: format!("the journal in {} cannot be read: {why}", dir.display()) },
     }
 }
 
-fn rows(dir: &Path, query: &TimelineQuery) -> Result<(Vec<timeline::Row>, u64), String> {
+fn rows(dir: &Path, query: &TimelineQuery, curated: &Curated) -> Result<(Vec<timeline::Row>, u64), String> {
     let limit = query.limit.clamp(1, ROWS);
     let reader = Reader::open(dir).map_err(|e| e.to_string())?;
     let head = reader.last_seq().map_err(|e| e.to_string())?;
@@ -76,7 +77,13 @@ fn rows(dir: &Path, query: &TimelineQuery) -> Result<(Vec<timeline::Row>, u64), 
             found
         }
     };
-    Ok((entries.iter().map(timeline::row).collect(), head))
+    let curation = curated.up_to(&reader, head)?;
+    let row = |entry: &Entry| {
+        let mut row = timeline::row(entry);
+        curation.amend(&mut row);
+        row
+    };
+    Ok((entries.iter().map(row).collect(), head))
 }
 
 /// A piece of a run's output. Blocks on the disk.
@@ -247,7 +254,7 @@ mod tests {
         }
         let ask = |after, before, limit| {
             let query = TimelineQuery { incident: Some("INC-2026-001".into()), after, before, limit };
-            match timeline(dir.path(), &query) {
+            match timeline(dir.path(), &query, &Curated::default()) {
                 Answer::Timeline { rows, .. } => rows.iter().map(|r| r.seq).collect::<Vec<_>>(),
                 other => panic!("{other:?}"),
             }

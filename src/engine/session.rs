@@ -15,14 +15,17 @@ use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::core::Message;
+use super::evidence::Uploads;
+use super::find::{self, Curated};
 use super::picture::Picture;
 use super::records;
-use crate::domain::command::Refusal;
+use crate::domain::command::{Command, Refusal};
 use crate::domain::{Access, Actor};
 use crate::sys::peer;
 use crate::text;
 use crate::wire::{
-    Answer, Ask, FromEngine, Hello, MAX_REQUEST, PROTOCOL, PROTOCOL_MIN, Reply, Request, Welcome, frame,
+    Answer, Ask, EvidenceAsk, EvidenceSource, FromEngine, Hello, MAX_REQUEST, PROTOCOL, PROTOCOL_MIN, Reply, Request,
+    Welcome, frame,
 };
 
 /// Between two changes sent to the same viewer.
@@ -38,6 +41,8 @@ const AT_ONCE: usize = 32;
 #[derive(Debug)]
 pub struct Shared {
     pub picture: Arc<RwLock<Picture>>,
+    /// What people said of entries, for reading the record beside the core.
+    pub curated: RwLock<Curated>,
     pub follow: watch::Receiver<u64>,
     pub core: mpsc::Sender<Message>,
     pub state_dir: PathBuf,
@@ -196,6 +201,7 @@ async fn answer(
     looking: &mut Option<Follows>,
 ) -> io::Result<()> {
     let room = Arc::new(Semaphore::new(AT_ONCE));
+    let uploads = Arc::new(Uploads::default());
     while let Some(line) = frame::read_line(read, MAX_REQUEST).await? {
         let request: Request = match serde_json::from_slice(&line) {
             Ok(request) => request,
@@ -226,12 +232,12 @@ async fn answer(
             continue;
         }
         let Ok(permit) = Arc::clone(&room).acquire_owned().await else { return Ok(()) };
-        let (shared, replies) = (Arc::clone(shared), replies.clone());
+        let (shared, replies, uploads) = (Arc::clone(shared), replies.clone(), Arc::clone(&uploads));
         let actor = Actor { via: text::clean(&request.via).into_owned(), ..actor.clone() };
         shared.answering.fetch_add(1, Ordering::Relaxed);
         let under_way = UnderWay(Arc::clone(&shared));
         tokio::spawn(async move {
-            let answer = handle(&shared, actor, request).await;
+            let answer = handle(&shared, &uploads, actor, request).await;
             let _ = replies.send((Reply { id, answer }, Some(under_way))).await;
             drop(permit);
         });
@@ -245,6 +251,7 @@ fn is_looking(ask: &Ask) -> bool {
         Ask::Follow
             | Ask::Picture
             | Ask::Timeline(_)
+            | Ask::Find(_)
             | Ask::Output { .. }
             | Ask::Copies { .. }
             | Ask::Capsule { .. }
@@ -255,7 +262,9 @@ fn is_looking(ask: &Ask) -> bool {
     )
 }
 
-async fn handle(shared: &Arc<Shared>, actor: Actor, request: Request) -> Answer {
+async fn handle(shared: &Arc<Shared>, uploads: &Arc<Uploads>, actor: Actor, request: Request) -> Answer {
+    let curated = || shared.curated.read().map(|c| c.clone()).unwrap_or_default();
+    let dir = shared.state_dir.clone();
     match request.ask {
         Ask::Picture => {
             freshen(shared).await;
@@ -265,14 +274,40 @@ async fn handle(shared: &Arc<Shared>, actor: Actor, request: Request) -> Answer 
             }
         }
         Ask::Timeline(query) => {
-            let dir = shared.state_dir.clone();
-            blocking(move || records::timeline(&dir, &query)).await
+            let curated = curated();
+            blocking(move || records::timeline(&dir, &query, &curated)).await
         }
-        Ask::Output { run, offset, limit } => {
-            let dir = shared.state_dir.clone();
-            blocking(move || records::output(&dir, &run, offset, limit)).await
+        Ask::Find(question) => {
+            let curated = curated();
+            blocking(move || find::find(&dir, &question, &curated)).await
         }
-        ask => {
+        Ask::Output { run, offset, limit } => blocking(move || records::output(&dir, &run, offset, limit)).await,
+        Ask::Upload { upload, offset, size, data } => {
+            let uploads = Arc::clone(uploads);
+            blocking(move || uploads.take(&dir, &upload, offset, size, &data)).await
+        }
+        mut ask => {
+            match &mut ask {
+                // What it is about is read here, where reading holds up nobody; how it reads now the core knows.
+                Ask::Do(Command::Amend { entries, of, .. }) => {
+                    let seqs: Vec<u64> = entries.iter().copied().take(find::AMENDED).collect();
+                    match tokio::task::spawn_blocking(move || find::recorded(&dir, seqs)).await {
+                        Ok(Ok(rows)) => *of = rows,
+                        Ok(Err(why)) => return Answer::Failed { reason: format!("the journal cannot be read: {why}") },
+                        Err(e) => return Answer::Failed { reason: format!("the engine failed inside: {e}") },
+                    }
+                }
+                Ask::Evidence(EvidenceAsk { source: EvidenceSource::Upload { upload, .. }, bytes, .. }) => {
+                    match uploads.finish(upload) {
+                        Some(handed) => *bytes = handed,
+                        None => {
+                            let reason = "what is to be kept was not handed over whole: hand it over anew".into();
+                            return Answer::Failed { reason };
+                        }
+                    }
+                }
+                _ => {}
+            }
             let (reply, answer) = oneshot::channel();
             let message = Message::Ask { actor, key: request.key, ask, reply };
             if shared.core.send(message).await.is_err() {

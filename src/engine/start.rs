@@ -172,6 +172,7 @@ pub async fn start(options: Options) -> Result<Running, StartError> {
     let (reported, reported_rx) = mpsc::channel(64);
     let shared = Arc::new(Shared {
         picture: Arc::clone(&picture),
+        curated: RwLock::default(),
         follow,
         core: inbox.clone(),
         state_dir: dir.clone(),

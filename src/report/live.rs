@@ -2,7 +2,7 @@
 
 use super::escape;
 use crate::domain::event::{Entry, Event};
-use crate::domain::timeline::{Level, row};
+use crate::domain::timeline::{Level, row, whole_sentence};
 
 /// One line without its line end: `- 2026-11-20 02:14:07Z · oncall1 · requested restart api · 61`. `None` for what is only
 /// for the record (phases of a run, opened dialogs): the journal has it.
@@ -23,7 +23,9 @@ pub fn timeline_md(entry: &Entry) -> Option<String> {
         row.happened_at.map(|_| format!(" (recorded {} {}Z)", row.at.date(), row.at.hms())).unwrap_or_default();
     let text = match &entry.event {
         // The row is cut for screens; what a person wrote is kept whole.
-        Event::NoteAdded(note) => escape::inline(&note.text),
+        Event::NoteAdded(_) | Event::NoteImported(_) | Event::NoteCorrected(_) => {
+            escape::inline(&whole_sentence(entry))
+        }
         _ => escape::inline(&row.text),
     };
     let actor = escape::inline(&row.actor);

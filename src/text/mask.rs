@@ -43,6 +43,11 @@ impl Mask {
         self.values.first().map_or(0, String::len)
     }
 
+    /// A known value stands in `bytes`, which need be no text.
+    pub fn knows(&self, bytes: &[u8]) -> bool {
+        self.values.iter().any(|value| memchr::memmem::find(bytes, value.as_bytes()).is_some())
+    }
+
     /// `text` without any known value and without passwords in addresses, bearer tokens and common token shapes.
     pub fn apply<'a>(&self, text: &'a str) -> Cow<'a, str> {
         let mut out = Cow::Borrowed(text);

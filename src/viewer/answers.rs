@@ -116,11 +116,36 @@ impl App {
                     self.timeline.take_older(rows);
                 } else {
                     self.timeline.asking = false;
-                    self.timeline.take(rows, head);
+                    let told = self.timeline.take(rows, head);
+                    self.read_again(told);
                 }
                 if self.frozen.is_none() {
                     self.rebuild(Pane::Timeline);
                 }
+            }
+            (Pending::Found(wanted), Answer::Found { rows, reached, .. }) => {
+                self.timeline.take_found(&wanted, rows, reached);
+                if self.frozen.is_none() {
+                    self.rebuild(Pane::Timeline);
+                }
+            }
+            (Pending::Amended, Answer::Found { rows, .. }) => {
+                self.timeline.replace(rows);
+                self.rebuild(Pane::Timeline);
+            }
+            (Pending::Opened(seq), Answer::Found { rows, .. }) => self.opened(seq, rows),
+            (Pending::ToCorrect(seq), Answer::Found { rows, .. }) => {
+                let Some(text) = rows.first().and_then(|r| r.written()).map(str::to_owned) else {
+                    return self.refuse(
+                        format!("entry {seq} cannot be corrected"),
+                        "what it said is not there any more",
+                        "add a note that says what is to be known",
+                    );
+                };
+                self.open_overlay(Overlay::Note(Box::new(Note::correcting(seq, &text, &text))));
+            }
+            (Pending::Corrected(seq, _), Answer::Done { recorded, .. }) => {
+                self.done(&format!("entry {seq} is corrected; its first wording stays on record"), recorded);
             }
             (Pending::Output(run), Answer::Output(chunk)) => {
                 if let Some(output) = self.output.as_mut().filter(|o| o.run == run) {
@@ -158,6 +183,18 @@ impl App {
                 self.tell_error(format!("the timeline cannot be read: {reason}"));
                 self.timeline.head = self.watched.mirror.seq;
                 self.timeline.filled = true;
+            }
+            Pending::Found(_) => {
+                self.timeline.looking = false;
+                self.timeline.at_begin = true;
+                self.tell_error(format!("older rows cannot be looked through: {reason}"));
+            }
+            Pending::Amended | Pending::Opened(_) => {
+                self.tell_error(format!("what was said of an entry cannot be read: {reason}"));
+            }
+            Pending::Corrected(seq, text) => {
+                self.open_overlay(Overlay::Note(Box::new(Note::correcting(*seq, "", text))));
+                self.refuse(format!("entry {seq} was not corrected"), reason, instead);
             }
             Pending::Output(run) => {
                 if let Some(output) = self.output.as_mut().filter(|o| o.run == *run) {
@@ -232,6 +269,9 @@ impl App {
                 self.timeline.asking = false;
                 self.timeline.asking_older = false;
             }
+            // The link reads everything anew when it is back.
+            Pending::Amended | Pending::Opened(_) => {}
+            Pending::Found(_) => self.timeline.looking = false,
             Pending::Output(_) => {
                 if let Some(output) = &mut self.output {
                     output.asking = false;
@@ -277,6 +317,7 @@ impl App {
                     }
                 }
             }
+            Pending::Corrected(seq, text) => self.correction = Some((*seq, text.clone())),
             // Asking again with the same words is the same request.
             Pending::Prompted(..) => {
                 self.prompt_again(pending, why, "enter asks again, and it is done once");
@@ -295,6 +336,7 @@ impl Pending {
             Pending::Done(_)
             | Pending::Prompted(..)
             | Pending::Note(_)
+            | Pending::Corrected(..)
             | Pending::Declare
             | Pending::Playbook(_)
             | Pending::Start(_)
@@ -307,6 +349,10 @@ impl Pending {
             | Pending::Capsule
             | Pending::DueDraft(_)
             | Pending::Timeline { .. }
+            | Pending::Found(_)
+            | Pending::Amended
+            | Pending::Opened(_)
+            | Pending::ToCorrect(_)
             | Pending::Output(_) => false,
         }
     }
@@ -325,7 +371,9 @@ impl Pending {
             Pending::Draft(template) | Pending::DueDraft(template) => format!("draft the {} message", template.word()),
             Pending::Capsule => "read how it stands".into(),
             Pending::Send => "send".into(),
-            Pending::Timeline { .. } => "read the timeline".into(),
+            Pending::Timeline { .. } | Pending::Found(_) | Pending::Amended => "read the timeline".into(),
+            Pending::Opened(seq) | Pending::ToCorrect(seq) => format!("read entry {seq}"),
+            Pending::Corrected(seq, _) => format!("correct entry {seq}"),
             Pending::Output(run) => format!("read the output of {run}"),
             Pending::Step => "step".into(),
         }

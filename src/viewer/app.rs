@@ -11,6 +11,7 @@ use super::lists::List;
 use super::look::Look;
 use super::overlays::{Overlay, Prompt};
 use super::records::{Output, Timeline};
+use super::rows::Wanted;
 use super::screen::{Effect, Input};
 use super::theme::Role;
 use super::watched::Watched;
@@ -114,6 +115,16 @@ pub enum Pending {
     Timeline {
         older: bool,
     },
+    /// Older rows for what is wanted.
+    Found(Box<Wanted>),
+    /// Rows that something was said of, as they read now.
+    Amended,
+    /// The entry that is open, with its fields; and what says something of it.
+    Opened(u64),
+    /// The note that is to be corrected.
+    ToCorrect(u64),
+    /// Its other wording.
+    Corrected(u64, String),
     Output(String),
     Step,
 }
@@ -152,6 +163,8 @@ pub struct App {
     pub notes: Vec<HeldNote>,
     /// A note that was begun and left.
     pub note_draft: String,
+    /// Another wording of an entry that was begun and left.
+    pub correction: Option<(u64, String)>,
     /// The title of a declaration that was begun and left.
     pub declare_draft: String,
     /// The picture held still, and since when.
@@ -206,6 +219,7 @@ impl App {
             copies: None,
             notes: Vec::new(),
             note_draft: String::new(),
+            correction: None,
             declare_draft: String::new(),
             frozen: None,
             replay: None,
@@ -319,7 +333,9 @@ impl App {
     /// Asks the engine, remembering what for.
     pub fn ask(&mut self, pending: Pending, ask: Ask) -> u64 {
         let key = match &ask {
-            Ask::Do(_) | Ask::Start { .. } | Ask::Recover { .. } | Ask::Step { .. } => uuid::Uuid::now_v7().to_string(),
+            Ask::Do(_) | Ask::Start { .. } | Ask::Recover { .. } | Ask::Step { .. } | Ask::Evidence(_) => {
+                uuid::Uuid::now_v7().to_string()
+            }
             _ => String::new(),
         };
         self.ask_keyed(pending, ask, key)
@@ -337,6 +353,14 @@ impl App {
         self.next_tag += 1;
         self.pending.insert(tag, pending);
         self.fx.push(Effect::Ask(Question { tag, key, via: self.via.clone(), ask }));
+        tag
+    }
+
+    /// A tag under which an answer comes that is not asked for over the link.
+    pub fn await_answer(&mut self, pending: Pending) -> u64 {
+        let tag = self.next_tag;
+        self.next_tag += 1;
+        self.pending.insert(tag, pending);
         tag
     }
 

@@ -18,6 +18,9 @@ pub struct Glyphs {
     pub mark: &'static str,
     pub checked: &'static str,
     pub unchecked: &'static str,
+    /// It stands out, because a person said so; and it is left out.
+    pub pin: &'static str,
+    pub hidden: &'static str,
     /// `┌ ─ ┐ │ └ ┘ ├ ┤`
     pub corners: [&'static str; 8],
     pub bar: [&'static str; 2],
@@ -46,6 +49,8 @@ pub const UNICODE: Glyphs = Glyphs {
     mark: "▌",
     checked: "■",
     unchecked: "□",
+    pin: "◆",
+    hidden: "∅",
     corners: ["┌", "─", "┐", "│", "└", "┘", "├", "┤"],
     bar: ["━", "─"],
     spark: ["▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"],
@@ -71,6 +76,8 @@ pub const ASCII: Glyphs = Glyphs {
     mark: ">",
     checked: "#",
     unchecked: "_",
+    pin: "@",
+    hidden: "/",
     corners: ["+", "-", "+", "|", "+", "+", "+", "+"],
     bar: ["#", "."],
     spark: ["_", "_", ".", ".", "-", "-", "=", "="],
@@ -131,6 +138,8 @@ mod tests {
                 g.mark,
                 g.checked,
                 g.unchecked,
+                g.pin,
+                g.hidden,
                 g.spark_fail,
                 g.scroll,
             ];

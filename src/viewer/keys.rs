@@ -94,26 +94,31 @@ impl App {
             }
             Found::Nothing => {
                 let said = super::keymap::say_chord(&self.chord);
-                match self.elsewhere() {
-                    Some((what, pane, key)) => {
-                        self.tell(Role::BannerInfo, format!("{said} ({what}) is a key of {pane}: {key} goes there"));
-                    }
-                    None if self.chord.len() > 1 => self.tell(Role::Dim, format!("{said} means nothing")),
-                    None => {}
+                let elsewhere = self.elsewhere();
+                if !elsewhere.is_empty() {
+                    let all: Vec<String> = elsewhere
+                        .into_iter()
+                        .map(|(what, pane, key)| format!("{said} ({what}) is a key of {pane}: {key} goes there"))
+                        .collect();
+                    self.tell(Role::BannerInfo, all.join("; "));
+                } else if self.chord.len() > 1 {
+                    self.tell(Role::Dim, format!("{said} means nothing"));
                 }
                 self.chord.clear();
             }
         }
     }
 
-    /// What the keys pressed would do in another pane: its title, the pane, the key that goes there.
-    fn elsewhere(&self) -> Option<(&'static str, &'static str, String)> {
-        Pane::ALL.into_iter().filter(|p| *p != self.pane || self.detail.is_some()).find_map(|pane| {
+    /// What the keys pressed would do in other panes: its title, the pane, the key that goes there.
+    fn elsewhere(&self) -> Vec<(&'static str, &'static str, String)> {
+        let others = Pane::ALL.into_iter().filter(|p| *p != self.pane || self.detail.is_some());
+        let found = others.filter_map(|pane| {
             let Found::Command(id) = self.keymap.find(&[context_of(pane)], &self.chord) else { return None };
             let go = format!("pane.{}", pane.title().to_lowercase());
             let key = self.keymap.keys_of(&go).into_iter().next()?;
             Some((commands::find(id)?.title, pane.title(), key))
-        })
+        });
+        found.collect()
     }
 
     /// Does a command, or says why not.

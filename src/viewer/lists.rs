@@ -5,6 +5,8 @@
 
 use super::app::{App, Pane};
 use crate::domain::health::Health;
+use crate::domain::sift::contains as contains_lower;
+use crate::domain::timeline::Told;
 use crate::wire::{IncidentView, ServiceView};
 
 /// The rows of one pane.
@@ -104,15 +106,6 @@ fn wanted(filter: &str, text: &[&str]) -> bool {
     filter.split_whitespace().all(|word| text.iter().any(|t| contains_lower(t, word)))
 }
 
-/// `text` contains `word` (which is lower case) whatever its case, without allocating for plain ASCII.
-fn contains_lower(text: &str, word: &str) -> bool {
-    if !text.is_ascii() {
-        return text.to_lowercase().contains(word);
-    }
-    let (text, word) = (text.as_bytes(), word.as_bytes());
-    word.is_empty() || text.windows(word.len()).any(|w| w.eq_ignore_ascii_case(word))
-}
-
 impl App {
     /// Works out the rows of a pane anew.
     pub fn rebuild(&mut self, pane: Pane) {
@@ -143,13 +136,16 @@ impl App {
                 (found.into_iter().map(|b| b.name.clone()).collect(), mirror.backups.len())
             }
             Pane::Timeline => {
-                let incident = self.incident().map(|i| i.incident.id.clone());
-                let found: Vec<String> = self
-                    .timeline
-                    .shown(incident.as_deref())
-                    .filter(|r| wanted(&filter, &[&r.text, &r.actor, &r.kind]))
-                    .map(|r| r.seq.to_string())
-                    .collect();
+                let shown = self.timeline.shown(&self.wanted());
+                let mut found = Vec::with_capacity(shown.len());
+                for (i, told) in shown.iter().enumerate() {
+                    match (told, shown.get(i + 1)) {
+                        (Told::Row(row), _) => found.push(row.seq.to_string()),
+                        // A heading is known by the first row below it.
+                        (Told::Heading { .. }, Some(Told::Row(row))) => found.push(format!("t{}", row.seq)),
+                        (Told::Heading { .. }, _) => {}
+                    }
+                }
                 (found, self.timeline.rows.len())
             }
             Pane::Runs => {

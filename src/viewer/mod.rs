@@ -34,6 +34,7 @@ pub mod panes;
 pub mod past;
 pub mod plain;
 pub mod records;
+pub mod rows;
 pub mod screen;
 pub mod terminal;
 pub mod theme;

@@ -1,107 +1,13 @@
-//! What is read from the engine by position: rows of the timeline, output of runs. Bounded: what is far away is
+//! What is read from the engine by position: rows of the timeline ([`super::rows`]), output of runs. Bounded: what is far away is
 //! forgotten and read again when somebody scrolls there.
 
 use std::collections::VecDeque;
 
-use crate::domain::timeline::{Level, Row};
+pub use super::rows::{Scope, Timeline};
 use crate::wire::OutputChunk;
 
-/// Rows kept.
-const ROWS: usize = 3000;
 /// Bytes of output kept.
 const OUTPUT: usize = 1 << 20;
-
-/// Which rows are shown.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Scope {
-    #[default]
-    All,
-    /// Without what is only for the record.
-    Story,
-    /// Only this incident's.
-    Incident,
-}
-
-impl Scope {
-    pub const fn word(self) -> &'static str {
-        match self {
-            Scope::All => "all",
-            Scope::Story => "story",
-            Scope::Incident => "this incident",
-        }
-    }
-
-    pub const fn next(self) -> Scope {
-        match self {
-            Scope::All => Scope::Story,
-            Scope::Story => Scope::Incident,
-            Scope::Incident => Scope::All,
-        }
-    }
-}
-
-/// Rows, oldest first.
-#[derive(Clone, Debug, Default)]
-pub struct Timeline {
-    pub rows: VecDeque<Row>,
-    pub scope: Scope,
-    /// A question for newer rows is under way.
-    pub asking: bool,
-    /// A question for older rows is under way, or there are none.
-    pub asking_older: bool,
-    pub at_begin: bool,
-    /// Position up to which rows are known.
-    pub head: u64,
-    /// The first rows have come.
-    pub filled: bool,
-}
-
-impl Timeline {
-    /// Forgets everything, to be read anew.
-    pub fn forget(&mut self) {
-        *self = Timeline { scope: self.scope, ..Timeline::default() };
-    }
-
-    /// Takes newer rows in.
-    pub fn take(&mut self, rows: Vec<Row>, head: u64) {
-        let last = self.rows.back().map_or(0, |r| r.seq);
-        self.head = rows.last().map_or(head, |r| r.seq).max(self.head);
-        self.rows.extend(rows.into_iter().filter(|r| r.seq > last));
-        while self.rows.len() > ROWS {
-            self.rows.pop_front();
-            self.at_begin = false;
-        }
-        self.filled = true;
-    }
-
-    /// Takes older rows in.
-    pub fn take_older(&mut self, rows: Vec<Row>) {
-        let first = self.rows.front().map_or(u64::MAX, |r| r.seq);
-        let mut any = false;
-        for row in rows.into_iter().rev().filter(|r| r.seq < first) {
-            if self.rows.len() >= ROWS {
-                return;
-            }
-            any = true;
-            self.rows.push_front(row);
-        }
-        self.at_begin = !any;
-    }
-
-    pub fn shown<'a>(&'a self, incident: Option<&'a str>) -> impl Iterator<Item = &'a Row> {
-        self.rows.iter().filter(move |r| match self.scope {
-            Scope::All => true,
-            Scope::Story => r.level > Level::Detail,
-            Scope::Incident => incident.is_some() && r.incident.as_deref() == incident,
-        })
-    }
-
-    /// The row at a position.
-    pub fn get(&self, seq: u64) -> Option<&Row> {
-        let at = self.rows.binary_search_by_key(&seq, |r| r.seq).ok()?;
-        self.rows.get(at)
-    }
-}
 
 /// The output of one run, as far as it is kept.
 #[derive(Clone, Debug, Default)]

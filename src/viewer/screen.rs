@@ -19,7 +19,7 @@ use super::link::{self, News, Peer, Question};
 use super::terminal::{self, Frame, Painter};
 use crate::cli::{Failure, Place, connect};
 use crate::domain::{Access, Time};
-use crate::wire::{Answer, Change, Client};
+use crate::wire::{Answer, Change, Client, EvidenceAsk};
 
 /// Between two frames that no key press asked for.
 const GAP: Duration = Duration::from_millis(100);
@@ -73,6 +73,14 @@ pub enum Effect {
     Suspend,
     /// Start an engine where none runs.
     StartEngine,
+    /// Read a file and hand it over to be kept as evidence; the answer comes under `tag`.
+    Attach {
+        tag: u64,
+        key: String,
+        via: String,
+        path: std::path::PathBuf,
+        ask: Box<EvidenceAsk>,
+    },
     /// Keep a note for the next engine, because this screen ends before it could be handed over.
     Spool {
         text: String,
@@ -134,6 +142,8 @@ pub fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
 enum Event {
     Typed(Typed, u64),
     Drawn(u64, u64),
+    /// What was asked beside the link.
+    Answer(u64, Result<Answer, String>),
     Gone,
 }
 
@@ -177,6 +187,25 @@ fn run_with(face: &mut impl Face, setup: &Setup, needs_engine: bool) -> Result<u
     Ok(0)
 }
 
+/// Hands a file over on a connection of its own: it may take a while, and the screen's link is for what is shown.
+async fn attach(
+    (place, access): (Place, Access),
+    key: String,
+    via: &str,
+    path: std::path::PathBuf,
+    ask: EvidenceAsk,
+) -> Result<Answer, String> {
+    let read = tokio::task::spawn_blocking(move || crate::cli::evidence::read(&path)).await;
+    let (_, bytes) = match read.map_err(|e| e.to_string())? {
+        Ok(read) => read,
+        Err(no) => return Ok(Answer::Failed { reason: no.text }),
+    };
+    let mut client = connect::reach(&place, access).await.map_err(|e| e.text)?;
+    // Whether it is on record is not known then: the same key asks for it once more.
+    let lost = |e: std::io::Error| format!("{}: {e}", link::LOST);
+    crate::wire::upload::evidence(&mut client, via, key, &bytes, ask).await.map_err(lost)
+}
+
 /// Writes down what could not be handed to the engine.
 fn keep(place: &Place, effects: &[Effect]) -> Result<(), Failure> {
     for effect in effects {
@@ -194,6 +223,7 @@ struct Loop<'a, F: Face> {
     setup: &'a Setup,
     link: link::Link,
     events: mpsc::Receiver<Event>,
+    tell_me: mpsc::Sender<Event>,
     painter: Painter,
     begun: Instant,
     size: (u16, u16),
@@ -216,7 +246,7 @@ impl<'a, F: Face> Loop<'a, F> {
         let begun = Instant::now();
         let (send, events) = mpsc::channel(256);
         let us = move |at: Instant| u64::try_from(at.saturating_duration_since(begun).as_micros()).unwrap_or(0);
-        let (typed, gone, drawn) = (send.clone(), send.clone(), send);
+        let (typed, gone, drawn, tell_me) = (send.clone(), send.clone(), send.clone(), send);
         input::start(
             move |one, at| typed.blocking_send(Event::Typed(one, us(at))).is_ok(),
             move || {
@@ -234,6 +264,7 @@ impl<'a, F: Face> Loop<'a, F> {
             setup,
             link,
             events,
+            tell_me,
             painter,
             begun,
             size: terminal::size().unwrap_or((80, 24)),
@@ -291,6 +322,7 @@ impl<'a, F: Face> Loop<'a, F> {
                     Some(Event::Typed(Typed::Key(key), at)) => self.tell(Input::Key(key, at)),
                     Some(Event::Typed(Typed::Paste(text), _)) => self.tell(Input::Paste(text)),
                     Some(Event::Drawn(mark, at)) => self.tell(Input::Drawn(mark, at)),
+                    Some(Event::Answer(tag, answer)) => self.tell(Input::Answer(tag, answer)),
                     Some(Event::Gone) | None => self.hung_up(),
                 },
                 news = self.link.news.recv() => match news {
@@ -380,6 +412,13 @@ impl<'a, F: Face> Loop<'a, F> {
                     let place = self.setup.place.clone();
                     self.starting = Some(tokio::spawn(async move { connect::start_engine(&place).await }));
                 }
+            }
+            Effect::Attach { tag, key, via, path, ask } => {
+                let (setup, tell_me) = ((self.setup.place.clone(), self.setup.access), self.tell_me.clone());
+                tokio::spawn(async move {
+                    let answer = attach(setup, key, &via, path, *ask).await;
+                    let _ = tell_me.send(Event::Answer(tag, answer)).await;
+                });
             }
             Effect::Spool { .. } => self.spool.push(effect),
             Effect::Quit(_) => self.after = Some(vec![effect]),

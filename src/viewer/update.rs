@@ -1,5 +1,7 @@
 //! What happens to the cockpit: news, answers, time. Keys and pastes are taken by [`super::keys`].
 
+use std::collections::BTreeSet;
+
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
@@ -7,12 +9,17 @@ use super::app::{App, Detail, Pane, Pending};
 use super::layout;
 use super::overlays::{Info, Overlay};
 use super::records::Output;
+use super::rows::Wanted;
 use super::screen::{Effect, Face, Input, Now};
 use super::theme::Role;
 use super::watched::LinkState;
+use crate::domain::command::{Amend, Command};
 use crate::domain::health::Health;
-use crate::wire::{Ask, Recording, TimelineQuery};
+use crate::domain::timeline::Row;
+use crate::wire::{Ask, Find, Recording, TimelineQuery};
 
+/// Rows of a filter that are looked for without anybody scrolling up to them.
+const ENOUGH: usize = 100;
 /// Output of a run under way is asked for this often, milliseconds.
 const POLL: u64 = 300;
 
@@ -160,6 +167,70 @@ impl App {
         self.ask(Pending::Timeline { older: false }, Ask::Timeline(query));
     }
 
+    /// Rows that are shown already and something was said of: they are read again, so that they are right at once.
+    pub(super) fn read_again(&mut self, entries: Vec<u64>) {
+        if entries.is_empty() {
+            return;
+        }
+        let open = match self.detail {
+            Some(Detail::Entry(seq)) if entries.contains(&seq) => Some(seq),
+            _ => None,
+        };
+        for some in entries.chunks(1000) {
+            let find = Find { entries: some.to_vec(), ..Find::default() };
+            self.ask(Pending::Amended, Ask::Find(find));
+        }
+        if let Some(seq) = open {
+            self.open_entry(seq);
+        }
+    }
+
+    /// Shows an entry, and asks for all there is of it.
+    pub fn open_entry(&mut self, seq: u64) {
+        self.detail = Some(Detail::Entry(seq));
+        let find = Find { entries: vec![seq], whole: true, ..Find::default() };
+        self.ask(Pending::Opened(seq), Ask::Find(find));
+    }
+
+    /// What the open entry is in full, or what says something of it.
+    pub(super) fn opened(&mut self, seq: u64, rows: Vec<Row>) {
+        if self.detail != Some(Detail::Entry(seq)) {
+            return;
+        }
+        if let Some(row) = rows.iter().find(|r| r.seq == seq) {
+            let known = &self.timeline.open;
+            let said = row.evidence.iter().chain(&row.about).filter(|s| !known.contains_key(s)).copied();
+            let missing: Vec<u64> = said.take(100).collect();
+            if !missing.is_empty() {
+                let find = Find { entries: missing, whole: true, ..Find::default() };
+                self.ask(Pending::Opened(seq), Ask::Find(find));
+            }
+        }
+        self.timeline.replace(rows.clone());
+        self.timeline.open.extend(rows.into_iter().map(|r| (r.seq, r)));
+        // Only what the open one has to do with is kept.
+        let near: Vec<u64> =
+            self.timeline.open.get(&seq).map(|r| [&r.evidence[..], &r.about[..]].concat()).unwrap_or_default();
+        self.timeline.open.retain(|s, _| *s == seq || near.contains(s));
+        self.rebuild(Pane::Timeline);
+    }
+
+    /// What the timeline's pane shows now.
+    pub fn wanted(&self) -> Wanted {
+        Wanted {
+            scope: self.timeline.scope,
+            filter: self.list(Pane::Timeline).filter.clone(),
+            incident: self.incident().map(|i| i.incident.id.clone()),
+        }
+    }
+
+    /// Hands another wording of a note over.
+    pub fn send_correction(&mut self, entry: u64, text: String) {
+        let how = Amend::Correct { text: text.clone() };
+        let command = Command::Amend { entries: BTreeSet::from([entry]), how, reason: String::new(), of: Vec::new() };
+        self.ask(Pending::Corrected(entry, text), Ask::Do(command));
+    }
+
     fn link_up(&mut self) {
         // Changes under way are asked for again by the link; rows are read anew, another engine may have taken over.
         self.timeline.forget();
@@ -260,9 +331,15 @@ impl App {
             let lines = super::detail::count(self, inside(4, |r| r.width).unwrap_or(70));
             self.detail_top = self.detail_top.min(lines.saturating_sub(height));
         }
-        // Near the first row known, older ones are asked for.
+        // Near the first row known, older ones are asked for; for a filter the whole record is looked through.
         let list = self.list(Pane::Timeline);
-        let near = list.sel < 5 && self.pane == Pane::Timeline && self.timeline.filled;
+        let near = (list.sel < 5 || list.rows.len() < ENOUGH) && self.pane == Pane::Timeline && self.timeline.filled;
+        let wanted = self.wanted();
+        if near && let Some(find) = self.timeline.question(&wanted) {
+            self.ask(Pending::Found(Box::new(wanted)), Ask::Find(find));
+            return;
+        }
+        let near = near && !self.timeline.is_narrow(&wanted) && self.list(Pane::Timeline).sel < 5;
         if near && !self.timeline.asking_older && !self.timeline.at_begin {
             let Some(first) = self.timeline.rows.front().map(|r| r.seq) else { return };
             if first <= 1 {

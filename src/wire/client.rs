@@ -185,7 +185,9 @@ impl Client {
     /// any number of times.
     pub fn key_for(ask: &Ask) -> String {
         match ask {
-            Ask::Do(_) | Ask::Start { .. } | Ask::Recover { .. } | Ask::Step { .. } => uuid::Uuid::now_v7().to_string(),
+            Ask::Do(_) | Ask::Start { .. } | Ask::Recover { .. } | Ask::Step { .. } | Ask::Evidence(_) => {
+                uuid::Uuid::now_v7().to_string()
+            }
             _ => String::new(),
         }
     }

@@ -14,6 +14,7 @@ pub mod guard;
 pub mod mirror;
 pub mod past;
 pub mod request;
+pub mod upload;
 pub mod view;
 
 pub use client::{Client, ConnectError};

@@ -10,6 +10,7 @@ use crate::domain::message::Template;
 use crate::domain::playbook::Playbook;
 use crate::domain::recovery::RecoveryPlan;
 use crate::domain::run::{Plan, Work};
+use crate::domain::sift::{Layer, Sift};
 use crate::domain::timeline::Row;
 use crate::domain::{Access, Time};
 
@@ -102,6 +103,12 @@ pub enum Ask {
     Picture,
     /// Rows of the timeline.
     Timeline(TimelineQuery),
+    /// Rows that fit, out of the whole record.
+    Find(Find),
+    /// A piece of what is to be kept as evidence, in hex; pieces come in their order. `size` is that of the whole.
+    Upload { upload: String, offset: u64, size: u64, data: String },
+    /// Keeps something in the incident's folder and puts it on record with its digest; answered when both are on disk.
+    Evidence(EvidenceAsk),
     /// A piece of a run's output.
     Output { run: String, offset: u64, limit: u64 },
     /// All copies of a backup set.
@@ -159,6 +166,72 @@ pub struct TimelineQuery {
     pub limit: usize,
 }
 
+/// Which rows of the record are wanted. The newest that fit are given, oldest first.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Find {
+    /// Only this incident's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub incident: Option<String>,
+    /// Only rows before this position.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub before: Option<u64>,
+    /// Just these entries, whatever they are; the rest of the question counts for nothing then.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub entries: Vec<u64>,
+    pub layer: Layer,
+    pub only: Sift,
+    /// With the entries' fields.
+    pub whole: bool,
+    /// At the most this many; the engine caps it at 1,000.
+    pub limit: usize,
+}
+
+/// What is to be kept as evidence.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EvidenceAsk {
+    /// That of `about` by default, else the one that is open.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub incident: Option<String>,
+    /// The entry that it speaks for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub about: Option<u64>,
+    /// Its name by default.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub title: String,
+    pub source: EvidenceSource,
+    /// What was uploaded; the session puts it here.
+    #[serde(skip)]
+    pub bytes: Handed,
+}
+
+/// Where evidence comes from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EvidenceSource {
+    /// What was handed over by [`Ask::Upload`] on this connection, and how the file is called.
+    Upload { upload: String, name: String },
+    /// The output of a run: all that is kept of it, or these lines (from 1, both included).
+    Output {
+        run: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        lines: Option<(u64, u64)>,
+    },
+}
+
+/// Bytes on their way into an incident's folder.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Handed(pub std::sync::Arc<Vec<u8>>);
+
+impl std::fmt::Debug for Handed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Handed({} bytes)", self.0.len())
+    }
+}
+
+/// The most that is kept of one piece of evidence, bytes.
+pub const EVIDENCE_LIMIT: u64 = 64 << 20;
+
 /// The answer to the request with the same id.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Reply {
@@ -205,6 +278,13 @@ pub enum Answer {
         rows: Vec<Row>,
         /** Position of the newest entry. */
         head: u64,
+    },
+    /// Rows that fit. Whatever lies from `reached` up to where was asked was looked at; 1 is the record's beginning.
+    Found {
+        rows: Vec<Row>,
+        /// Position of the newest entry.
+        head: u64,
+        reached: u64,
     },
     Output(OutputChunk),
     Copies {

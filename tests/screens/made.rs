@@ -602,12 +602,7 @@ fn row(seq: u64, seconds: i64, actor: &str, level: Level, text: &str) -> Row {
         text: text.into(),
         level,
         incident: (seq > 3).then(|| "INC-2026-004".into()),
-        service: None,
-        run: None,
-        pinned: false,
-        hidden: false,
-        title: None,
-        amended: Vec::new(),
+        ..Row::default()
     }
 }
 

@@ -1,5 +1,6 @@
 //! What the commands of the table do.
 
+pub mod curate;
 pub mod guard;
 pub mod incident;
 pub mod leading;

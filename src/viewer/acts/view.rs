@@ -3,9 +3,10 @@
 use crate::viewer::app::{App, Detail, Pane, Pending};
 use crate::viewer::overlays::{Overlay, Picker};
 use crate::viewer::past::Move;
+use crate::viewer::rows::Scope;
 use crate::viewer::screen::Effect;
 use crate::viewer::theme::{NAMES, Role};
-use crate::viewer::{detail, layout};
+use crate::viewer::{detail, layout, panes};
 use crate::wire::Ask;
 use ratatui::layout::Rect;
 
@@ -88,7 +89,10 @@ pub fn open(app: &mut App) {
             app.ask(Pending::Copies { backup: name.clone(), choose: false }, Ask::Copies { backup: name.clone() });
             Some(Detail::Backup(name))
         }
-        (Pane::Timeline, Some(seq)) => seq.parse().ok().map(Detail::Entry),
+        (Pane::Timeline, Some(key)) => match key.trim_start_matches('t').parse() {
+            Ok(seq) => return app.open_entry(seq),
+            Err(_) => None,
+        },
         (Pane::Runs, Some(id)) => Some(Detail::Run(id)),
         (Pane::Incident, Some(id)) => Some(Detail::Incident(id)),
         _ => None,
@@ -141,6 +145,12 @@ pub fn follow(app: &mut App) {
 
 pub fn scope(app: &mut App) {
     app.timeline.scope = app.timeline.scope.next();
+    let said = match app.timeline.scope {
+        Scope::Story => "the timeline: as it was corrected, without details and what is hidden",
+        Scope::All => "everything: the record as it was written, with each correction",
+        Scope::Incident => "the timeline of this incident alone",
+    };
+    app.tell(Role::Dim, said);
     app.rebuild(Pane::Timeline);
 }
 
@@ -194,8 +204,11 @@ fn row_text(app: &App) -> Option<String> {
             format!("{} {}{copy} {}", b.name, b.state.word(), b.detail)
         }
         Pane::Timeline => {
-            let row = app.timeline.get(key.parse().ok()?)?;
-            format!("{} {} {}", row.at, row.actor, row.text)
+            let (row, heading) = panes::timeline::of_key(app, key)?;
+            match heading {
+                true => row.title.clone()?,
+                false => format!("{} {} {}", row.happened(), row.actor, row.text),
+            }
         }
         Pane::Runs => {
             let r = mirror.runs.get(key)?;
@@ -275,6 +288,8 @@ pub fn back(app: &mut App) {
             app.detail = app.output.as_ref().map(|o| Detail::Run(o.run.clone()));
         }
         app.detail_top = 0;
+    } else if pane == Pane::Timeline && !app.timeline.marked.is_empty() {
+        app.timeline.marked.clear();
     } else if !app.list(pane).filter.is_empty() {
         app.list_mut(pane).filter.clear();
         app.rebuild(pane);

@@ -6,6 +6,7 @@ use unicode_segmentation::UnicodeSegmentation;
 use crate::text;
 use crate::viewer::app::App;
 use crate::viewer::canvas::{Canvas, inset};
+use crate::viewer::layout;
 use crate::viewer::panes::runs;
 use crate::viewer::theme::Role;
 
@@ -54,6 +55,27 @@ pub fn draw(app: &App, title: Rect, area: Rect, c: &mut Canvas<'_>) {
     let follow = if output.follow && !output.over { "  following" } else { "" };
     let said = format!(" {first}–{} of {}{follow}{cut} ", output.dropped + shown, output.dropped + output.lines.len());
     c.put_right(area.x, area.right().saturating_sub(1), area.bottom(), &said, Role::Dim);
+}
+
+/// The numbers of the first and the last line in view, from 1.
+pub fn in_view(app: &App) -> (usize, usize) {
+    let Some(output) = &app.output else { return (1, 1) };
+    let whole = Rect::new(0, 0, app.size.0, app.size.1);
+    let place = layout::parts(app, whole).detail.unwrap_or(whole);
+    let (wide, high) = (columns(place.width.saturating_sub(2)), usize::from(place.height.saturating_sub(2)));
+    let (mut left, mut last) = (high, output.top);
+    for line in output.lines.iter().skip(output.top) {
+        let rows = crate::viewer::records::height(line, wide);
+        if rows > left && last > output.top {
+            break;
+        }
+        left = left.saturating_sub(rows);
+        last += 1;
+        if left == 0 {
+            break;
+        }
+    }
+    (output.dropped + output.top + 1, output.dropped + last.max(output.top + 1))
 }
 
 /// Columns of a line of output in a view of this width inside its frame.

@@ -15,6 +15,7 @@ mod choices;
 mod compose;
 mod confirm;
 mod contacts;
+mod curate;
 mod declare;
 mod info;
 mod leading;
@@ -32,6 +33,7 @@ pub use capsule::Capsule;
 pub use compose::Compose;
 pub use confirm::Confirm;
 pub use contacts::Contacts;
+pub use curate::Curate;
 pub use declare::Declare;
 pub use info::Info;
 pub use leading::Leading;
@@ -152,7 +154,7 @@ impl Overlay {
         match self {
             Overlay::Picker(o) => o.keys(),
             Overlay::Prompt(o) => vec![("enter", o.verb()), ("esc", "back")],
-            Overlay::Note(_) => vec![("enter", "send"), ("ctrl-j", "new line"), ("esc", "keep and close")],
+            Overlay::Note(o) => vec![("enter", o.verb()), ("ctrl-j", "new line"), ("esc", "keep and close")],
             Overlay::Declare(_) => {
                 vec![
                     ("enter", "declare"),

@@ -14,6 +14,8 @@ use crate::viewer::theme::Role;
 pub struct Note {
     text: TextArea<'static>,
     incident: Option<String>,
+    /// The entry whose wording it becomes, and how that reads now.
+    corrects: Option<(u64, String)>,
 }
 
 impl std::fmt::Debug for Note {
@@ -66,7 +68,17 @@ pub fn draw_editor(text: &TextArea<'static>, area: Rect, active: bool, c: &mut C
 
 impl Note {
     pub fn new(text: &str, incident: Option<String>) -> Note {
-        Note { text: editor(text), incident }
+        Note { text: editor(text), incident, corrects: None }
+    }
+
+    /// Another wording of a note that reads `now`.
+    pub fn correcting(entry: u64, now: &str, text: &str) -> Note {
+        Note { text: editor(text), incident: None, corrects: Some((entry, now.to_owned())) }
+    }
+
+    /// What Enter does.
+    pub(super) fn verb(&self) -> &'static str {
+        if self.corrects.is_some() { "correct it" } else { "send" }
     }
 
     fn written(&self) -> String {
@@ -78,6 +90,17 @@ impl Note {
     }
 
     pub(super) fn left(&mut self, app: &mut App) {
+        if let Some((entry, now)) = &self.corrects {
+            let text = self.written();
+            if text != now.trim() {
+                app.correction = Some((*entry, text));
+                app.tell(
+                    Role::BannerInfo,
+                    format!("what was written is kept: correcting entry {entry} opens it again"),
+                );
+            }
+            return;
+        }
         app.note_draft = self.written();
         if !app.note_draft.is_empty() {
             app.tell(Role::BannerInfo, "the text is kept: . opens it again");
@@ -92,6 +115,18 @@ impl Note {
             }
             KeyCode::Enter => {
                 let text = self.written();
+                if let Some((entry, now)) = &self.corrects {
+                    if text.is_empty() {
+                        app.tell(Role::BannerInfo, "a note cannot be made empty: hide it with a reason instead");
+                        return Stay::Open;
+                    }
+                    if text == now.trim() {
+                        app.tell(Role::BannerInfo, "nothing was changed");
+                    } else {
+                        app.send_correction(*entry, text);
+                    }
+                    return Stay::Close;
+                }
                 if !text.is_empty() {
                     app.send_note(text, self.incident.clone());
                 }
@@ -114,12 +149,13 @@ impl Note {
         let outer = Rect::new(area.x, area.bottom().saturating_sub(height + 1).max(area.y), area.width, height);
         c.clear(outer, Role::Overlay);
         let inside = c.frame(outer, Role::OverlayFrame);
-        let title = match &self.incident {
-            Some(id) => format!(" note on {id} "),
-            None => " note ".to_owned(),
+        let title = match (&self.corrects, &self.incident) {
+            (Some((entry, _)), _) => format!(" correct entry {entry}; its first wording stays on record "),
+            (None, Some(id)) => format!(" note on {id} "),
+            (None, None) => " note ".to_owned(),
         };
         c.cut(outer.x.saturating_add(2), outer.y, outer.width.saturating_sub(4), &title, Role::OverlayTitle);
-        if app.watched.is_stale() {
+        if app.watched.is_stale() && self.corrects.is_none() {
             let said = " no link: kept until the engine is back ";
             c.put_right(outer.x, outer.right().saturating_sub(2), outer.y, said, Role::BannerWarn);
         }

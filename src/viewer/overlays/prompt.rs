@@ -4,7 +4,7 @@ use crossterm::event::{KeyCode, KeyEvent};
 use ratatui::layout::Rect;
 
 use super::restoring::Restoring;
-use super::{Leading, Line, Stay, window};
+use super::{Curate, Leading, Line, Stay, curate, window};
 use crate::domain::catalog::Severity;
 use crate::domain::command::{Command, HypothesisAsk, RecoveryAnswer};
 use crate::domain::incident::Status;
@@ -66,6 +66,8 @@ pub enum Asked {
     },
     /// Another end or beginning of an incident, or a snooze.
     Leading(Leading),
+    /// What is said of entries, or kept as evidence.
+    Curate(Curate),
     /// Why a service is not to be touched; `over`: the tag of another is taken over.
     Tag {
         service: String,
@@ -143,6 +145,7 @@ impl Prompt {
     pub(super) fn verb(&self) -> &'static str {
         match &self.asked {
             Asked::Leading(of) => of.verb(),
+            Asked::Curate(of) => of.verb(),
             Asked::Assign { .. } => "assign",
             Asked::Retitle { .. } | Asked::Severity { .. } | Asked::Status { .. } => "change",
             Asked::Reopen { .. } => "reopen",
@@ -171,6 +174,9 @@ impl Prompt {
     }
 
     fn may_be_empty(&self) -> bool {
+        if let Asked::Curate(of) = &self.asked {
+            return of.may_be_empty();
+        }
         matches!(
             self.asked,
             Asked::Severity { .. }
@@ -197,12 +203,25 @@ impl Prompt {
         if text.is_empty() && !self.may_be_empty() {
             return Err("nothing is written".into());
         }
-        let (said, command) = self.command(app, text.clone())?;
         let before = self.asked_before.clone().filter(|(words, _)| *words == text);
         let key = before.map_or_else(|| uuid::Uuid::now_v7().to_string(), |(_, key)| key);
         // Without the fault of an earlier try.
-        let again = Prompt { fault: String::new(), asked_before: Some((text, key.clone())), ..self.clone() };
-        app.ask_keyed(Pending::Prompted(said, Box::new(again)), Ask::Do(command), key);
+        let again = Prompt { fault: String::new(), asked_before: Some((text.clone(), key.clone())), ..self.clone() };
+        let pending = |said: String| Pending::Prompted(said, Box::new(again));
+        if let Asked::Curate(of) = &self.asked {
+            if let Some((said, path, ask)) = of.file(&text) {
+                let tag = app.await_answer(pending(said));
+                let via = app.via.clone();
+                app.effect(curate::hand_over(tag, key, via, path, ask));
+                return Ok(());
+            }
+            let (said, ask) = of.ask(app, &text)?;
+            app.timeline.marked.clear();
+            app.ask_keyed(pending(said), ask, key);
+            return Ok(());
+        }
+        let (said, command) = self.command(app, text)?;
+        app.ask_keyed(pending(said), Ask::Do(command), key);
         Ok(())
     }
 
@@ -293,6 +312,7 @@ impl Prompt {
             }
             Asked::Glass { approval } => ("glass broken".into(), Command::BreakGlass { approval, reason: text }),
             Asked::Decline { approval } => ("declined".into(), Command::Decline { approval, reason: text }),
+            Asked::Curate(_) => return Err("it is asked in another way".into()),
             Asked::Moment(_) | Asked::Parts(_) => return Err("it is planned, not recorded".into()),
             Asked::Past => return Err("the past is looked at, not recorded".into()),
         })

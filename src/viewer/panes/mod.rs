@@ -5,6 +5,7 @@ use ratatui::layout::Rect;
 use super::app::{App, Pane};
 use super::canvas::Canvas;
 use super::header;
+use super::rows::Scope;
 use super::theme::Role;
 use crate::domain::backup::BackupState;
 use crate::domain::health::Health;
@@ -54,11 +55,15 @@ pub fn draw(app: &App, pane: Pane, area: Rect, focus: bool, c: &mut Canvas<'_>) 
 fn empty(app: &App, pane: Pane, area: Rect, c: &mut Canvas<'_>) {
     let filtered = !app.list(pane).filter.is_empty();
     let text = match pane {
+        Pane::Timeline if filtered && app.timeline.looking => "nothing yet; the whole record is being looked through",
         _ if filtered => "nothing matches; esc clears the filter",
         Pane::Services => "no service is configured: add a [[service]] to mayday.toml, or run mayday init",
         Pane::Backups => "no backup set is configured: add a [[backup]] to mayday.toml",
         Pane::Timeline if !app.timeline.filled => "reading the record",
-        Pane::Timeline => "nothing is on record yet",
+        Pane::Timeline if app.timeline.scope == Scope::Incident => {
+            "nothing is told of an incident yet; i shows everything"
+        }
+        Pane::Timeline => "nothing to tell is on record yet; i shows everything",
         _ => "no run yet: r restarts a service, R restores a backup, e runs an action",
     };
     for (i, line) in super::canvas::wrap(text, usize::from(area.width.saturating_sub(2))).iter().enumerate() {
@@ -113,8 +118,17 @@ pub fn summary(app: &App, pane: Pane) -> Vec<(Role, String)> {
         }
         Pane::Timeline => {
             add(Role::Dim, app.look.zone(app.watched.engine_now()));
-            if app.timeline.scope != super::records::Scope::All {
-                add(Role::Strong, app.timeline.scope.word().into());
+            let wanted = app.wanted();
+            add(if wanted.scope == Scope::Story { Role::Dim } else { Role::Strong }, wanted.scope.word().into());
+            let hidden = if wanted.scope == Scope::All { 0 } else { app.timeline.hidden(&wanted) };
+            if hidden > 0 {
+                add(Role::Dim, format!("{hidden} hidden, i shows"));
+            }
+            if !app.timeline.marked.is_empty() {
+                add(Role::Key, format!("{} picked", app.timeline.marked.len()));
+            }
+            if app.timeline.looking {
+                add(Role::Dim, format!("looking further back{}", app.look.g.ellipsis));
             }
         }
         Pane::Runs => {

@@ -51,10 +51,22 @@ fn lines(app: &App, pane: Pane, columns: usize) -> Option<(String, Lines)> {
         Pane::Backups => backup(app, mirror.backups.get(key)?, &mut page),
         Pane::Runs => run(app, mirror.runs.get(key)?, &mut page),
         Pane::Timeline => {
-            let row = app.timeline.get(key.parse().ok()?)?;
+            let (row, heading) = super::timeline::of_key(app, key)?;
+            if heading {
+                page.text(Role::Text, 0, row.title.as_deref().unwrap_or_default());
+                page.push(vec![(
+                    Role::Dim,
+                    "a title over the rows below; J gives them another, or takes them apart".into(),
+                )]);
+                return Some(("title".into(), page.lines));
+            }
             page.text(Role::Text, 0, &row.text);
-            let at = row.happened_at.unwrap_or(row.at);
-            page.push(vec![(Role::Dim, format!("{} by {}", app.look.full(at), row.actor))]);
+            let recorded = row.recorded().map(|at| format!(", recorded {}", app.look.full(at))).unwrap_or_default();
+            page.text(Role::Dim, 0, &format!("{} by {}{recorded}", app.look.full(row.happened()), row.actor));
+            let mark = row.mark();
+            if !mark.is_empty() {
+                page.text(Role::Dim, 0, &mark);
+            }
             return Some((format!("entry {key}"), page.lines));
         }
         Pane::Incident => return None,
