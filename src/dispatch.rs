@@ -11,7 +11,7 @@ use crate::cli::backups as listing;
 use crate::cli::playbook::PlaybookCmd;
 use crate::cli::{
     Failure, Session, checklist, connect, exit, guard, help, incident, lead, playbook, record, recover, runs, say,
-    status,
+    shell, status,
 };
 use crate::domain::Access;
 use crate::domain::Time;
@@ -69,6 +69,10 @@ fn one_shot(global: Global, access: Access, command: Cmd) -> Result<u8, Failure>
                     Cmd::Kpi { since, until } => record::kpi(&place.state_dir, since, until, global.json),
                     Cmd::Journal(command) => record::journal(&place.state_dir, command, global.json).await,
                     Cmd::Engine(command) => manage_engine(&global, place, access, command).await,
+                    Cmd::Run { incident, title, timeout, argv } => {
+                        let wanted = shell::Wanted { incident, title, timeout, argv };
+                        shell::run(place, access, global.json, wanted).await
+                    }
                     Cmd::Note { text, incident, at, offline: true } => match connect::reach(&place, access).await {
                         Err(_) if access == Access::ReadOnly => Err(Failure::refused("--read-only writes nothing")),
                         Ok(client) => {

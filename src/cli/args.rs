@@ -115,6 +115,20 @@ pub enum Cmd {
         #[arg(long)]
         offline: bool,
     },
+    /// Run a command in this shell and let it join the timeline, with its exit code and the end of its output.
+    Run {
+        #[arg(long, value_name = "INC")]
+        incident: Option<String>,
+        /// What it is for.
+        #[arg(long, default_value = "", value_name = "TEXT")]
+        title: String,
+        /// End it after this long, such as 10m; then the exit code is 6.
+        #[arg(long, value_name = "DURATION")]
+        timeout: Option<String>,
+        /// The command and its arguments, behind --.
+        #[arg(required = true, last = true, value_name = "COMMAND")]
+        argv: Vec<std::ffi::OsString>,
+    },
     /// What is thought to be wrong: open hypotheses, add evidence, rule them out.
     #[command(subcommand)]
     Hypothesis(HypothesisCmd),

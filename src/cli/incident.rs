@@ -330,7 +330,6 @@ pub fn spool(
     at: Option<String>,
     why: &str,
 ) -> Result<u8, Failure> {
-    use std::os::unix::fs::DirBuilderExt;
     let text = if *words == ["-"] { read_stdin()? } else { words.join(" ") };
     let at = match at {
         Some(at) => parse_time(&at)?,
@@ -339,6 +338,14 @@ pub fn spool(
     // The engine masks what it knows when it takes the note in; what looks like a secret is not even kept until then.
     let text = crate::text::mask::Mask::default().apply(&text).into_owned();
     let note = Command::Note { incident, text, happened_at: Some(at) };
+    let path = keep_for_engine(dir, &note)?;
+    eprintln!("mayday: {why}\nmayday: the note is kept in {} and taken in by the next engine", path.display());
+    Ok(0)
+}
+
+/// Keeps a command in a file that the next engine takes in. On disk when this returns.
+pub fn keep_for_engine(dir: &std::path::Path, command: &Command) -> Result<std::path::PathBuf, Failure> {
+    use std::os::unix::fs::DirBuilderExt;
     let folder = dir.join(SPOOL);
     std::fs::DirBuilder::new()
         .recursive(true)
@@ -346,9 +353,8 @@ pub fn spool(
         .create(&folder)
         .map_err(|e| Failure::failed(format!("make {}: {e}", folder.display())))?;
     let path = folder.join(format!("{}.json", uuid::Uuid::now_v7()));
-    let bytes = serde_json::to_vec(&note).map_err(|e| Failure::failed(e.to_string()))?;
+    let bytes = serde_json::to_vec(command).map_err(|e| Failure::failed(e.to_string()))?;
     crate::sys::disk::write_atomic(&path, &bytes, 0o600)
         .map_err(|e| Failure::failed(format!("write {}: {e}", path.display())))?;
-    eprintln!("mayday: {why}\nmayday: the note is kept in {} and taken in by the next engine", path.display());
-    Ok(0)
+    Ok(path)
 }

@@ -18,6 +18,7 @@ pub mod playbook;
 pub mod record;
 pub mod recover;
 pub mod runs;
+pub mod shell;
 pub mod status;
 
 use std::time::Duration;

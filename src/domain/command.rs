@@ -13,6 +13,7 @@ use super::message::Template;
 use super::playbook::{self, Playbook};
 use super::recovery::RecoveryPlan;
 use super::run::Plan;
+use super::shell::ShellAsk;
 use super::time::Time;
 use super::timeline::Row;
 
@@ -128,6 +129,13 @@ pub enum Command {
         reason: String,
         #[serde(skip)]
         of: Vec<Row>,
+    },
+    /// A command that a person runs in a shell of their own.
+    Shell {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        incident: Option<String>,
+        #[serde(flatten)]
+        ask: ShellAsk,
     },
     /// Opens a hypothesis, adds evidence to one, or closes it.
     Hypothesis {
@@ -401,6 +409,7 @@ impl Command {
                 HypothesisAsk::Eliminate { hypothesis, .. } => format!("eliminate {hypothesis}"),
                 HypothesisAsk::Reopen { hypothesis, .. } => format!("open {hypothesis} again"),
             },
+            Command::Shell { ask, .. } => format!("run {}", ask.line()),
             Command::HandOver { .. } => "hand over".into(),
             Command::TakeOver { .. } => "take over".into(),
             Command::KeepLead { .. } => "take the handoff back".into(),
@@ -465,6 +474,7 @@ impl Command {
                 | HypothesisAsk::Eliminate { reason, .. }
                 | HypothesisAsk::Reopen { reason, .. } => vec![reason],
             },
+            Command::Shell { ask, .. } => ask.words_mut(),
             Command::HandOver { remark, .. } => vec![remark],
             Command::KeepLead { reason, .. } => vec![reason],
             Command::Step { what, .. } => vec![what],

@@ -140,6 +140,7 @@ pub fn decide(state: &State, command: Command, ctx: &Context) -> Outcome {
         }
         Command::Amend { how, reason, of, .. } => super::curation::decide(&of, how, &reason, ctx),
         Command::Hypothesis { incident, ask } => super::hypothesis::decide(state, incident, ask),
+        Command::Shell { incident, ask } => super::shell::decide(state, incident, ask, ctx),
         Command::HandOver { incident, to, remark } => super::handoff::offer(state, incident, to, &remark, ctx),
         Command::TakeOver { incident } => super::handoff::take(state, incident, ctx),
         Command::KeepLead { incident, reason } => super::handoff::withdraw(state, incident, &reason, ctx),

@@ -35,6 +35,7 @@ pub mod playbook;
 pub mod recovery;
 pub mod response;
 pub mod run;
+pub mod shell;
 pub mod state;
 pub mod time;
 pub mod timeline;

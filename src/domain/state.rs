@@ -24,6 +24,7 @@ use super::outage::{self, Outage};
 use super::playbook::{self, Play, PlayState};
 use super::recovery::{self, Recovery};
 use super::run::Run;
+use super::shell::{self, OpenShell};
 use super::time::Time;
 use super::{cadence, clock, merge};
 
@@ -76,6 +77,9 @@ pub struct State {
     pub approvals: BTreeMap<String, Approval>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub approval_order: Vec<String>,
+    /// Commands in people's own shells whose end is not on record.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub shells: BTreeMap<String, OpenShell>,
     /// What was corrected, retimed, pinned, hidden or joined.
     #[serde(skip_serializing_if = "Curation::is_empty")]
     pub curation: Curation,
@@ -201,6 +205,7 @@ impl State {
             Event::ApprovalRequested(_) | Event::ApprovalGiven(_) | Event::ApprovalEnded(_) | Event::GlassBroken(_) => {
                 approval::apply(self, entry)
             }
+            Event::ShellStarted(_) | Event::ShellFinished(_) => shell::apply(self, entry),
             Event::HeadStartWithheld(_) => headstart::apply(self, entry),
             Event::NoteCorrected(_)
             | Event::EntryRetimed(_)

@@ -111,6 +111,11 @@ pub enum Message {
         digest: String,
         samples: u64,
     },
+    /// A connection runs this command in a shell, or (`held: false`) has ended.
+    Shell {
+        id: String,
+        held: bool,
+    },
     /// Answered by a core that works.
     Ping(oneshot::Sender<()>),
     /// Answered when the picture shows what is known now.
@@ -171,6 +176,7 @@ pub struct Core {
     pub(super) stopping: Option<String>,
     /// Spooled notes whose entries were written in the turn before; their files can go.
     pub(super) spooled: Vec<PathBuf>,
+    pub(super) shells: super::shell::Shells,
     pub(super) checkpoint_at: u64,
     /// When the checks' machines are kept next, on the boot clock.
     pub(super) save_at: u64,
@@ -304,6 +310,7 @@ impl Core {
                 self.take_prepared(incident, template, subject, body);
             }
             Message::Sealed { incident, digest, samples } => self.take_sealed(incident, digest, samples),
+            Message::Shell { id, held } => self.hold_shell(id, held),
             Message::Ping(reply) => {
                 let _ = reply.send(());
             }

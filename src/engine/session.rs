@@ -17,7 +17,8 @@ use tokio_util::sync::CancellationToken;
 use super::core::Message;
 use super::picture::Picture;
 use super::records;
-use crate::domain::command::Refusal;
+use crate::domain::command::{Command, Refusal};
+use crate::domain::shell::ShellAsk;
 use crate::domain::{Access, Actor};
 use crate::sys::peer;
 use crate::text;
@@ -139,11 +140,13 @@ pub async fn run(stream: UnixStream, shared: &Arc<Shared>, stop: CancellationTok
     }
     // Who asks no more may still be told.
     let mut looking = None;
+    // Commands in the person's own shell, which are known to run for as long as this connection is there.
+    let mut shells: Vec<String> = Vec::new();
     let told = tell(&mut write, shared, outbox, following);
     tokio::pin!(told);
     let result = tokio::select! {
         // Who asks no more is still told what was asked before.
-        r = answer(&mut read, hello.access, &actor, shared, replies, follows, &mut looking) => match r {
+        r = answer(&mut read, hello.access, &actor, shared, replies, follows, &mut looking, &mut shells) => match r {
             Ok(()) => tokio::select! {
                 r = &mut told => r,
                 () = stop.cancelled() => Ok(()),
@@ -155,6 +158,9 @@ pub async fn run(stream: UnixStream, shared: &Arc<Shared>, stop: CancellationTok
     };
     if viewer {
         shared.viewers.fetch_sub(1, Ordering::Relaxed);
+    }
+    for id in shells {
+        let _ = shared.core.send(Message::Shell { id, held: false }).await;
     }
     result
 }
@@ -186,6 +192,7 @@ fn unwelcome(hello: &Hello, peer: &peer::Peer, shared: bool) -> Option<Welcome> 
 }
 
 /// Reads requests and has them answered, several at once.
+#[expect(clippy::too_many_arguments, reason = "they are what a connection has")]
 async fn answer(
     read: &mut BufReader<tokio::net::unix::OwnedReadHalf>,
     access: Access,
@@ -194,6 +201,7 @@ async fn answer(
     replies: mpsc::Sender<Written>,
     follows: watch::Sender<bool>,
     looking: &mut Option<Follows>,
+    shells: &mut Vec<String>,
 ) -> io::Result<()> {
     let room = Arc::new(Semaphore::new(AT_ONCE));
     while let Some(line) = frame::read_line(read, MAX_REQUEST).await? {
@@ -225,6 +233,11 @@ async fn answer(
             let _ = replies.send((Reply { id, answer: Answer::Refused(refusal) }, None)).await;
             continue;
         }
+        if let Some(id) = shell_of(&request.ask).filter(|id| shells.len() < AT_ONCE && !shells.iter().any(|s| s == id))
+        {
+            shells.push(id.to_owned());
+            let _ = shared.core.send(Message::Shell { id: id.to_owned(), held: true }).await;
+        }
         let Ok(permit) = Arc::clone(&room).acquire_owned().await else { return Ok(()) };
         let (shared, replies) = (Arc::clone(shared), replies.clone());
         let actor = Actor { via: text::clean(&request.via).into_owned(), ..actor.clone() };
@@ -237,6 +250,15 @@ async fn answer(
         });
     }
     Ok(())
+}
+
+/// The command in a shell that this connection says it runs.
+fn shell_of(ask: &Ask) -> Option<&str> {
+    match ask {
+        Ask::Do(Command::Shell { ask: ask @ ShellAsk::Start { .. }, .. }) => Some(ask.id()),
+        Ask::ShellRuns { id } => Some(id),
+        _ => None,
+    }
 }
 
 fn is_looking(ask: &Ask) -> bool {
