@@ -208,6 +208,6 @@ pub fn unseen(state: &State, id: &str, now: Time) -> Option<(Option<String>, She
 
 /// The command as it is said in a sentence: its title, where it has one, and its arguments.
 pub(super) fn said(title: &str, command: &[String]) -> String {
-    let line = command.join(" ");
+    let line = command.iter().map(|word| crate::text::shell_word(word)).collect::<Vec<_>>().join(" ");
     if title.is_empty() { line } else { format!("{title}: {line}") }
 }

@@ -34,6 +34,7 @@ pub mod panes;
 pub mod plain;
 pub mod records;
 pub mod screen;
+pub mod steps;
 pub mod terminal;
 pub mod theme;
 mod update;

@@ -126,6 +126,7 @@ impl Prompt {
             KeyCode::Enter => match self.send(app) {
                 Ok(()) => Stay::Close,
                 Err(why) => {
+                    app.record_step(format!("was told that the answer does not do: {}", self.title), None);
                     self.fault = why;
                     Stay::Open
                 }
@@ -135,6 +136,10 @@ impl Prompt {
                 Stay::Open
             }
         }
+    }
+
+    pub fn title(&self) -> &str {
+        &self.title
     }
 
     /// What Enter does.
