@@ -355,7 +355,12 @@ impl Picker {
             return Stay::Open;
         }
         if let Some(noun) = self.pick.noun() {
-            let what = if item.id.is_empty() { item.label.trim() } else { &item.id };
+            // What is typed as a new one is not the record's before it is sent.
+            let what = match (&self.pick, item.id.as_str()) {
+                (Pick::Hypothesis { .. }, super::thinking::NEW) => "a new one",
+                (_, "") => item.label.trim(),
+                (_, id) => id,
+            };
             app.record_step(format!("chose {} for {noun}", crate::text::clean(what)), None);
         }
         if let (Pick::Severity { .. }, Some(prompt)) = (&self.pick, self.with_reason(app)) {
