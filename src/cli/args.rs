@@ -355,6 +355,33 @@ pub enum Cmd {
         #[arg(long, value_name = "TIME")]
         until: Option<String>,
     },
+    /// What is to be done after incidents, by whom and until when; without a command: list it. Listing needs no engine.
+    #[command(args_conflicts_with_subcommands = true)]
+    Followups {
+        #[command(flatten)]
+        which: super::followups::Which,
+        #[command(subcommand)]
+        command: Option<super::followups::FollowupsCmd>,
+    },
+    /// The review of an incident: who writes it, how far it is, when it is talked over; without an option: show it.
+    Review {
+        /// The incident; the last one by default.
+        incident: Option<String>,
+        #[arg(long, value_name = "USER")]
+        owner: Option<String>,
+        /// draft, in-review or reviewed.
+        #[arg(long, value_name = "STATUS")]
+        status: Option<String>,
+        /// When it is talked over (RFC 3339).
+        #[arg(long, value_name = "TIME")]
+        meeting: Option<String>,
+        #[arg(long, default_value = "", value_name = "TEXT")]
+        reason: String,
+    },
+    /// Search the incidents of the past: titles, notes, confirmed causes, services. Needs no engine.
+    Incidents(super::incidents::Wanted),
+    /// Trends over past incidents: how many, how long, what came back, what was down. Needs no engine.
+    Trends(super::incidents::OfTrends),
     /// The journal: verify it, follow it.
     #[command(subcommand)]
     Journal(JournalCmd),

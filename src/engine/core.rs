@@ -450,6 +450,13 @@ impl Core {
                 dirty.playbooks = true;
                 dirty.incidents = true;
             }
+            // A note may propose a follow-up.
+            Event::NoteAdded(_)
+            | Event::NoteImported(_)
+            | Event::NoteCorrected(_)
+            | Event::FollowupOpened(_)
+            | Event::FollowupChanged(_)
+            | Event::FollowupClosed(_) => dirty.head = true,
             Event::RunClaimed(e) => {
                 dirty.runs.insert(e.run.clone());
             }

@@ -23,6 +23,9 @@ const FEW: u32 = 100;
 /// Percentiles look back this far.
 const WINDOW: Duration = Duration::from_secs(3600);
 
+/// Follow-ups that are over which viewers are told of.
+const CLOSED: usize = 20;
+
 impl Core {
     /// Brings the picture up to date and wakes the viewers.
     pub(super) fn publish(&mut self) {
@@ -175,7 +178,17 @@ impl Core {
             maintenance: self.windows.clone(),
             warnings,
             guard: self.guard_view(),
+            followups: self.followups_view(),
         }
+    }
+
+    /// All that is open; of what is over the newest, so that it can be looked at and opened again.
+    fn followups_view(&self) -> Vec<crate::domain::followup::Followup> {
+        let (open, mut over): (Vec<_>, Vec<_>) =
+            self.state.followups.all().into_iter().cloned().partition(|f| f.standing.is_open());
+        over.sort_by_key(|f| std::cmp::Reverse(f.closed_at));
+        over.truncate(CLOSED);
+        open.into_iter().chain(over).collect()
     }
 
     fn service_view(&self, name: &str, holders: &HashMap<&str, &Run>, now: Time) -> ServiceView {
