@@ -10,8 +10,8 @@ use crate::cli::args::{BackupsCmd, Cli, Cmd, ConfigCmd, EngineCmd, EvidenceCmd, 
 use crate::cli::backups as listing;
 use crate::cli::playbook::PlaybookCmd;
 use crate::cli::{
-    Failure, Session, checklist, connect, exit, guard, help, incident, lead, playbook, record, recover, runs, say,
-    status,
+    Failure, Session, checklist, connect, exit, followups, guard, help, incident, incidents, lead, playbook, record,
+    recover, runs, say, shell, status,
 };
 use crate::domain::Access;
 use crate::domain::Time;
@@ -75,8 +75,15 @@ fn one_shot(global: Global, access: Access, command: Cmd) -> Result<u8, Failure>
                         crate::cli::evidence::look(&place, &command, global.json).await
                     }
                     Cmd::Kpi { since, until } => record::kpi(&place.state_dir, since, until, global.json),
+                    Cmd::Followups { which, command: None } => followups::list(&place.state_dir, &which, global.json),
+                    Cmd::Incidents(wanted) => incidents::search(&place.state_dir, wanted, global.json),
+                    Cmd::Trends(of) => incidents::trends(&place.state_dir, &of, global.json),
                     Cmd::Journal(command) => record::journal(&place.state_dir, command, global.json).await,
                     Cmd::Engine(command) => manage_engine(&global, place, access, command).await,
+                    Cmd::Run { incident, title, timeout, argv } => {
+                        let wanted = shell::Wanted { incident, title, timeout, argv };
+                        shell::run(place, access, global.json, wanted).await
+                    }
                     Cmd::Note { text, incident, at, offline: true } => match connect::reach(&place, access).await {
                         Err(_) if access == Access::ReadOnly => Err(Failure::refused("--read-only writes nothing")),
                         Ok(client) => {
@@ -110,6 +117,10 @@ async fn connected(session: &mut Session, command: Cmd) -> Result<u8, Failure> {
         Cmd::Note { text, incident, at, .. } => incident::note(session, text, incident, at).await,
         Cmd::Amend(command) => crate::cli::timeline::amend(session, command).await,
         Cmd::Evidence(command) => crate::cli::evidence::add(session, command).await,
+        Cmd::Followups { command: Some(command), .. } => followups::run(session, command).await,
+        Cmd::Review { incident, owner, status, meeting, reason } => {
+            followups::review(session, incident, owner, status, meeting, reason).await
+        }
         Cmd::Hypothesis(command) => lead::hypothesis(session, command).await,
         Cmd::Handoff { to, remark, incident, command } => lead::handoff(session, to, remark, incident, command).await,
         Cmd::Catchup { since, incident } => lead::catchup(session, incident, since).await,

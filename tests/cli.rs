@@ -16,6 +16,8 @@ mod people;
 mod places;
 #[path = "cli/runs.rs"]
 mod runs;
+#[path = "cli/shell.rs"]
+mod shell;
 #[path = "cli/status.rs"]
 mod status;
 #[path = "cli/timeline.rs"]

@@ -125,6 +125,20 @@ pub enum Cmd {
     /// Keep what shows that something was so: files, output; with a digest on record.
     #[command(subcommand)]
     Evidence(EvidenceCmd),
+    /// Run a command in this shell and let it join the timeline, with its exit code and the end of its output.
+    Run {
+        #[arg(long, value_name = "INC")]
+        incident: Option<String>,
+        /// What it is for.
+        #[arg(long, default_value = "", value_name = "TEXT")]
+        title: String,
+        /// End it after this long, such as 10m; then the exit code is 6.
+        #[arg(long, value_name = "DURATION")]
+        timeout: Option<String>,
+        /// The command and its arguments, behind --.
+        #[arg(required = true, last = true, value_name = "COMMAND")]
+        argv: Vec<std::ffi::OsString>,
+    },
     /// What is thought to be wrong: open hypotheses, add evidence, rule them out.
     #[command(subcommand)]
     Hypothesis(HypothesisCmd),
@@ -365,6 +379,33 @@ pub enum Cmd {
         #[arg(long, value_name = "TIME")]
         until: Option<String>,
     },
+    /// What is to be done after incidents, by whom and until when; without a command: list it. Listing needs no engine.
+    #[command(args_conflicts_with_subcommands = true)]
+    Followups {
+        #[command(flatten)]
+        which: super::followups::Which,
+        #[command(subcommand)]
+        command: Option<super::followups::FollowupsCmd>,
+    },
+    /// The review of an incident: who writes it, how far it is, when it is talked over; without an option: show it.
+    Review {
+        /// The incident; the last one by default.
+        incident: Option<String>,
+        #[arg(long, value_name = "USER")]
+        owner: Option<String>,
+        /// draft, in-review or reviewed.
+        #[arg(long, value_name = "STATUS")]
+        status: Option<String>,
+        /// When it is talked over (RFC 3339).
+        #[arg(long, value_name = "TIME")]
+        meeting: Option<String>,
+        #[arg(long, default_value = "", value_name = "TEXT")]
+        reason: String,
+    },
+    /// Search the incidents of the past: titles, notes, confirmed causes, services. Needs no engine.
+    Incidents(super::incidents::Wanted),
+    /// Trends over past incidents: how many, how long, what came back, what was down. Needs no engine.
+    Trends(super::incidents::OfTrends),
     /// The journal: verify it, follow it.
     #[command(subcommand)]
     Journal(JournalCmd),

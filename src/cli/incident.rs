@@ -58,8 +58,8 @@ pub async fn run(session: &mut Session, command: IncidentCmd) -> Result<u8, Fail
         IncidentCmd::List => return list(session).await,
         IncidentCmd::Show { incident } => return show(session, incident).await,
     };
-    if let Command::SetStatus { incident, status: Status::Resolved, .. } = &command {
-        consider(session, incident.as_deref()).await?;
+    if let Command::SetStatus { incident, status: status @ (Status::Resolved | Status::Closed), .. } = &command {
+        consider(session, incident.as_deref(), *status).await?;
     }
     let declared = matches!(command, Command::Declare { .. });
     let answer = session.act(command).await?;
@@ -100,8 +100,9 @@ async fn list(session: &mut Session) -> Result<u8, Failure> {
         let i = &view.incident;
         let over = i.resolved_at.or(i.clock.ended_at);
         let lasted = over.map(|t| text::duration(t.since(i.declared_at))).unwrap_or_else(|| "open".into());
+        let after = if i.status.is_open() { String::new() } else { after(view, &picture) };
         say(&format!(
-            "{}  {}  {:<13}  {}  {:>8}  {}",
+            "{}  {}  {:<13}  {}  {:>8}  {}{after}",
             i.id,
             i.severity,
             i.status.word(),
@@ -111,6 +112,21 @@ async fn list(session: &mut Session) -> Result<u8, Failure> {
         ));
     }
     Ok(0)
+}
+
+/// What is still to come for one that is over: `  (review due 2026-12-01 02:14Z, 2 follow-ups)`.
+fn after(view: &crate::wire::IncidentView, picture: &crate::wire::Mirror) -> String {
+    let mut parts = Vec::new();
+    parts.extend(view.leading.due.as_ref().map(|d| super::leading::due(d, picture.at)));
+    let review = view.leading.review.as_ref().map(crate::domain::review::ReviewState::said);
+    parts.extend(review.filter(|said| !said.is_empty()).map(|said| text::clean(&said).into_owned()));
+    let of = picture.head.followups.iter().filter(|f| f.incident == view.incident.id && f.standing.is_open());
+    let (open, late) = of.fold((0, 0), |(n, late), f| (n + 1, late + usize::from(f.is_overdue(picture.at))));
+    if open > 0 {
+        let late = if late > 0 { format!(", {late} OVERDUE") } else { String::new() };
+        parts.push(format!("{}{late}", text::plural(open, "follow-up")));
+    }
+    if parts.is_empty() { String::new() } else { format!("  ({})", parts.join("; ")) }
 }
 
 async fn show(session: &mut Session, id: Option<String>) -> Result<u8, Failure> {
@@ -155,6 +171,12 @@ async fn show(session: &mut Session, id: Option<String>) -> Result<u8, Failure> 
     }
     say(&roles(i));
     super::leading::show(&view, &picture);
+    if let Some(review) = &view.leading.review {
+        say(&format!("review {}", text::clean(&review.said())));
+    }
+    for f in picture.head.followups.iter().filter(|f| f.incident == i.id) {
+        say(&super::followups::line(f, picture.at));
+    }
     for against in &view.against_resolving {
         say(&format!("not resolvable: {against}"));
     }
@@ -180,12 +202,14 @@ fn elapsed(ms: u64) -> Duration {
     Duration::from_millis(ms)
 }
 
-/// Tells what does not stand against resolving, and is to be thought of.
-async fn consider(session: &mut Session, incident: Option<&str>) -> Result<(), Failure> {
+/// Tells what does not stand against resolving or closing, and is to be thought of.
+async fn consider(session: &mut Session, incident: Option<&str>, status: Status) -> Result<(), Failure> {
     let picture = session.picture().await?;
-    let found = match incident {
-        Some(id) => picture.incidents.get(id),
-        None => picture.open_incidents().first().copied(),
+    let resolved = |v: &&crate::wire::IncidentView| v.incident.status == Status::Resolved;
+    let found = match (incident, status) {
+        (Some(id), _) => picture.incidents.get(id),
+        (None, Status::Closed) => picture.incidents.values().filter(resolved).max_by_key(|v| v.incident.last_seq),
+        (None, _) => picture.open_incidents().first().copied(),
     };
     for said in found.iter().flat_map(|i| &i.to_consider) {
         eprintln!("mayday: to consider: {said}");
@@ -361,7 +385,6 @@ pub fn spool(
     at: Option<String>,
     why: &str,
 ) -> Result<u8, Failure> {
-    use std::os::unix::fs::DirBuilderExt;
     let text = note_text(words)?;
     let at = match at {
         Some(at) => parse_time(&at)?,
@@ -370,6 +393,14 @@ pub fn spool(
     // The engine masks what it knows when it takes the note in; what looks like a secret is not even kept until then.
     let text = crate::text::mask::Mask::default().apply(&text).into_owned();
     let note = Command::Note { incident, text, happened_at: Some(at) };
+    let path = keep_for_engine(dir, &note)?;
+    eprintln!("mayday: {why}\nmayday: the note is kept in {} and taken in by the next engine", path.display());
+    Ok(0)
+}
+
+/// Keeps a command in a file that the next engine takes in. On disk when this returns.
+pub fn keep_for_engine(dir: &std::path::Path, command: &Command) -> Result<std::path::PathBuf, Failure> {
+    use std::os::unix::fs::DirBuilderExt;
     let folder = dir.join(SPOOL);
     std::fs::DirBuilder::new()
         .recursive(true)
@@ -377,9 +408,8 @@ pub fn spool(
         .create(&folder)
         .map_err(|e| Failure::failed(format!("make {}: {e}", folder.display())))?;
     let path = folder.join(format!("{}.json", uuid::Uuid::now_v7()));
-    let bytes = serde_json::to_vec(&note).map_err(|e| Failure::failed(e.to_string()))?;
+    let bytes = serde_json::to_vec(command).map_err(|e| Failure::failed(e.to_string()))?;
     crate::sys::disk::write_atomic(&path, &bytes, 0o600)
         .map_err(|e| Failure::failed(format!("write {}: {e}", path.display())))?;
-    eprintln!("mayday: {why}\nmayday: the note is kept in {} and taken in by the next engine", path.display());
-    Ok(0)
+    Ok(path)
 }

@@ -95,6 +95,11 @@ pub fn entries(dir: &Path) -> Result<Vec<Entry>, Failure> {
     Ok(all(&open(dir)?)?.0)
 }
 
+/// The entry at a position. Reads the files only.
+pub fn at(dir: &Path, seq: u64) -> Result<Vec<Entry>, Failure> {
+    Ok(open(dir)?.read_range(seq, 1).map_err(|e| Failure::failed(e.to_string()))?.entries)
+}
+
 /// Every entry that can be read, and how many places are damaged; the first of them are told on stderr.
 fn all(reader: &Reader) -> Result<(Vec<Entry>, u64), Failure> {
     let (mut entries, mut damaged) = (Vec::new(), 0u64);
@@ -132,7 +137,7 @@ pub fn kpi(dir: &Path, since: Option<String>, until: Option<String>, json: bool)
 }
 
 /// A day, a time, or how long ago.
-fn day(text: &str) -> Result<Time, Failure> {
+pub fn day(text: &str) -> Result<Time, Failure> {
     if let Ok(at) = Time::parse(text).or_else(|_| Time::parse(&format!("{text}T00:00:00Z"))) {
         return Ok(at);
     }

@@ -126,6 +126,10 @@ pub(super) fn as_json(picture: &Mirror, engine: Option<&EngineStatus>, worst: He
         "system": picture.head.system, "state": worst, "at": picture.at, "services": services, "backups": backups,
         "incidents": incidents, "recovery": recovery, "playbook": playbook,
         "suggested_playbooks": picture.head.suggested_playbooks, "maintenance": picture.head.maintenance,
+        "followups": {
+            "open": picture.head.followups.iter().filter(|f| f.standing.is_open()).count(),
+            "overdue": picture.head.followups.iter().filter(|f| f.is_overdue(picture.at)).count(),
+        },
         "approvals": guard::waiting_json(&picture.head.guard), "guards": guard::guards_json(&picture.head.guard),
         "config_faults": picture.head.config_faults, "warnings": picture.head.warnings,
         "engine": engine.map(|engine| serde_json::json!({
@@ -178,6 +182,7 @@ pub(super) fn as_text(
         out.extend(super::leading::head_starts(view, now).into_iter().map(|said| format!("  {said}")));
     }
     out.extend(owed(picture));
+    out.extend(to_be_done(picture));
     if let Some(view) = picture.open_recovery() {
         let r = &view.recovery;
         let answer = if r.wants_person() { "  WAITS FOR A PERSON: mayday recover status" } else { "" };
@@ -232,6 +237,17 @@ fn owed(picture: &Mirror) -> Vec<String> {
         out.push(format!("{} more with an overdue message or review: mayday incident list", all.len() - OWED));
     }
     out
+}
+
+/// Follow-ups of incidents that are over, while nothing burns or one of them is late.
+fn to_be_done(picture: &Mirror) -> Option<String> {
+    let open: Vec<_> = picture.head.followups.iter().filter(|f| f.standing.is_open()).collect();
+    let late = open.iter().filter(|f| f.is_overdue(picture.at)).count();
+    if open.is_empty() || late == 0 && !picture.open_incidents().is_empty() {
+        return None;
+    }
+    let said = if late > 0 { format!(", {late} OVERDUE") } else { String::new() };
+    Some(format!("{}{said}: mayday followups", text::plural(open.len(), "follow-up")))
 }
 
 fn service_line(s: &ServiceView, wide: usize, now: Time) -> String {

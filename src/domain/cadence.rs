@@ -109,6 +109,9 @@ pub fn due(state: &State, incident: &Incident) -> Option<Due> {
         (false, Some(ms)) => (Word::Resolution, ms),
         _ => (Word::Review, facts.review_within_ms?),
     };
+    if what == Word::Review && state.reviews.get(&incident.id).is_some_and(super::review::ReviewState::is_reviewed) {
+        return None;
+    }
     let at = after(resolved, within);
     Some(Due { what, at, promised: at })
 }

@@ -8,12 +8,14 @@ use super::actor::Actor;
 use super::catalog::Severity;
 use super::checklist::Checklist;
 use super::event::EvidenceAdded;
+use super::followup::FollowupAsk;
 use super::hypothesis::{Basis, Stance};
 use super::incident::Status;
 use super::message::Template;
 use super::playbook::{self, Playbook};
 use super::recovery::RecoveryPlan;
 use super::run::Plan;
+use super::shell::ShellAsk;
 use super::time::Time;
 use super::timeline::Row;
 
@@ -139,6 +141,28 @@ pub enum Command {
         title: String,
         #[serde(skip)]
         kept: Option<Box<EvidenceAdded>>,
+    },
+    /// A command that a person runs in a shell of their own.
+    Shell {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        incident: Option<String>,
+        #[serde(flatten)]
+        ask: ShellAsk,
+    },
+    /// Opens a follow-up, changes it, closes it.
+    Followup(FollowupAsk),
+    /// Who writes the review, how far it is, when it is talked over. `incident: None` means the last one.
+    Review {
+        #[serde(default)]
+        incident: Option<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        owner: Option<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        status: Option<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        meeting: Option<Time>,
+        #[serde(default)]
+        reason: String,
     },
     /// Opens a hypothesis, adds evidence to one, or closes it.
     Hypothesis {
@@ -413,6 +437,9 @@ impl Command {
                 HypothesisAsk::Eliminate { hypothesis, .. } => format!("eliminate {hypothesis}"),
                 HypothesisAsk::Reopen { hypothesis, .. } => format!("open {hypothesis} again"),
             },
+            Command::Followup(ask) => ask.title(),
+            Command::Review { .. } => "change the review".into(),
+            Command::Shell { ask, .. } => format!("run {}", ask.line()),
             Command::HandOver { .. } => "hand over".into(),
             Command::TakeOver { .. } => "take over".into(),
             Command::KeepLead { .. } => "take the handoff back".into(),
@@ -480,6 +507,9 @@ impl Command {
                 | HypothesisAsk::Eliminate { reason, .. }
                 | HypothesisAsk::Reopen { reason, .. } => vec![reason],
             },
+            Command::Followup(ask) => ask.words_mut(),
+            Command::Review { owner, reason, .. } => owner.iter_mut().chain([reason]).collect(),
+            Command::Shell { ask, .. } => ask.words_mut(),
             Command::HandOver { remark, .. } => vec![remark],
             Command::KeepLead { reason, .. } => vec![reason],
             Command::Step { what, .. } => vec![what],

@@ -150,6 +150,11 @@ pub fn decide(state: &State, command: Command, ctx: &Context) -> Outcome {
             one(Some(find_incident(state, &id)?.id.clone()), EvidenceAdded { title, ..*kept })
         }
         Command::Hypothesis { incident, ask } => super::hypothesis::decide(state, incident, ask),
+        Command::Followup(ask) => super::followup::decide(state, ask, ctx),
+        Command::Review { incident, owner, status, meeting, reason } => {
+            super::review::decide(state, incident, owner, status, meeting, &reason)
+        }
+        Command::Shell { incident, ask } => super::shell::decide(state, incident, ask, ctx),
         Command::HandOver { incident, to, remark } => super::handoff::offer(state, incident, to, &remark, ctx),
         Command::TakeOver { incident } => super::handoff::take(state, incident, ctx),
         Command::KeepLead { incident, reason } => super::handoff::withdraw(state, incident, &reason, ctx),
@@ -313,8 +318,8 @@ pub fn against_resolving(state: &State, incident: &Incident) -> Vec<String> {
     against
 }
 
-/// What does not stand against resolving, and is to be thought of: playbooks that are not through, steps that failed,
-/// checklists with items that nobody ticked.
+/// What does not stand against resolving or closing, and is to be thought of: playbooks that are not through, steps that
+/// failed, checklists with items that nobody ticked; before it is closed, follow-ups and the review.
 pub fn to_consider(state: &State, incident: &Incident) -> Vec<String> {
     let mut out = Vec::new();
     for play in state.playbooks_in_order().filter(|p| p.incident.as_deref() == Some(&incident.id)) {
@@ -332,6 +337,19 @@ pub fn to_consider(state: &State, incident: &Incident) -> Vec<String> {
         let unticked = list.unticked();
         if !unticked.is_empty() {
             out.push(format!("checklist {}: not ticked: {}", list.list.name, unticked.join("; ")));
+        }
+    }
+    // While it burns nobody thinks of what comes after.
+    if incident.status == Status::Resolved {
+        let followups: Vec<&str> = state.followups.open_of(&incident.id).map(|f| f.id.as_str()).collect();
+        if !followups.is_empty() {
+            let n = crate::text::plural(followups.len(), "follow-up");
+            out.push(format!("{n} not done: {}", followups.join(", ")));
+        }
+        let review = state.reviews.get(&incident.id).cloned().unwrap_or_default();
+        if !review.is_reviewed() {
+            let is = if review.said().is_empty() { "nobody has begun it".into() } else { review.said() };
+            out.push(format!("the review is not reviewed yet: {is}"));
         }
     }
     out

@@ -228,7 +228,11 @@ events! {
         #[serde(default, skip_serializing_if = "std::ops::Not::not")] masked: bool }
     /// Somebody runs a command in a shell of their own and lets mayday watch (`mayday run -- …`).
     "shell.started" => ShellStarted { id: String, command: Vec<String>,
-        #[serde(default, skip_serializing_if = "String::is_empty")] dir: String }
+        #[serde(default, skip_serializing_if = "String::is_empty")] dir: String,
+        /// What it is for, in the words of whoever ran it.
+        #[serde(default, skip_serializing_if = "String::is_empty")] title: String,
+        /// When, where no engine was there to be told at once.
+        #[serde(default, skip_serializing_if = "Option::is_none")] happened_at: Option<Time> }
     "shell.finished" => ShellFinished { id: String, command: Vec<String>,
         #[serde(default, skip_serializing_if = "Option::is_none")] exit: Option<i32>,
         #[serde(default, skip_serializing_if = "Option::is_none")] signal: Option<i32>,
@@ -240,7 +244,9 @@ events! {
         /// The last lines of it, cleaned and masked.
         #[serde(default, skip_serializing_if = "String::is_empty")] excerpt: String,
         /// Its file in the incident's folder.
-        #[serde(default, skip_serializing_if = "String::is_empty")] file: String }
+        #[serde(default, skip_serializing_if = "String::is_empty")] file: String,
+        #[serde(default, skip_serializing_if = "String::is_empty")] title: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")] happened_at: Option<Time> }
     /// Something is to be done after the incident.
     "followup.opened" => FollowupOpened {
         /// `INC-2026-004.3`.
@@ -432,6 +438,8 @@ impl Entry {
             Event::NoteAdded(e) => e.happened_at,
             Event::NoteImported(e) => Some(e.happened_at),
             Event::RunFinished(e) => e.finished_at,
+            Event::ShellStarted(e) => e.happened_at,
+            Event::ShellFinished(e) => e.happened_at,
             _ => None,
         }
         .unwrap_or(self.at)

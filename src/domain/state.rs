@@ -15,6 +15,7 @@ use super::catalog::{Catalog, Severity};
 use super::checklist::{self, OpenChecklist};
 use super::curation::Curation;
 use super::event::{Entry, Event};
+use super::followup::Followups;
 use super::guard::{self, Guards};
 use super::headstart::{self, HeadStart};
 use super::health::{Health, ServiceRecord};
@@ -23,7 +24,9 @@ use super::message::Message;
 use super::outage::{self, Outage};
 use super::playbook::{self, Play, PlayState};
 use super::recovery::{self, Recovery};
+use super::review::{self, ReviewState};
 use super::run::Run;
+use super::shell::{self, OpenShell};
 use super::time::Time;
 use super::{cadence, clock, merge};
 
@@ -76,6 +79,15 @@ pub struct State {
     pub approvals: BTreeMap<String, Approval>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub approval_order: Vec<String>,
+    /// Commands in people's own shells whose end is not on record.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub shells: BTreeMap<String, OpenShell>,
+    /// What is to be done after incidents.
+    #[serde(skip_serializing_if = "Followups::is_empty")]
+    pub followups: Followups,
+    /// How far the reviews of incidents are.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub reviews: BTreeMap<String, ReviewState>,
     /// What was corrected, retimed, pinned, hidden or joined.
     #[serde(skip_serializing_if = "Curation::is_empty")]
     pub curation: Curation,
@@ -201,6 +213,7 @@ impl State {
             Event::ApprovalRequested(_) | Event::ApprovalGiven(_) | Event::ApprovalEnded(_) | Event::GlassBroken(_) => {
                 approval::apply(self, entry)
             }
+            Event::ShellStarted(_) | Event::ShellFinished(_) => shell::apply(self, entry),
             Event::HeadStartWithheld(_) => headstart::apply(self, entry),
             Event::NoteCorrected(_)
             | Event::EntryRetimed(_)
@@ -219,6 +232,8 @@ impl State {
             Event::Unknown { .. } => self.unknown_kinds += 1,
             _ => {}
         }
+        self.followups.apply(entry);
+        review::apply(&mut self.reviews, entry);
         clock::apply(self, entry);
     }
 
@@ -231,6 +246,7 @@ impl State {
         };
         real(&mut self.seq);
         self.curation.renumber(from, by);
+        self.followups.renumber(from, by);
         for incident in self.incidents.values_mut() {
             real(&mut incident.declared_seq);
             real(&mut incident.last_seq);

@@ -474,7 +474,7 @@ fn sentence(event: &Event) -> (Level, String) {
             let masked = if e.masked { ", secrets masked" } else { "" };
             (Info, format!("evidence{about}: {} ({}, {size}, sha256 {}{masked})", e.title, e.what, short(&e.digest)))
         }
-        Event::ShellStarted(e) => (Detail, format!("runs in a shell: {}", e.command.join(" "))),
+        Event::ShellStarted(e) => (Detail, format!("runs in a shell: {}", super::shell::said(&e.title, &e.command))),
         Event::ShellFinished(e) => {
             let took = text::duration(std::time::Duration::from_millis(e.ms));
             let (level, end) = match (e.exit, e.signal) {
@@ -483,7 +483,7 @@ fn sentence(event: &Event) -> (Level, String) {
                 (None, Some(signal)) => (Warn, format!("ended by signal {signal}")),
                 (None, None) => (Warn, "its end was not seen".to_owned()),
             };
-            (level, format!("ran in a shell: {} ({end}, {took})", e.command.join(" ")))
+            (level, format!("ran in a shell: {} ({end}, {took})", super::shell::said(&e.title, &e.command)))
         }
         Event::FollowupOpened(e) => {
             let owner = if e.owner.is_empty() { "nobody yet" } else { &e.owner };

@@ -113,6 +113,11 @@ impl Core {
             Ask::Capsule { incident } => {
                 let _ = reply.send(self.capsule(incident.as_deref()));
             }
+            // That the connection says so is what counts: see the session.
+            Ask::ShellRuns { .. } => {
+                let _ = reply.send(Answer::Ok);
+            }
+            Ask::ShellOutput { id, text, first } => self.keep_shell_output(&actor, &id, &text, first, reply),
             Ask::Status => {
                 let _ = reply.send(Answer::Status(Box::new(self.status())));
             }

@@ -119,6 +119,11 @@ pub enum Message {
         digest: String,
         samples: u64,
     },
+    /// A connection runs this command in a shell, or (`held: false`) has ended.
+    Shell {
+        id: String,
+        held: bool,
+    },
     /// Answered by a core that works.
     Ping(oneshot::Sender<()>),
     /// Answered when the picture shows what is known now.
@@ -179,6 +184,7 @@ pub struct Core {
     pub(super) stopping: Option<String>,
     /// Spooled notes whose entries were written in the turn before; their files can go.
     pub(super) spooled: Vec<PathBuf>,
+    pub(super) shells: super::shell::Shells,
     pub(super) checkpoint_at: u64,
     /// When the checks' machines are kept next, on the boot clock.
     pub(super) save_at: u64,
@@ -315,6 +321,7 @@ impl Core {
                 self.take_prepared(incident, template, subject, body);
             }
             Message::Sealed { incident, digest, samples } => self.take_sealed(incident, digest, samples),
+            Message::Shell { id, held } => self.hold_shell(id, held),
             Message::Ping(reply) => {
                 let _ = reply.send(());
             }
@@ -454,13 +461,22 @@ impl Core {
                 dirty.playbooks = true;
                 dirty.incidents = true;
             }
-            Event::NoteCorrected(_)
-            | Event::EntryRetimed(_)
+            Event::NoteCorrected(_) => {
+                dirty.curation = true;
+                dirty.head = true;
+            }
+            Event::EntryRetimed(_)
             | Event::EntryPinned(_)
             | Event::EntryHidden(_)
             | Event::EntriesJoined(_)
             | Event::EvidenceAdded(_)
             | Event::EntryRedacted(_) => dirty.curation = true,
+            // A note may propose a follow-up.
+            Event::NoteAdded(_)
+            | Event::NoteImported(_)
+            | Event::FollowupOpened(_)
+            | Event::FollowupChanged(_)
+            | Event::FollowupClosed(_) => dirty.head = true,
             Event::RunClaimed(e) => {
                 dirty.runs.insert(e.run.clone());
             }

@@ -13,6 +13,7 @@
 //! | `lead` | levels that are called, drafts of what is due, the onset by the probes |
 //! | `reconcile`, `follow`, `deliver`, `seal` | effects, derived from the state |
 //! | `recover`, `playbook` | what is due for a recovery and for a playbook, and what is shown of them |
+//! | `shell` | commands that people run in shells of their own |
 //! | `recorder` | the journal's writer, and what happens when nothing can be written |
 //! | [`picture`], `views` | what viewers follow |
 //! | [`server`], [`session`] | the socket |
@@ -47,6 +48,7 @@ mod seal;
 pub mod server;
 pub mod session;
 mod setup;
+mod shell;
 pub mod signals;
 pub mod start;
 mod timekeeper;

@@ -7,10 +7,10 @@ use super::core::Core;
 use super::recorder::Moment;
 use super::schedule::Observation;
 use crate::backup::BackupReport;
+use crate::domain::Actor;
 use crate::domain::backup::BackupState;
 use crate::domain::command::Command;
 use crate::domain::event::{BackupArrived, BackupChanged, Event, JournalDamaged, JournalHealed, NoteAdded};
-use crate::domain::{Actor, Time};
 
 impl Core {
     pub(super) fn observe(&mut self, seen: &Observation) {
@@ -101,6 +101,7 @@ impl Core {
         self.maintain(now);
         self.prepare_drafts(now);
         self.take_spool().await;
+        self.tend_shells();
         self.tend_seals().await;
         self.tend_state_folder();
         self.tend_mirror();
@@ -117,18 +118,41 @@ impl Core {
         let taken = std::mem::take(&mut self.spooled);
         let Ok((left, notes)) = tokio::task::spawn_blocking(move || read_spool(&dir, taken)).await else { return };
         self.spooled = left;
-        for Spooled { path, owner, incident, text, happened_at } in notes {
+        for Spooled { path, owner, command } in notes {
             let actor = Actor {
                 user: crate::sys::peer::user_name(owner),
                 uid: Some(owner),
                 via: "spooled while no engine answered".into(),
                 ..Actor::default()
             };
-            let known = incident.filter(|id| self.state.incidents.contains_key(id));
-            let incident = known.or_else(|| self.state.open_incidents().first().map(|i| i.id.clone()));
-            let text = self.mask.apply(&text).into_owned();
-            self.record(actor, incident, NoteAdded { text, happened_at });
+            self.take_spooled(actor, command);
             self.spooled.push(path);
+        }
+    }
+
+    /// What was kept while no engine answered belongs to the incident that it names, else to the open one.
+    fn take_spooled(&mut self, actor: Actor, command: Command) {
+        let known = |id: Option<String>, state: &crate::domain::state::State| {
+            id.filter(|id| state.incidents.contains_key(id))
+                .or_else(|| state.open_incidents().first().map(|i| i.id.clone()))
+        };
+        match command {
+            Command::Note { incident, text, happened_at } => {
+                let incident = known(incident, &self.state);
+                let text = self.mask.apply(&text).into_owned();
+                self.record(actor, incident, NoteAdded { text, happened_at });
+            }
+            Command::Shell { incident, ask } => {
+                let command = Command::Shell { incident: known(incident, &self.state), ask };
+                match self.decided(&actor, command) {
+                    Ok(decided) => decided.into_iter().for_each(|one| {
+                        self.record(actor.clone(), one.incident, one.event);
+                    }),
+                    // Of one that is on record already, after an engine that ended in between.
+                    Err(refusal) => tracing::warn!("a spooled command was passed over: {refusal}"),
+                }
+            }
+            _ => {}
         }
     }
 
@@ -178,9 +202,7 @@ const SPOOL_BYTES: u64 = 1 << 20;
 struct Spooled {
     path: PathBuf,
     owner: u32,
-    incident: Option<String>,
-    text: String,
-    happened_at: Option<Time>,
+    command: Command,
 }
 
 /// Removes what was `taken` and reads what else lies there. Gives what could not be removed. Blocks on the disk.
@@ -209,8 +231,9 @@ fn read_spool(dir: &Path, taken: Vec<PathBuf>) -> (Vec<PathBuf>, Vec<Spooled>) {
         match (read, serde_json::from_slice::<Command>(&bytes)) {
             (Ok(owner), Ok(Command::Note { incident, text, happened_at })) => {
                 let text = crate::text::clean_lines(&text, crate::domain::decide::NOTE_LIMIT);
-                notes.push(Spooled { path, owner, incident, text, happened_at });
+                notes.push(Spooled { path, owner, command: Command::Note { incident, text, happened_at } });
             }
+            (Ok(owner), Ok(command @ Command::Shell { .. })) => notes.push(Spooled { path, owner, command }),
             _ => {
                 tracing::warn!("{} is no note and was passed over", path.display());
                 let _ = std::fs::rename(&path, path.with_extension("unread"));

@@ -20,6 +20,7 @@ use super::find::{self, Curated};
 use super::picture::Picture;
 use super::records;
 use crate::domain::command::{Command, Refusal};
+use crate::domain::shell::ShellAsk;
 use crate::domain::{Access, Actor};
 use crate::sys::peer;
 use crate::text;
@@ -144,11 +145,13 @@ pub async fn run(stream: UnixStream, shared: &Arc<Shared>, stop: CancellationTok
     }
     // Who asks no more may still be told.
     let mut looking = None;
+    // Commands in the person's own shell, which are known to run for as long as this connection is there.
+    let mut shells: Vec<String> = Vec::new();
     let told = tell(&mut write, shared, outbox, following);
     tokio::pin!(told);
     let result = tokio::select! {
         // Who asks no more is still told what was asked before.
-        r = answer(&mut read, hello.access, &actor, shared, replies, follows, &mut looking) => match r {
+        r = answer(&mut read, hello.access, &actor, shared, replies, follows, &mut looking, &mut shells) => match r {
             Ok(()) => tokio::select! {
                 r = &mut told => r,
                 () = stop.cancelled() => Ok(()),
@@ -160,6 +163,9 @@ pub async fn run(stream: UnixStream, shared: &Arc<Shared>, stop: CancellationTok
     };
     if viewer {
         shared.viewers.fetch_sub(1, Ordering::Relaxed);
+    }
+    for id in shells {
+        let _ = shared.core.send(Message::Shell { id, held: false }).await;
     }
     result
 }
@@ -191,6 +197,7 @@ fn unwelcome(hello: &Hello, peer: &peer::Peer, shared: bool) -> Option<Welcome> 
 }
 
 /// Reads requests and has them answered, several at once.
+#[expect(clippy::too_many_arguments, reason = "they are what a connection has")]
 async fn answer(
     read: &mut BufReader<tokio::net::unix::OwnedReadHalf>,
     access: Access,
@@ -199,6 +206,7 @@ async fn answer(
     replies: mpsc::Sender<Written>,
     follows: watch::Sender<bool>,
     looking: &mut Option<Follows>,
+    shells: &mut Vec<String>,
 ) -> io::Result<()> {
     let room = Arc::new(Semaphore::new(AT_ONCE));
     let uploads = Arc::new(Uploads::default());
@@ -231,6 +239,11 @@ async fn answer(
             let _ = replies.send((Reply { id, answer: Answer::Refused(refusal) }, None)).await;
             continue;
         }
+        if let Some(id) = shell_of(&request.ask).filter(|id| shells.len() < AT_ONCE && !shells.iter().any(|s| s == id))
+        {
+            shells.push(id.to_owned());
+            let _ = shared.core.send(Message::Shell { id: id.to_owned(), held: true }).await;
+        }
         let Ok(permit) = Arc::clone(&room).acquire_owned().await else { return Ok(()) };
         let (shared, replies, uploads) = (Arc::clone(shared), replies.clone(), Arc::clone(&uploads));
         let actor = Actor { via: text::clean(&request.via).into_owned(), ..actor.clone() };
@@ -243,6 +256,15 @@ async fn answer(
         });
     }
     Ok(())
+}
+
+/// The command in a shell that this connection says it runs.
+fn shell_of(ask: &Ask) -> Option<&str> {
+    match ask {
+        Ask::Do(Command::Shell { ask: ask @ ShellAsk::Start { .. }, .. }) => Some(ask.id()),
+        Ask::ShellRuns { id } => Some(id),
+        _ => None,
+    }
 }
 
 fn is_looking(ask: &Ask) -> bool {

@@ -255,6 +255,7 @@ pub async fn start(options: Options) -> Result<Running, StartError> {
         to_draw: Vec::new(),
         stopping: None,
         spooled: Vec::new(),
+        shells: super::shell::Shells::default(),
     };
     if core.state.seq > 0
         && core.state.boot == core.boot

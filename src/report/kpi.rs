@@ -77,21 +77,7 @@ impl Kpi {
     /// Of all incidents in `entries` (the whole journal, in order) that were declared from `since` on and before `until`;
     /// what nobody has answered yet is held against `now`. Errors: an incident that cannot be read.
     pub fn of(entries: &[Entry], since: Option<Time>, until: Option<Time>, now: Time) -> Result<Kpi, String> {
-        let within = |at: Time| since.is_none_or(|s| at >= s) && until.is_none_or(|u| at < u);
-        let declared = entries.iter().filter(|e| matches!(e.event, Event::IncidentDeclared(_)) && within(e.at));
-        let (mut false_alarms, mut merged, mut measured) = (Vec::new(), Vec::new(), Vec::new());
-        for id in declared.filter_map(|e| e.incident.as_deref()) {
-            let story = Story::read(entries, id)?;
-            match &story.ending {
-                Some(Ending::FalseAlarm) => false_alarms.push(id.to_owned()),
-                Some(Ending::Merged { .. }) => merged.push(id.to_owned()),
-                None => {
-                    let now = Steps::of(entries, story.declared.seq).level(now, u64::MAX);
-                    let measures = measure(story.entries, id)?;
-                    measured.push(One::of(id, &story, &measures, now));
-                }
-            }
-        }
+        let Sorted { false_alarms, merged, measured } = sorted(entries, since, until, now)?;
         let mut durations: Vec<Spread> = DURATIONS
             .iter()
             .map(|(name, label, definition)| {
@@ -181,14 +167,50 @@ impl Kpi {
     }
 }
 
+/// Incidents of a stretch: those that count, measured, and the others.
+struct Sorted {
+    false_alarms: Vec<String>,
+    merged: Vec<String>,
+    measured: Vec<One>,
+}
+
+fn sorted(entries: &[Entry], since: Option<Time>, until: Option<Time>, now: Time) -> Result<Sorted, String> {
+    let within = |at: Time| since.is_none_or(|s| at >= s) && until.is_none_or(|u| at < u);
+    let declared = entries.iter().filter(|e| matches!(e.event, Event::IncidentDeclared(_)) && within(e.at));
+    let (mut false_alarms, mut merged, mut measured) = (Vec::new(), Vec::new(), Vec::new());
+    for id in declared.filter_map(|e| e.incident.as_deref()) {
+        let story = Story::read(entries, id)?;
+        match &story.ending {
+            Some(Ending::FalseAlarm) => false_alarms.push(id.to_owned()),
+            Some(Ending::Merged { .. }) => merged.push(id.to_owned()),
+            None => {
+                let now = Steps::of(entries, story.declared.seq).level(now, u64::MAX);
+                let measures = measure(story.entries, id)?;
+                measured.push(One::of(id, &story, &measures, now));
+            }
+        }
+    }
+    Ok(Sorted { false_alarms, merged, measured })
+}
+
+/// Those that count, measured: see [`Kpi::of`].
+pub(super) fn measured(
+    entries: &[Entry],
+    since: Option<Time>,
+    until: Option<Time>,
+    now: Time,
+) -> Result<Vec<One>, String> {
+    Ok(sorted(entries, since, until, now)?.measured)
+}
+
 /// One incident, measured.
-struct One {
-    id: String,
+pub(super) struct One {
+    pub id: String,
     severity: Option<Severity>,
     onset: Time,
     /// When it was resolved, or closed without that.
     over: Option<Time>,
-    durations: Vec<(&'static str, Option<i64>)>,
+    pub durations: Vec<(&'static str, Option<i64>)>,
     rto: Vec<(bool, String)>,
     rpo: Vec<(bool, String)>,
     responses: Vec<(bool, String)>,
@@ -233,7 +255,7 @@ fn said_ms(ms: i64) -> String {
     if ms < 0 { format!("-{said}") } else { said }
 }
 
-fn spread(name: &str, label: &str, definition: &str, found: Vec<(String, Option<i64>)>) -> Spread {
+pub(super) fn spread(name: &str, label: &str, definition: &str, found: Vec<(String, Option<i64>)>) -> Spread {
     let total = found.len();
     let known: Vec<(String, i64)> = found.into_iter().filter_map(|(id, ms)| Some((id, ms?))).collect();
     let mut values: Vec<i64> = known.iter().map(|(_, ms)| *ms).collect();

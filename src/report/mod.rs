@@ -15,6 +15,8 @@
 //! | [`markdown`], [`json`] | the documents |
 //! | [`live`] | the readable line per entry, written as it happens |
 //! | [`timeline`] | which entries tell the story |
+//! | [`past`], [`trends`] | incidents of the past: searched, and put side by side |
+//! | [`items`] | reading the action items of a review that people have written into |
 //! | `sections` | definitions and prompts |
 //! | `escape` | making outside text harmless inside Markdown |
 
@@ -22,6 +24,7 @@ mod approvals;
 mod cadence;
 mod downtime;
 mod escape;
+pub mod items;
 pub mod json;
 pub mod kpi;
 mod lead;
@@ -31,6 +34,7 @@ pub mod markdown;
 mod markdown_parts;
 pub mod measure;
 mod objectives;
+pub mod past;
 mod playbook;
 mod recovery;
 mod response;
@@ -38,6 +42,7 @@ mod sections;
 pub mod story;
 mod thinking;
 pub mod timeline;
+pub mod trends;
 
 use sha2::{Digest, Sha256};
 

@@ -10,6 +10,8 @@
 //! | [`tls`] | one ring provider, one store of roots, a verifier that records instead of hiding what it saw |
 //! | [`pg`] | connecting to PostgreSQL with libpq's meaning of `sslmode` and errors a person can act on |
 //! | [`proc`] | short commands without a shell, ended as a group; identity of processes |
+//! | [`pty`] | a terminal for a command, the person's own one in raw mode meanwhile |
+//! | [`relay`] | signals to be passed on, and where they came from |
 //! | [`archive`] | reading compressed backups to the end |
 //! | [`rdb`] | files of Redis, read to their end |
 //! | [`disk`] | free space, durable writes, exchanging two names |
@@ -31,7 +33,9 @@ pub mod notify_socket;
 pub mod peer;
 pub mod pg;
 pub mod proc;
+pub mod pty;
 pub mod rdb;
+pub mod relay;
 pub mod runtime;
 pub mod tls;
 pub mod vault;

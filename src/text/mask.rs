@@ -63,6 +63,45 @@ impl Mask {
     }
 }
 
+/// Options whose value is a secret, by the end of their name.
+const SECRET_OPTIONS: [&str; 7] = ["password", "passwd", "secret", "token", "api-key", "access-key", "passphrase"];
+/// Programs that take the password behind `-p` without a blank.
+const PASSWORD_BEHIND_P: [&str; 6] = ["mysql", "mysqldump", "mysqladmin", "mariadb", "mariadb-dump", "sshpass"];
+
+impl Mask {
+    /// The arguments of a command line, without secrets: also those that stand behind an option's name.
+    pub fn arguments(&self, argv: &[String]) -> Vec<String> {
+        let program = argv.first().map_or("", |p| p.rsplit('/').next().unwrap_or(p));
+        let (mut out, mut secret, mut user) = (Vec::with_capacity(argv.len()), false, false);
+        for (at, arg) in argv.iter().enumerate() {
+            let is_value = !arg.starts_with("--");
+            let masked = if std::mem::take(&mut secret) && is_value {
+                MASKED.to_owned()
+            } else if std::mem::take(&mut user) && arg.contains(':') && !arg.contains("://") {
+                format!("{}:{MASKED}", arg.split(':').next().unwrap_or_default())
+            } else if at > 0 && arg.len() > 2 && arg.starts_with("-p") && PASSWORD_BEHIND_P.contains(&program) {
+                format!("-p{MASKED}")
+            } else {
+                self.apply(arg).into_owned()
+            };
+            let name = arg.trim_start_matches('-').to_lowercase().replace('_', "-");
+            let is_option = arg.starts_with('-') && !arg.contains('=');
+            secret = is_option && SECRET_OPTIONS.iter().any(|s| name.ends_with(s));
+            user = matches!(arg.as_str(), "-u" | "--user" | "--proxy-user") && matches!(program, "curl" | "wget");
+            out.push(masked);
+        }
+        out
+    }
+}
+
+/// A variable of this name holds a secret, by the custom of names.
+pub fn is_secret_name(name: &str) -> bool {
+    let name = name.to_uppercase();
+    let ends =
+        ["PASSWORD", "PASSWD", "SECRET", "TOKEN", "API_KEY", "APIKEY", "ACCESS_KEY", "PRIVATE_KEY", "PASSPHRASE"];
+    ends.iter().any(|e| name.ends_with(e)) || name == "PGPASSWORD" || name == "MYSQL_PWD" || name == "REDISCLI_AUTH"
+}
+
 /// What a secret address gives away when only a part of it is repeated: its passwords, and the tokens in its path and
 /// query. Nothing for a value that is no address.
 pub fn parts(value: &str) -> Vec<String> {
@@ -174,6 +213,23 @@ mod tests {
             ("just-a-password", vec![]),
         ] {
             assert_eq!(parts(value), wanted, "{value}");
+        }
+    }
+
+    #[test]
+    fn secrets_on_a_command_line_vanish_wherever_they_stand() {
+        for (line, wanted) in [
+            ("psql --password hunter22 shop", "psql --password *** shop"),
+            ("tool --api-key=abcd1234 --api_token zzzz9999 x", "tool --api-key=*** --api_token *** x"),
+            ("mysqldump -phunter22 shop", "mysqldump -p*** shop"),
+            ("tar -pxf a.tar", "tar -pxf a.tar"),
+            ("curl -u ann:hunter22 https://a", "curl -u ann:*** https://a"),
+            ("docker run -u 1000:1000 img", "docker run -u 1000:1000 img"),
+            ("login --password --verbose", "login --password --verbose"),
+            ("psql postgres://a:hunter2@h/db", "psql postgres://a:***@h/db"),
+        ] {
+            let argv: Vec<String> = line.split(' ').map(str::to_owned).collect();
+            assert_eq!(Mask::default().arguments(&argv).join(" "), wanted);
         }
     }
 

@@ -94,6 +94,7 @@ impl App {
                 self.copies = Some((backup, copies));
             }
             (Pending::Draft(template), Answer::Draft { subject, body, channels }) => {
+                self.record_step(format!("opened the {} message", template.word()), None);
                 let compose = Compose::new(self, template, &subject, &body, channels).for_step(self, step);
                 self.open_overlay(Overlay::Compose(Box::new(compose)));
             }
@@ -206,7 +207,7 @@ impl App {
                 // The text comes back to whoever wrote it.
                 if let Some(at) = self.notes.iter().position(|n| n.key == *key) {
                     let note = self.notes.remove(at);
-                    self.open_overlay(Overlay::Note(Box::new(Note::new(&note.text, note.incident))));
+                    self.reopen_overlay(Overlay::Note(Box::new(Note::new(&note.text, note.incident))));
                 }
                 self.refuse("the note was not taken", reason, instead);
             }
@@ -258,7 +259,7 @@ impl App {
         if let Pending::Prompted(_, mut prompt) = pending {
             let instead = if instead.is_empty() { String::new() } else { format!(": {instead}") };
             prompt.failed(&format!("{reason}{instead}"));
-            self.open_overlay(Overlay::Prompt(*prompt));
+            self.reopen_overlay(Overlay::Prompt(*prompt));
         }
     }
 

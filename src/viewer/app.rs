@@ -179,6 +179,10 @@ pub struct App {
     pub only_past: bool,
     /// Ctrl-C was pressed once, at.
     pub quit_armed: Option<u64>,
+    /// The first picture was there, and the record knows that somebody looks.
+    pub entered: bool,
+    /// What the screen refused last, for the record.
+    pub refused_last: Option<String>,
     /// Counts overlays, so that a confirmation knows when its own first frame was drawn.
     pub overlay_count: u64,
     pub(super) fx: Vec<Effect>,
@@ -227,6 +231,8 @@ impl App {
             opener: None,
             only_past: false,
             quit_armed: None,
+            entered: false,
+            refused_last: None,
             overlay_count: 0,
             fx: Vec::new(),
             redraw: true,
@@ -396,10 +402,18 @@ impl App {
     pub fn open_overlay(&mut self, overlay: Overlay) {
         self.overlay_count += 1;
         self.chord.clear();
+        self.step_opened(&overlay);
         // What was said on the way here is over; errors stay.
         if self.flash.as_ref().is_some_and(|f| f.until.is_some()) {
             self.flash = None;
         }
+        self.overlays.push(overlay);
+    }
+
+    /// The same one comes back, with what was written: no step of a person.
+    pub fn reopen_overlay(&mut self, overlay: Overlay) {
+        self.overlay_count += 1;
+        self.chord.clear();
         self.overlays.push(overlay);
     }
 

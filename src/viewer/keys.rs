@@ -71,8 +71,11 @@ impl App {
         }
         if let Some(mut top) = self.overlays.pop() {
             let place = self.overlays.len();
-            if top.key(self, key, at) == Stay::Open {
+            let stays = top.key(self, key, at);
+            if stays == Stay::Open {
                 self.overlays.insert(place.min(self.overlays.len()), top);
+            } else if key.code == KeyCode::Esc {
+                self.step_left(&top);
             }
             return;
         }
@@ -124,10 +127,14 @@ impl App {
     /// Does a command, or says why not.
     pub fn do_command(&mut self, command: &'static Command) {
         match super::allowed::why_not(self, command) {
-            Some(why) if why.starts_with(command.title) => self.tell(Role::BannerInfo, why),
-            Some(why) => self.tell(Role::BannerInfo, format!("{}: {why}", command.title)),
+            Some(why) => {
+                self.step_refused(command, &why);
+                let said = if why.starts_with(command.title) { why } else { format!("{}: {why}", command.title) };
+                self.tell(Role::BannerInfo, said);
+            }
             None => {
                 self.for_step = None;
+                self.refused_last = None;
                 (command.run)(self);
             }
         }
@@ -143,6 +150,7 @@ impl App {
             self.chord.clear();
         } else if let Some(mut top) = self.overlays.pop() {
             top.left(self);
+            self.step_left(&top);
         }
         self.filtering = false;
         self.tell(Role::BannerInfo, "Ctrl-C again within 2 s leaves; the engine and its runs go on");
@@ -158,6 +166,7 @@ impl App {
 
     /// Leaves the cockpit, saying what goes on without it.
     pub fn quit(&mut self) {
+        self.step_quit();
         let mirror = &self.watched.mirror;
         if mirror.head.sandbox {
             // Nothing in there goes on once its owner, `mayday demo`, has ended.

@@ -36,6 +36,7 @@ pub mod plain;
 pub mod records;
 pub mod rows;
 pub mod screen;
+pub mod steps;
 pub mod terminal;
 pub mod theme;
 mod update;

@@ -25,6 +25,8 @@ use crate::wire::{Answer, Change, Client, EvidenceAsk};
 const GAP: Duration = Duration::from_millis(100);
 /// Between two frames in which nothing but measured values moves.
 const CALM_GAP: Duration = Duration::from_secs(1);
+/// Longest wait for the engine on the way out.
+const PARTING: Duration = Duration::from_millis(300);
 /// The first frame waits this long for the first picture, so that it is not an empty one.
 const FIRST: Duration = Duration::from_millis(300);
 /// After this long the code that only starting needs is not kept in memory any more.
@@ -337,8 +339,21 @@ impl<'a, F: Face> Loop<'a, F> {
             }
         }
         let mut after = self.after.take().unwrap_or_default();
+        self.last_answers().await;
         after.append(&mut self.spool);
         Ok(after)
+    }
+
+    /// What was asked for last goes out before the connection ends; an engine that is slow is not waited for.
+    async fn last_answers(&mut self) {
+        let until = tokio::time::Instant::now() + PARTING;
+        while self.unanswered > 0 {
+            match tokio::time::timeout_at(until, self.link.news.recv()).await {
+                Ok(Some(News::Answer(..))) => self.unanswered -= 1,
+                Ok(Some(News::Change(_) | News::Up(_))) => {}
+                _ => return,
+            }
+        }
     }
 
     /// The first picture with what was asked for it, unless that takes too long.

@@ -34,6 +34,7 @@ impl Face for App {
         let heard = self.watched.take(&mut input, now);
         if heard.picture {
             self.picture_changed(heard.services, tier1_down, incidents);
+            self.step_entered();
         }
         // A word that only says "I live" changes nothing that is shown.
         self.redraw = heard.picture || !matches!(input, Input::Change(_)) || link != self.watched.link();

@@ -18,6 +18,7 @@ use crate::domain::availability::{self, Moment, TARGET};
 use crate::domain::backup::proof::Proof;
 use crate::domain::decide::{against_resolving, to_consider};
 use crate::domain::escalation::{self, Reached};
+use crate::domain::followup::Followup;
 use crate::domain::headstart::{self, HeadStart};
 use crate::domain::health::Health;
 use crate::domain::incident::Incident;
@@ -30,6 +31,8 @@ use crate::text;
 
 /// Requests for a second person that are over and still shown.
 const SHOWN: usize = 10;
+/// Follow-ups that are over which viewers are told of.
+const CLOSED: usize = 20;
 
 fn ms(d: Duration) -> u64 {
     u64::try_from(d.as_millis()).unwrap_or(u64::MAX)
@@ -72,8 +75,18 @@ pub fn head(state: &State) -> Head {
         suggested: state.suggested_severity(),
         warnings,
         guard: guard(state),
+        followups: followups(state),
         ..Head::default()
     }
+}
+
+/// All that is open; of what is over the newest, so that it can be looked at and opened again.
+fn followups(state: &State) -> Vec<Followup> {
+    let (open, mut over): (Vec<_>, Vec<_>) =
+        state.followups.all().into_iter().cloned().partition(|f| f.standing.is_open());
+    over.sort_by_key(|f| std::cmp::Reverse(f.closed_at));
+    over.truncate(CLOSED);
+    open.into_iter().chain(over).collect()
 }
 
 /// Who may do what, tags and holds, requests for a second person.
@@ -193,6 +206,7 @@ pub fn clock(state: &State, incident: &Incident, now: Time) -> ClockView {
         draft: None,
         next_level,
         say: if open { escalation::sentence(state, incident) } else { String::new() },
+        review: state.reviews.get(&incident.id).cloned(),
         charged: open.then(|| outage::charged(state, incident)),
     }
 }

@@ -131,6 +131,15 @@ pub enum Ask {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         incident: Option<String>,
     },
+    /// This connection runs a command in a person's own shell, whose start is on record: asked by one that comes back.
+    ShellRuns { id: String },
+    /// A piece of what such a command wrote, to be kept beside the record; the `first` one begins the file anew.
+    ShellOutput {
+        id: String,
+        text: String,
+        #[serde(default)]
+        first: bool,
+    },
     /// Facts of the engine itself.
     Status,
     /// Read the configuration again.
@@ -301,6 +310,12 @@ pub enum Answer {
         sections: Vec<Section>,
     },
     Status(Box<EngineStatus>),
+    /// The piece is kept: the file in the state directory, its bytes, and its SHA-256.
+    Kept {
+        file: String,
+        size: u64,
+        digest: String,
+    },
     Ok,
 }
 

@@ -111,6 +111,9 @@ pub struct Head {
     /// Who may do what, tags and holds, requests for a second person.
     #[serde(skip_serializing_if = "super::GuardView::is_empty")]
     pub guard: super::GuardView,
+    /// What is to be done after incidents, what is due first before the rest, and what was closed last.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub followups: Vec<crate::domain::followup::Followup>,
 }
 
 /// A window of announced maintenance.
@@ -388,6 +391,9 @@ pub struct ClockView {
     /// What is said on the phone.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub say: String,
+    /// How far its review is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub review: Option<crate::domain::review::ReviewState>,
     /// The downtime it is charged for, while it is open.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub charged: Option<crate::domain::outage::Charged>,

@@ -6,6 +6,7 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use mayday::domain::Time;
 use mayday::domain::backup::{BackupState, Copy};
 use mayday::domain::catalog::{ActionFacts, ChannelFacts, Cost, RecoveryFacts, Severity, SeverityFacts};
+use mayday::domain::command::Command;
 use mayday::domain::health::{Health, Outcome, ProbeResult, Reason};
 use mayday::domain::incident::{Incident, Status};
 use mayday::domain::message::{ChannelDelivery, Delivery, Message, Template};
@@ -14,7 +15,7 @@ use mayday::domain::run::{Checked, Phase, Plan, Precondition, Risk, RunState, Si
 use mayday::domain::timeline::{Level, Row};
 use mayday::viewer::app::{App, Pending};
 use mayday::viewer::keymap::Keymap;
-use mayday::viewer::link::Peer;
+use mayday::viewer::link::{Peer, Question};
 use mayday::viewer::look::Look;
 use mayday::viewer::screen::{Effect, Face, Input, Now};
 use mayday::wire::{
@@ -30,6 +31,8 @@ pub fn at(seconds: i64) -> Time {
 pub struct Stage {
     pub app: App,
     pub asks: Vec<Ask>,
+    /// Steps towards an action, which are told to the record and wait for nothing.
+    pub steps: Vec<String>,
     ms: u64,
     us: u64,
     rev: u64,
@@ -38,7 +41,7 @@ pub struct Stage {
 impl Stage {
     fn new() -> Stage {
         let app = App::new(Look::default(), Keymap::default(), Vec::new());
-        let mut stage = Stage { app, asks: Vec::new(), ms: 1000, us: 0, rev: 1 };
+        let mut stage = Stage { app, asks: Vec::new(), steps: Vec::new(), ms: 1000, us: 0, rev: 1 };
         stage.resize(120, 36);
         stage.link_up();
         stage
@@ -53,8 +56,10 @@ impl Stage {
         let now = self.now();
         let effects = self.app.update(input, now);
         for effect in &effects {
-            if let Effect::Ask(q) = effect {
-                self.asks.push(q.ask.clone());
+            match effect {
+                Effect::Ask(Question { ask: Ask::Do(Command::Step { what, .. }), .. }) => self.steps.push(what.clone()),
+                Effect::Ask(q) => self.asks.push(q.ask.clone()),
+                _ => {}
             }
         }
         effects

@@ -5,7 +5,6 @@ use crate::viewer::overlays::{Overlay, Picker};
 
 /// Chooses a template; the draft comes from the engine.
 pub fn compose(app: &mut App) {
-    app.record_step("opened notify", None);
     let picker = Picker::templates(app);
     app.open_overlay(Overlay::Picker(picker));
 }

@@ -94,6 +94,10 @@ impl Capsule {
         }
     }
 
+    pub fn incident(&self) -> &str {
+        &self.incident
+    }
+
     pub(super) fn keys(&self) -> Vec<(&'static str, &'static str)> {
         let mut out = match self.can {
             Can::Offer => vec![("o", "hand over")],

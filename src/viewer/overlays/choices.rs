@@ -111,7 +111,7 @@ impl Picker {
         picker.head = view.against_resolving.iter().map(|a| (Role::Bad, format!("against resolving: {a}"))).collect();
         let consider =
             view.to_consider.iter().map(|c| (Role::Unsure, text::clean(&format!("to consider: {c}")).into_owned()));
-        picker.head.extend(consider.filter(|_| now.is_open()));
+        picker.head.extend(consider.filter(|_| now != Status::Closed));
         picker
     }
 

@@ -148,6 +148,7 @@ impl Compose {
     fn go(&mut self, app: &mut App, stage: Stage) {
         self.stage = stage;
         if stage == Stage::Preview {
+            app.record_step(format!("opened the preview of the {} message", self.template.word()), None);
             app.overlay_count += 1;
             self.mark = app.overlay_count;
             self.armed = None;
@@ -187,6 +188,8 @@ impl Compose {
             (KeyCode::Char('y' | 'Y'), Stage::Preview)
                 if self.armed.is_some_and(|since| at > since) && !self.sending =>
             {
+                let read = crate::viewer::steps::read_for(app, self.armed);
+                app.record_step(format!("confirmed with y: send the {} message ({read})", self.template.word()), None);
                 self.send(app);
             }
             _ => {}

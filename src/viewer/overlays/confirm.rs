@@ -18,6 +18,7 @@ use crate::text;
 use crate::viewer::allowed;
 use crate::viewer::app::{App, Pending};
 use crate::viewer::canvas::{Canvas, wrap};
+use crate::viewer::steps;
 use crate::viewer::theme::Role;
 use crate::wire::{Ask, RunView};
 
@@ -222,17 +223,39 @@ impl Confirm {
     }
 
     pub(super) fn left(&mut self, app: &mut App) {
-        if let Send::Plan { .. } | Send::Recovery { .. } = self.send
-            && self.stage != Stage::Sending
-            && !self.unsure
-        {
-            app.record_step(format!("left without starting: {}", self.title), None);
+        if self.stage == Stage::Sending || self.unsure {
+            return;
+        }
+        let how = match self.send {
+            Send::Plan { .. } | Send::Recovery { .. } => "starting",
+            Send::Resume { .. } => "resuming",
+            Send::Cancel { .. } => "cancelling",
+            Send::Approve { .. } => "approving",
+        };
+        let read = steps::read_for(app, self.armed);
+        app.record_step(format!("left without {how}: {} ({read})", text::clean(&self.title)), None);
+    }
+
+    /// What opening it is called; plans and requests are told where they come from.
+    pub fn noun(&self) -> Option<String> {
+        match &self.send {
+            Send::Cancel { run } => Some(format!("the question whether to cancel run {run}")),
+            Send::Resume { .. } => Some(format!("the changed plan: {}", text::clean(&self.title))),
+            Send::Plan { .. } | Send::Recovery { .. } | Send::Approve { .. } => None,
         }
     }
 
     /// A yes to another's request is just that.
     fn takes_reason(&self) -> bool {
         !matches!(self.send, Send::Approve { .. })
+    }
+
+    /// What was pressed or typed.
+    fn with(&self) -> &str {
+        match self.risk {
+            Risk::Destructive if !matches!(self.send, Send::Approve { .. }) => &self.target,
+            _ => "y",
+        }
     }
 
     fn is_asking(&self) -> bool {
@@ -299,6 +322,7 @@ impl Confirm {
                     self.confirmed(app, &typed);
                 } else {
                     self.fault = format!("that is not {}", self.target);
+                    app.record_step(format!("typed something else than {}: nothing was started", self.target), None);
                 }
             }
             (Stage::Unlogged, KeyCode::Enter) => {
@@ -334,6 +358,8 @@ impl Confirm {
     }
 
     fn go(&mut self, app: &mut App, unlogged: bool) {
+        let (read, with) = (steps::read_for(app, self.armed), self.with());
+        app.record_step(format!("confirmed with {with}: {} ({read})", text::clean(&self.title)), None);
         self.stage = Stage::Sending;
         let why = self.reason.text().trim().to_owned();
         let ask = match &self.send {

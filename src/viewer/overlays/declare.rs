@@ -107,6 +107,11 @@ impl Declare {
         }
     }
 
+    /// It was asked for.
+    pub const fn is_sending(&self) -> bool {
+        self.sending
+    }
+
     /// It was not declared, or nobody knows.
     pub fn failed(&mut self, why: &str, unsure: bool) {
         self.sending = false;

@@ -157,6 +157,31 @@ pub struct Picker {
     pub chosen: Option<BTreeSet<String>>,
 }
 
+impl Pick {
+    /// What choosing from it is called in the record; nothing for what is no step, or told elsewhere.
+    pub fn noun(&self) -> Option<String> {
+        Some(match self {
+            Pick::Command | Pick::Theme { .. } | Pick::Copy { .. } => return None,
+            Pick::Severity { incident } => format!("severity of {incident}"),
+            Pick::Status { incident } => format!("status of {incident}"),
+            Pick::Service(verb) => format!("{} of a service", verb.word()),
+            Pick::Backup => "restore of a backup".into(),
+            Pick::Action => "actions".into(),
+            Pick::Recovery => "recoveries".into(),
+            Pick::Merge { incident } => format!("merge of {incident}"),
+            Pick::Approval => "requests for a second person".into(),
+            Pick::OwnApproval { .. } => "the own request for a second person".into(),
+            Pick::Playbook => "playbooks".into(),
+            Pick::PlaybookOption { playbook } => format!("the decision of playbook {playbook}"),
+            Pick::PlaybookText { playbook } => format!("the changed text of playbook {playbook}"),
+            Pick::Affected { incident, .. } => format!("affected services of {incident}"),
+            Pick::Template => "notify".into(),
+            Pick::Hypothesis { incident } => format!("hypotheses of {incident}"),
+            Pick::OfHypothesis { incident, hypothesis } => format!("{hypothesis} of {incident}"),
+        })
+    }
+}
+
 impl Picker {
     pub fn of(pick: Pick, title: impl Into<String>, items: Vec<Item>) -> Picker {
         let shown = (0..items.len()).collect();
@@ -262,6 +287,9 @@ impl Picker {
                 if let Pick::Copy { test, .. } = &mut self.pick {
                     *test = !*test;
                 } else if let Some(prompt) = self.with_reason(app) {
+                    if let (Some(noun), Some(item)) = (self.pick.noun(), self.current()) {
+                        app.record_step(format!("chose {} for {noun}", item.id), None);
+                    }
                     app.open_overlay(Overlay::Prompt(prompt));
                     return Stay::Close;
                 }
@@ -314,6 +342,10 @@ impl Picker {
 
     fn enter(&mut self, app: &mut App) -> Stay {
         if let Some(chosen) = self.chosen.take() {
+            if let Some(noun) = self.pick.noun() {
+                let all = chosen.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+                app.record_step(format!("chose {} for {noun}", if all.is_empty() { "none" } else { &all }), None);
+            }
             super::picked::several(app, &self.pick, &chosen);
             return Stay::Close;
         }
@@ -321,6 +353,15 @@ impl Picker {
         if let Some(why) = &item.off {
             app.tell(Role::BannerInfo, format!("{}: {why}", item.label.trim()));
             return Stay::Open;
+        }
+        if let Some(noun) = self.pick.noun() {
+            // What is typed as a new one is not the record's before it is sent.
+            let what = match (&self.pick, item.id.as_str()) {
+                (Pick::Hypothesis { .. }, super::thinking::NEW) => "a new one",
+                (_, "") => item.label.trim(),
+                (_, id) => id,
+            };
+            app.record_step(format!("chose {} for {noun}", crate::text::clean(what)), None);
         }
         if let (Pick::Severity { .. }, Some(prompt)) = (&self.pick, self.with_reason(app)) {
             app.open_overlay(Overlay::Prompt(prompt));

@@ -130,6 +130,7 @@ impl Prompt {
             KeyCode::Enter => match self.send(app) {
                 Ok(()) => Stay::Close,
                 Err(why) => {
+                    app.record_step(format!("was told that the answer does not do: {}", self.title), None);
                     self.fault = why;
                     Stay::Open
                 }
@@ -139,6 +140,10 @@ impl Prompt {
                 Stay::Open
             }
         }
+    }
+
+    pub fn title(&self) -> &str {
+        &self.title
     }
 
     /// What Enter does.

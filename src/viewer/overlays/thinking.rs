@@ -10,7 +10,7 @@ use crate::viewer::theme::Role;
 use crate::viewer::why;
 
 /// The row that opens a new one.
-const NEW: &str = "new";
+pub(super) const NEW: &str = "new";
 
 /// What a hypothesis looks like.
 pub fn role(standing: Standing) -> Role {

@@ -205,7 +205,7 @@ impl Replay {
                     }
                     Effect::Copy(_) | Effect::Repaint | Effect::Suspend => out.push(effect),
                     Effect::Quit(_) => (leave, self.quits) = (true, true),
-                    Effect::StartEngine | Effect::Spool { .. } => {}
+                    Effect::StartEngine | Effect::Spool { .. } | Effect::Attach { .. } => {}
                 }
             }
             todo = more;
