@@ -10,8 +10,8 @@ use crate::cli::args::{BackupsCmd, Cli, Cmd, ConfigCmd, EngineCmd, Global, RunsC
 use crate::cli::backups as listing;
 use crate::cli::playbook::PlaybookCmd;
 use crate::cli::{
-    Failure, Session, checklist, connect, exit, guard, help, incident, lead, playbook, record, recover, runs, say,
-    status,
+    Failure, Session, checklist, connect, exit, export, guard, help, incident, lead, playbook, record, recover, runs,
+    say, status,
 };
 use crate::domain::Access;
 use crate::domain::Time;
@@ -65,7 +65,7 @@ fn one_shot(global: Global, access: Access, command: Cmd) -> Result<u8, Failure>
                 let place = connect::place(&global)?;
                 match command {
                     Cmd::Contacts => crate::cli::contacts::contacts(place, global.json).await,
-                    Cmd::Export { incident, format, output } => record::export(&place, incident, format, output).await,
+                    Cmd::Export(args) => export::export(&place, args, global.json).await,
                     Cmd::Kpi { since, until } => record::kpi(&place.state_dir, since, until, global.json),
                     Cmd::Journal(command) => record::journal(&place.state_dir, command, global.json).await,
                     Cmd::Engine(command) => manage_engine(&global, place, access, command).await,

@@ -2,11 +2,13 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
 
+mod export;
 mod incident;
 mod runs;
 
+pub use export::{ExportArgs, Format};
 pub use incident::{ContactCmd, HandoffCmd, HypothesisCmd, IncidentCmd, Which};
 pub use runs::{BackupsCmd, How, RecoverCmd, RecoverHow, RunsCmd, ServiceRun};
 
@@ -322,16 +324,8 @@ pub enum Cmd {
         #[arg(long, value_name = "TEXT")]
         reason: String,
     },
-    /// Write the review of an incident: same journal, same bytes.
-    Export {
-        /// The incident; the newest by default.
-        incident: Option<String>,
-        #[arg(long, value_enum, default_value_t = Format::Md)]
-        format: Format,
-        /// Where to write; standard output by default.
-        #[arg(short, long, value_name = "FILE")]
-        output: Option<PathBuf>,
-    },
+    /// Write the review of an incident, or check an edited one against the record.
+    Export(ExportArgs),
     /// Figures over past incidents: how many, median, p90 and range; objectives kept. Needs no engine.
     Kpi {
         /// Only incidents declared from here on: RFC 3339, 2026-11-01, or how long ago, as in 90d.
@@ -370,12 +364,6 @@ pub enum Cmd {
     /// Execute one plan. Started by the engine, not by people.
     #[command(hide = true)]
     Runner { dir: PathBuf },
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Format {
-    Md,
-    Json,
 }
 
 #[derive(Debug, Subcommand)]

@@ -9,6 +9,7 @@ pub mod checklist;
 pub mod connect;
 pub mod contacts;
 pub mod exit;
+pub mod export;
 pub mod guard;
 pub mod help;
 pub mod incident;

@@ -18,10 +18,17 @@
 //! | `sections` | definitions and prompts |
 //! | `escape` | making outside text harmless inside Markdown |
 
+mod aftermath;
 mod approvals;
 mod cadence;
+pub mod cast;
+pub mod check;
+pub mod cite;
+pub mod csv;
+mod difference;
 mod downtime;
 mod escape;
+pub mod html;
 pub mod json;
 pub mod kpi;
 mod lead;
@@ -31,7 +38,9 @@ pub mod markdown;
 mod markdown_parts;
 pub mod measure;
 mod objectives;
+pub mod places;
 mod playbook;
+mod prompts;
 mod recovery;
 mod response;
 mod sections;
