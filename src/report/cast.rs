@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 
 use serde_json::json;
 
-use super::timeline::{self, Line, relative};
+use super::timeline::{Line, relative};
 use super::{Review, escape};
 use crate::domain::event::Event;
 use crate::domain::timeline::Level;
@@ -22,7 +22,7 @@ const BEFORE: usize = 9 + 13 + 13;
 
 /// The recording, one JSON value a line.
 pub fn render(review: &Review<'_>) -> String {
-    let lines = timeline::lines(&review.story, review.start());
+    let lines = review.lines();
     let told: Vec<&Line> = lines.iter().filter(|l| l.is_told()).collect();
     let story = &review.story;
     let begin = told.first().map_or(story.declared.at, |l| l.level);
@@ -43,7 +43,7 @@ pub fn render(review: &Review<'_>) -> String {
             stand.take(&entry.event, entry.incident.as_deref() == Some(&story.id));
         }
         cast.event(at, "m", &format!("#{} {}", line.row.seq, width::cut(&say(&line.text), 80)));
-        let mut text = row(line, &relative(story.declared, line.level), &say);
+        let mut text = row(line, &relative(story.t_zero, line.level), &say);
         text.push_str(&head(review, line, &stand, &say));
         cast.event(at, "o", &text);
     }
@@ -142,7 +142,7 @@ fn wrapped(text: &str, columns: usize) -> Vec<String> {
 /// The lines at the top, written without moving the row that comes next.
 fn head(review: &Review<'_>, line: &Line, stand: &Stand, say: &dyn Fn(&str) -> String) -> String {
     let story = &review.story;
-    let ms = line.level.ms_since(story.declared.at);
+    let ms = line.level.ms_since(story.t_zero.at);
     let since = clock(std::time::Duration::from_millis(ms.unsigned_abs()));
     let t = format!("T{}{since}", if ms < 0 { '-' } else { '+' });
     let first = format!(" {}  {}  {}  {t}  {}Z", say(&story.id), stand.severity, say(&stand.status), line.at.hms());

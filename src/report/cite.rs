@@ -110,7 +110,9 @@ pub fn find(text: &str) -> Vec<Found<'_>> {
         }
         let Some(len) = text.get(at..).and_then(|rest| rest.find([']', '['])) else { break };
         let (inside, rest) = (text.get(at..at + len).unwrap_or_default(), text.get(at + len..).unwrap_or_default());
-        if !rest.starts_with(']') || rest.starts_with("](") || rest.starts_with("]:") {
+        // At the beginning of a line it would define where a link leads to.
+        let begins = text.get(..open).is_some_and(|b| b.is_empty() || b.ends_with('\n'));
+        if !rest.starts_with(']') || rest.starts_with("](") || (begins && rest.starts_with("]:")) {
             continue;
         }
         let Some(parts) = parts(inside) else { continue };
@@ -149,7 +151,7 @@ mod tests {
 
     #[test]
     fn only_citations_are_found() {
-        let text = "waited 4m10s [40, 44] but [x] and [1](y) and \\[2\\] stay; [70–72]";
+        let text = "waited 4m10s [40, 44]: but [x] and [1](y) and \\[2\\] stay; [70–72]\n[5]: here";
         let found: Vec<_> = find(text).into_iter().map(|f| (f.written, f.named())).collect();
         assert_eq!(found, [("[40, 44]", vec![40, 44]), ("[70–72]", vec![70, 72])]);
     }

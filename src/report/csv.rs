@@ -2,7 +2,7 @@
 //!
 //! A text that a spreadsheet would take for a formula is led by an apostrophe. Columns are only ever added, at the end.
 
-use super::timeline::{self, Line, relative};
+use super::timeline::{Line, relative};
 use super::{Review, escape};
 
 /// The columns, in order.
@@ -31,7 +31,7 @@ pub const COLUMNS: [&str; 20] = [
 
 /// The document: a head and a line per entry, each ended by CR LF.
 pub fn render(review: &Review<'_>) -> String {
-    let lines = timeline::lines(&review.story, review.start());
+    let lines = review.lines();
     let mut out = String::with_capacity(lines.len() * 160 + 256);
     record(&mut out, COLUMNS.iter().map(|c| (*c).to_owned()));
     for line in &lines {
@@ -41,7 +41,7 @@ pub fn render(review: &Review<'_>) -> String {
 }
 
 fn cells(review: &Review<'_>, l: &Line) -> [String; 20] {
-    let declared = review.story.declared;
+    let declared = review.story.t_zero;
     let text = |text: &str| harmless(&escape::plain(text, &review.extra.mask));
     let flag = |is: bool| if is { "yes" } else { "no" }.to_owned();
     let by = |what: &str| match l.last(what) {

@@ -35,7 +35,7 @@ pub fn render(review: &Review<'_>) -> String {
 
 /// Row by row: a long incident has very many.
 fn rows(out: &mut String, review: &Review<'_>) {
-    let lines = timeline::lines(&review.story, review.start());
+    let lines = review.lines();
     out.push('[');
     for (n, line) in lines.iter().enumerate() {
         out.push_str(if n == 0 { "\n    " } else { ",\n    " });
@@ -48,7 +48,7 @@ fn rows(out: &mut String, review: &Review<'_>) {
 
 fn row(review: &Review<'_>, l: &timeline::Line) -> Json {
     let mut row = json!({
-        "seq": l.row.seq, "at": l.at, "recorded_at": l.row.at, "t_ms": l.level.ms_since(review.story.declared.at),
+        "seq": l.row.seq, "at": l.at, "recorded_at": l.row.at, "t_ms": l.level.ms_since(review.story.t_zero.at),
         "actor": l.row.actor, "via": l.row.via, "kind": l.row.kind, "level": l.row.level, "service": l.row.service,
         "run": l.row.run, "own": l.own, "told": l.is_told(), "text": l.text,
     });

@@ -27,7 +27,7 @@ fn folded(story: &Story<'_>) -> Option<Incident> {
         if matches!(entry.event, Event::NoteAdded(_) | Event::NoteImported(_) | Event::StepTaken(_)) {
             continue;
         }
-        match retimed(entry).filter(|_| story.is_of(entry)) {
+        match retimed(entry).filter(|_| story.is_of(entry) && entry.seq != story.declared.seq) {
             Some(at) => state.apply(&Entry { at, ..entry.clone() }),
             None => state.apply(entry),
         }

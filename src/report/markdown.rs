@@ -13,7 +13,7 @@ use super::cite::{self, cite};
 use super::measure::{Measure, Value, Verdict};
 use super::prompts::{self, Prompts};
 use super::sections::{self, DEFINITIONS, Place};
-use super::timeline::{self, Line, relative, utc};
+use super::timeline::{Line, relative, utc};
 use super::{Review, aftermath, escape, markdown_parts as parts, places};
 use crate::domain::Time;
 use crate::text::{duration_long, money, plural};
@@ -27,7 +27,7 @@ pub fn render(review: &Review<'_>) -> String {
         sections: 0,
         shown: BTreeSet::new(),
     };
-    let lines = timeline::lines(&review.story, review.start());
+    let lines = review.lines();
     page.prompts = prompts::gather(&page, &lines);
     page.line(&places::head(&review.story));
     page.head();
@@ -189,7 +189,7 @@ impl Page<'_, '_> {
 
     fn timing(&mut self) {
         self.table(&["", "Time (UTC)", "T", "From"]);
-        let declared = self.review.story.declared;
+        let declared = self.review.story.t_zero;
         for m in self.review.measures.all.iter().filter(|m| !is_duration(m) && is_moment_name(&m.name)) {
             let (at, t) = match m.value {
                 Value::At(at) => (utc(at), relative(declared, at)),
@@ -299,7 +299,7 @@ impl Page<'_, '_> {
 
     fn rows(&mut self, lines: &[&Line]) {
         self.table(&["Time (UTC)", "T", "Who", "What", "Entry"]);
-        let declared = self.review.story.declared;
+        let declared = self.review.story.t_zero;
         for line in lines {
             let (who, text) = (self.who(line), self.what(line));
             self.row(&[&utc(line.at), &relative(declared, line.level), &who, &text, &cite(&[line.row.seq])]);
@@ -343,36 +343,37 @@ impl Page<'_, '_> {
 
     /// Entries that a number or a sentence cites and that have no row so far, so that every citation leads somewhere.
     fn cited_beside(&mut self, lines: &[Line]) {
-        let mut cited: BTreeSet<u64> = BTreeSet::new();
-        for found in cite::find(&self.out) {
-            for part in found.parts {
-                match part {
-                    cite::Part::One(seq) => drop(cited.insert(seq)),
-                    cite::Part::Span(from, to) if to.saturating_sub(from) < 1_000_000 => cited.extend(from..=to),
-                    _ => {}
-                }
-            }
-        }
         let review = self.review;
-        let missing: Vec<u64> = cited.difference(&self.shown).copied().collect();
-        let entries: Vec<_> = missing.iter().filter_map(|seq| review.story.entry(*seq)).collect();
-        if entries.is_empty() {
+        let declared = review.story.t_zero;
+        let mut open: BTreeSet<u64> = cited_in(&self.out).difference(&self.shown).copied().collect();
+        let mut rows: std::collections::BTreeMap<u64, [String; 5]> = std::collections::BTreeMap::new();
+        // A row may cite another one, which set its time.
+        while let Some(seq) = open.pop_first() {
+            let Some(entry) = review.story.entry(seq) else { continue };
+            let (at, level, who, text) = match lines.iter().find(|l| l.row.seq == seq) {
+                // What people left out is not told here either, only that it is there.
+                Some(line) if line.row.hidden => {
+                    let by = line.last("hidden").map(|by| format!(" by {} {}", self.say(&by.by), cite(&[by.seq])));
+                    (line.at, line.level, self.who(line), format!("_hidden{}_", by.unwrap_or_default()))
+                }
+                Some(line) => (line.at, line.level, self.who(line), self.what(line)),
+                None => {
+                    let (at, row) = (review.story.when(entry), crate::domain::timeline::row(entry));
+                    (at, review.story.steps.level(at, seq), self.say(&row.actor), self.say(&row.text))
+                }
+            };
+            open.extend(
+                cited_in(&text).into_iter().filter(|s| !self.shown.contains(s) && !rows.contains_key(s) && *s != seq),
+            );
+            rows.insert(seq, [utc(at), relative(declared, level), who, text, cite(&[seq])]);
+        }
+        if rows.is_empty() {
             return;
         }
         self.line("\n### Entries cited beside the timeline\n");
         self.table(&["Time (UTC)", "T", "Who", "What", "Entry"]);
-        let declared = review.story.declared;
-        for entry in entries {
-            if let Some(line) = lines.iter().find(|l| l.row.seq == entry.seq) {
-                let (who, text) = (self.who(line), self.what(line));
-                self.row(&[&utc(line.at), &relative(declared, line.level), &who, &text, &cite(&[entry.seq])]);
-                continue;
-            }
-            let at = review.story.when(entry);
-            let row = crate::domain::timeline::row(entry);
-            let (who, text) = (self.say(&row.actor), self.say(&row.text));
-            let level = review.story.steps.level(at, entry.seq);
-            self.row(&[&utc(at), &relative(declared, level), &who, &text, &cite(&[entry.seq])]);
+        for cells in rows.values() {
+            self.row(&cells.each_ref().map(String::as_str));
         }
     }
 
@@ -383,6 +384,19 @@ impl Page<'_, '_> {
             self.row(&[name, meaning]);
         }
     }
+}
+
+/// All entries that a text cites.
+fn cited_in(text: &str) -> BTreeSet<u64> {
+    let mut cited = BTreeSet::new();
+    for part in cite::find(text).into_iter().flat_map(|f| f.parts) {
+        match part {
+            cite::Part::One(seq) => drop(cited.insert(seq)),
+            cite::Part::Span(from, to) if to.saturating_sub(from) < 1_000_000 => cited.extend(from..=to),
+            _ => {}
+        }
+    }
+    cited
 }
 
 fn is_moment_name(name: &str) -> bool {

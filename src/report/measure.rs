@@ -174,7 +174,8 @@ pub fn measure(entries: &[Entry], incident: &str) -> Result<Measures, String> {
 pub(super) fn level(story: &Story<'_>, entries: &[Entry], incident: &str) -> Result<Measures, String> {
     match super::level::levelled(entries, &story.steps) {
         std::borrow::Cow::Borrowed(_) => Ok(of(story)),
-        std::borrow::Cow::Owned(level) => Story::read(&level, incident).map(|story| of(&story)),
+        std::borrow::Cow::Owned(level) if story.is_corrected => Story::read(&level, incident).map(|s| of(&s)),
+        std::borrow::Cow::Owned(level) => Story::recorded(&level, incident).map(|s| of(&s)),
     }
 }
 

@@ -12,7 +12,7 @@ pub const DEFINITIONS: &[(&str, &str)] = &[
         "when a channel first accepted a message of the incident, tests of channels apart; accepted is not yet read",
     ),
     ("ack", "when a person first acknowledged it"),
-    ("declare", "when it was declared; T+ counts from here"),
+    ("declare", "when it was declared; T+ counts from when that was recorded"),
     ("assess", "when a person first set its severity; declaring by hand does"),
     ("mitigate", "when its status first became monitoring; a reopening does not take it back"),
     ("resolve", "when its status became resolved and stayed so"),

@@ -32,6 +32,8 @@ pub struct Story<'a> {
     pub entries: &'a [Entry],
     pub title: String,
     pub declared: Mark,
+    /// When the declaration was recorded: T+ counts from here, whatever is said later of when it was declared.
+    pub t_zero: Mark,
     pub declared_by: String,
     /// `human`, or the trigger's name.
     pub source: String,
@@ -66,6 +68,8 @@ pub struct Story<'a> {
     pub steps: Steps,
     /// What people made of entries since: corrected, retimed, pinned, hidden, joined.
     pub curation: Curation,
+    /// False where corrections are left out on purpose.
+    pub(super) is_corrected: bool,
 }
 
 /// A stretch in which no engine was watching.
@@ -172,11 +176,21 @@ impl MessageStory<'_> {
 impl<'a> Story<'a> {
     /// Reads the story of `incident`. Errors: it is not declared in `entries`.
     pub fn read(entries: &'a [Entry], incident: &str) -> Result<Self, String> {
+        Story::read_as(entries, incident, true)
+    }
+
+    /// As it was recorded, before anybody corrected it.
+    pub(super) fn recorded(entries: &'a [Entry], incident: &str) -> Result<Self, String> {
+        Story::read_as(entries, incident, false)
+    }
+
+    fn read_as(entries: &'a [Entry], incident: &str, corrections: bool) -> Result<Self, String> {
         let is_own = |e: &Entry| e.incident.as_deref() == Some(incident);
         let absorbed = absorbed(entries, incident);
         // Corrections of what happened to the system carry no incident, and hold for every story that tells it.
         let curation = Curation::of(entries.iter().filter(|e| {
-            e.incident.as_deref().is_none_or(|id| id == incident || absorbed.get(id).is_some_and(|m| e.seq < *m))
+            corrections
+                && e.incident.as_deref().is_none_or(|id| id == incident || absorbed.get(id).is_some_and(|m| e.seq < *m))
         }));
         let moment = |e: &Entry| curation.entries.get(&e.seq).and_then(|a| a.happened_at).unwrap_or(e.at);
         let declared = entries
@@ -196,6 +210,7 @@ impl<'a> Story<'a> {
             entries: &[],
             title: declaration.title.clone(),
             declared: mark,
+            t_zero: Mark { at: entry.at, seq: entry.seq },
             declared_by: entry.actor.user.clone(),
             source: declaration.source.clone(),
             severities: vec![(mark, declaration.severity)],
@@ -216,6 +231,7 @@ impl<'a> Story<'a> {
             last: mark,
             steps: Steps::default(),
             curation: curation.clone(),
+            is_corrected: corrections,
         };
         let mut end = 0;
         let mut before: Option<Mark> = None;
@@ -392,7 +408,8 @@ impl<'a> Story<'a> {
     /// Up to when what happened to the system around it is told: an hour after its end, or its last entry while it has none.
     pub fn told_until(&self) -> Time {
         match self.resolved().or(self.closed()) {
-            Some(end) => end.at.plus(LEAD_UP),
+            // A correction of that moment hides nothing that was told before.
+            Some(end) => self.entry(end.seq).map_or(end.at, |e| e.at.max(end.at)).plus(LEAD_UP),
             None => self.last.at,
         }
     }

@@ -53,6 +53,8 @@ impl Line {
 }
 
 /// All rows from an hour before `start` to the incident's last entry: its own, and what happened to the system around it.
+///
+/// A correction changes only the rows that it names: where the onset was said to be later, the lead-up stays as long.
 pub fn lines(story: &Story<'_>, start: Time) -> Vec<Line> {
     let mut around = Around {
         story,

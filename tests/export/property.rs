@@ -71,7 +71,7 @@ fn event() -> impl Strategy<Value = (bool, Event)> {
 }
 
 /// A declared incident with anything behind it; the clock may step back.
-fn journal() -> impl Strategy<Value = Vec<Entry>> {
+pub fn journal() -> impl Strategy<Value = Vec<Entry>> {
     prop::collection::vec((event(), -20_i64..600), 0..60).prop_map(|events| {
         let mut entries = missing_ack().entries;
         let mut at = entries.last().map_or(0, |e| e.at.ms());

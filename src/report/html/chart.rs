@@ -44,7 +44,9 @@ impl Span {
             at += step;
         }
         let mut out = Vec::new();
-        let mut day = String::new();
+        // Days are told where the drawing crosses one.
+        let several = self.from.date() != self.until.date();
+        let mut day = if several { String::new() } else { self.from.date() };
         while at <= self.until.ms() && out.len() < 12 {
             let time = Time::from_ms(at);
             let clock = if step < 60_000 { time.hms() } else { time.hm() };
@@ -65,7 +67,7 @@ impl Span {
                 write!(out, "<line class=\"grid\" x1=\"{x:.1}\" y1=\"{top:.1}\" x2=\"{x:.1}\" y2=\"{bottom:.1}\"/>");
             let half = label.chars().count() as f64 * CHARACTER / 2.0;
             if x - half >= free && x + half <= WIDTH {
-                text(out, x, bottom + 15.0, "tick", "middle", &label);
+                text(out, x, bottom + 17.0, "tick", "middle", &label);
                 free = x + half + 8.0;
             }
         }

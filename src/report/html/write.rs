@@ -222,7 +222,8 @@ impl Writer {
         if let (Some(table), [Part::One(seq)]) = (&mut self.table, parts.as_slice()) {
             table.row_entry = Some(*seq);
         }
-        self.out.push_str("<span class=\"cite\">[");
+        let short = if parts.len() <= 6 { " short" } else { "" };
+        let _ = write!(self.out, "<span class=\"cite{short}\">[");
         let link = |seq: u64| format!("<a href=\"#e{seq}\">{seq}</a>");
         for (n, part) in parts.iter().enumerate() {
             if n > 0 {
