@@ -5,7 +5,7 @@
 //! text passes [`escape`] and nothing else puts text from outside into the document. How the marked places outlive the
 //! next export: [`super::places`].
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -346,11 +346,12 @@ impl Page<'_, '_> {
         let review = self.review;
         let declared = review.story.t_zero;
         let mut open: BTreeSet<u64> = cited_in(&self.out).difference(&self.shown).copied().collect();
-        let mut rows: std::collections::BTreeMap<u64, [String; 5]> = std::collections::BTreeMap::new();
+        let mut rows: BTreeMap<u64, [String; 5]> = BTreeMap::new();
+        let by_seq: BTreeMap<u64, &Line> = lines.iter().map(|l| (l.row.seq, l)).collect();
         // A row may cite another one, which set its time.
         while let Some(seq) = open.pop_first() {
             let Some(entry) = review.story.entry(seq) else { continue };
-            let (at, level, who, text) = match lines.iter().find(|l| l.row.seq == seq) {
+            let (at, level, who, text) = match by_seq.get(&seq).copied() {
                 // What people left out is not told here either, only that it is there.
                 Some(line) if line.row.hidden => {
                     let by = line.last("hidden").map(|by| format!(" by {} {}", self.say(&by.by), cite(&[by.seq])));

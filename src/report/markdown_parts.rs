@@ -14,6 +14,9 @@ use crate::domain::message::Delivery;
 use crate::domain::run::{Side, SideRole, Verdict as RunVerdict};
 use crate::text::plural;
 
+/// Outages of a service that are told one by one; the rest is counted, and stands in the JSON.
+const INTERVALS: usize = 24;
+
 /// The incident in a few lines, for whoever writes the summary.
 pub(super) fn facts(page: &mut Page<'_, '_>) {
     let review = page.review;
@@ -62,7 +65,11 @@ pub(super) fn impact(page: &mut Page<'_, '_>) {
         if !s.note.is_empty() {
             down.push_str(&format!(" ({})", page.say(&s.note)));
         }
-        let when = s.intervals.iter().map(|i| span(i.from, i.to)).collect::<Vec<_>>().join("<br>");
+        let mut when: Vec<String> = s.intervals.iter().take(INTERVALS).map(|i| span(i.from, i.to)).collect();
+        if s.intervals.len() > INTERVALS {
+            when.push(format!("… {} more times", s.intervals.len() - INTERVALS));
+        }
+        let when = when.join("<br>");
         let tier = s.tier.map_or_else(|| "not recorded".to_owned(), |t| t.to_string());
         page.row(&[&name, &tier, &down, &when, &cite(&s.entries)]);
     }

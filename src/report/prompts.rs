@@ -19,6 +19,9 @@ use crate::text::plural;
 /// A wait for a second person that is worth a word, in milliseconds.
 const LONG_WAIT: i64 = 60_000;
 
+/// Facts for one place at the most.
+const MOST: usize = 30;
+
 /// Facts by the marker of their place.
 #[derive(Debug, Default)]
 pub struct Prompts {
@@ -27,7 +30,11 @@ pub struct Prompts {
 
 impl Prompts {
     fn add(&mut self, place: &super::sections::Place, fact: String) {
-        self.by_place.entry(place.marker).or_default().push(fact);
+        let facts = self.by_place.entry(place.marker).or_default();
+        // A start, not a list of everything: that stands in the tables.
+        if facts.len() < MOST && !facts.contains(&fact) {
+            facts.push(fact);
+        }
     }
 
     /// Those of one place, as Markdown.
@@ -160,43 +167,70 @@ fn people(page: &Page<'_, '_>, out: &mut Prompts) {
     }
 }
 
+/// Runs of the same thing, by how they ended.
+#[derive(Default)]
+struct Tried {
+    requested: Vec<u64>,
+    contradicted: Vec<u64>,
+    verified: Vec<u64>,
+    ended: Vec<(&'static str, u64)>,
+    unlogged: Vec<u64>,
+}
+
 fn runs(page: &Page<'_, '_>, out: &mut Prompts) {
     let story = &page.review.story;
-    let mut tried: Vec<(&str, Vec<u64>, usize)> = Vec::new();
+    // One line for all runs of the same thing.
+    let mut tried: Vec<(&str, Tried)> = Vec::new();
     for r in &story.runs {
-        let good = r
-            .finished
-            .as_ref()
-            .is_some_and(|f| f.state == RunState::Succeeded && f.verdict != RunVerdict::Contradicted);
-        match tried.iter_mut().find(|(title, ..)| *title == r.plan.title) {
-            Some((_, entries, bad)) => {
-                entries.push(r.requested.seq);
-                *bad += usize::from(!good);
+        let at = match tried.iter().position(|(title, _)| *title == r.plan.title) {
+            Some(at) => at,
+            None => {
+                tried.push((&r.plan.title, Tried::default()));
+                tried.len() - 1
             }
-            None => tried.push((&r.plan.title, vec![r.requested.seq], usize::from(!good))),
+        };
+        let Some((_, all)) = tried.get_mut(at) else { continue };
+        all.requested.push(r.requested.seq);
+        if r.unlogged {
+            all.unlogged.push(r.requested.seq);
         }
         let Some(f) = &r.finished else { continue };
-        let title = page.say(&r.plan.title);
-        if f.verdict == RunVerdict::Contradicted {
-            out.add(&WENT_BADLY, format!("{title} ended without an error and did not help {}", cite(&[f.mark.seq])));
-            out.add(&QUESTIONS, format!("why did {title} not help? {}", cite(&[f.mark.seq])));
-        } else if f.state != RunState::Succeeded {
-            out.add(&WENT_BADLY, format!("{title} {} {}", f.state.word(), cite(&[f.mark.seq])));
-        } else if f.verdict == RunVerdict::Verified && !matches!(r.plan.work, Work::Logs { .. }) {
-            out.add(&WENT_WELL, format!("{title} was seen to work {}", cite(&[f.mark.seq])));
-            out.add(&CAUSE, format!("{title} was seen to work {}: is it what resolved it?", cite(&[f.mark.seq])));
-        }
-        if r.unlogged {
-            out.add(&WENT_BADLY, format!("{title} ran while nothing could be recorded {}", cite(&[r.requested.seq])));
+        let looked = matches!(r.plan.work, Work::Logs { .. });
+        match (f.state, f.verdict) {
+            (_, RunVerdict::Contradicted) => all.contradicted.push(f.mark.seq),
+            (RunState::Succeeded, RunVerdict::Verified) if !looked => all.verified.push(f.mark.seq),
+            (RunState::Succeeded, _) => {}
+            (state, _) => all.ended.push((state.word(), f.mark.seq)),
         }
     }
-    for (title, entries, bad) in tried.iter().filter(|(_, e, _)| e.len() > 1) {
-        let how = match bad {
-            0 => String::new(),
-            n => format!(", {n} of them without success"),
-        };
-        let said = format!("{} was tried {} times{how} {}", page.say(title), entries.len(), cite(entries));
-        out.add(if *bad > 0 { &WENT_BADLY } else { &FACTORS }, said);
+    for (title, all) in &tried {
+        let title = page.say(title);
+        let times = |n: usize| if n == 1 { String::new() } else { format!(" {n} times") };
+        if !all.contradicted.is_empty() {
+            let (n, cited) = (times(all.contradicted.len()), cite(&all.contradicted));
+            out.add(&WENT_BADLY, format!("{title} ended without an error and did not help{n} {cited}"));
+            out.add(&QUESTIONS, format!("why did {title} not help{n}? {cited}"));
+        }
+        let mut words: BTreeMap<&str, Vec<u64>> = BTreeMap::new();
+        all.ended.iter().for_each(|(word, seq)| words.entry(word).or_default().push(*seq));
+        for (word, seqs) in words {
+            out.add(&WENT_BADLY, format!("{title} {word}{} {}", times(seqs.len()), cite(&seqs)));
+        }
+        if !all.verified.is_empty() {
+            let (n, cited) = (times(all.verified.len()), cite(&all.verified));
+            out.add(&WENT_WELL, format!("{title} was seen to work{n} {cited}"));
+            out.add(&CAUSE, format!("{title} was seen to work{n} {cited}: is it what resolved it?"));
+        }
+        if !all.unlogged.is_empty() {
+            let cited = cite(&all.unlogged);
+            out.add(&WENT_BADLY, format!("{title} ran while nothing could be recorded {cited}"));
+        }
+        let bad = all.contradicted.len() + all.ended.len();
+        if all.requested.len() > 1 {
+            let how = if bad == 0 { String::new() } else { format!(", {bad} of them without success") };
+            let said = format!("{title} was tried {} times{how} {}", all.requested.len(), cite(&all.requested));
+            out.add(if bad > 0 { &WENT_BADLY } else { &FACTORS }, said);
+        }
     }
     for shell in aftermath::shells(story).iter().filter(|s| s.done.exit != Some(0)) {
         let command = page.say(&shell.done.command.join(" "));

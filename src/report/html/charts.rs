@@ -96,6 +96,40 @@ fn stretches(story: &Story<'_>, service: &str, span: Span) -> Vec<Stretch> {
     out
 }
 
+/// Where there are more than can be told apart, each column shows the worst that was in it.
+fn drawable(all: Vec<Stretch>, span: Span) -> (Vec<Stretch>, bool) {
+    const COLUMNS: i64 = 480;
+    if all.len() < COLUMNS as usize {
+        return (all, false);
+    }
+    let width = span.until.ms_since(span.from) / COLUMNS + 1;
+    let worst = |state: Health| match state {
+        Health::Down => 4,
+        Health::Degraded => 3,
+        Health::Unknown => 2,
+        Health::Paused => 1,
+        Health::Up => 0,
+    };
+    let mut columns: Vec<Option<Health>> = vec![None; COLUMNS as usize];
+    for s in &all {
+        let column = |at: Time| usize::try_from(at.ms_since(span.from).max(0) / width).unwrap_or(0);
+        let last = column(s.until.minus(Duration::from_millis(1)));
+        for c in columns.iter_mut().take(last + 1).skip(column(s.from)) {
+            *c = Some(c.map_or(s.state, |now| if worst(s.state) > worst(now) { s.state } else { now }));
+        }
+    }
+    let mut out: Vec<Stretch> = Vec::new();
+    for (n, state) in columns.iter().enumerate() {
+        let Some(state) = *state else { continue };
+        let at = |n: usize| span.from.plus(Duration::from_millis((n as i64 * width).unsigned_abs())).min(span.until);
+        match out.last_mut() {
+            Some(last) if last.state == state && last.until == at(n) => last.until = at(n + 1),
+            _ => out.push(Stretch { from: at(n), until: at(n + 1), state }),
+        }
+    }
+    (out, true)
+}
+
 const fn class(state: Health) -> &'static str {
     match state {
         Health::Up => "up",
@@ -150,15 +184,18 @@ fn health(review: &Review<'_>, span: Span) -> String {
     for (n, name) in names.iter().enumerate() {
         let y = top + n as f64 * LANE + 4.0;
         text(&mut svg, LEFT - 8.0, y + 12.0, "name", "end", &fit(&say(name), LEFT - 16.0));
-        for stretch in stretches(story, name, span) {
+        let (drawn, gathered) = drawable(stretches(story, name, span), span);
+        for stretch in drawn {
             let (from, until) = (span.x(stretch.from), span.x(stretch.until));
             let length = ms(stretch.until.ms_since(stretch.from));
             let whole = if stretch.until >= span.until { None } else { Some(stretch.until) };
-            let told = format!("{} {}: {}, {length}", say(name), stretch.state.word(), said_span(stretch.from, whole));
+            let how = if gathered { "at its worst " } else { "" };
+            let told =
+                format!("{} {how}{}: {}, {length}", say(name), stretch.state.word(), said_span(stretch.from, whole));
             let height = if stretch.state == Health::Up { 4.0 } else { LANE - 8.0 };
             bar(&mut svg, class(stretch.state), from, y + (LANE - 8.0 - height) / 2.0, until - from, height, &told);
             let room = until - from - 8.0;
-            if stretch.state == Health::Down && length.len() as f64 * CHARACTER <= room {
+            if !gathered && stretch.state == Health::Down && length.len() as f64 * CHARACTER <= room {
                 text(&mut svg, from + 4.0, y + 12.0, "on-down", "start", &length);
             }
         }
