@@ -10,8 +10,8 @@ use crate::cli::args::{BackupsCmd, Cli, Cmd, ConfigCmd, EngineCmd, EvidenceCmd, 
 use crate::cli::backups as listing;
 use crate::cli::playbook::PlaybookCmd;
 use crate::cli::{
-    Failure, Session, checklist, connect, exit, followups, guard, help, incident, incidents, lead, playbook, record,
-    recover, runs, say, shell, status,
+    Failure, Session, checklist, connect, exit, export, followups, guard, help, incident, incidents, lead, playbook,
+    record, recover, runs, say, shell, status,
 };
 use crate::domain::Access;
 use crate::domain::Time;
@@ -69,7 +69,7 @@ fn one_shot(global: Global, access: Access, command: Cmd) -> Result<u8, Failure>
                 let place = connect::place(&global)?;
                 match command {
                     Cmd::Contacts => crate::cli::contacts::contacts(place, global.json).await,
-                    Cmd::Export { incident, format, output } => record::export(&place, incident, format, output).await,
+                    Cmd::Export(args) => export::export(&place, args, global.json).await,
                     Cmd::Timeline(args) => crate::cli::timeline::show(&place, args, global.json).await,
                     Cmd::Evidence(command @ (EvidenceCmd::List { .. } | EvidenceCmd::Show { .. })) => {
                         crate::cli::evidence::look(&place, &command, global.json).await

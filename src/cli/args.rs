@@ -2,13 +2,15 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
 
 mod curate;
+mod export;
 mod incident;
 mod runs;
 
 pub use curate::{About, AmendCmd, EvidenceCmd, TimelineArgs};
+pub use export::{ExportArgs, Format};
 pub use incident::{ContactCmd, HandoffCmd, HypothesisCmd, IncidentCmd, Which};
 pub use runs::{BackupsCmd, How, RecoverCmd, RecoverHow, RunsCmd, ServiceRun};
 
@@ -346,16 +348,8 @@ pub enum Cmd {
         #[arg(long, value_name = "TEXT")]
         reason: String,
     },
-    /// Write the review of an incident: same journal, same bytes.
-    Export {
-        /// The incident; the newest by default.
-        incident: Option<String>,
-        #[arg(long, value_enum, default_value_t = Format::Md)]
-        format: Format,
-        /// Where to write; standard output by default.
-        #[arg(short, long, value_name = "FILE")]
-        output: Option<PathBuf>,
-    },
+    /// Write the review of an incident, or check an edited one against the record.
+    Export(ExportArgs),
     /// The cockpit at any past moment of an incident: what was known then. Needs no engine; with --json or --plain it
     /// prints one moment, the last one by default.
     Replay {
@@ -435,12 +429,6 @@ pub enum Cmd {
     /// Execute one plan. Started by the engine, not by people.
     #[command(hide = true)]
     Runner { dir: PathBuf },
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Format {
-    Md,
-    Json,
 }
 
 #[derive(Debug, Subcommand)]

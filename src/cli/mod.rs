@@ -10,6 +10,7 @@ pub mod connect;
 pub mod contacts;
 pub mod evidence;
 pub mod exit;
+pub mod export;
 pub mod followups;
 pub mod guard;
 pub mod help;

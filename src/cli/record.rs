@@ -1,93 +1,19 @@
-//! The record, read without an engine: export, verify, tail. Works on a copy, and while the engine is down.
+//! The record, read without an engine: verify, tail, figures over incidents. Works on a copy, and while the engine is down.
 
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
-use secrecy::ExposeSecret;
-
-use super::args::{Format, JournalCmd};
+use super::args::JournalCmd;
 use super::exit::Failure;
-use super::{Place, print, say};
-use crate::config::SecretRef;
+use super::{print, say};
 use crate::domain::Time;
-use crate::domain::event::{Entry, Event};
+use crate::domain::event::Entry;
 use crate::domain::timeline;
 use crate::journal::{Anchor, Reader, verify};
-use crate::report::{self, Extra, Review};
-use crate::text::Mask;
+use crate::report;
 
-fn open(dir: &Path) -> Result<Reader, Failure> {
+pub(super) fn open(dir: &Path) -> Result<Reader, Failure> {
     Reader::open(dir).map_err(|e| Failure::failed(format!("{e} (is {} a state directory?)", dir.display())))
-}
-
-/// How long a secret's file may take to be read.
-const SECRET: Duration = Duration::from_secs(2);
-
-/// What is masked in an export beside what looks like a secret: the values that the configuration names and that are at
-/// hand here. No program is run for one: an export needs nothing but the record, and what such a program gives was masked
-/// when it was captured.
-async fn mask(config: Option<&Path>) -> Mask {
-    let Some(Ok(config)) = config.map(crate::config::load) else { return Mask::default() };
-    let mut values = Vec::new();
-    for (_, reference) in config.secret_refs() {
-        if matches!(reference, SecretRef::Literal(_) | SecretRef::Env(_) | SecretRef::File(_))
-            && let Ok(value) = crate::config::resolve(&reference, SECRET).await
-        {
-            values.extend(crate::text::mask::parts(value.expose_secret()));
-            values.push(value.expose_secret().to_owned());
-        }
-    }
-    Mask::new(values)
-}
-
-/// `mayday export`. Reads the journal only: same journal, same bytes.
-pub async fn export(
-    place: &Place,
-    incident: Option<String>,
-    format: Format,
-    output: Option<PathBuf>,
-) -> Result<u8, Failure> {
-    let dir = place.state_dir.as_path();
-    let reader = open(dir)?;
-    let (entries, damaged) = all(&reader)?;
-    let incident = match incident {
-        Some(id) => id,
-        None => entries
-            .iter()
-            .rev()
-            .find(|e| matches!(e.event, Event::IncidentDeclared(_)))
-            .and_then(|e| e.incident.clone())
-            .ok_or_else(|| Failure::usage("no incident was ever declared here"))?,
-    };
-    let last = entries.iter().rposition(|e| e.incident.as_deref() == Some(&incident));
-    let Some(last) = last else {
-        return Err(Failure::usage(format!("there is no incident \"{incident}\": mayday incident list shows them")));
-    };
-    let entries = entries.get(..=last).unwrap_or_default();
-    let samples =
-        safe_id(&incident).and_then(|id| std::fs::read(dir.join("incidents").join(id).join("samples.jsonl")).ok());
-    let extra = Extra { samples: samples.as_deref(), mask: mask(place.config.as_deref()).await, head: None };
-    let mut review = Review::new(entries, &incident, extra).map_err(Failure::failed)?;
-    let head = reader.hash_of(review.story.last.seq).map_err(|e| Failure::failed(e.to_string()))?;
-    let head = head.map(|hash| hash.to_string());
-    review.extra.head = head.as_deref();
-    let text = match format {
-        Format::Md => report::markdown::render(&review),
-        Format::Json => report::json::render(&review),
-    };
-    match output {
-        None => {
-            let _ = std::io::stdout().write_all(text.as_bytes());
-        }
-        Some(path) => crate::sys::disk::write_atomic(&path, text.as_bytes(), 0o640)
-            .map_err(|e| Failure::failed(format!("write {}: {e}", path.display())))?,
-    }
-    if damaged > 0 {
-        eprintln!("mayday: {damaged} damaged places were left out: mayday journal verify");
-        return Ok(super::exit::FAILED);
-    }
-    Ok(0)
 }
 
 /// Every entry that can be read of the journal in `dir`. Reads the files only.
@@ -101,7 +27,7 @@ pub fn at(dir: &Path, seq: u64) -> Result<Vec<Entry>, Failure> {
 }
 
 /// Every entry that can be read, and how many places are damaged; the first of them are told on stderr.
-fn all(reader: &Reader) -> Result<(Vec<Entry>, u64), Failure> {
+pub(super) fn all(reader: &Reader) -> Result<(Vec<Entry>, u64), Failure> {
     let (mut entries, mut damaged) = (Vec::new(), 0u64);
     for entry in reader.entries(1).map_err(|e| Failure::failed(e.to_string()))? {
         match entry {
@@ -145,10 +71,6 @@ pub fn day(text: &str) -> Result<Time, Failure> {
         Ok(ago) => Ok(Time::from_ms(crate::sys::clock::now_ms()).minus(ago)),
         Err(_) => Err(Failure::usage(format!("\"{text}\" is no time: write 2026-11-01, an RFC 3339 time, or 90d"))),
     }
-}
-
-fn safe_id(id: &str) -> Option<&str> {
-    id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-').then_some(id)
 }
 
 /// `mayday journal …`.

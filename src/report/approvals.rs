@@ -2,7 +2,10 @@
 
 use serde_json::{Value as Json, json};
 
-use super::markdown::{Page, cite, ms};
+use super::cite::cite;
+use super::downtime::{self, Interval};
+use super::markdown::{Page, ms};
+use super::measure::{Measure, Value};
 use super::story::Story;
 use super::timeline::utc;
 use crate::domain::approval::{Approval, ApprovalState};
@@ -52,6 +55,32 @@ fn tell(story: &Story<'_>) -> Vec<Told> {
 /// Milliseconds that it waited, by the wall clock; nothing while it waits.
 fn waited(a: &Approval) -> Option<i64> {
     Some(a.decided_at?.ms_since(a.requested_at).max(0))
+}
+
+/// How long second persons were waited for in all, where anybody was asked; two who wait at once count once.
+pub(super) fn measure(story: &Story<'_>) -> Option<Measure> {
+    let told = tell(story);
+    let spans = told.iter().filter_map(|t| {
+        let to = t.approval.decided_at?;
+        let entries = t.entries.iter().copied().collect();
+        Some(Interval { from: t.approval.requested_at, to: Some(to.max(t.approval.requested_at)), entries })
+    });
+    let joined = downtime::join(spans.collect());
+    let (first, last) = (joined.first()?, joined.last()?);
+    let ms = joined.iter().map(|i| i.ms(i.from)).sum();
+    let mut m = Measure::new("approvals", "Time waited for second persons", Value::Ms(ms));
+    (m.from, m.to) = (Some(first.from), last.to);
+    m.entries = joined.iter().flat_map(|i| i.entries.iter().copied()).collect();
+    Some(m)
+}
+
+/// Per request: its title, how long it waited and the entries that tell of it; broken glass first.
+pub(super) fn waits(story: &Story<'_>) -> Vec<(String, Option<i64>, bool, Vec<u64>)> {
+    let of = |t: &Told| {
+        let broken = t.approval.state == ApprovalState::GlassBroken;
+        (t.approval.title.clone(), waited(&t.approval), broken, t.entries.clone())
+    };
+    tell(story).iter().map(of).collect()
 }
 
 /// Below "Actions taken", where anybody was asked.

@@ -35,12 +35,12 @@ pub fn intervals(story: &Story<'_>) -> BTreeMap<String, Vec<Interval>> {
     for entry in story.entries {
         let (service, down, at) = match &entry.event {
             Event::HealthChanged(e) => match e.to {
-                Health::Down => (e.service.as_str(), true, entry.happened_at()),
+                Health::Down => (e.service.as_str(), true, story.when(entry)),
                 Health::Unknown => continue,
-                _ => (e.service.as_str(), false, entry.happened_at()),
+                _ => (e.service.as_str(), false, story.when(entry)),
             },
             // Maintenance is not downtime, whatever the probes said before.
-            Event::ServicePaused(e) => (e.service.as_str(), false, entry.at),
+            Event::ServicePaused(e) => (e.service.as_str(), false, story.when(entry)),
             _ => continue,
         };
         if down {

@@ -56,9 +56,15 @@ fn escape(line: &str) -> String {
     out
 }
 
+/// `text` without secrets and control characters, for documents that have their own way of quoting.
+pub fn plain(text: &str, mask: &Mask) -> String {
+    clean_lines(&mask.apply(text), INLINE)
+}
+
 /// `text` as a fenced block, with a fence longer than any run of backticks in it.
 pub fn fenced(text: &str, mask: &Mask) -> String {
-    let text = clean_lines(&mask.apply(text), 2000);
+    // A line of output must not pass for a mark of a place.
+    let text = clean_lines(&mask.apply(text), 2000).replace("<!-- mayday:", "<!- - mayday:");
     let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or(0);
     let fence = "`".repeat(longest.max(2) + 1);
     format!("{fence}text\n{}\n{fence}", text.trim_end())

@@ -15,10 +15,85 @@ use crate::text::clean_lines;
 pub fn render(review: &Review<'_>) -> String {
     let mut document = document(review);
     super::lead::json(&review.story, &mut document);
+    super::aftermath::json(&review.story, &mut document);
     harmless(&mut document, &review.extra.mask);
-    let mut text = serde_json::to_string_pretty(&document).unwrap_or_default();
-    text.push('\n');
-    text
+    let mut out = String::from("{");
+    let Json::Object(fields) = &document else { return out };
+    for (n, (name, value)) in fields.iter().enumerate() {
+        out.push_str(if n == 0 { "\n  " } else { ",\n  " });
+        out.push_str(&Json::from(name.as_str()).to_string());
+        out.push_str(": ");
+        if name == "timeline" {
+            rows(&mut out, review);
+        } else {
+            indented(&mut out, value, "  ");
+        }
+    }
+    out.push_str("\n}\n");
+    out
+}
+
+/// Row by row: a long incident has very many.
+fn rows(out: &mut String, review: &Review<'_>) {
+    let lines = review.lines();
+    out.push('[');
+    for (n, line) in lines.iter().enumerate() {
+        out.push_str(if n == 0 { "\n    " } else { ",\n    " });
+        let mut row = row(review, line);
+        harmless(&mut row, &review.extra.mask);
+        indented(out, &row, "    ");
+    }
+    out.push_str(if lines.is_empty() { "]" } else { "\n  ]" });
+}
+
+fn row(review: &Review<'_>, l: &timeline::Line) -> Json {
+    let mut row = json!({
+        "seq": l.row.seq, "at": l.at, "recorded_at": l.row.at, "t_ms": l.level.ms_since(review.story.t_zero.at),
+        "actor": l.row.actor, "via": l.row.via, "kind": l.row.kind, "level": l.row.level, "service": l.row.service,
+        "run": l.row.run, "own": l.own, "told": l.is_told(), "text": l.text,
+    });
+    let Some(fields) = row.as_object_mut() else { return row };
+    let mut add = |name: &str, value: Json| drop(fields.insert(name.to_owned(), value));
+    if let Some(author) = &l.author {
+        add("author", json!(author));
+    }
+    if let Some(source) = &l.source {
+        add("source", json!(source));
+    }
+    if let Some(original) = &l.original {
+        add("original", json!(original));
+    }
+    if l.row.pinned {
+        add("pinned", json!(true));
+    }
+    if l.row.hidden {
+        add("hidden", json!(true));
+    }
+    if let Some(title) = &l.row.title {
+        add("title", json!(title));
+    }
+    if !l.row.amended.is_empty() {
+        let amended: Vec<Json> = l
+            .row
+            .amended
+            .iter()
+            .map(|a| json!({ "what": a.what, "by": a.by, "at": a.at, "reason": a.reason, "entries": [a.seq] }))
+            .collect();
+        add("amended", amended.into());
+    }
+    row
+}
+
+/// As pretty JSON behind a line that is indented so.
+fn indented(out: &mut String, value: &Json, indent: &str) {
+    let text = serde_json::to_string_pretty(value).unwrap_or_default();
+    for (n, line) in text.lines().enumerate() {
+        if n > 0 {
+            out.push('\n');
+            out.push_str(indent);
+        }
+        out.push_str(line);
+    }
 }
 
 fn document(review: &Review<'_>) -> Json {
@@ -47,11 +122,7 @@ fn document(review: &Review<'_>) -> Json {
         },
         "measures": review.measures.all.iter().map(measure).collect::<Vec<_>>(),
         "services": review.measures.services.iter().map(service).collect::<Vec<_>>(),
-        "timeline": timeline::lines(story, start).iter().map(|l| json!({
-            "seq": l.row.seq, "at": l.at, "recorded_at": l.row.at, "t_ms": l.level.ms_since(story.declared.at), "actor": l.row.actor,
-            "via": l.row.via, "kind": l.row.kind, "level": l.row.level, "service": l.row.service, "run": l.row.run,
-            "own": l.own, "text": l.text,
-        })).collect::<Vec<_>>(),
+        "timeline": Json::Null,
         "runs": story.runs.iter().map(run).collect::<Vec<_>>(),
         "recoveries": super::recovery::json(story),
         "hypotheses": super::thinking::hypotheses_json(story),

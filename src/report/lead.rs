@@ -4,7 +4,8 @@
 
 use serde_json::{Value as Json, json};
 
-use super::markdown::{Page, cite, ms};
+use super::cite::cite;
+use super::markdown::{Page, ms};
 use super::measure::{Measure, Value, Verdict};
 use super::story::{Mark, Story};
 use super::timeline::utc;
@@ -19,7 +20,19 @@ use crate::domain::{Actor, Time};
 
 /// The incident as folded from the story's entries.
 fn folded(story: &Story<'_>) -> Option<Incident> {
-    State::replay(story.entries).incidents.remove(&story.id)
+    let retimed = |e: &Entry| story.curation.entries.get(&e.seq).and_then(|a| a.happened_at);
+    let mut state = State::default();
+    for entry in story.entries {
+        // Notes and steps of people move no clock; a long incident has very many of them.
+        if matches!(entry.event, Event::NoteAdded(_) | Event::NoteImported(_) | Event::StepTaken(_)) {
+            continue;
+        }
+        match retimed(entry).filter(|_| story.is_of(entry) && entry.seq != story.declared.seq) {
+            Some(at) => state.apply(&Entry { at, ..entry.clone() }),
+            None => state.apply(entry),
+        }
+    }
+    state.incidents.remove(&story.id)
 }
 
 fn own<'a>(story: &Story<'a>) -> impl Iterator<Item = &'a Entry> {
@@ -71,7 +84,7 @@ pub(super) fn onset_note(story: &Story<'_>) -> String {
     let Some(last) = all.last() else { return String::new() };
     let Some(by) = last.by.filter(|_| last.mark.seq != story.declared.seq) else { return String::new() };
     let before = match all.len().checked_sub(2).and_then(|i| all.get(i)) {
-        Some(before) => format!("; in place of {} (e{})", utc(before.at), before.mark.seq),
+        Some(before) => format!("; in place of {} (entry {})", utc(before.at), before.mark.seq),
         None => String::new(),
     };
     format!("set by {by}: {}{before}", last.why)
@@ -190,7 +203,7 @@ pub(super) fn phases_markdown(page: &mut Page<'_, '_>) {
     }
     for (before, mark) in reopenings(story) {
         let line = format!(
-            "\nReopened at T+{} ({}), {} since T+{} ({}): phases that were over by then stay so; the later ones are gone \
+            "\nReopened at T+{} {}, {} since T+{} {}: phases that were over by then stay so; the later ones are gone \
              through again.",
             ms(story.ms(story.declared, mark)),
             cite(&[mark.seq]),
@@ -202,7 +215,7 @@ pub(super) fn phases_markdown(page: &mut Page<'_, '_>) {
     }
     if let Some(said) = ending(story) {
         let entries: Vec<u64> = incident.clock.marks.closed.iter().map(|m| m.seq).collect();
-        let line = format!("\nIt was not resolved but {} ({}).", page.say(&said), cite(&entries));
+        let line = format!("\nIt was not resolved but {} {}.", page.say(&said), cite(&entries));
         page.line(&line);
     }
     for id in &incident.clock.absorbed {
@@ -210,7 +223,7 @@ pub(super) fn phases_markdown(page: &mut Page<'_, '_>) {
             .filter(|e| matches!(&e.event, Event::IncidentAbsorbed(a) if a.incident == *id))
             .map(|e| e.seq)
             .collect();
-        let line = format!("\n{} was merged into it ({}).", page.say(id), cite(&seq));
+        let line = format!("\n{} was merged into it {}.", page.say(id), cite(&seq));
         page.line(&line);
     }
 }

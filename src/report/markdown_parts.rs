@@ -2,17 +2,20 @@
 
 use std::collections::BTreeMap;
 
+use super::cite::cite;
 use super::escape;
-use super::markdown::{Page, cite, ms, span, value, verdict};
+use super::markdown::{Page, ms, span, value, verdict};
 use super::measure::Verdict;
 use super::sections;
 use super::story::LEAD_UP;
 use super::timeline::{Line, utc};
 use crate::domain::event::Event;
-use crate::domain::incident::Status;
 use crate::domain::message::Delivery;
-use crate::domain::run::{RunState, Side, SideRole, Verdict as RunVerdict};
+use crate::domain::run::{Side, SideRole, Verdict as RunVerdict};
 use crate::text::plural;
+
+/// Outages of a service that are told one by one; the rest is counted, and stands in the JSON.
+const INTERVALS: usize = 24;
 
 /// The incident in a few lines, for whoever writes the summary.
 pub(super) fn facts(page: &mut Page<'_, '_>) {
@@ -25,7 +28,7 @@ pub(super) fn facts(page: &mut Page<'_, '_>) {
     lines.push(format!(
         "Declared{how} at {}, worst severity {severity} {}",
         utc(story.declared.at),
-        brackets(&[story.declared.seq])
+        cite(&[story.declared.seq])
     ));
     for s in review.measures.services.iter().filter(|s| !s.intervals.is_empty()) {
         let total = s.total_ms.map_or_else(|| "not recorded".to_owned(), ms);
@@ -34,11 +37,11 @@ pub(super) fn facts(page: &mut Page<'_, '_>) {
             v => format!(", RTO {}", verdict(v)),
         };
         let name = page.say(&s.service);
-        lines.push(format!("{name} was down for {total}{objective} {}", brackets(&s.entries)));
+        lines.push(format!("{name} was down for {total}{objective} {}", cite(&s.entries)));
     }
     for name in ["ttd", "tta", "ttm", "ttr", "cost"] {
         if let Some(m) = review.measures.get(name) {
-            lines.push(format!("{}: {} {}", m.label, value(m), brackets(&m.entries)));
+            lines.push(format!("{}: {} {}", m.label, value(m), cite(&m.entries)));
         }
     }
     for line in lines {
@@ -62,20 +65,46 @@ pub(super) fn impact(page: &mut Page<'_, '_>) {
         if !s.note.is_empty() {
             down.push_str(&format!(" ({})", page.say(&s.note)));
         }
-        let when = s.intervals.iter().map(|i| span(i.from, i.to)).collect::<Vec<_>>().join("<br>");
+        let mut when: Vec<String> = s.intervals.iter().take(INTERVALS).map(|i| span(i.from, i.to)).collect();
+        if s.intervals.len() > INTERVALS {
+            when.push(format!("… {} more times", s.intervals.len() - INTERVALS));
+        }
+        let when = when.join("<br>");
         let tier = s.tier.map_or_else(|| "not recorded".to_owned(), |t| t.to_string());
         page.row(&[&name, &tier, &down, &when, &cite(&s.entries)]);
     }
     page.line("");
     if let Some(cost) = review.measures.get("cost") {
-        let line = format!("Cost of the downtime: {} {}\n", value(cost), brackets(&cost.entries));
+        let line = format!("Cost of the downtime: {} {}\n", value(cost), cite(&cost.entries));
         page.line(&line);
     }
     page.place(&sections::IMPACT);
 }
 
-fn brackets(entries: &[u64]) -> String {
-    if entries.is_empty() { String::new() } else { format!("({})", cite(entries)) }
+/// How it was noticed, as far as the record knows.
+pub(super) fn detection(page: &mut Page<'_, '_>) {
+    let review = page.review;
+    let story = &review.story;
+    let by = if story.source == "human" {
+        format!("- Declared by a person: {} {}", page.say(&story.declared_by), cite(&[story.declared.seq]))
+    } else {
+        format!("- Declared by the trigger {} {}", page.say(&story.source), cite(&[story.declared.seq]))
+    };
+    page.line(&by);
+    let first = review.measures.services.iter().filter(|s| s.named).flat_map(|s| {
+        s.intervals.iter().take(1).map(move |i| (i.from, s.service.as_str(), i.entries.first().copied()))
+    });
+    if let Some((at, service, Some(seq))) = first.min_by_key(|(at, ..)| *at) {
+        let service = page.say(service);
+        page.line(&format!("- First probe of a named service that failed: {service} at {} {}", utc(at), cite(&[seq])));
+    }
+    for name in ["ttd", "page_delay"] {
+        if let Some(m) = review.measures.get(name) {
+            let line = format!("- {}: {} {}", m.label, value(m), cite(&m.entries));
+            page.line(line.trim_end());
+        }
+    }
+    page.line("");
 }
 
 pub(super) fn runs(page: &mut Page<'_, '_>) {
@@ -168,7 +197,8 @@ pub(super) fn left_behind(page: &mut Page<'_, '_>) {
             SideRole::Beside => "put beside the live ones of",
             SideRole::Serving => "promoted for",
         };
-        let line = format!("- {} {} ({role} {}) e{seq}", page.say(&side.kind), page.say(name), page.say(&side.live));
+        let line =
+            format!("- {} {} ({role} {}) {}", page.say(&side.kind), page.say(name), page.say(&side.live), cite(&[seq]));
         page.line(&line);
     }
     page.line("");
@@ -246,6 +276,7 @@ pub(super) fn communication(page: &mut Page<'_, '_>) {
         let late = if d.late_ms == 0 { "in time".to_owned() } else { format!("**{}**", ms(d.late_ms)) };
         let mut entries = vec![d.counted_from.seq];
         entries.extend(d.sent.map(|s| s.seq));
+        let entries = review.story.cited(&entries);
         page.row(&[&utc(d.due), &sent, &late, &cite(&entries)]);
     }
 }
@@ -254,7 +285,7 @@ pub(super) fn roles(page: &mut Page<'_, '_>) {
     let review = page.review;
     let ack = review.story.acknowledged.as_ref();
     let line = match ack {
-        Some((mark, user)) => format!("Acknowledged by {} ({}).\n", page.say(user), cite(&[mark.seq])),
+        Some((mark, user)) => format!("Acknowledged by {} {}.\n", page.say(user), cite(&[mark.seq])),
         None => "Acknowledged: not recorded.\n".into(),
     };
     page.line(&line);
@@ -269,68 +300,6 @@ pub(super) fn roles(page: &mut Page<'_, '_>) {
     }
 }
 
-/// Facts that deserve a sentence by somebody.
-pub(super) fn prompts(page: &mut Page<'_, '_>, lines: &[Line]) {
-    let review = page.review;
-    let mut facts: Vec<String> = Vec::new();
-    for m in &review.measures.all {
-        match m.verdict {
-            Verdict::Met { .. } | Verdict::Missed { .. } => {
-                facts.push(format!("{}: {} ({})", page.say(&m.label), verdict(m.verdict), cite(&m.entries)));
-            }
-            _ => {}
-        }
-    }
-    if review.story.acknowledged.is_none() {
-        facts.push("Nobody acknowledged it.".into());
-    }
-    for (mark, _, _) in review.story.statuses.iter().filter(|(_, s, forced)| *forced && *s == Status::Resolved) {
-        facts.push(format!("It was resolved against the rules ({}).", cite(&[mark.seq])));
-    }
-    for mark in &review.story.reopened {
-        facts.push(format!("It was reopened ({}).", cite(&[mark.seq])));
-    }
-    for r in &review.story.runs {
-        let Some(f) = &r.finished else { continue };
-        if f.verdict == RunVerdict::Contradicted || f.state != RunState::Succeeded {
-            let how = if f.verdict == RunVerdict::Contradicted { "contradicted" } else { f.state.word() };
-            facts.push(format!("{}: {how} ({}).", page.say(&r.plan.title), cite(&[f.mark.seq])));
-        }
-    }
-    let refused = lines.iter().filter(|l| l.own && l.row.kind == "command.refused").count();
-    if refused > 0 {
-        facts.push(format!(
-            "{} refused on the way.",
-            if refused == 1 { "One command was".into() } else { format!("{refused} commands were") }
-        ));
-    }
-    if let Some(worst) = review.measures.get("updates.worst") {
-        facts.push(format!("An update was {} late ({}).", value(worst), cite(&worst.entries)));
-    }
-    page.line("");
-    for fact in facts {
-        page.line(&format!("- {fact}"));
-    }
-}
-
-pub(super) fn items(page: &mut Page<'_, '_>, lines: &[Line]) {
-    page.place(&sections::ITEMS);
-    page.line("");
-    page.table(&["What", "Type", "Owner", "Due", "From"]);
-    let todos: Vec<(String, u64)> = lines
-        .iter()
-        .filter(|l| l.own && l.row.kind == "note.added" && l.text.trim_start().to_ascii_uppercase().starts_with("TODO"))
-        .map(|l| (l.text.clone(), l.row.seq))
-        .collect();
-    for (text, seq) in &todos {
-        let text = page.say(text);
-        page.row(&[&text, "", "", "", &cite(&[*seq])]);
-    }
-    for horizon in ["within 48 hours", "within 2 weeks", "within 3 months"] {
-        page.row(&["", "", "", horizon, ""]);
-    }
-}
-
 pub(super) fn earlier(page: &mut Page<'_, '_>) {
     let story = &page.review.story;
     let found: Vec<String> = story
@@ -339,7 +308,7 @@ pub(super) fn earlier(page: &mut Page<'_, '_>) {
         .filter(|e| e.seq < story.declared.seq)
         .filter_map(|e| match (&e.event, &e.incident) {
             (Event::IncidentDeclared(d), Some(id)) if d.services.iter().any(|s| story.services.contains_key(s)) => {
-                Some(format!("- {} {} {} ({})", utc(e.at), page.say(id), page.say(&d.title), cite(&[e.seq])))
+                Some(format!("- {} {} {} {}", utc(e.at), page.say(id), page.say(&d.title), cite(&[e.seq])))
             }
             _ => None,
         })
@@ -364,13 +333,13 @@ pub(super) fn appendix(page: &mut Page<'_, '_>, lines: &[Line]) {
                 Some(false) => "**the file does not match**",
                 None => "the file was not at hand",
             };
-            format!("Samples: {n} in {}, SHA-256 {}; {checked} (e{seq}).", page.say(file), page.say(digest))
+            format!("Samples: {n} in {}, SHA-256 {}; {checked} {}.", page.say(file), page.say(digest), cite(&[*seq]))
         }
     };
     page.line(&format!("- {samples}"));
     for b in review.story.blind.iter().filter(|b| b.until.at >= start) {
         let line = format!(
-            "- Nobody was watching for up to {}: {} ({}).",
+            "- Nobody was watching for up to {}: {} {}.",
             ms(review.story.ms(b.from, b.until).max(0)),
             span(b.from.at, Some(b.until.at)),
             cite(&[b.from.seq, b.until.seq])
@@ -384,19 +353,19 @@ pub(super) fn appendix(page: &mut Page<'_, '_>, lines: &[Line]) {
         );
     }
     for l in lines.iter().filter(|l| ["clock.", "host.", "journal."].iter().any(|p| l.row.kind.starts_with(p))) {
-        let line = format!("- {} {} ({})", utc(l.at), page.say(&l.text), cite(&[l.row.seq]));
+        let line = format!("- {} {} {}", utc(l.at), page.say(&l.text), cite(&[l.row.seq]));
         page.line(&line);
     }
     for r in review.story.runs.iter().filter(|r| r.unlogged) {
         let line =
-            format!("- Run {} ran while nothing could be recorded (e{}).", page.say(&r.plan.id), r.requested.seq);
+            format!("- Run {} ran while nothing could be recorded {}.", page.say(&r.plan.id), cite(&[r.requested.seq]));
         page.line(&line);
     }
     let unsent = review.story.messages.iter().filter(|m| {
         m.channels.iter().any(|c| !m.attempts.iter().any(|t| t.channel == c && t.result == Delivery::Accepted))
     });
     for m in unsent {
-        let line = format!("- Message {} did not reach every channel (e{}).", page.say(m.subject), m.queued.seq);
+        let line = format!("- Message {} did not reach every channel {}.", page.say(m.subject), cite(&[m.queued.seq]));
         page.line(&line);
     }
 }

@@ -174,7 +174,8 @@ pub fn measure(entries: &[Entry], incident: &str) -> Result<Measures, String> {
 pub(super) fn level(story: &Story<'_>, entries: &[Entry], incident: &str) -> Result<Measures, String> {
     match super::level::levelled(entries, &story.steps) {
         std::borrow::Cow::Borrowed(_) => Ok(of(story)),
-        std::borrow::Cow::Owned(level) => Story::read(&level, incident).map(|story| of(&story)),
+        std::borrow::Cow::Owned(level) if story.is_corrected => Story::read(&level, incident).map(|s| of(&s)),
+        std::borrow::Cow::Owned(level) => Story::recorded(&level, incident).map(|s| of(&s)),
     }
 }
 
@@ -195,7 +196,25 @@ fn of(story: &Story<'_>) -> Measures {
     objectives::restores(&mut measures.all, story, onset);
     objectives::updates(&mut measures.all, measures.dues.as_deref());
     measures.all.push(objectives::actions(story));
+    measures.all.extend(super::approvals::measure(story));
+    if !story.curation.is_empty() {
+        cite_corrections(&mut measures, story);
+    }
     measures
+}
+
+/// A number that rests on the time of a retimed entry cites the entry that set it, too.
+fn cite_corrections(measures: &mut Measures, story: &Story<'_>) {
+    for m in &mut measures.all {
+        m.entries = story.cited(&m.entries);
+    }
+    for s in &mut measures.services {
+        s.entries = story.cited(&s.entries);
+        for interval in &mut s.intervals {
+            let all: Vec<u64> = interval.entries.iter().copied().collect();
+            interval.entries = story.cited(&all).into_iter().collect();
+        }
+    }
 }
 
 /// As journaled or stated; else the first failure that the probes saw of a named service, in an outage that touches the
@@ -221,7 +240,7 @@ fn detected(story: &Story<'_>, onset: Option<Mark>) -> Mark {
         Event::HealthChanged(h) => {
             matches!(h.to, Health::Down | Health::Degraded)
                 && story.services.contains_key(&h.service)
-                && e.happened_at() >= since
+                && story.when(e) >= since
         }
         _ => false,
     });

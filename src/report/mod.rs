@@ -20,10 +20,17 @@
 //! | `sections` | definitions and prompts |
 //! | `escape` | making outside text harmless inside Markdown |
 
+mod aftermath;
 mod approvals;
 mod cadence;
+pub mod cast;
+pub mod check;
+pub mod cite;
+pub mod csv;
+mod difference;
 mod downtime;
 mod escape;
+pub mod html;
 pub mod items;
 pub mod json;
 pub mod kpi;
@@ -35,7 +42,9 @@ mod markdown_parts;
 pub mod measure;
 mod objectives;
 pub mod past;
+pub mod places;
 mod playbook;
+mod prompts;
 mod recovery;
 mod response;
 mod sections;
@@ -72,6 +81,8 @@ pub struct Review<'a> {
     pub story: Story<'a>,
     pub measures: Measures,
     pub extra: Extra<'a>,
+    /// Where the story began by what was recorded, before anybody corrected it.
+    recorded_start: Time,
 }
 
 impl<'a> Review<'a> {
@@ -80,7 +91,20 @@ impl<'a> Review<'a> {
     pub fn new(entries: &'a [Entry], incident: &str, extra: Extra<'a>) -> Result<Self, String> {
         let story = Story::read(entries, incident)?;
         let measures = measure::level(&story, entries, incident)?;
-        Ok(Review { story, measures, extra })
+        let mut review = Review { recorded_start: story.t_zero.at, story, measures, extra };
+        review.recorded_start = review.start();
+        if review.story.curation.entries.values().any(|a| a.happened_at.is_some()) {
+            let story = Story::recorded(entries, incident)?;
+            let measures = measure::level(&story, entries, incident)?;
+            let raw = Review { story, measures, extra: Extra::default(), recorded_start: Time::default() };
+            review.recorded_start = raw.start().min(review.start());
+        }
+        Ok(review)
+    }
+
+    /// The rows of its timeline, lead-up included.
+    pub fn lines(&self) -> Vec<timeline::Line> {
+        timeline::lines(&self.story, self.recorded_start)
     }
 
     /// Where the story begins: the onset, or the declaration where that came first.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::cadence::Due;
 use super::downtime::{self, Interval};
 use super::measure::{Measure, ServiceDowntime, Value, Verdict};
-use super::story::{Mark, Story};
+use super::story::{Mark, RunStory, Story};
 use crate::domain::Time;
 use crate::domain::run::{RunState, Work};
 
@@ -133,9 +133,11 @@ pub(super) fn restores(out: &mut Vec<Measure>, story: &Story<'_>, onset: Option<
             (None, _) => Measure::missing(name, label, "the plan names no copy"),
             (_, None) => Measure::missing(name, label, "the onset was not recorded"),
             (Some(copy), Some(onset)) => {
-                let lost = onset.at.ms_since(copy.taken_at).max(0);
+                // The newest write in it: of a restore to a moment that moment, however old the copy it began from.
+                let covers = run.plan.data_as_of().unwrap_or_else(|| copy.as_of());
+                let lost = onset.at.ms_since(covers).max(0);
                 let mut m = Measure::new(name, label, Value::Ms(lost));
-                (m.from, m.to) = (Some(copy.taken_at), Some(onset.at));
+                (m.from, m.to) = (Some(covers), Some(onset.at));
                 m.entries = vec![run.requested.seq, finish.mark.seq, onset.seq];
                 let configured =
                     story.catalog_at(run.requested.seq).and_then(|(_, c)| c.backups.get(backup)).and_then(|b| b.rpo_ms);
@@ -143,7 +145,10 @@ pub(super) fn restores(out: &mut Vec<Measure>, story: &Story<'_>, onset: Option<
                     (Some(_), None) => Verdict::of(lost, run.plan.rpo_ms.or(configured), true),
                     _ => Verdict::NotLive,
                 };
-                let copy_time = format!("copy {} of {}", copy.id, copy.taken_at);
+                let mut copy_time = format!("copy {} of {}", copy.id, copy.taken_at);
+                if covers != copy.taken_at {
+                    copy_time.push_str(&format!(", brought up to {covers}"));
+                }
                 m.note = match (live, undone) {
                     (None, _) => format!("{copy_time}; restored beside the live data, never put live"),
                     (Some(l), None) => format!("{copy_time}; live by run {}", l.plan.id),
@@ -151,6 +156,10 @@ pub(super) fn restores(out: &mut Vec<Measure>, story: &Story<'_>, onset: Option<
                         format!("{copy_time}; live by run {}, undone by run {}", l.plan.id, u.plan.id)
                     }
                 };
+                let replaced = live.filter(|_| undone.is_none()).and_then(|l| replaced_by(story, l));
+                if let Some(later) = replaced {
+                    m.note.push_str(&format!("; replaced by run {}", later.plan.id));
+                }
                 if onset.at < copy.taken_at {
                     m.note.push_str("; the copy was taken after the onset");
                 }
@@ -167,6 +176,18 @@ pub(super) fn restores(out: &mut Vec<Measure>, story: &Story<'_>, onset: Option<
         }
         out.push(m);
     }
+}
+
+/// The cut-over that took the place of what `live` had put there, and stayed.
+fn replaced_by<'s, 'a>(story: &'s Story<'a>, live: &RunStory<'a>) -> Option<&'s RunStory<'a>> {
+    let done = |r: &&RunStory<'_>| r.finished.as_ref().is_some_and(|f| f.state == RunState::Succeeded);
+    let later = story.runs.iter().filter(done).filter(|r| {
+        matches!(r.plan.work, Work::CutOver { .. })
+            && r.requested.seq > live.requested.seq
+            && r.plan.target == live.plan.target
+            && !story.runs.iter().filter(done).any(|u| matches!(&u.plan.work, Work::Undo { of } if *of == r.plan.id))
+    });
+    later.last()
 }
 
 pub(super) fn updates(out: &mut Vec<Measure>, dues: Option<&[Due]>) {

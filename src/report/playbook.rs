@@ -2,7 +2,8 @@
 
 use serde_json::{Map, Value as Json, json};
 
-use super::markdown::{Page, cite, ms};
+use super::cite::cite;
+use super::markdown::{Page, ms};
 use super::story::Story;
 use super::timeline::utc;
 use crate::domain::checklist::{OpenChecklist, find};
@@ -109,7 +110,7 @@ pub(super) fn markdown(page: &mut Page<'_, '_>) {
         page.line(&title);
         let reason = if play.reason.is_empty() { String::new() } else { format!(": {}", page.say(&play.reason)) };
         let line = format!(
-            "Started by {} at {}; {}{reason}; text {} ({})\n",
+            "Started by {} at {}; {}{reason}; text {} {}\n",
             page.say(&play.started_by),
             utc(play.started_at),
             play.state.word(),
@@ -158,7 +159,7 @@ pub(super) fn markdown(page: &mut Page<'_, '_>) {
             0 => "all ticked".to_owned(),
             n => format!("{} **NOT TICKED**", text::plural(n, "item")),
         };
-        page.line(&format!("{} ticked, {left} ({})\n", open.count(), cite(entries)));
+        page.line(&format!("{} ticked, {left} {}\n", open.count(), cite(entries)));
         for item in &open.list.items {
             let line = match open.ticks.get(item) {
                 Some(t) => {

@@ -2,7 +2,8 @@
 
 use serde_json::{Value as Json, json};
 
-use super::markdown::{Page, cite, ms};
+use super::cite::cite;
+use super::markdown::{Page, ms};
 use super::story::{Mark, Story};
 use super::timeline::utc;
 use crate::domain::event::{Entry, Event};
@@ -94,7 +95,7 @@ pub(super) fn markdown(page: &mut Page<'_, '_>) {
         };
         let reason = if r.reason.is_empty() { String::new() } else { format!(": {}", page.say(&r.reason)) };
         let line = format!(
-            "Started by {} at {}{kind}; {}{skipped}{reason} ({})\n",
+            "Started by {} at {}{kind}; {}{skipped}{reason} {}\n",
             page.say(&r.started_by),
             utc(r.started_at),
             r.state.word(),

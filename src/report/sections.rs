@@ -7,13 +7,16 @@ pub const DEFINITIONS: &[(&str, &str)] = &[
         "detect",
         "when the first sign was recorded: a named service confirmed down or degraded since the onset, or the declaration, whichever came first",
     ),
-    ("page", "when a channel first accepted a message of the incident; accepted is not yet read"),
+    (
+        "page",
+        "when a channel first accepted a message of the incident, tests of channels apart; accepted is not yet read",
+    ),
     ("ack", "when a person first acknowledged it"),
-    ("declare", "when it was declared; T+ counts from here"),
+    ("declare", "when it was declared; T+ counts from when that was recorded"),
     ("assess", "when a person first set its severity; declaring by hand does"),
     ("mitigate", "when its status first became monitoring; a reopening does not take it back"),
     ("resolve", "when its status became resolved and stayed so"),
-    ("close", "when it was closed after the resolution"),
+    ("close", "when it was closed, after the resolution or instead of one"),
     ("ttd", "detect − onset, uncertain by one probe interval where the onset comes from probes"),
     ("page_delay", "page − detect"),
     ("tta", "ack − detect"),
@@ -35,7 +38,7 @@ pub const DEFINITIONS: &[(&str, &str)] = &[
     ("rto", "downtime of the service against the RTO in force when it went down"),
     (
         "rpo",
-        "onset − time of the copy that was restored, against the RPO of its backup set where the copy went live and stayed; writes between the onset and the cut-over are lost besides",
+        "onset − newest write covered by what was restored (the moment its copy was taken, or to which its log was played), against the RPO of its backup set where it went live and stayed; writes between the onset and the cut-over are lost besides",
     ),
     (
         "cost",
@@ -52,6 +55,11 @@ pub const DEFINITIONS: &[(&str, &str)] = &[
         "time since the declaration at which each phase ended, by the entry cited, held against the plan of the severity in force then, detection & alert by the rule of response; recovery ends when it is mitigated and every affected service is seen up; after a reopening what was over before stays so, but that it is to be resolved and closed anew, and recovered where a service is not up",
     ),
     ("actions", "time in which at least one action of the incident ran"),
+    ("approvals", "time in which at least one action waited for a second person, from the request to the answer"),
+    (
+        "retimed",
+        "where a person said later when something happened, the moment said counts, and the number cites both entries",
+    ),
 ];
 
 /// A place that only people can fill: marker, heading, what to write.
@@ -82,15 +90,18 @@ pub const CAUSE: Place = Place {
     marker: "trigger-and-resolution",
     prompt: "The trigger, the fault behind it, what resolved it, and which makeshift fixes are still in place.",
 };
-pub const WENT: Place = Place {
-    marker: "went",
-    prompt: "What went well, what went badly, where we were lucky. The facts below are for a start.",
+pub const WENT_WELL: Place = Place { marker: "went-well", prompt: "What went well, and should be done so again." };
+pub const WENT_BADLY: Place = Place {
+    marker: "went-badly",
+    prompt: "What went badly: what was missing, slow, or misleading. Tools and circumstances, never a person.",
 };
+pub const LUCKY: Place =
+    Place { marker: "lucky", prompt: "Where we were lucky: what would have made it worse had it been otherwise." };
 pub const QUESTIONS: Place =
     Place { marker: "questions", prompt: "What is not understood yet, what surprised us, and who will find out." };
 pub const ITEMS: Place = Place {
     marker: "action-items",
-    prompt: "Each one specific, bounded, with an owner and a due date; type is mitigate, prevent, detect or process.",
+    prompt: "Each one specific, bounded, with an owner and a due date (within 48 hours, 2 weeks, 3 months); type is mitigate, prevent, detect or process. What becomes a follow-up stands in the table.",
 };
 pub const EXTERNAL: Place = Place {
     marker: "external-message",

@@ -7,6 +7,7 @@ use super::level::Steps;
 use crate::domain::Time;
 use crate::domain::catalog::{Catalog, Severity};
 use crate::domain::clock::Ending;
+use crate::domain::curation::Curation;
 use crate::domain::event::{Entry, Event};
 use crate::domain::incident::Status;
 use crate::domain::message::{Delivery, Template};
@@ -31,6 +32,8 @@ pub struct Story<'a> {
     pub entries: &'a [Entry],
     pub title: String,
     pub declared: Mark,
+    /// When the declaration was recorded: T+ counts from here, whatever is said later of when it was declared.
+    pub t_zero: Mark,
     pub declared_by: String,
     /// `human`, or the trigger's name.
     pub source: String,
@@ -63,6 +66,10 @@ pub struct Story<'a> {
     pub last: Mark,
     /// How the wall clock was stepped.
     pub steps: Steps,
+    /// What people made of entries since: corrected, retimed, pinned, hidden, joined.
+    pub curation: Curation,
+    /// False where corrections are left out on purpose.
+    pub(super) is_corrected: bool,
 }
 
 /// A stretch in which no engine was watching.
@@ -139,6 +146,26 @@ fn absorbed(entries: &[Entry], incident: &str) -> BTreeMap<String, u64> {
     found
 }
 
+/// The entries that a correction is about.
+pub(super) fn corrected(event: &Event) -> impl Iterator<Item = u64> + '_ {
+    let (one, many) = match event {
+        Event::NoteCorrected(e) => (Some(e.entry), None),
+        Event::EntryRetimed(e) => (Some(e.entry), None),
+        Event::EntryPinned(e) => (Some(e.entry), None),
+        Event::EntryHidden(e) => (Some(e.entry), None),
+        Event::EntryRedacted(e) => (Some(e.seq), None),
+        Event::EntriesJoined(e) => (None, Some(e.entries.iter().copied())),
+        _ => (None, None),
+    };
+    one.into_iter().chain(many.into_iter().flatten())
+}
+
+/// When the entry at that position was recorded.
+fn at_of(entries: &[Entry], seq: u64) -> Option<Time> {
+    let at = entries.binary_search_by_key(&seq, |e| e.seq).ok()?;
+    entries.get(at).map(|e| e.at)
+}
+
 impl MessageStory<'_> {
     /// When the first channel took it.
     pub fn accepted(&self) -> Option<Mark> {
@@ -149,7 +176,23 @@ impl MessageStory<'_> {
 impl<'a> Story<'a> {
     /// Reads the story of `incident`. Errors: it is not declared in `entries`.
     pub fn read(entries: &'a [Entry], incident: &str) -> Result<Self, String> {
+        Story::read_as(entries, incident, true)
+    }
+
+    /// As it was recorded, before anybody corrected it.
+    pub(super) fn recorded(entries: &'a [Entry], incident: &str) -> Result<Self, String> {
+        Story::read_as(entries, incident, false)
+    }
+
+    fn read_as(entries: &'a [Entry], incident: &str, corrections: bool) -> Result<Self, String> {
         let is_own = |e: &Entry| e.incident.as_deref() == Some(incident);
+        let absorbed = absorbed(entries, incident);
+        // Corrections of what happened to the system carry no incident, and hold for every story that tells it.
+        let curation = Curation::of(entries.iter().filter(|e| {
+            corrections
+                && e.incident.as_deref().is_none_or(|id| id == incident || absorbed.get(id).is_some_and(|m| e.seq < *m))
+        }));
+        let moment = |e: &Entry| curation.entries.get(&e.seq).and_then(|a| a.happened_at).unwrap_or(e.at);
         let declared = entries
             .iter()
             .find_map(|e| match &e.event {
@@ -160,12 +203,14 @@ impl<'a> Story<'a> {
                 format!("export {incident}: the journal has no incident of that name: see `mayday incident list`")
             })?;
         let (entry, declaration) = declared;
-        let mark = Mark { at: entry.at, seq: entry.seq };
+        let mark = Mark { at: moment(entry), seq: entry.seq };
+        let lead_up = entry.at.minus(2 * LEAD_UP);
         let mut story = Story {
             id: incident.to_owned(),
             entries: &[],
             title: declaration.title.clone(),
             declared: mark,
+            t_zero: Mark { at: entry.at, seq: entry.seq },
             declared_by: entry.actor.user.clone(),
             source: declaration.source.clone(),
             severities: vec![(mark, declaration.severity)],
@@ -173,7 +218,7 @@ impl<'a> Story<'a> {
             reopened: Vec::new(),
             acknowledged: None,
             ending: None,
-            absorbed: absorbed(entries, incident),
+            absorbed,
             onset: declaration.onset.map(|at| Mark { at, seq: entry.seq }),
             services: declaration.services.iter().map(|s| (s.clone(), entry.seq)).collect(),
             roles: Vec::new(),
@@ -185,27 +230,36 @@ impl<'a> Story<'a> {
             blind: Vec::new(),
             last: mark,
             steps: Steps::default(),
+            curation: curation.clone(),
+            is_corrected: corrections,
         };
         let mut end = 0;
         let mut before: Option<Mark> = None;
         for (index, entry) in entries.iter().enumerate() {
-            let mark = Mark { at: entry.at, seq: entry.seq };
-            story.surroundings(entry, mark, before);
+            let recorded = Mark { at: entry.at, seq: entry.seq };
+            let mark = Mark { at: moment(entry), seq: entry.seq };
+            story.surroundings(entry, recorded, before);
             let own = is_own(entry);
             if own {
                 story.own(entry, mark);
             }
             if story.work(entry, mark, own) || own {
                 end = index + 1;
-                story.last = mark;
+                story.last = recorded;
+            } else if entry.incident.is_none()
+                && corrected(&entry.event).any(|seq| seq <= story.last.seq && at_of(entries, seq) >= Some(lead_up))
+            {
+                // A correction of something that this story tells.
+                end = index + 1;
             }
-            before = Some(mark);
+            before = Some(recorded);
         }
         story.runs.retain(|r| r.went_on);
         story.entries = entries.get(..end).unwrap_or(entries);
         story.steps = Steps::of(story.entries, story.declared.seq);
         story.catalogs.retain(|(m, _)| m.seq <= story.last.seq);
-        story.blind.retain(|b| b.until.seq <= story.last.seq);
+        let watched_for = story.told_until();
+        story.blind.retain(|b| b.until.seq <= story.last.seq && b.from.at <= watched_for);
         Ok(story)
     }
 
@@ -279,7 +333,7 @@ impl<'a> Story<'a> {
                 None => return false,
             },
             Event::RunFinished(e) => {
-                let at = entry.happened_at();
+                let at = self.when(entry);
                 // What is over stays with the incident it was done for, but for a copy, which may go live in this one.
                 let copy = |run: &RunStory<'_>| matches!(run.plan.work, Work::Restore { test: false, .. });
                 let other = !own && self.is_of(entry);
@@ -324,6 +378,40 @@ impl<'a> Story<'a> {
             _ => return false,
         }
         true
+    }
+
+    /// When it happened: as a person said last, else as stated with it, else when it was recorded.
+    pub fn when(&self, entry: &Entry) -> Time {
+        let said = self.curation.entries.get(&entry.seq).and_then(|a| a.happened_at);
+        said.unwrap_or_else(|| entry.happened_at())
+    }
+
+    /// The entry at that position.
+    pub fn entry(&self, seq: u64) -> Option<&'a Entry> {
+        let at = self.entries.binary_search_by_key(&seq, |e| e.seq).ok()?;
+        self.entries.get(at)
+    }
+
+    /// `entries` with those that set the time of one of them, in ascending order: a number that rests on a retimed entry
+    /// names both.
+    pub fn cited(&self, entries: &[u64]) -> Vec<u64> {
+        let mut all = entries.to_vec();
+        for seq in entries {
+            let Some(amended) = self.curation.entries.get(seq).filter(|a| a.happened_at.is_some()) else { continue };
+            all.extend(amended.amendments.iter().rfind(|a| a.what == "retimed").map(|a| a.seq));
+        }
+        all.sort_unstable();
+        all.dedup();
+        all
+    }
+
+    /// Up to when what happened to the system around it is told: an hour after its end, or its last entry while it has none.
+    pub fn told_until(&self) -> Time {
+        match self.resolved().or(self.closed()) {
+            // A correction of that moment hides nothing that was told before.
+            Some(end) => self.entry(end.seq).map_or(end.at, |e| e.at.max(end.at)).plus(LEAD_UP),
+            None => self.last.at,
+        }
     }
 
     fn run(&mut self, id: &str) -> Option<&mut RunStory<'a>> {

@@ -2,7 +2,8 @@
 
 use serde_json::{Value as Json, json};
 
-use super::markdown::{Page, cite};
+use super::cite::cite;
+use super::markdown::Page;
 use super::story::Story;
 use super::timeline::utc;
 use crate::domain::event::Event;
@@ -11,7 +12,7 @@ use crate::domain::state::State;
 use crate::domain::time::Time;
 
 /// The hypotheses as they stood at the end of the record.
-fn told(story: &Story<'_>) -> Vec<Hypothesis> {
+pub(super) fn told(story: &Story<'_>) -> Vec<Hypothesis> {
     let mut state = State::default();
     for entry in story.entries.iter().filter(|e| story.is_of(e)) {
         if matches!(
@@ -85,7 +86,7 @@ pub(super) fn markdown(page: &mut Page<'_, '_>) {
         for e in &h.evidence {
             let (text, by) = (page.say(&e.text), page.say(&e.by));
             lines.push(format!(
-                "- {} {}, {}: {text}, {by} ({})",
+                "- {} {}, {}: {text}, {by} {}",
                 utc(e.at),
                 e.stance.word(),
                 e.basis.word(),
@@ -102,7 +103,7 @@ pub(super) fn handoffs(page: &mut Page<'_, '_>) {
     let review = page.review;
     for one in passed(&review.story) {
         let (from, to) = (page.say(one.from), page.say(one.to));
-        page.line(&format!("\n{to} took over from {from} at {} ({}), having read:\n", utc(one.at), cite(&one.entries)));
+        page.line(&format!("\n{to} took over from {from} at {} {}, having read:\n", utc(one.at), cite(&one.entries)));
         if !one.remark.is_empty() {
             let remark = page.say(one.remark);
             page.line(&format!("> {remark}  "));

@@ -22,11 +22,13 @@ pub const SAMPLES: &[u8] = b"{\"a\":1}\n";
 pub struct Told {
     pub entries: Vec<Entry>,
     names: BTreeMap<String, u64>,
+    /// Another day than the usual one.
+    pub day: Option<&'static str>,
 }
 
 impl Told {
     pub fn at(&self, clock: &str) -> Time {
-        Time::parse(&format!("2026-11-20T{clock}Z")).unwrap()
+        Time::parse(&format!("{}T{clock}Z", self.day.unwrap_or("2026-11-20"))).unwrap()
     }
 
     pub fn seq(&self, name: &str) -> u64 {
@@ -40,7 +42,7 @@ impl Told {
         all
     }
 
-    fn push(&mut self, clock: &str, user: &str, incident: bool, event: impl Into<Event>) -> &mut Self {
+    pub fn push(&mut self, clock: &str, user: &str, incident: bool, event: impl Into<Event>) -> &mut Self {
         let actor = match user {
             "engine" => Actor::engine(),
             user => Actor { user: user.into(), uid: Some(1004), via: "key".into(), ..Actor::default() },
@@ -58,25 +60,25 @@ impl Told {
         self
     }
 
-    fn named(&mut self, name: &str) -> &mut Self {
+    pub fn named(&mut self, name: &str) -> &mut Self {
         self.names.insert(name.into(), self.entries.len() as u64);
         self
     }
 
-    fn around(&mut self, clock: &str, event: impl Into<Event>) -> &mut Self {
+    pub fn around(&mut self, clock: &str, event: impl Into<Event>) -> &mut Self {
         self.push(clock, "engine", false, event)
     }
 
-    fn own(&mut self, clock: &str, user: &str, event: impl Into<Event>) -> &mut Self {
+    pub fn own(&mut self, clock: &str, user: &str, event: impl Into<Event>) -> &mut Self {
         self.push(clock, user, true, event)
     }
 
-    fn config(&mut self, clock: &str) -> &mut Self {
+    pub fn config(&mut self, clock: &str) -> &mut Self {
         let loaded = event::ConfigLoaded { digest: "d".into(), source: "mayday.toml".into(), catalog: catalog() };
         self.around(clock, loaded).named("config")
     }
 
-    fn health(&mut self, clock: &str, service: &str, from: Health, to: Health, happened: &str) -> &mut Self {
+    pub fn health(&mut self, clock: &str, service: &str, from: Health, to: Health, happened: &str) -> &mut Self {
         let detail = if to == Health::Down { "503 Service Unavailable" } else { "200 OK" };
         let happened_at = Some(self.at(happened));
         self.around(
@@ -93,7 +95,7 @@ impl Told {
         )
     }
 
-    fn declare(&mut self, clock: &str, severity: Severity, services: &[&str], source: &str) -> &mut Self {
+    pub fn declare(&mut self, clock: &str, severity: Severity, services: &[&str], source: &str) -> &mut Self {
         let user = if source == "human" { "oncall1" } else { "engine" };
         let services: BTreeSet<String> = services.iter().map(|s| (*s).to_owned()).collect();
         self.own(
@@ -109,22 +111,22 @@ impl Told {
         )
     }
 
-    fn onset(&mut self, clock: &str, onset: &str) -> &mut Self {
+    pub fn onset(&mut self, clock: &str, onset: &str) -> &mut Self {
         let onset = self.at(onset);
         self.own(clock, "engine", event::IncidentOnset { onset, why: "first failing probe of api".into() })
             .named("onset")
     }
 
-    fn status(&mut self, clock: &str, from: Status, to: Status) -> &mut Self {
+    pub fn status(&mut self, clock: &str, from: Status, to: Status) -> &mut Self {
         self.own(clock, "oncall1", event::IncidentStatus { from, to, reason: String::new(), forced: false })
     }
 
-    fn note(&mut self, clock: &str, text: &str) -> &mut Self {
+    pub fn note(&mut self, clock: &str, text: &str) -> &mut Self {
         self.own(clock, "oncall1", event::NoteAdded { text: text.into(), happened_at: None })
     }
 
     /// Asked for at `clock`, taken by Slack two seconds later.
-    fn sent(&mut self, id: &str, clock: &str, accepted: &str, template: Template) -> &mut Self {
+    pub fn sent(&mut self, id: &str, clock: &str, accepted: &str, template: Template) -> &mut Self {
         self.own(
             clock,
             "oncall1",
@@ -140,7 +142,7 @@ impl Told {
         .own(accepted, "engine", attempted(id, 1, Delivery::Accepted, "ok"))
     }
 
-    fn run(&mut self, plan: Plan, requested: &str, finished: &str, state: RunState, verdict: Verdict) -> &mut Self {
+    pub fn run(&mut self, plan: Plan, requested: &str, finished: &str, state: RunState, verdict: Verdict) -> &mut Self {
         let id = plan.id.clone();
         let ok = state == RunState::Succeeded;
         let (started, finished_at) = (requested, Some(self.at(finished)));
@@ -170,7 +172,7 @@ impl Told {
     }
 }
 
-fn attempted(id: &str, attempt: u32, result: Delivery, answer: &str) -> event::MessageAttempted {
+pub fn attempted(id: &str, attempt: u32, result: Delivery, answer: &str) -> event::MessageAttempted {
     event::MessageAttempted {
         message: id.into(),
         channel: "incidents".into(),
@@ -181,7 +183,7 @@ fn attempted(id: &str, attempt: u32, result: Delivery, answer: &str) -> event::M
     }
 }
 
-fn catalog() -> Catalog {
+pub fn catalog() -> Catalog {
     let service = |tier, minutes: Option<u64>, checked: bool| ServiceFacts {
         tier,
         rto_ms: minutes.map(|m| m * 60_000),
@@ -222,7 +224,7 @@ fn catalog() -> Catalog {
     }
 }
 
-fn plan(id: &str, work: Work, title: &str) -> Plan {
+pub fn plan(id: &str, work: Work, title: &str) -> Plan {
     Plan {
         id: id.into(),
         made_at: Time::default(),

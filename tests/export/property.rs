@@ -71,7 +71,7 @@ fn event() -> impl Strategy<Value = (bool, Event)> {
 }
 
 /// A declared incident with anything behind it; the clock may step back.
-fn journal() -> impl Strategy<Value = Vec<Entry>> {
+pub fn journal() -> impl Strategy<Value = Vec<Entry>> {
     prop::collection::vec((event(), -20_i64..600), 0..60).prop_map(|events| {
         let mut entries = missing_ack().entries;
         let mut at = entries.last().map_or(0, |e| e.at.ms());
@@ -111,8 +111,8 @@ proptest! {
                 prop_assert!(*ms >= 0 || m.name.starts_with("severity") || m.name == "page_delay", "{} is {ms}", m.name);
             }
         }
-        for cited in md.split(|c: char| !c.is_ascii_alphanumeric()).filter_map(|w| w.strip_prefix('e')?.parse::<u64>().ok()) {
-            prop_assert!(known.contains(&cited) || entries.iter().any(|e| format!("{:?}", e.event).contains(&format!("e{cited}"))), "e{}", cited);
+        for cited in mayday::report::cite::find(&md).iter().flat_map(mayday::report::cite::Found::named) {
+            prop_assert!(known.contains(&cited), "[{}]", cited);
         }
     }
 
