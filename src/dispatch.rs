@@ -6,12 +6,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::cli::args::{BackupsCmd, Cli, Cmd, ConfigCmd, EngineCmd, Global, RunsCmd};
+use crate::cli::args::{BackupsCmd, Cli, Cmd, ConfigCmd, EngineCmd, Global, JournalCmd, RunsCmd};
 use crate::cli::backups as listing;
 use crate::cli::playbook::PlaybookCmd;
 use crate::cli::{
-    Failure, Session, checklist, connect, exit, guard, help, incident, lead, playbook, record, recover, runs, say,
-    status,
+    Failure, Session, checklist, connect, exit, guard, help, incident, lead, playbook, record, recover, redact, runs,
+    say, status,
 };
 use crate::domain::Access;
 use crate::domain::Time;
@@ -67,7 +67,9 @@ fn one_shot(global: Global, access: Access, command: Cmd) -> Result<u8, Failure>
                     Cmd::Contacts => crate::cli::contacts::contacts(place, global.json).await,
                     Cmd::Export { incident, format, output } => record::export(&place, incident, format, output).await,
                     Cmd::Kpi { since, until } => record::kpi(&place.state_dir, since, until, global.json),
-                    Cmd::Journal(command) => record::journal(&place.state_dir, command, global.json).await,
+                    Cmd::Journal(command) if !matches!(command, JournalCmd::Redact { .. }) => {
+                        record::journal(&place.state_dir, command, global.json).await
+                    }
                     Cmd::Engine(command) => manage_engine(&global, place, access, command).await,
                     Cmd::Note { text, incident, at, offline: true } => match connect::reach(&place, access).await {
                         Err(_) if access == Access::ReadOnly => Err(Failure::refused("--read-only writes nothing")),
@@ -138,6 +140,9 @@ async fn connected(session: &mut Session, command: Cmd) -> Result<u8, Failure> {
             incident::notify(session, sending).await
         }
         Cmd::Contact(command) => crate::cli::contacts::contact(session, command).await,
+        Cmd::Journal(JournalCmd::Redact { entries, text, reason, confirm, dry_run }) => {
+            redact::run(session, redact::Asked { entries, text, reason, confirm, dry_run }).await
+        }
         Cmd::Pause { service, r#for, reason } => {
             let lasts = crate::text::parse_duration(&r#for).map_err(Failure::usage)?;
             let until = Time::from_ms(crate::sys::clock::now_ms()).plus(lasts);

@@ -14,6 +14,8 @@ mod incident;
 mod people;
 #[path = "cli/places.rs"]
 mod places;
+#[path = "cli/redact.rs"]
+mod redact;
 #[path = "cli/runs.rs"]
 mod runs;
 #[path = "cli/status.rs"]

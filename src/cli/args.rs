@@ -389,6 +389,24 @@ pub enum JournalCmd {
         #[arg(long, value_name = "DIR")]
         dir: Option<PathBuf>,
     },
+    /// Destroy entries, or a text wherever it stands: in the record, the timelines, runs, exports, logs. For a secret
+    /// that was written down. What it was is never shown; who, when and why stay on record.
+    Redact {
+        /// Numbers of entries whose text goes.
+        entries: Vec<u64>,
+        /// `-`: a text that goes wherever it stands, read from standard input, or typed without being shown.
+        #[arg(long, value_name = "-", conflicts_with = "entries")]
+        text: Option<String>,
+        /// Why, without the text itself.
+        #[arg(long, default_value = "", value_name = "TEXT")]
+        reason: String,
+        /// What would be asked to be typed: the entry's number, or redact.
+        #[arg(long, value_name = "WORD")]
+        confirm: Option<String>,
+        /// Only say what would go.
+        #[arg(long)]
+        dry_run: bool,
+    },
     /// Print the last entries.
     Tail {
         /// How many.

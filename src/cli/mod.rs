@@ -17,6 +17,7 @@ pub mod leading;
 pub mod playbook;
 pub mod record;
 pub mod recover;
+pub mod redact;
 pub mod runs;
 pub mod status;
 

@@ -80,8 +80,11 @@ pub async fn export(
         None => {
             let _ = std::io::stdout().write_all(text.as_bytes());
         }
-        Some(path) => crate::sys::disk::write_atomic(&path, text.as_bytes(), 0o640)
-            .map_err(|e| Failure::failed(format!("write {}: {e}", path.display())))?,
+        Some(path) => {
+            crate::sys::disk::write_atomic(&path, text.as_bytes(), 0o640)
+                .map_err(|e| Failure::failed(format!("write {}: {e}", path.display())))?;
+            super::redact::remember_export(dir, &incident, &path);
+        }
     }
     if damaged > 0 {
         eprintln!("mayday: {damaged} damaged places were left out: mayday journal verify");
@@ -153,6 +156,7 @@ pub async fn journal(dir: &Path, command: JournalCmd, json: bool) -> Result<u8, 
         JournalCmd::Tail { lines, follow, dir: other } => {
             tail(other.as_deref().unwrap_or(dir), lines, follow, json).await
         }
+        JournalCmd::Redact { .. } => Err(Failure::failed("a redaction is carried out by the engine")),
     }
 }
 

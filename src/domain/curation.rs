@@ -96,10 +96,8 @@ impl Curation {
             }
             // What a redacted note was corrected to is redacted with it only when it is named itself; the row of the
             // redacted entry shows nothing of either.
-            Event::EntryRedacted(e) => {
-                if let Some(amended) = self.entries.get_mut(&e.seq) {
-                    amended.text = None;
-                }
+            Event::EntryRedacted(e) if e.seq > 0 => {
+                amend(e.seq, "redacted", &e.why, &mut |a| a.text = None);
             }
             _ => {}
         }

@@ -33,6 +33,7 @@ pub mod outage;
 pub mod phases;
 pub mod playbook;
 pub mod recovery;
+pub mod redaction;
 pub mod response;
 pub mod run;
 pub mod state;

@@ -23,6 +23,7 @@ use super::message::Message;
 use super::outage::{self, Outage};
 use super::playbook::{self, Play, PlayState};
 use super::recovery::{self, Recovery};
+use super::redaction::Redactions;
 use super::run::Run;
 use super::time::Time;
 use super::{cadence, clock, merge};
@@ -79,6 +80,9 @@ pub struct State {
     /// What was corrected, retimed, pinned, hidden or joined.
     #[serde(skip_serializing_if = "Curation::is_empty")]
     pub curation: Curation,
+    /// Redactions that are not carried out yet.
+    #[serde(skip_serializing_if = "Redactions::is_empty")]
+    pub redactions: Redactions,
     /// Highest incident number per year.
     pub numbers: BTreeMap<i32, u32>,
     /// The engine that wrote last had not said goodbye.
@@ -206,8 +210,11 @@ impl State {
             | Event::EntryRetimed(_)
             | Event::EntryPinned(_)
             | Event::EntryHidden(_)
-            | Event::EntriesJoined(_)
-            | Event::EntryRedacted(_) => self.curation.apply(entry),
+            | Event::EntriesJoined(_) => self.curation.apply(entry),
+            Event::EntryRedacted(_) | Event::RedactionFinished(_) => {
+                self.curation.apply(entry);
+                self.redactions.apply(entry);
+            }
             Event::NoteImported(_) => self.apply_incident(entry),
             Event::IncidentAbsorbed(e) => {
                 if let Some(into) = &entry.incident {
@@ -230,6 +237,7 @@ impl State {
         };
         real(&mut self.seq);
         self.curation.renumber(from, by);
+        self.redactions.renumber(from, by);
         for incident in self.incidents.values_mut() {
             real(&mut incident.declared_seq);
             real(&mut incident.last_seq);

@@ -113,6 +113,7 @@ impl Core {
             Ask::Capsule { incident } => {
                 let _ = reply.send(self.capsule(incident.as_deref()));
             }
+            Ask::Redact(ask) => self.redact(actor, ask, reply),
             Ask::Status => {
                 let _ = reply.send(Answer::Status(Box::new(self.status())));
             }

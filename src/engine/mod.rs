@@ -11,6 +11,7 @@
 //! | `lead` | levels that are called, drafts of what is due, the onset by the probes |
 //! | `reconcile`, `follow`, `deliver`, `seal` | effects, derived from the state |
 //! | `recover`, `playbook` | what is due for a recovery and for a playbook, and what is shown of them |
+//! | `redact` | destroying a text that must not be on record |
 //! | `recorder` | the journal's writer, and what happens when nothing can be written |
 //! | [`picture`], `views` | what viewers follow |
 //! | [`server`], [`session`] | the socket |
@@ -36,6 +37,7 @@ mod reconcile;
 mod recorder;
 mod records;
 mod recover;
+mod redact;
 mod reload;
 pub mod samples;
 pub mod schedule;

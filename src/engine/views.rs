@@ -175,6 +175,7 @@ impl Core {
             maintenance: self.windows.clone(),
             warnings,
             guard: self.guard_view(),
+            redacted: self.state.redactions.finished,
         }
     }
 

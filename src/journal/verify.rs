@@ -81,7 +81,7 @@ pub struct PartReport {
 /// A payload that an `entry.redacted` asks to be blanked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Redaction {
-    /// The entry that is blanked.
+    /// The entry that is blanked; 0: only files were.
     pub seq: u64,
     /// The entry that says so.
     pub by: u64,
@@ -91,6 +91,10 @@ pub struct Redaction {
     pub why: String,
     /// Whether the payload is gone.
     pub done: bool,
+    /// Files beside the journal in which it was destroyed too, at so many places; and what could not be.
+    pub files: Vec<String>,
+    pub places: u64,
+    pub failed: Vec<String>,
 }
 
 /// A time in which nothing could be recorded, as a `journal.gap` tells it.
@@ -229,15 +233,26 @@ impl Gathered {
             self.blanked.insert(line.seq(), (by, damage(String::new())));
             return;
         }
-        if !matches!(line.kind(), "entry.redacted" | "journal.gap") {
+        if !matches!(line.kind(), "entry.redacted" | "redaction.finished" | "journal.gap") {
             return;
         }
         let Ok(entry) = line.entry() else { return };
         match entry.event {
             Event::EntryRedacted(e) => {
                 let (seq, by) = (e.seq, entry.seq);
-                let asked = Redaction { seq, by, at: entry.at, who: entry.actor.user, why: e.why, done: false };
+                let places = e.files.iter().map(|f| f.places.len() as u64).sum();
+                let files = e.files.into_iter().map(|f| clean(&f.file).into_owned()).collect();
+                let who = entry.actor.user;
+                let asked =
+                    Redaction { seq, by, at: entry.at, who, why: e.why, done: false, files, places, failed: vec![] };
                 self.asked.insert(by, asked);
+            }
+            Event::RedactionFinished(e) => {
+                for (_, asked) in self.asked.range_mut(e.from..entry.seq) {
+                    // Where only files were concerned, nothing in the journal shows that it is done.
+                    asked.done |= asked.seq == 0;
+                    asked.failed = e.failed.iter().map(|f| clean(f).into_owned()).collect();
+                }
             }
             Event::JournalGap(e) => report.gaps.push(Gap {
                 seq: entry.seq,
@@ -263,7 +278,8 @@ impl Gathered {
             }
         }
         // Asked for twice, it is done when either did it.
-        let done: Vec<u64> = self.asked.values().filter(|asked| asked.done).map(|asked| asked.seq).collect();
+        let done: Vec<u64> =
+            self.asked.values().filter(|asked| asked.done && asked.seq > 0).map(|asked| asked.seq).collect();
         report.redactions = self.asked.into_values().collect();
         for redaction in &mut report.redactions {
             redaction.done |= done.contains(&redaction.seq);

@@ -54,12 +54,14 @@ pub struct Timeline {
     pub head: u64,
     /// The first rows have come.
     pub filled: bool,
+    /// The last redaction that the rows know of.
+    pub redacted: u64,
 }
 
 impl Timeline {
     /// Forgets everything, to be read anew.
     pub fn forget(&mut self) {
-        *self = Timeline { scope: self.scope, ..Timeline::default() };
+        *self = Timeline { scope: self.scope, redacted: self.redacted, ..Timeline::default() };
     }
 
     /// Takes newer rows in.

@@ -111,6 +111,14 @@ pub struct Head {
     /// Who may do what, tags and holds, requests for a second person.
     #[serde(skip_serializing_if = "super::GuardView::is_empty")]
     pub guard: super::GuardView,
+    /// The last redaction that was carried out, by its entry: rows that were read before are read again.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub redacted: u64,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks with a reference")]
+fn is_zero(n: &u64) -> bool {
+    *n == 0
 }
 
 /// A window of announced maintenance.
