@@ -421,8 +421,9 @@ events! {
 pub struct RedactedFile {
     /// Below the state directory, or absolute.
     pub file: String,
-    /// Device and inode: another file under the name is left alone.
-    pub id: (u64, u64),
+    /// Device, inode, and when it was made in microseconds where that is known: another file is left alone, also one that
+    /// was given the number of one that is gone.
+    pub id: (u64, u64, u64),
     /// First byte and length of each place.
     pub places: Vec<(u64, u64)>,
 }

@@ -199,6 +199,7 @@ fn cut_short_by_a_kill_it_is_finished_by_the_next_engine() {
             let _ = asking.join();
         });
         shop.run(&["engine", "start"]).ok();
+        shop.verify();
         wait_until("it is finished", PATIENCE, || recorded().1);
         assert_eq!(holding(&dir), BTreeSet::new(), "after {done:?}");
         shop.verify();

@@ -5,7 +5,7 @@
 //! touched here: their payloads are blanked by the journal.
 
 use std::collections::BTreeSet;
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{self, Read};
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -79,7 +79,7 @@ fn name_of(dir: &Path, path: &Path) -> String {
 }
 
 enum Looked {
-    Places((u64, u64), Vec<(u64, u64)>),
+    Places((u64, u64, u64), Vec<(u64, u64)>),
     Compressed,
 }
 
@@ -97,7 +97,12 @@ fn look(path: &Path, secret: Option<&Secret>, lines: &BTreeSet<u64>) -> io::Resu
     if !lines.is_empty() && path.file_name().is_some_and(|n| n == "timeline.md") {
         places.extend(lines_of(path, lines)?);
     }
-    Ok(Looked::Places((meta.dev(), meta.ino()), merged(places)))
+    Ok(Looked::Places(id_of(&meta), merged(places)))
+}
+
+fn id_of(meta: &Metadata) -> (u64, u64, u64) {
+    let born = meta.created().ok().and_then(|t| t.duration_since(std::time::UNIX_EPOCH).ok());
+    (meta.dev(), meta.ino(), born.map_or(0, |d| u64::try_from(d.as_micros()).unwrap_or(0)))
 }
 
 /// `None`: it is compressed.
@@ -205,10 +210,13 @@ pub fn destroy(dir: &Path, files: &[RedactedFile]) -> Destroyed {
 /// False: the file is gone, and the text with it.
 fn overwrite(dir: &Path, listed: &RedactedFile) -> io::Result<bool> {
     let path = dir.join(&listed.file);
+    if is_journals(dir, &path) {
+        return Ok(false);
+    }
     let open = |path: &Path| {
         std::fs::OpenOptions::new().read(true).write(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(path)
     };
-    let same = |file: &File| file.metadata().is_ok_and(|m| m.is_file() && (m.dev(), m.ino()) == listed.id);
+    let same = |file: &File| file.metadata().is_ok_and(|m| m.is_file() && id_of(&m) == listed.id);
     let mut found = match open(&path) {
         Ok(file) if same(&file) => Some(file),
         Ok(_) => None,
@@ -216,8 +224,13 @@ fn overwrite(dir: &Path, listed: &RedactedFile) -> io::Result<bool> {
         Err(e) => return Err(e),
     };
     if found.is_none() {
+        let name = path.file_name().unwrap_or_default().to_os_string();
+        let rotated = |p: &PathBuf| {
+            let own = p.file_name().unwrap_or_default();
+            own.as_encoded_bytes().starts_with(name.as_encoded_bytes()) && !is_journals(dir, p)
+        };
         let beside = path.parent().and_then(|p| std::fs::read_dir(p).ok()).into_iter().flatten().flatten();
-        found = beside.filter_map(|e| open(&e.path()).ok()).find(|f| same(f));
+        found = beside.map(|e| e.path()).filter(rotated).filter_map(|p| open(&p).ok()).find(|f| same(f));
     }
     let Some(file) = found else { return Ok(false) };
     for (from, len) in &listed.places {
