@@ -102,6 +102,7 @@ async fn connected(session: &mut Session, command: Cmd) -> Result<u8, Failure> {
         Cmd::Objectives => status::objectives(session).await,
         Cmd::Incident(command) => incident::run(session, command).await,
         Cmd::Note { text, incident, at, .. } => incident::note(session, text, incident, at).await,
+        Cmd::Import(args) => crate::cli::import::run(session, args).await,
         Cmd::Hypothesis(command) => lead::hypothesis(session, command).await,
         Cmd::Handoff { to, remark, incident, command } => lead::handoff(session, to, remark, incident, command).await,
         Cmd::Catchup { since, incident } => lead::catchup(session, incident, since).await,

@@ -8,6 +8,8 @@ mod again;
 mod backups;
 #[path = "cli/config.rs"]
 mod config;
+#[path = "cli/import.rs"]
+mod import;
 #[path = "cli/incident.rs"]
 mod incident;
 #[path = "cli/people.rs"]

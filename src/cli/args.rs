@@ -115,6 +115,9 @@ pub enum Cmd {
         #[arg(long)]
         offline: bool,
     },
+    /// Take lines of another record into the timeline: a chat, a log, alerts, a terminal recording, what was typed down.
+    /// Shows first how each line was read; what is doubtful is asked. Importing twice adds nothing.
+    Import(super::import::ImportArgs),
     /// What is thought to be wrong: open hypotheses, add evidence, rule them out.
     #[command(subcommand)]
     Hypothesis(HypothesisCmd),

@@ -11,6 +11,7 @@ pub mod contacts;
 pub mod exit;
 pub mod guard;
 pub mod help;
+pub mod import;
 pub mod incident;
 pub mod lead;
 pub mod leading;

@@ -9,6 +9,7 @@ pub mod actor;
 pub mod approval;
 pub mod authority;
 pub mod availability;
+pub mod backfill;
 pub mod backup;
 pub mod cadence;
 pub mod catalog;

@@ -80,6 +80,9 @@ pub struct State {
     /// What was corrected, retimed, pinned, hidden or joined.
     #[serde(skip_serializing_if = "Curation::is_empty")]
     pub curation: Curation,
+    /// Keys of the lines that were imported into each incident.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub imported: BTreeMap<String, BTreeSet<String>>,
     /// Redactions that are not carried out yet.
     #[serde(skip_serializing_if = "Redactions::is_empty")]
     pub redactions: Redactions,
@@ -215,7 +218,12 @@ impl State {
                 self.curation.apply(entry);
                 self.redactions.apply(entry);
             }
-            Event::NoteImported(_) => self.apply_incident(entry),
+            Event::NoteImported(e) => {
+                if let Some(incident) = entry.incident.as_ref().filter(|_| !e.key.is_empty()) {
+                    self.imported.entry(incident.clone()).or_default().insert(e.key.clone());
+                }
+                self.apply_incident(entry);
+            }
             Event::IncidentAbsorbed(e) => {
                 if let Some(into) = &entry.incident {
                     merge::apply(self, &e.incident, into);

@@ -510,7 +510,7 @@ impl Core {
     fn answer(&mut self) {
         let recorded = self.recorder.is_on();
         for (reply, key, mut answer) in std::mem::take(&mut self.waiting) {
-            if let Answer::Done { recorded: told, .. } = &mut answer {
+            if let Answer::Done { recorded: told, .. } | Answer::Imported { recorded: told, .. } = &mut answer {
                 *told = recorded;
             }
             if !key.is_empty() {
@@ -526,7 +526,7 @@ impl Core {
             self.state.renumber(from, by);
             self.timelines.renumber(from, by);
             for (_, _, answer) in &mut self.waiting {
-                if let Answer::Done { seq, .. } = answer
+                if let Answer::Done { seq, .. } | Answer::Imported { seq, .. } = answer
                     && *seq >= from
                 {
                     *seq = seq.saturating_add_signed(by);

@@ -250,6 +250,14 @@ pub enum Answer {
         /// False while nothing can be recorded: it took effect, but only in memory.
         recorded: bool,
     },
+    /// Lines were taken in; the others were there already.
+    Imported {
+        incident: String,
+        new: usize,
+        known: usize,
+        seq: u64,
+        recorded: bool,
+    },
     /// Not done.
     Refused(Refusal),
     /// Not done because the engine could not: what was attempted, why it failed, what to do.

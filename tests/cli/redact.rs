@@ -5,7 +5,7 @@ use std::path::Path;
 
 use mayday::text::secret::Secret;
 
-use super::support::{Cockpit, PATIENCE, files_containing, wait_until};
+use super::support::{Cockpit, PATIENCE, Pty, files_containing, wait_until};
 
 const SECRET: &str = "hunter2\"&x9-Qq";
 const CONFIG: &str = r#"
@@ -219,4 +219,28 @@ fn who_may_not_is_refused_and_the_text_is_in_no_refusal() {
     shop.run(&["incident", "declare", "leak"]).ok();
     shop.run(&["incident", "ack"]).ok();
     shop.run_with(&asks, SECRET.as_bytes()).ok();
+}
+
+#[test]
+fn on_a_terminal_the_text_is_typed_without_being_shown() {
+    let shop = Cockpit::new(CONFIG);
+    let seq = shop.run(&["note", "pw hunter2-typed here"]).ok().line();
+    let mut pty = Pty::mayday(&shop.home, &["journal", "redact", "--text", "-", "--reason", "leak"], 100, 30);
+    pty.wait_for("it is not shown");
+    pty.send("hunter2-typed\r");
+    pty.wait_for(&format!("Type {seq} to destroy it"));
+    assert!(!pty.screen().contains("hunter2"), "{}", pty.screen());
+    pty.send("nonsense\r");
+    pty.wait_for("nothing was done");
+    pty.wait_exit(PATIENCE);
+    assert!(!files_containing(&shop.state(), "hunter2-typed").is_empty());
+    let mut pty = Pty::mayday(&shop.home, &["journal", "redact", "--text", "-", "--reason", "leak"], 100, 30);
+    pty.wait_for("it is not shown");
+    pty.send("hunter2-typed\r");
+    pty.wait_for(&format!("Type {seq} to destroy it"));
+    pty.send(format!("{seq}\r"));
+    pty.wait_for("redacted in 1 entry");
+    pty.wait_exit(PATIENCE);
+    assert_eq!(pty.stty(), pty.stty_before());
+    assert!(files_containing(&shop.state(), "hunter2-typed").is_empty());
 }

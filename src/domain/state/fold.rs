@@ -302,6 +302,7 @@ impl State {
             let oldest = self.incidents.values().filter(|i| !i.status.is_open()).min_by_key(|i| i.declared_seq);
             let Some(id) = oldest.map(|i| i.id.clone()) else { return };
             self.incidents.remove(&id);
+            self.imported.remove(&id);
             headstart::trim(self);
         }
     }
