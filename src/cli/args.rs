@@ -385,9 +385,10 @@ pub enum Format {
 pub enum JournalCmd {
     /// Check the whole chain.
     Verify {
-        /// First hex digits of a head that was printed in a message: proves that nothing before it was changed.
+        /// First hex digits of a head that was printed in a message: proves that nothing before it was changed. Several
+        /// times, for several messages.
         #[arg(long, value_name = "HEX")]
-        anchor: Option<String>,
+        anchor: Vec<String>,
         /// A copy of a state directory, instead of the live one.
         #[arg(long, value_name = "DIR")]
         dir: Option<PathBuf>,

@@ -21,6 +21,7 @@ pub mod recover;
 pub mod redact;
 pub mod runs;
 pub mod status;
+pub mod verify;
 
 use std::time::Duration;
 

@@ -481,7 +481,7 @@ impl Command {
             },
             Command::HandOver { remark, .. } => vec![remark],
             Command::KeepLead { reason, .. } => vec![reason],
-            Command::Step { what, .. } => vec![what],
+            Command::Step { what, about } => std::iter::once(what).chain(about).collect(),
             Command::Send { subject, body, .. } => vec![subject, body],
             Command::Acknowledge { .. }
             | Command::Assign { .. }

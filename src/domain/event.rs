@@ -410,7 +410,9 @@ events! {
     /// What one channel answered to one attempt.
     "message.attempted" => MessageAttempted { message: String, channel: String, attempt: u32, result: Delivery,
         answer: String,
-        #[serde(default, skip_serializing_if = "Option::is_none")] next_at: Option<Time> }
+        #[serde(default, skip_serializing_if = "Option::is_none")] next_at: Option<Time>,
+        /// The head of the record that was printed in it: it proves later what stood before.
+        #[serde(default, skip_serializing_if = "String::is_empty")] head: String }
 
     /// A command was refused: what was asked, and why not.
     "command.refused" => CommandRefused { asked: String, reason: String }

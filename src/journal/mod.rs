@@ -65,7 +65,7 @@ pub use reader::Reader;
 pub use recover::Tended;
 pub use redact::RedactError;
 pub use search::{Stored, StoredEntry, search};
-pub use verify::{Anchor, Gap, PartReport, Redaction, Report, verify, verify_with};
+pub use verify::{Anchor, Gap, PartReport, Redaction, Report, SentHead, verify, verify_all, verify_with};
 
 use crate::config::MirrorTo;
 use index::PartIndex;

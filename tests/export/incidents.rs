@@ -178,6 +178,7 @@ fn attempted(id: &str, attempt: u32, result: Delivery, answer: &str) -> event::M
         result,
         answer: answer.into(),
         next_at: None,
+        head: String::new(),
     }
 }
 
@@ -570,6 +571,7 @@ pub fn hostile() -> Told {
             result: Delivery::Refused,
             answer: evil.into(),
             next_at: None,
+            head: String::new(),
         },
     );
     let payload = serde_json::json!({ "text": evil });
