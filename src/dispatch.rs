@@ -6,12 +6,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::cli::args::{BackupsCmd, Cli, Cmd, ConfigCmd, EngineCmd, EvidenceCmd, Global, RunsCmd};
+use crate::cli::args::{BackupsCmd, Cli, Cmd, ConfigCmd, EngineCmd, EvidenceCmd, Global, JournalCmd, RunsCmd};
 use crate::cli::backups as listing;
 use crate::cli::playbook::PlaybookCmd;
 use crate::cli::{
     Failure, Session, checklist, connect, exit, export, followups, guard, help, incident, incidents, lead, playbook,
-    record, recover, runs, say, shell, status,
+    record, recover, redact, runs, say, shell, status,
 };
 use crate::domain::Access;
 use crate::domain::Time;
@@ -78,7 +78,9 @@ fn one_shot(global: Global, access: Access, command: Cmd) -> Result<u8, Failure>
                     Cmd::Followups { which, command: None } => followups::list(&place.state_dir, &which, global.json),
                     Cmd::Incidents(wanted) => incidents::search(&place.state_dir, wanted, global.json),
                     Cmd::Trends(of) => incidents::trends(&place.state_dir, &of, global.json),
-                    Cmd::Journal(command) => record::journal(&place.state_dir, command, global.json).await,
+                    Cmd::Journal(command) if !matches!(command, JournalCmd::Redact { .. }) => {
+                        record::journal(&place.state_dir, command, global.json).await
+                    }
                     Cmd::Engine(command) => manage_engine(&global, place, access, command).await,
                     Cmd::Run { incident, title, timeout, argv } => {
                         let wanted = shell::Wanted { incident, title, timeout, argv };
@@ -121,6 +123,7 @@ async fn connected(session: &mut Session, command: Cmd) -> Result<u8, Failure> {
         Cmd::Review { incident, owner, status, meeting, reason } => {
             followups::review(session, incident, owner, status, meeting, reason).await
         }
+        Cmd::Import(args) => crate::cli::import::run(session, args).await,
         Cmd::Hypothesis(command) => lead::hypothesis(session, command).await,
         Cmd::Handoff { to, remark, incident, command } => lead::handoff(session, to, remark, incident, command).await,
         Cmd::Catchup { since, incident } => lead::catchup(session, incident, since).await,
@@ -159,6 +162,9 @@ async fn connected(session: &mut Session, command: Cmd) -> Result<u8, Failure> {
             incident::notify(session, sending).await
         }
         Cmd::Contact(command) => crate::cli::contacts::contact(session, command).await,
+        Cmd::Journal(JournalCmd::Redact { entries, text, reason, confirm, dry_run }) => {
+            redact::run(session, redact::Asked { entries, text, reason, confirm, dry_run }).await
+        }
         Cmd::Pause { service, r#for, reason } => {
             let lasts = crate::text::parse_duration(&r#for).map_err(Failure::usage)?;
             let until = Time::from_ms(crate::sys::clock::now_ms()).plus(lasts);

@@ -10,12 +10,16 @@ mod backups;
 mod config;
 #[path = "cli/export.rs"]
 mod export;
+#[path = "cli/import.rs"]
+mod import;
 #[path = "cli/incident.rs"]
 mod incident;
 #[path = "cli/people.rs"]
 mod people;
 #[path = "cli/places.rs"]
 mod places;
+#[path = "cli/redact.rs"]
+mod redact;
 #[path = "cli/runs.rs"]
 mod runs;
 #[path = "cli/shell.rs"]

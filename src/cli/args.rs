@@ -141,6 +141,9 @@ pub enum Cmd {
         #[arg(required = true, last = true, value_name = "COMMAND")]
         argv: Vec<std::ffi::OsString>,
     },
+    /// Take lines of another record into the timeline: a chat, a log, alerts, a terminal recording, what was typed down.
+    /// Shows first how each line was read; what is doubtful is asked. Importing twice adds nothing.
+    Import(super::import::ImportArgs),
     /// What is thought to be wrong: open hypotheses, add evidence, rule them out.
     #[command(subcommand)]
     Hypothesis(HypothesisCmd),
@@ -435,12 +438,31 @@ pub enum Cmd {
 pub enum JournalCmd {
     /// Check the whole chain.
     Verify {
-        /// First hex digits of a head that was printed in a message: proves that nothing before it was changed.
+        /// First hex digits of a head that was printed in a message: proves that nothing before it was changed. Several
+        /// times, for several messages.
         #[arg(long, value_name = "HEX")]
-        anchor: Option<String>,
+        anchor: Vec<String>,
         /// A copy of a state directory, instead of the live one.
         #[arg(long, value_name = "DIR")]
         dir: Option<PathBuf>,
+    },
+    /// Destroy entries, or a text wherever it stands: in the record, the timelines, runs, exports, logs. For a secret
+    /// that was written down. What it was is never shown; who, when and why stay on record.
+    Redact {
+        /// Numbers of entries whose text goes.
+        entries: Vec<u64>,
+        /// `-`: a text that goes wherever it stands, read from standard input, or typed without being shown.
+        #[arg(long, value_name = "-", conflicts_with = "entries")]
+        text: Option<String>,
+        /// Why, without the text itself.
+        #[arg(long, default_value = "", value_name = "TEXT")]
+        reason: String,
+        /// What would be asked to be typed: the entry's number, or redact.
+        #[arg(long, value_name = "WORD")]
+        confirm: Option<String>,
+        /// Only say what would go.
+        #[arg(long)]
+        dry_run: bool,
     },
     /// Print the last entries.
     Tail {

@@ -131,7 +131,10 @@ pub async fn export(place: &Place, args: ExportArgs, json: bool) -> Result<u8, F
     };
     match output {
         None => drop(std::io::stdout().write_all(text.as_bytes())),
-        Some(path) => put(path, format, &record.incident, before.as_deref(), &text)?,
+        Some(path) => {
+            put(path, format, &record.incident, before.as_deref(), &text)?;
+            super::redact::remember_export(&place.state_dir, &record.incident, path);
+        }
     }
     if record.damaged > 0 {
         eprintln!("mayday: {} damaged places were left out: mayday journal verify", record.damaged);

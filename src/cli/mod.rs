@@ -14,6 +14,7 @@ pub mod export;
 pub mod followups;
 pub mod guard;
 pub mod help;
+pub mod import;
 pub mod incident;
 pub mod incidents;
 pub mod lead;
@@ -22,10 +23,12 @@ pub mod playbook;
 pub mod record;
 pub mod recover;
 pub mod replay;
+pub mod redact;
 pub mod runs;
 pub mod shell;
 pub mod status;
 pub mod timeline;
+pub mod verify;
 
 use std::time::Duration;
 

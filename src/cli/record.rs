@@ -9,7 +9,7 @@ use super::{print, say};
 use crate::domain::Time;
 use crate::domain::event::Entry;
 use crate::domain::timeline;
-use crate::journal::{Anchor, Reader, verify};
+use crate::journal::Reader;
 use crate::report;
 
 pub(super) fn open(dir: &Path) -> Result<Reader, Failure> {
@@ -76,83 +76,12 @@ pub fn day(text: &str) -> Result<Time, Failure> {
 /// `mayday journal …`.
 pub async fn journal(dir: &Path, command: JournalCmd, json: bool) -> Result<u8, Failure> {
     match command {
-        JournalCmd::Verify { anchor, dir: other } => check(other.as_deref().unwrap_or(dir), anchor.as_deref(), json),
+        JournalCmd::Verify { anchor, dir: other } => super::verify::run(other.as_deref().unwrap_or(dir), &anchor, json),
         JournalCmd::Tail { lines, follow, dir: other } => {
             tail(other.as_deref().unwrap_or(dir), lines, follow, json).await
         }
+        JournalCmd::Redact { .. } => Err(Failure::failed("a redaction is carried out by the engine")),
     }
-}
-
-fn check(dir: &Path, anchor: Option<&str>, json: bool) -> Result<u8, Failure> {
-    if let Some(anchor) = anchor
-        && (anchor.len() < 8 || !anchor.bytes().all(|b| b.is_ascii_hexdigit()))
-    {
-        return Err(Failure::usage("--anchor takes at least the 8 hex digits that a message printed"));
-    }
-    let report = verify(dir, anchor).map_err(|e| Failure::failed(e.to_string()))?;
-    let head = report.head.hash.to_string();
-    let short: String = head.chars().take(8).collect();
-    let anchor_words = report.anchor.as_ref().map(|a| match a {
-        Anchor::Missing => "NOT FOUND: no entry ever had that head; the journal was rewritten or cut since".to_owned(),
-        Anchor::Found(at) => at
-            .iter()
-            .map(|(seq, at)| {
-                format!("found: it was the head after entry {seq} of {at}; nothing up to there was changed")
-            })
-            .collect::<Vec<_>>()
-            .join("; "),
-    });
-    if json {
-        let faults: Vec<_> = report.faults.iter().map(ToString::to_string).collect();
-        print(&serde_json::json!({
-            "whole": report.is_whole(), "entries": report.entries, "seq": report.head.seq, "head": head,
-            "parts": report.parts.iter().map(|p| p.name.clone()).collect::<Vec<_>>(),
-            "faults": faults, "faulty": report.faulty, "unfinished_bytes": report.unfinished,
-            "redactions": report.redactions.len(), "gaps": report.gaps.len(), "anchor": anchor_words,
-        }))?;
-    } else {
-        say(&format!(
-            "{}: {} entries in {}",
-            dir.display(),
-            report.entries,
-            crate::text::plural(report.parts.len(), "part")
-        ));
-        say(
-            "checked: every line reads, every payload has the digest its header names, every header the hash it claims,",
-        );
-        say("         and every entry names the hash of the one before, across all parts");
-        for fault in &report.faults {
-            say(&format!("FAULT    {fault}"));
-        }
-        if report.faulty > report.faults.len() as u64 {
-            say(&format!("         and {} more", report.faulty - report.faults.len() as u64));
-        }
-        for gap in &report.gaps {
-            say(&format!(
-                "gap      entry {}: nothing could be recorded from {} to {} ({}); {} kept, {} lost",
-                gap.seq, gap.since, gap.until, gap.why, gap.kept, gap.lost
-            ));
-        }
-        for redaction in &report.redactions {
-            let done = if redaction.done { "" } else { " (not carried out yet)" };
-            say(&format!(
-                "redacted entry {} by {} at {} (entry {}): {}{done}",
-                redaction.seq, redaction.who, redaction.at, redaction.by, redaction.why
-            ));
-        }
-        if report.unfinished > 0 {
-            say(&format!("note     {} bytes at the end are no whole line yet", report.unfinished));
-        }
-        say(&format!("head     {short} (entry {}, {head})", report.head.seq));
-        match &anchor_words {
-            Some(words) => say(&format!("anchor   {words}")),
-            None => say(
-                "         a cut tail cannot be seen from inside: hold a head printed in a message against it with --anchor",
-            ),
-        }
-        say(if report.is_whole() { "WHOLE" } else { "NOT WHOLE" });
-    }
-    Ok(if report.is_whole() { 0 } else { super::exit::FAILED })
 }
 
 async fn tail(dir: &Path, lines: usize, follow: bool, json: bool) -> Result<u8, Failure> {

@@ -85,6 +85,8 @@ pub enum Deed {
     Cancel,
     Pause,
     Engine,
+    /// Destroying what is on record.
+    Redact,
     Message,
     Status,
     /// Starting a playbook, leading it on, leaving it, ticking a checklist; what its steps run has a level of its own.
@@ -92,7 +94,7 @@ pub enum Deed {
 }
 
 impl Deed {
-    pub const ALL: [Deed; 20] = [
+    pub const ALL: [Deed; 21] = [
         Deed::Restart,
         Deed::Stop,
         Deed::Start,
@@ -110,6 +112,7 @@ impl Deed {
         Deed::Cancel,
         Deed::Pause,
         Deed::Engine,
+        Deed::Redact,
         Deed::Message,
         Deed::Status,
         Deed::Playbook,
@@ -135,6 +138,7 @@ impl Deed {
             Deed::Cancel => "cancel",
             Deed::Pause => "pause",
             Deed::Engine => "engine",
+            Deed::Redact => "redact",
             Deed::Message => "message",
             Deed::Status => "status",
             Deed::Playbook => "playbook",
@@ -148,7 +152,9 @@ impl Deed {
     /// What it needs where the configuration says nothing else.
     pub const fn usual(self) -> Level {
         match self {
-            Deed::Promote | Deed::Restore | Deed::CutOver | Deed::CopyIn | Deed::Undo | Deed::Drop => Level::Full,
+            Deed::Promote | Deed::Restore | Deed::CutOver | Deed::CopyIn | Deed::Undo | Deed::Drop | Deed::Redact => {
+                Level::Full
+            }
             Deed::Restart
             | Deed::Stop
             | Deed::Start

@@ -121,6 +121,15 @@ pub enum Command {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         happened_at: Option<Time>,
     },
+    /// Takes lines of another record in; those that are there already are passed over.
+    Import {
+        #[serde(default)]
+        incident: Option<String>,
+        lines: Vec<super::backfill::Decided>,
+        format: super::backfill::Format,
+        #[serde(default)]
+        source: String,
+    },
     /// Says something of an entry that is on record. `of` is what the engine has there, as it was recorded and with its
     /// fields; nobody else says what is in it.
     Amend {
@@ -425,6 +434,7 @@ impl Command {
             Command::Snooze { .. } => "snooze the next update".into(),
             Command::ContactCalled { contact, .. } => format!("log a call to {contact}"),
             Command::Note { .. } => "note".into(),
+            Command::Import { lines, .. } => format!("import {}", crate::text::plural(lines.len(), "line")),
             Command::Amend { entries, how, .. } => {
                 let list: Vec<String> = entries.iter().map(u64::to_string).collect();
                 format!("{} entry {}", how.word(), list.join(", "))
@@ -494,6 +504,10 @@ impl Command {
             | Command::Decline { reason, .. }
             | Command::BreakGlass { reason, .. } => vec![reason],
             Command::Note { text, .. } | Command::ContactCalled { note: text, .. } => vec![text],
+            Command::Import { lines, source, .. } => {
+                let words = lines.iter_mut().flat_map(|l| [&mut l.author, &mut l.text]);
+                words.chain([source]).collect()
+            }
             Command::Amend { how: Amend::Correct { text } | Amend::Join { title: text }, reason, .. } => {
                 vec![text, reason]
             }
@@ -512,7 +526,7 @@ impl Command {
             Command::Shell { ask, .. } => ask.words_mut(),
             Command::HandOver { remark, .. } => vec![remark],
             Command::KeepLead { reason, .. } => vec![reason],
-            Command::Step { what, .. } => vec![what],
+            Command::Step { what, about } => std::iter::once(what).chain(about).collect(),
             Command::Send { subject, body, .. } => vec![subject, body],
             Command::Acknowledge { .. }
             | Command::Assign { .. }

@@ -136,7 +136,8 @@ impl Curation {
                     self.entries.entry(about).or_default().evidence.push(entry.seq);
                 }
             }
-            Event::EntryRedacted(e) => self.redact(e.seq, entry.seq),
+            // Of a text in files alone it names no entry.
+            Event::EntryRedacted(e) if e.seq > 0 => self.redact(e.seq, entry.seq),
             _ => {}
         }
     }

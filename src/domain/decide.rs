@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::approval::{self, Wanted};
 use super::authority;
+use super::backfill;
 use super::catalog::Severity;
 use super::command::{Command, Context, Refusal};
 use super::event::*;
@@ -138,6 +139,7 @@ pub fn decide(state: &State, command: Command, ctx: &Context) -> Outcome {
             };
             one(incident, NoteAdded { text, happened_at })
         }
+        Command::Import { incident, lines, format, source } => import(state, incident, lines, format, &source, ctx),
         Command::Amend { entries, how, reason, of } => {
             super::curation::decide(&state.curation, super::curation::Asked { entries, of, how, reason }, ctx)
         }
@@ -240,6 +242,53 @@ pub fn decide(state: &State, command: Command, ctx: &Context) -> Outcome {
         Command::Decline { approval: id, reason } => approval::decline(state, &id, &reason, ctx),
         Command::BreakGlass { approval: id, reason } => approval::break_glass(state, &id, &reason, ctx),
     }
+}
+
+/// Closed incidents take lines in as well: that is when there is time for it.
+fn import(
+    state: &State,
+    incident: Option<String>,
+    lines: Vec<backfill::Decided>,
+    format: backfill::Format,
+    source: &str,
+    ctx: &Context,
+) -> Outcome {
+    let incident = match incident {
+        Some(id) => find_incident(state, &id)?.id.clone(),
+        None => first_open(state)
+            .or_else(|| last_incident(state))
+            .ok_or_else(|| Refusal::new("there is no incident to import into", "declare one with d"))?,
+    };
+    if lines.len() > backfill::BATCH {
+        return Err(Refusal::usage(format!("more than {} lines at once", backfill::BATCH), "send them in pieces"));
+    }
+    let known = state.imported.get(&incident);
+    let mut keys = std::collections::BTreeSet::new();
+    let mut events = Vec::new();
+    for line in lines {
+        let text = checked_text("line", &line.text, backfill::TEXT_LIMIT + 8)?;
+        let author = crate::text::clean::clean_to(line.author.trim(), 80).into_owned();
+        if line.at.ms_since(ctx.now) > backfill::AHEAD_MS {
+            return Err(Refusal::usage(format!("a line of {} lies in the future", line.at), "correct its time"));
+        }
+        let key = backfill::key(line.at, &author, &text);
+        if known.is_some_and(|known| known.contains(&key)) || !keys.insert(key.clone()) {
+            continue;
+        }
+        let source = crate::text::clean(source).into_owned();
+        let format = format.word().to_owned();
+        let event = NoteImported { text, happened_at: line.at.min(ctx.now), author, format, source, key }.into();
+        events.push(Decided { incident: Some(incident.clone()), event });
+    }
+    if known.map_or(0, |k| k.len()) + events.len() > backfill::KEYS {
+        let why = format!(
+            "{incident} has {} imported lines, and would have more than {}",
+            known.map_or(0, |k| k.len()),
+            backfill::KEYS
+        );
+        return Err(Refusal::new(why, "import a selection"));
+    }
+    Ok(events)
 }
 
 fn set_status(state: &State, incident: Option<String>, status: Status, reason: String, force: bool) -> Outcome {

@@ -89,7 +89,17 @@ events! {
     /// A part of the journal failed its verification.
     "journal.damaged" => JournalDamaged { part: String, line: u64, why: String }
     /// The payload of the entry `seq` is blanked in the record; its digest stays, so that the chain still verifies.
-    "entry.redacted" => EntryRedacted { seq: u64, why: String }
+    /// With `seq` 0 no entry is: only files.
+    "entry.redacted" => EntryRedacted { seq: u64, why: String,
+        /// The next entry, an `entry.left`, says what of it stays.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")] left: bool,
+        /// Where the same text is destroyed in files beside the journal.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")] files: Vec<RedactedFile> }
+    /// What of a redacted entry stays: it reads so from then on.
+    "entry.left" => EntryLeft { entry: u64, payload: Value }
+    /// Everything that `entry.redacted` entries from `from` on name is destroyed, but for what `failed` names.
+    "redaction.finished" => RedactionFinished { from: u64, entries: u64, files: u64, places: u64,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")] failed: Vec<String> }
     /// A configuration came into force.
     "config.loaded" => ConfigLoaded { digest: String, source: String, catalog: Catalog }
     /// A configuration was refused; the one before stays in force.
@@ -408,10 +418,24 @@ events! {
     /// What one channel answered to one attempt.
     "message.attempted" => MessageAttempted { message: String, channel: String, attempt: u32, result: Delivery,
         answer: String,
-        #[serde(default, skip_serializing_if = "Option::is_none")] next_at: Option<Time> }
+        #[serde(default, skip_serializing_if = "Option::is_none")] next_at: Option<Time>,
+        /// The head of the record that was printed in it: it proves later what stood before.
+        #[serde(default, skip_serializing_if = "String::is_empty")] head: String }
 
     /// A command was refused: what was asked, and why not.
     "command.refused" => CommandRefused { asked: String, reason: String }
+}
+
+/// Places in a file at which a text is destroyed. The text itself is nowhere.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RedactedFile {
+    /// Below the state directory, or absolute.
+    pub file: String,
+    /// Device, inode, and when it was made in microseconds where that is known: another file is left alone, also one that
+    /// was given the number of one that is gone.
+    pub id: (u64, u64, u64),
+    /// First byte and length of each place.
+    pub places: Vec<(u64, u64)>,
 }
 
 /// One entry of the journal, read.

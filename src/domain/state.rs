@@ -24,6 +24,7 @@ use super::message::Message;
 use super::outage::{self, Outage};
 use super::playbook::{self, Play, PlayState};
 use super::recovery::{self, Recovery};
+use super::redaction::Redactions;
 use super::review::{self, ReviewState};
 use super::run::Run;
 use super::shell::{self, OpenShell};
@@ -91,6 +92,12 @@ pub struct State {
     /// What was corrected, retimed, pinned, hidden or joined.
     #[serde(skip_serializing_if = "Curation::is_empty")]
     pub curation: Curation,
+    /// Keys of the lines that were imported into each incident.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub imported: BTreeMap<String, BTreeSet<String>>,
+    /// Redactions that are not carried out yet.
+    #[serde(skip_serializing_if = "Redactions::is_empty")]
+    pub redactions: Redactions,
     /// Highest incident number per year.
     pub numbers: BTreeMap<i32, u32>,
     /// The engine that wrote last had not said goodbye.
@@ -220,9 +227,17 @@ impl State {
             | Event::EntryPinned(_)
             | Event::EntryHidden(_)
             | Event::EntriesJoined(_)
-            | Event::EvidenceAdded(_)
-            | Event::EntryRedacted(_) => self.curation.apply(entry),
-            Event::NoteImported(_) => self.apply_incident(entry),
+            | Event::EvidenceAdded(_) => self.curation.apply(entry),
+            Event::EntryRedacted(_) | Event::RedactionFinished(_) => {
+                self.curation.apply(entry);
+                self.redactions.apply(entry);
+            }
+            Event::NoteImported(e) => {
+                if let Some(incident) = entry.incident.as_ref().filter(|_| !e.key.is_empty()) {
+                    self.imported.entry(incident.clone()).or_default().insert(e.key.clone());
+                }
+                self.apply_incident(entry);
+            }
             Event::IncidentAbsorbed(e) => {
                 if let Some(into) = &entry.incident {
                     merge::apply(self, &e.incident, into);
@@ -247,6 +262,7 @@ impl State {
         real(&mut self.seq);
         self.curation.renumber(from, by);
         self.followups.renumber(from, by);
+        self.redactions.renumber(from, by);
         for incident in self.incidents.values_mut() {
             real(&mut incident.declared_seq);
             real(&mut incident.last_seq);

@@ -309,6 +309,7 @@ fn update_due_counts_from_the_last_accepted_word() {
         result,
         answer: String::new(),
         next_at: None,
+        head: String::new(),
     };
     w.happened(Some(id.clone()), attempt(Delivery::Retrying));
     assert_eq!(due(&w).ms_since(declared), 900_000);
@@ -419,8 +420,7 @@ proptest! {
                 Story::Attempt(n, result) => {
                     if let Some(message) = w.state.message_order.get(usize::from(n)).cloned() {
                         w.happened(None, MessageAttempted {
-                            message, channel: "chat".into(), attempt: 1, result, answer: "ok".into(), next_at: None,
-                        });
+                            message, channel: "chat".into(), attempt: 1, result, answer: "ok".into(), next_at: None, head: String::new() });
                     }
                 }
                 Story::Foreign(kind) => {

@@ -115,7 +115,14 @@ impl Row {
     pub fn is_correction(&self) -> bool {
         matches!(
             self.kind.as_str(),
-            "note.corrected" | "entry.retimed" | "entry.pinned" | "entry.hidden" | "entry.joined" | "entry.redacted"
+            "note.corrected"
+                | "entry.retimed"
+                | "entry.pinned"
+                | "entry.hidden"
+                | "entry.joined"
+                | "entry.redacted"
+                | "entry.left"
+                | "redaction.finished"
         )
     }
 
@@ -746,7 +753,9 @@ fn sentence(event: &Event) -> (Level, String) {
                 ),
             )
         }
-        Event::EntryRedacted(e) => (Warn, format!("entry {} was redacted{}", e.seq, because(&e.why))),
+        Event::EntryRedacted(e) => (Warn, super::redaction::sentence(e)),
+        Event::EntryLeft(e) => (Detail, format!("what is left of entry {}", e.entry)),
+        Event::RedactionFinished(e) => super::redaction::finished(e),
         Event::CommandRefused(e) => (Detail, format!("refused: {}{}", e.asked, because(&e.reason))),
         Event::Unknown { kind, payload } => (Detail, format!("{kind} {payload}")),
     }

@@ -118,6 +118,7 @@ impl Core {
                 let _ = reply.send(Answer::Ok);
             }
             Ask::ShellOutput { id, text, first } => self.keep_shell_output(&actor, &id, &text, first, reply),
+            Ask::Redact(ask) => self.redact(actor, ask, reply),
             Ask::Status => {
                 let _ = reply.send(Answer::Status(Box::new(self.status())));
             }
@@ -174,8 +175,13 @@ impl Core {
         }
         let command = self.with_text(self.masked(command));
         let title = command.title();
+        let lines = match &command {
+            Command::Import { lines, incident, .. } => Some((lines.len(), incident.clone())),
+            _ => None,
+        };
         match self.decided(&actor, command) {
             Ok(decided) => {
+                let new = decided.len();
                 let (mut seq, mut incident, mut message) = (self.state.seq, None, None);
                 let (mut recovery, mut run) = (None, None);
                 for one in decided {
@@ -202,7 +208,14 @@ impl Core {
                         self.after_declaring(&id);
                     }
                 }
-                self.waiting.push((reply, key, Answer::Done { seq, incident, run, message, recovery, recorded: true }));
+                let done = match lines {
+                    Some((all, named)) => {
+                        let incident = incident.or(named).unwrap_or_default();
+                        Answer::Imported { incident, new, known: all - new, seq, recorded: true }
+                    }
+                    None => Answer::Done { seq, incident, run, message, recovery, recorded: true },
+                };
+                self.waiting.push((reply, key, done));
             }
             Err(refusal) => self.refuse(actor, title, refusal, reply),
         }

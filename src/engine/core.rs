@@ -124,6 +124,13 @@ pub enum Message {
         id: String,
         held: bool,
     },
+    /// What is to be redacted was looked for.
+    RedactionFound {
+        looked: Box<super::redact::Looked>,
+        reply: oneshot::Sender<Answer>,
+    },
+    /// A round of a redaction is done.
+    Redacted(Box<Result<super::redact::Outcome, String>>),
     /// Answered by a core that works.
     Ping(oneshot::Sender<()>),
     /// Answered when the picture shows what is known now.
@@ -168,6 +175,7 @@ pub struct Core {
     pub(super) lead: super::lead::Prepared,
     pub(super) asking: super::approve::Asking,
     pub(super) playing: super::playbook::Playing,
+    pub(super) redacting: super::redact::Redacting,
     pub(super) runs: super::follow::Followed,
     pub(super) outbox: super::deliver::Outbox,
     pub(super) sealing: super::seal::Sealing,
@@ -322,6 +330,8 @@ impl Core {
             }
             Message::Sealed { incident, digest, samples } => self.take_sealed(incident, digest, samples),
             Message::Shell { id, held } => self.hold_shell(id, held),
+            Message::RedactionFound { looked, reply } => self.take_redaction(*looked, reply),
+            Message::Redacted(outcome) => self.take_redacted(*outcome),
             Message::Ping(reply) => {
                 let _ = reply.send(());
             }
@@ -355,6 +365,7 @@ impl Core {
     }
 
     pub(super) fn write(&mut self, actor: Actor, incident: Option<String>, event: Event) -> u64 {
+        let event = self.redacting.keep_out(event);
         let draft = crate::journal::Draft {
             at: self.now(),
             boot_ms: self.clock.boot_ms(),
@@ -506,6 +517,7 @@ impl Core {
         self.look_at_clocks();
         for _ in 0..8 {
             self.commit().await;
+            self.tend_redaction().await;
             self.reconcile();
             if !self.recorder.has_pending() {
                 break;
@@ -544,7 +556,7 @@ impl Core {
     fn answer(&mut self) {
         let recorded = self.recorder.is_on();
         for (reply, key, mut answer) in std::mem::take(&mut self.waiting) {
-            if let Answer::Done { recorded: told, .. } = &mut answer {
+            if let Answer::Done { recorded: told, .. } | Answer::Imported { recorded: told, .. } = &mut answer {
                 *told = recorded;
             }
             if !key.is_empty() {
@@ -560,7 +572,7 @@ impl Core {
             self.state.renumber(from, by);
             self.timelines.renumber(from, by);
             for (_, _, answer) in &mut self.waiting {
-                if let Answer::Done { seq, .. } = answer
+                if let Answer::Done { seq, .. } | Answer::Imported { seq, .. } = answer
                     && *seq >= from
                 {
                     *seq = seq.saturating_add_signed(by);
@@ -618,10 +630,15 @@ impl Core {
         }
         let saved = self.schedule.save().await;
         let path = self.state_dir.join(super::start::STATE_FILE);
+        let forgotten = self.redacting.forgotten();
         // A disk that is slow holds up nothing.
         self.saving = Some(tokio::task::spawn_blocking(move || {
             let bytes = serde_json::to_vec(&saved).map_err(std::io::Error::other);
-            if let Err(e) = bytes.and_then(|bytes| crate::sys::disk::write_atomic(&path, &bytes, 0o600)) {
+            let kept = bytes.map(|mut bytes| {
+                super::redact::keep_out_of(&forgotten, &mut bytes);
+                bytes
+            });
+            if let Err(e) = kept.and_then(|bytes| crate::sys::disk::write_atomic(&path, &bytes, 0o600)) {
                 tracing::warn!("writing {} failed: {e}", super::start::STATE_FILE);
             }
         }));

@@ -94,6 +94,7 @@ impl Core {
                 (result, _) => (result, None),
             };
         let incident = message.incident.clone();
+        let head = self.outbox.heads.get(id).cloned().unwrap_or_default();
         if message.channels.values().filter(|c| !c.state.is_final()).count() <= 1 && result.is_final() {
             self.outbox.heads.remove(id);
         }
@@ -104,6 +105,7 @@ impl Core {
             result,
             answer: self.mask.apply(&attempt.answer).into_owned(),
             next_at,
+            head,
         };
         self.record_own(incident, event);
     }

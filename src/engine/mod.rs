@@ -14,6 +14,7 @@
 //! | `reconcile`, `follow`, `deliver`, `seal` | effects, derived from the state |
 //! | `recover`, `playbook` | what is due for a recovery and for a playbook, and what is shown of them |
 //! | `shell` | commands that people run in shells of their own |
+//! | `redact` | destroying a text that must not be on record |
 //! | `recorder` | the journal's writer, and what happens when nothing can be written |
 //! | [`picture`], `views` | what viewers follow |
 //! | [`server`], [`session`] | the socket |
@@ -41,6 +42,7 @@ mod reconcile;
 mod recorder;
 mod records;
 mod recover;
+mod redact;
 mod reload;
 pub mod samples;
 pub mod schedule;

@@ -326,6 +326,19 @@ impl Recorder {
         Tended { gap: None, shifts, healed }
     }
 
+    /// Blanks what is on record to be blanked. Errors: it is not, yet, and is tried again.
+    pub async fn redact(&mut self) -> Result<(), String> {
+        let Some(mut journal) = self.journal.take() else { return Err("the journal's writer is gone".into()) };
+        let work = tokio::task::spawn_blocking(move || {
+            let done = journal.carry_out_redactions().map_err(|e| e.to_string());
+            (journal, done)
+        });
+        let (journal, done) = work.await.map_err(|e| format!("the journal's writer failed inside: {e}"))?;
+        self.journal = Some(journal);
+        self.look();
+        done.map(|_| ())
+    }
+
     /// What is the matter with the mirror, in words; `None` when there is none, or it gets on.
     pub fn mirror_fault(&mut self) -> Option<String> {
         let mirror = self.journal.as_ref()?.mirror()?;

@@ -144,6 +144,15 @@ impl TimelineFiles {
         }
     }
 
+    /// Entries that were redacted meanwhile are written as they read now.
+    pub fn forget(&mut self, redacted: &BTreeMap<u64, Entry>) {
+        for entry in &mut self.waiting {
+            if let Some(now) = redacted.get(&entry.seq) {
+                entry.clone_from(now);
+            }
+        }
+    }
+
     /// Appends what is waiting; only what is on record is written here too.
     pub async fn write(&mut self, recorded: bool) {
         // Not with every entry: all that waits would be written, and cut off again, each time.

@@ -124,11 +124,13 @@ impl Core {
         if work.is_empty() && closing.is_empty() {
             return;
         }
+        let forgotten = self.redacting.forgotten();
         let done = tokio::task::spawn_blocking(move || {
             for (path, before, later) in work {
                 let mut bytes = Vec::new();
                 before.iter().for_each(|sample| sample.encode(&mut bytes));
                 bytes.extend(later);
+                super::redact::keep_out_of(&forgotten, &mut bytes);
                 if let Err(e) = append(&path, &bytes) {
                     tracing::warn!("writing samples into {} failed: {e}", path.display());
                 }

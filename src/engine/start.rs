@@ -163,6 +163,8 @@ pub async fn start(options: Options) -> Result<Running, StartError> {
         }
     }
     let clean = state.seq == 0 || !state.engine_running;
+    // Before anything reads those files.
+    let resumed = super::redact::resume(&dir, &state);
 
     let epoch = uuid::Uuid::now_v7().to_string();
     let (picture, follow) = Picture::new(epoch.clone());
@@ -241,6 +243,7 @@ pub async fn start(options: Options) -> Result<Running, StartError> {
         lead: super::lead::Prepared::default(),
         asking: super::approve::Asking::new(),
         playing: super::playbook::Playing::new(now),
+        redacting: super::redact::Redacting::default(),
         runs: Followed::default(),
         outbox: Outbox::default(),
         sealing: super::seal::Sealing::default(),
@@ -268,6 +271,7 @@ pub async fn start(options: Options) -> Result<Running, StartError> {
     core.set_up();
     core.take_up_seals();
     core.record_own(None, EngineStarted { version: env!("CARGO_PKG_VERSION").into(), pid: std::process::id(), clean });
+    core.take_up_redactions(resumed);
     if let Some(healed) = opened.healed {
         let moved_to = healed.moved_to.unwrap_or_default();
         core.record_own(None, JournalHealed { moved_to, bytes: healed.bytes });

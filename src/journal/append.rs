@@ -57,7 +57,9 @@ impl Journal {
             self.live.index.push(place, *size, Some((head.seq, draft.incident.as_deref())));
             place = self.live.index.covered();
             self.head = *head;
-            if let Event::EntryRedacted(e) = &draft.event {
+            if let Event::EntryRedacted(e) = &draft.event
+                && e.seq > 0
+            {
                 self.redactions.push((e.seq, head.seq));
             }
             entries.push(entry_of(draft, head.seq, &self.options.host));

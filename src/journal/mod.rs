@@ -21,12 +21,13 @@
 //!
 //! Map: [`mod@line`] the format; `lines` walking and the chain; `index` and `parts` where things stand; `open` and `heal`
 //! taking over a folder; `append`, `reserve`, `rotate`, `recover` writing; `read` and `reader` reading; [`verify`]
-//! checking; `redact` blanking; `mirror` the copy elsewhere; [`storage`] what is asked of a file system.
+//! checking; `redact` blanking, `left` what stays, `search` looking for what is to go; `mirror` the copy elsewhere; [`storage`] what is asked of a file system.
 
 mod append;
 mod checkpoint;
 mod heal;
 mod index;
+mod left;
 pub mod line;
 mod lines;
 mod mirror;
@@ -38,6 +39,7 @@ mod recover;
 mod redact;
 mod reserve;
 mod rotate;
+mod search;
 pub mod storage;
 mod verify;
 
@@ -62,7 +64,8 @@ pub use read::{Entries, Page};
 pub use reader::Reader;
 pub use recover::Tended;
 pub use redact::RedactError;
-pub use verify::{Anchor, Gap, PartReport, Redaction, Report, verify, verify_with};
+pub use search::{Stored, StoredEntry, search};
+pub use verify::{Anchor, Gap, PartReport, Redaction, Report, SentHead, verify, verify_all, verify_with};
 
 use crate::config::MirrorTo;
 use index::PartIndex;
@@ -212,7 +215,10 @@ impl Journal {
 
     /// All entries from `from` on, as far as they are synced now.
     pub fn entries(&self, from: u64) -> Result<Entries, JournalError> {
-        Entries::new(&self.closed, Some(self.view()), from).map_err(JournalError::new("read the journal in", &self.dir))
+        let entries = Entries::new(&self.closed, Some(self.view()), from);
+        entries
+            .map(|e| e.with_live(&self.closed, &self.view()))
+            .map_err(JournalError::new("read the journal in", &self.dir))
     }
 
     /// At most `n` entries from `from` on.

@@ -308,6 +308,7 @@ impl Scan<'_> {
                 fault = self.chain.step(line).err();
                 if line.kind() == "entry.redacted"
                     && let Ok(Entry { event: Event::EntryRedacted(e), .. }) = line.entry()
+                    && e.seq > 0
                 {
                     self.redactions.push((e.seq, line.seq()));
                 }

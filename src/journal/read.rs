@@ -8,6 +8,7 @@ use std::io;
 use std::sync::Arc;
 
 use super::index::PartIndex;
+use super::left::Lefts;
 use super::lines::{Damage, Lines, Place, RawLine};
 use super::parts::Part;
 use super::storage::StoredFile;
@@ -49,10 +50,12 @@ pub struct Entries {
     sources: VecDeque<Source>,
     from: u64,
     failed: bool,
+    lefts: Lefts,
 }
 
 impl Entries {
     pub(super) fn new(closed: &[Arc<Part>], live: Option<LiveView<'_>>, from: u64) -> io::Result<Self> {
+        let lefts = Lefts::new(closed, None);
         let mut sources = VecDeque::new();
         let live_first = live.as_ref().map(|l| l.index.first()).filter(|first| *first > 0);
         if live_first.is_none_or(|first| from < first) {
@@ -71,7 +74,13 @@ impl Entries {
             let lines = Lines::new(live.file.clone(), start, live.len);
             sources.push_back(Source::Open(live.name.to_owned(), lines));
         }
-        Ok(Entries { sources, from, failed: false })
+        Ok(Entries { sources, from, failed: false, lefts })
+    }
+
+    /// Redacted entries in the part that is being written are found by its index.
+    pub(super) fn with_live(mut self, closed: &[Arc<Part>], live: &LiveView<'_>) -> Self {
+        self.lefts = Lefts::new(closed, Some(live));
+        self
     }
 
     /// Calls `see` with the part's name and the next raw line; `None` at the end.
@@ -110,7 +119,12 @@ impl Iterator for Entries {
         loop {
             let from = self.from;
             match self.next_raw(|name, raw| read_one(name, &raw, from)) {
-                Ok(Some(Some(found))) => return Some(found),
+                Ok(Some(Some(mut found))) => {
+                    if let Ok(entry) = &mut found {
+                        self.lefts.complete(entry);
+                    }
+                    return Some(found);
+                }
                 Ok(Some(None)) => {}
                 Ok(None) => return None,
                 Err(damage) => {
@@ -151,6 +165,19 @@ pub(super) fn page(entries: Entries, n: usize) -> Page {
 
 /// Rows of an incident: at most `n` from its row `row` (from 0) on.
 pub(super) fn incident_page(
+    closed: &[Arc<Part>],
+    live: Option<LiveView<'_>>,
+    incident: &str,
+    row: u64,
+    n: usize,
+) -> io::Result<Page> {
+    let mut lefts = Lefts::new(closed, live.as_ref());
+    let mut page = stored_page(closed, live, incident, row, n)?;
+    page.entries.iter_mut().for_each(|entry| lefts.complete(entry));
+    Ok(page)
+}
+
+fn stored_page(
     closed: &[Arc<Part>],
     live: Option<LiveView<'_>>,
     incident: &str,

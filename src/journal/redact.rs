@@ -7,6 +7,8 @@
 //! blanked, and does it. Then the bytes that were given back to the disk are overwritten, as far as the file system
 //! writes in place, and payloads are removed from torn fragments. The mirror does the same when it comes to the entry.
 //!
+//! What is left of a blanked entry may stand behind it as an `entry.left`, and it then reads so (`left`).
+//!
 //! A header cannot be blanked: who, when, which incident and which kind stay on record.
 
 use std::io;

@@ -16,11 +16,15 @@ use super::reader::Reader;
 use super::storage::{Disk, Storage};
 use super::{JournalError, checkpoint};
 use crate::domain::Time;
-use crate::domain::event::Event;
+use crate::domain::event::{Event, MessageAttempted};
+use crate::domain::message::Delivery;
 use crate::text::clean;
 
 /// Faults that are told one by one; the rest is counted.
 const TOLD: usize = 100;
+/// Heads of messages that are told, and entries before a message among which its head is looked for.
+const HEADS: usize = 1000;
+const LOOKED_BACK: usize = 20_000;
 /// Digits that an anchor has at least.
 const ANCHOR_DIGITS: usize = 8;
 
@@ -43,14 +47,36 @@ pub struct Report {
     pub gaps: Vec<Gap>,
     /// Bytes at the end that are no whole line: an entry that is being written, or a torn one.
     pub unfinished: u64,
-    /// What became of the anchor that was asked for.
+    /// What became of the anchor that was asked for; the first where several were.
     pub anchor: Option<Anchor>,
+    /// All of them, each with the digits that were asked for.
+    pub anchors: Vec<(String, Anchor)>,
+    /// The last entry before the first fault, and the first behind the last one from which everything follows on again;
+    /// 0 where there is none.
+    pub good_until: u64,
+    pub good_again: u64,
+    /// Heads that went out of the house in messages that a channel accepted, oldest first; the last thousand.
+    pub sent: Vec<SentHead>,
+}
+
+/// A head that was printed in a message: whoever has the message holds proof of everything before it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SentHead {
+    /// The message, the entry that says that it went out, and when.
+    pub message: String,
+    pub seq: u64,
+    pub at: Time,
+    pub channel: String,
+    /// 8 hex digits.
+    pub head: String,
+    /// The entry that had it; `None`: none of those before the message had.
+    pub of: Option<u64>,
 }
 
 impl Report {
     /// Nothing is wrong, as far as can be told.
     pub fn is_whole(&self) -> bool {
-        self.faulty == 0 && !matches!(self.anchor, Some(Anchor::Missing))
+        self.faulty == 0 && !self.anchors.iter().any(|(_, a)| *a == Anchor::Missing)
     }
 
     /// The first fault.
@@ -81,7 +107,7 @@ pub struct PartReport {
 /// A payload that an `entry.redacted` asks to be blanked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Redaction {
-    /// The entry that is blanked.
+    /// The entry that is blanked; 0: only files were.
     pub seq: u64,
     /// The entry that says so.
     pub by: u64,
@@ -91,6 +117,10 @@ pub struct Redaction {
     pub why: String,
     /// Whether the payload is gone.
     pub done: bool,
+    /// Files beside the journal in which it was destroyed too, at so many places; and what could not be.
+    pub files: Vec<String>,
+    pub places: u64,
+    pub failed: Vec<String>,
 }
 
 /// A time in which nothing could be recorded, as a `journal.gap` tells it.
@@ -124,7 +154,12 @@ pub fn verify(path: &Path, anchor: Option<&str>) -> Result<Report, JournalError>
 
 /// As [`verify`], in a storage of one's own.
 pub fn verify_with(storage: &Arc<dyn Storage>, path: &Path, anchor: Option<&str>) -> Result<Report, JournalError> {
-    run(storage, path, anchor).map_err(JournalError::new("verify the journal in", path))
+    verify_all(storage, path, anchor.as_slice())
+}
+
+/// As [`verify_with`], with any number of anchors.
+pub fn verify_all(storage: &Arc<dyn Storage>, path: &Path, anchors: &[&str]) -> Result<Report, JournalError> {
+    run(storage, path, anchors).map_err(JournalError::new("verify the journal in", path))
 }
 
 /// What is gathered on the way and can only be judged at the end.
@@ -134,11 +169,15 @@ struct Gathered {
     blanked: BTreeMap<u64, (u64, Damage)>,
     /// By the entry that asks.
     asked: BTreeMap<u64, Redaction>,
-    anchored: Vec<(u64, Time)>,
+    anchored: BTreeMap<String, Vec<(u64, Time)>>,
+    /// The newest hashes, for heads that messages print.
+    hashes: std::collections::VecDeque<(u64, Hash64)>,
+    /// By message: the entry that queued it.
+    queued: BTreeMap<String, u64>,
 }
 
-fn run(storage: &Arc<dyn Storage>, path: &Path, anchor: Option<&str>) -> io::Result<Report> {
-    let anchor = anchor.map(read_anchor).transpose()?;
+fn run(storage: &Arc<dyn Storage>, path: &Path, anchors: &[&str]) -> io::Result<Report> {
+    let anchors = anchors.iter().map(|a| read_anchor(a)).collect::<io::Result<Vec<String>>>()?;
     let reader = Reader::look(storage, path)?;
     let seen = checkpoint::seen(storage.as_ref(), path);
     let mut report = Report {
@@ -151,6 +190,10 @@ fn run(storage: &Arc<dyn Storage>, path: &Path, anchor: Option<&str>) -> io::Res
         gaps: Vec::new(),
         unfinished: reader.unfinished(),
         anchor: None,
+        anchors: Vec::new(),
+        good_until: 0,
+        good_again: 0,
+        sent: Vec::new(),
     };
     for gap in reader.gaps() {
         report.fault(gap);
@@ -164,10 +207,12 @@ fn run(storage: &Arc<dyn Storage>, path: &Path, anchor: Option<&str>) -> io::Res
         let mut lines = part.lines(Place::START)?;
         while let Some(raw) = lines.next()? {
             let damage = |why: String| Damage::new(name, Some(raw.place), why);
+            let faulty = report.faulty;
             let line = match raw.read() {
                 Ok(line) => line,
                 Err(why) => {
                     chain.broken();
+                    report.good_again = 0;
                     report.fault(damage(why));
                     continue;
                 }
@@ -181,8 +226,15 @@ fn run(storage: &Arc<dyn Storage>, path: &Path, anchor: Option<&str>) -> io::Res
             if let Some(fault) = compare(&line, seen) {
                 report.fault(damage(fault));
             }
-            if anchor.as_ref().is_some_and(|a| line.hash.as_str().starts_with(a.as_str())) {
-                gathered.anchored.push((line.seq(), line.entry().map(|e| e.at).unwrap_or_default()));
+            for anchor in anchors.iter().filter(|a| line.hash.as_str().starts_with(a.as_str())) {
+                let at = line.entry().map(|e| e.at).unwrap_or_default();
+                gathered.anchored.entry(anchor.clone()).or_default().push((line.seq(), at));
+            }
+            match report.faulty {
+                0 => report.good_until = line.seq(),
+                now if now > faulty => report.good_again = 0,
+                _ if report.good_again == 0 => report.good_again = line.seq(),
+                _ => {}
             }
             gathered.line(&line, &mut report, damage);
         }
@@ -194,10 +246,14 @@ fn run(storage: &Arc<dyn Storage>, path: &Path, anchor: Option<&str>) -> io::Res
             format!("the record ends with entry {}, and the checkpoint has seen entry {}", report.head.seq, seen.seq);
         report.fault(Damage::new(LIVE, None, why));
     }
-    report.anchor = anchor.map(|_| match std::mem::take(&mut gathered.anchored) {
-        found if found.is_empty() => Anchor::Missing,
-        found => Anchor::Found(found),
-    });
+    report.anchors = anchors
+        .into_iter()
+        .map(|anchor| {
+            let found = gathered.anchored.get(&anchor).cloned();
+            (anchor, found.map_or(Anchor::Missing, Anchor::Found))
+        })
+        .collect();
+    report.anchor = report.anchors.first().map(|(_, a)| a.clone());
     gathered.judge(&mut report);
     Ok(report)
 }
@@ -225,19 +281,47 @@ fn read_anchor(text: &str) -> io::Result<String> {
 
 impl Gathered {
     fn line(&mut self, line: &Line<'_>, report: &mut Report, damage: impl FnOnce(String) -> Damage) {
+        self.hash(line);
         if let Some(by) = line.redacted_by() {
             self.blanked.insert(line.seq(), (by, damage(String::new())));
             return;
         }
-        if !matches!(line.kind(), "entry.redacted" | "journal.gap") {
+        if !matches!(
+            line.kind(),
+            "entry.redacted" | "redaction.finished" | "journal.gap" | "message.queued" | "message.attempted"
+        ) {
             return;
         }
         let Ok(entry) = line.entry() else { return };
         match entry.event {
             Event::EntryRedacted(e) => {
                 let (seq, by) = (e.seq, entry.seq);
-                let asked = Redaction { seq, by, at: entry.at, who: entry.actor.user, why: e.why, done: false };
+                let places = e.files.iter().map(|f| f.places.len() as u64).sum();
+                let files = e.files.into_iter().map(|f| clean(&f.file).into_owned()).collect();
+                let who = entry.actor.user;
+                let asked =
+                    Redaction { seq, by, at: entry.at, who, why: e.why, done: false, files, places, failed: vec![] };
                 self.asked.insert(by, asked);
+            }
+            Event::RedactionFinished(e) => {
+                for (_, asked) in self.asked.range_mut(e.from..entry.seq) {
+                    // Where only files were concerned, nothing in the journal shows that it is done.
+                    asked.done |= asked.seq == 0;
+                    asked.failed = e.failed.iter().map(|f| clean(f).into_owned()).collect();
+                }
+            }
+            Event::MessageQueued(e) => {
+                self.queued.insert(e.id, entry.seq);
+                while self.queued.len() > HEADS {
+                    self.queued.pop_first();
+                }
+            }
+            Event::MessageAttempted(e) if e.result == Delivery::Accepted => {
+                let sent = self.sent(&e, entry.seq, entry.at);
+                report.sent.extend(sent);
+                if report.sent.len() > HEADS {
+                    report.sent.remove(0);
+                }
             }
             Event::JournalGap(e) => report.gaps.push(Gap {
                 seq: entry.seq,
@@ -249,6 +333,28 @@ impl Gathered {
             }),
             _ => {}
         }
+    }
+
+    fn hash(&mut self, line: &Line<'_>) {
+        self.hashes.push_back((line.seq(), line.hash));
+        if self.hashes.len() > LOOKED_BACK {
+            self.hashes.pop_front();
+        }
+    }
+
+    /// The head that a message printed: as it says, else that of the entry which queued it.
+    fn sent(&self, e: &MessageAttempted, seq: u64, at: Time) -> Option<SentHead> {
+        let (message, channel) = (clean(&e.message).into_owned(), clean(&e.channel).into_owned());
+        let mut known = self.hashes.iter().rev().filter(|(before, _)| *before < seq);
+        let (head, of) = match e.head.as_str() {
+            "" => {
+                let queued = *self.queued.get(&e.message)?;
+                let (of, hash) = known.find(|(before, _)| *before == queued)?;
+                (hash.short().to_owned(), Some(*of))
+            }
+            head => (clean(head).into_owned(), known.find(|(_, h)| h.short() == head).map(|(of, _)| *of)),
+        };
+        Some(SentHead { message, seq, at, channel, head, of })
     }
 
     fn judge(mut self, report: &mut Report) {
@@ -263,7 +369,8 @@ impl Gathered {
             }
         }
         // Asked for twice, it is done when either did it.
-        let done: Vec<u64> = self.asked.values().filter(|asked| asked.done).map(|asked| asked.seq).collect();
+        let done: Vec<u64> =
+            self.asked.values().filter(|asked| asked.done && asked.seq > 0).map(|asked| asked.seq).collect();
         report.redactions = self.asked.into_values().collect();
         for redaction in &mut report.redactions {
             redaction.done |= done.contains(&redaction.seq);

@@ -64,6 +64,9 @@ pub use live::timeline_md;
 pub use measure::{Measure, Measures, Value, Verdict};
 pub use story::Story;
 
+/// Where documents that were written outside of the state directory are noted down, one JSON object a line.
+pub const WRITTEN: &str = "exports.jsonl";
+
 /// What a document needs beside the entries.
 #[derive(Clone, Debug, Default)]
 pub struct Extra<'a> {

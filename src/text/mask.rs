@@ -162,13 +162,28 @@ fn patterns() -> &'static [(regex::Regex, &'static str)] {
             (r"([A-Za-z][A-Za-z0-9+.-]*://[^/\s:@]*):[^/\s@]+@", "$1:***@"),
             (r"(?i)\b(bearer|geniekey|basic)\s+[A-Za-z0-9._~+/=-]{8,}", "$1 ***"),
             (
-                r#"(?i)\b(password|passwd|pwd|secret|token|api[_-]?key|access[_-]?key)(["']?\s*[=:]\s*["']?)[^\s"'&,;]{4,}"#,
-                "$1$2***",
+                r#"(?i)(\b|_)(password|passwd|passphrase|pwd|pgpassword|mysql_pwd|rediscli_auth|secret|token|api[_-]?key|access[_-]?key(?:_id)?|secret[_-]?key|private[_-]?key|client[_-]?secret)(\\*["']?\s*[=:]\s*\\*["']?)[^\s"'&,;\\]{4,}"#,
+                "$1$2$3***",
             ),
             (r"https://hooks\.slack\.com/services/[A-Za-z0-9/_-]+", "https://hooks.slack.com/services/***"),
-            (r"\b(xox[abprs]-|ghp_|gho_|ghs_|github_pat_|glpat-|sk_live_|sk-)[A-Za-z0-9_-]{8,}", "$1***"),
-            (r"\bAKIA[0-9A-Z]{16}\b", "***"),
+            // Slack, GitHub, GitLab, Stripe, OpenAI and others: a prefix that stands for nothing else.
+            (
+                r"\b(xox[abceoprs]-|xapp-|gh[pousr]_|github_pat_|gl(?:pat|dt|rt|cbt|ptt|oas)-|[sr]k_(?:live|test)_|whsec_|sk-|npm_|pypi-|dop_v1_|hvs\.|dckr_pat_|shpat_)[A-Za-z0-9_-]{8,}",
+                "$1***",
+            ),
+            (r"\b(?:AKIA|ASIA|ABIA|ACCA)[0-9A-Z]{16}\b", "***"),
+            (r"\bAIza[0-9A-Za-z_-]{35}", "AIza***"),
+            (r"\bya29\.[0-9A-Za-z_-]{20,}", "ya29.***"),
+            (r"\bSG\.[A-Za-z0-9_-]{16,}\.[A-Za-z0-9_-]{16,}", "SG.***"),
+            (r"\bGOCSPX-[A-Za-z0-9_-]{20,}", "GOCSPX-***"),
+            (r"\bAGE-SECRET-KEY-1[0-9A-Z]{50,}", "AGE-SECRET-KEY-***"),
             (r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}", "***"),
+            // Whole, or cut off before its end; also where line ends are written as two characters. Only what is of the key
+            // goes: words that follow stay.
+            (
+                r"-----BEGIN ([A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?)-----(?:\s|\\+[nr])*(?:[A-Za-z-]+: [^\n\\]*(?:\s|\\+[nr])+)*(?:[A-Za-z0-9+/=]{16,}(?:\s|\\+[nr])*)+(?:(?:[A-Za-z0-9+/=]{1,15}(?:\s|\\+[nr])*)?-----END [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----)?",
+                "-----BEGIN $1----- *** ",
+            ),
         ]
         .into_iter()
         .filter_map(|(re, with)| regex::Regex::new(re).ok().map(|re| (re, with)))
@@ -199,6 +214,60 @@ mod tests {
             ("https://hooks.slack.com/services/T0/B0/xyz", "https://hooks.slack.com/services/***"),
         ] {
             assert_eq!(mask.apply(text), wanted);
+        }
+    }
+
+    #[test]
+    fn tokens_of_many_kinds_vanish() {
+        let long = "aB3dE5fG7hI9jK1lM3nO5pQ7rS9tU1vW3xY5z";
+        for (text, secret) in [
+            (format!("key AKIAIOSFODNN7EXAMPLE in use"), "IOSFODNN7"),
+            (format!("sts ASIAIOSFODNN7EXAMPLE"), "IOSFODNN7"),
+            (format!("aws_secret_access_key = {long}"), long),
+            (format!("pushed with ghp_{long}"), long),
+            (format!("and github_pat_{long}"), long),
+            (format!("ghs_{long}"), long),
+            (format!("glpat-{long}"), long),
+            (format!("xoxb-1234567890-{long}"), long),
+            (format!("xapp-1-{long}"), long),
+            (format!("sk_live_{long}"), long),
+            (format!("rk_test_{long}"), long),
+            (format!("npm_{long}"), long),
+            (format!("AIzaSy{}", &long[..33]), &long[..33]),
+            (format!("Authorization: Bearer {long}"), long),
+            (format!("postgres://user:{long}@db:5432/app"), long),
+            (format!("PGPASSWORD={long} psql"), long),
+            (format!("DB_PASSWORD={long}"), long),
+            (format!("{{\"client_secret\":\"{long}\"}}"), long),
+            (format!("{{\\\"password\\\":\\\"{long}\\\"}}"), long),
+            (format!("eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.{long}"), long),
+            (format!("-----BEGIN RSA PRIVATE KEY-----\n{long}\n{long}\nab==\n-----END RSA PRIVATE KEY-----"), long),
+            (format!("-----BEGIN OPENSSH PRIVATE KEY-----\\n{long}\\n{long} and words"), long),
+        ] {
+            let masked = Mask::default().apply(&text).into_owned();
+            assert!(!masked.contains(secret) && masked.contains(MASKED), "{text} -> {masked}");
+        }
+        let cut = format!("-----BEGIN PRIVATE KEY-----\n{long}\nwas in the repository, DB_PASSWORD=abcdefg too");
+        let masked = Mask::default().apply(&cut).into_owned();
+        assert!(masked.contains("was in the repository, DB_PASSWORD=***"), "{masked}");
+    }
+
+    #[test]
+    fn hashes_ids_and_words_stay() {
+        for text in [
+            "commit 9fceb02d0ae598e95dc970b74767f19372d61af8 is live",
+            "request 018f6b1e-7c2a-7b61-9d62-1f6a2b3c4d5e failed",
+            "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+            "image registry.example.org/shop/api@sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+            "journal 9f3a12cd, entry 61, run 01j9x3k2m4",
+            "the token bucket is empty, the password was changed, a secret is missing",
+            "the header -----BEGIN PRIVATE KEY----- stood in a log",
+            "risk-assessment of the desk-booking service",
+            "https://grafana.example.org/d/000000012/overview?orgId=1&from=now-6h",
+            "/var/lib/postgresql/16/main/pg_wal/000000010000000A000000FE",
+            "2026-11-20T02:14:07.318Z 16/B374D848 AKIA",
+        ] {
+            assert_eq!(Mask::default().apply(text), text);
         }
     }
 

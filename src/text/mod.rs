@@ -6,12 +6,14 @@
 pub mod clean;
 pub mod mask;
 pub mod say;
+pub mod secret;
 pub mod width;
 pub mod words;
 
 pub use clean::{LIMIT, clean, clean_bytes, clean_lines};
 pub use mask::Mask;
 pub use say::{ago, clock, duration, duration_long, money, parse_duration, plural, size};
+pub use secret::Secret;
 pub use width::{fit, fit_middle, width};
 pub use words::four_words;
 

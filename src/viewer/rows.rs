@@ -93,6 +93,8 @@ pub struct Timeline {
     pub head: u64,
     /// The first rows have come.
     pub filled: bool,
+    /// The last redaction that the rows know of.
+    pub redacted: u64,
     found: Found,
     /// Entries with their fields, and those that say something of them: what the open view shows.
     pub open: BTreeMap<u64, Row>,
@@ -104,7 +106,7 @@ impl Timeline {
     /// Forgets everything, to be read anew.
     pub fn forget(&mut self) {
         let (scope, marked) = (self.scope, std::mem::take(&mut self.marked));
-        *self = Timeline { scope, marked, ..Timeline::default() };
+        *self = Timeline { scope, marked, redacted: self.redacted, ..Timeline::default() };
     }
 
     /// Takes newer rows in. Gives the entries shown already that something was said of: they are to be read again.

@@ -150,7 +150,21 @@ impl App {
         if begun.is_some_and(|run| run.state.is_over()) {
             self.flash = None;
         }
+        self.forget_redacted();
         self.ask_timeline();
+    }
+
+    /// What was redacted may stand in rows and output that were read before.
+    fn forget_redacted(&mut self) {
+        let redacted = self.watched.mirror.head.redacted;
+        if self.timeline.redacted == redacted {
+            return;
+        }
+        self.timeline.redacted = redacted;
+        self.timeline.forget();
+        if let Some(output) = &mut self.output {
+            *output = Output::of(&output.run);
+        }
     }
 
     /// Asks for rows that are not known yet.

@@ -76,6 +76,7 @@ pub fn head(state: &State) -> Head {
         warnings,
         guard: guard(state),
         followups: followups(state),
+        redacted: state.redactions.finished,
         ..Head::default()
     }
 }

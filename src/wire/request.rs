@@ -140,6 +140,8 @@ pub enum Ask {
         #[serde(default)]
         first: bool,
     },
+    /// Destroy entries, or a text wherever it stands.
+    Redact(RedactAsk),
     /// Facts of the engine itself.
     Status,
     /// Read the configuration again.
@@ -156,6 +158,70 @@ impl Ask {
             None => self,
         }
     }
+}
+
+/// What is to be destroyed: entries by their numbers, or a text. Without `confirm` it is only looked for.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RedactAsk {
+    pub entries: std::collections::BTreeSet<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub text: Option<Hush>,
+    pub reason: String,
+    /// What was typed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub confirm: Option<String>,
+}
+
+/// A text that no log shows.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Hush(pub String);
+
+impl std::fmt::Debug for Hush {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Hush(…)")
+    }
+}
+
+/// What a redaction is about, or what it came to. Never the text.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RedactionView {
+    pub entries: Vec<RedactedRow>,
+    /// Files of the state directory, and places in each.
+    pub files: Vec<(String, u64)>,
+    /// Other entries that hold the text of a named one.
+    pub also: Vec<u64>,
+    /// Where it stands and cannot be blanked.
+    pub stuck: Vec<String>,
+    /// Compressed files that nobody looked into.
+    pub unread: Vec<String>,
+    /// Files in which it was not destroyed, and why.
+    pub failed: Vec<String>,
+    /// Text of a named entry is too short to be looked for in other files than the timeline.
+    pub short: bool,
+    /// Where it may stand beyond the state directory.
+    pub elsewhere: Vec<String>,
+    /// What is typed for it.
+    pub confirm: String,
+    /// The entry that says it is done, and the places that were overwritten in files.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub finished: Option<(u64, u64)>,
+}
+
+/// An entry of a redaction.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RedactedRow {
+    pub seq: u64,
+    pub at: Time,
+    pub kind: String,
+    pub by: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub incident: Option<String>,
+    /// Nothing of its payload stays: what rests on it is lost to the fold.
+    #[serde(default)]
+    pub whole: bool,
 }
 
 /// Which rows of the timeline.
@@ -266,6 +332,14 @@ pub enum Answer {
         /// False while nothing can be recorded: it took effect, but only in memory.
         recorded: bool,
     },
+    /// Lines were taken in; the others were there already.
+    Imported {
+        incident: String,
+        new: usize,
+        known: usize,
+        seq: u64,
+        recorded: bool,
+    },
     /// Not done.
     Refused(Refusal),
     /// Not done because the engine could not: what was attempted, why it failed, what to do.
@@ -309,6 +383,7 @@ pub enum Answer {
         at: Time,
         sections: Vec<Section>,
     },
+    Redaction(Box<RedactionView>),
     Status(Box<EngineStatus>),
     /// The piece is kept: the file in the state directory, its bytes, and its SHA-256.
     Kept {

@@ -114,6 +114,14 @@ pub struct Head {
     /// What is to be done after incidents, what is due first before the rest, and what was closed last.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub followups: Vec<crate::domain::followup::Followup>,
+    /// The last redaction that was carried out, by its entry: rows that were read before are read again.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub redacted: u64,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks with a reference")]
+fn is_zero(n: &u64) -> bool {
+    *n == 0
 }
 
 /// A window of announced maintenance.

@@ -180,6 +180,7 @@ pub fn attempted(id: &str, attempt: u32, result: Delivery, answer: &str) -> even
         result,
         answer: answer.into(),
         next_at: None,
+        head: String::new(),
     }
 }
 
@@ -572,6 +573,7 @@ pub fn hostile() -> Told {
             result: Delivery::Refused,
             answer: evil.into(),
             next_at: None,
+            head: String::new(),
         },
     );
     let payload = serde_json::json!({ "text": evil });

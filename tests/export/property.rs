@@ -47,7 +47,19 @@ fn event() -> impl Strategy<Value = (bool, Event)> {
     let attempted = (0_u8..4, any::<bool>()).prop_map(|(n, ok)| {
         let result = if ok { Delivery::Accepted } else { Delivery::Retrying };
         let (message, channel, answer) = (format!("m-{n}"), "incidents".to_owned(), "a|b".to_owned());
-        (true, event::MessageAttempted { message, channel, attempt: 1, result, answer, next_at: None }.into())
+        (
+            true,
+            event::MessageAttempted {
+                message,
+                channel,
+                attempt: 1,
+                result,
+                answer,
+                next_at: None,
+                head: String::new(),
+            }
+            .into(),
+        )
     });
     prop_oneof![
         4 => changed,

@@ -321,3 +321,16 @@ fn the_newest_rows_of_a_long_history_are_found_without_reading_it() {
     let read = disk.bytes_read() - before;
     assert!(read < whole / 3, "{read} of {whole} bytes were read for three looks");
 }
+
+#[test]
+fn it_is_told_what_can_be_believed_on_either_side_of_a_fault() {
+    let (dir, path, mut lines) = record();
+    lines[4] = lines[4].replace("note", "mote");
+    write(&path, &lines);
+    let report = verify(dir.path(), None).unwrap();
+    assert_eq!((report.good_until, report.good_again), (4, 6), "{:?}", report.faults);
+    lines.truncate(5);
+    write(&path, &lines);
+    let report = verify(dir.path(), None).unwrap();
+    assert_eq!((report.good_until, report.good_again), (4, 0));
+}

@@ -34,7 +34,7 @@ pub fn notes(n: std::ops::Range<u64>) -> Vec<Draft> {
 }
 
 pub fn redaction(n: u64, seq: u64) -> Draft {
-    draft(n, EntryRedacted { seq, why: "a password".into() }.into())
+    draft(n, EntryRedacted { seq, why: "a password".into(), left: false, files: Vec::new() }.into())
 }
 
 /// Small parts and a small reserve.

@@ -186,6 +186,7 @@ impl World {
             result,
             answer: String::new(),
             next_at: None,
+            head: String::new(),
         };
         self.engine(Some(incident.to_owned()), attempted);
     }

@@ -145,7 +145,7 @@ fn what_is_redacted_counts_no_more_and_is_not_corrected() {
     let redact = |record: &[Entry], seq: u64| {
         let by = record.len() as u64 + 1;
         let mut live = record.to_vec();
-        live.push(entry(by, "ann", EntryRedacted { seq, why: "leaked".into() }));
+        live.push(entry(by, "ann", EntryRedacted { seq, why: "leaked".into(), left: false, files: Vec::new() }));
         // As it is read anew: the fields are gone.
         let mut anew = live.clone();
         let at = usize::try_from(seq).unwrap() - 1;
@@ -201,7 +201,7 @@ fn any_event(entries: u64) -> impl Strategy<Value = Event> {
             title
         }
         .into()),
-        seq.prop_map(|seq| EntryRedacted { seq, why: "w".into() }.into()),
+        seq.prop_map(|seq| EntryRedacted { seq, why: "w".into(), left: false, files: Vec::new() }.into()),
     ]
 }
 

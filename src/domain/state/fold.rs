@@ -306,6 +306,7 @@ impl State {
             let Some(id) = oldest.map(|i| i.id.clone()) else { return };
             self.incidents.remove(&id);
             self.reviews.remove(&id);
+            self.imported.remove(&id);
             headstart::trim(self);
         }
     }

@@ -123,6 +123,7 @@ fn take(raw: &RawLine<'_>, seq: u64, piece: &mut Vec<u8>) -> Taken {
     if line.kind() == "entry.redacted"
         && let Ok(entry) = line.entry()
         && let Event::EntryRedacted(e) = entry.event
+        && e.seq > 0
     {
         let mut copy = raw.bytes.to_vec();
         copy.push(b'\n');
