@@ -330,7 +330,7 @@ fn a_note_is_corrected_pinned_and_proven_by_keys_before_another_s_eyes() {
     pty.wait_for(&format!("entry {seq}"));
     pty.send("c");
     pty.wait_for("its first wording stays");
-    pty.send("\x15the cache is cöld\r");
+    pty.send("\x01\x0bthe cache is cöld\r");
     for screen in [&pty, &other] {
         screen.wait_screen("the row reads as corrected", PATIENCE, |s| s.contains("the cache is cöld"));
         screen.wait_gone("cashe");
@@ -344,7 +344,8 @@ fn a_note_is_corrected_pinned_and_proven_by_keys_before_another_s_eyes() {
     pty.send(format!("{} what redis said\r", proof.display()));
     pty.wait_for("evidence for entry");
     wait_until("the evidence is on record", PATIENCE, || {
-        let of = |e: &serde_json::Value| e["kind"] == "evidence.added" && e["payload"]["about"].to_string() == seq;
+        let about = seq.parse::<u64>().ok();
+        let of = |e: &serde_json::Value| e["kind"] == "evidence.added" && e["payload"]["about"].as_u64() == about;
         shop.entries().iter().any(|e| of(e) && e["payload"]["title"] == "what redis said")
     });
     other.wait_for("what redis said");

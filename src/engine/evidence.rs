@@ -262,7 +262,8 @@ impl Keeping {
             if chunk.text.is_empty() {
                 break;
             }
-            if chunk.offset > at {
+            // Lines are counted as every viewer counts them: by what is kept.
+            if chunk.offset > at && lines.is_none() {
                 all.push_str(&format!("… {} were not kept …\n", text::size(chunk.offset - at)));
             }
             all.push_str(&chunk.text);

@@ -23,6 +23,8 @@ pub struct List {
     pub total: usize,
     /// The selection was moved by a person; until then it stays at the worst row.
     touched: bool,
+    /// The selected row is being worked on: rows that come in at the end do not take the selection with them.
+    held: bool,
     /// Select this row as soon as there is one of that key.
     wish: Option<String>,
 }
@@ -43,7 +45,7 @@ impl List {
             return;
         }
         let last = self.rows.len().saturating_sub(1);
-        if stick_to_end && at_end {
+        if stick_to_end && at_end && !self.held {
             self.sel = last;
             return;
         }
@@ -60,9 +62,15 @@ impl List {
     /// Moves by rows, from the first to the last at most.
     pub fn step(&mut self, by: isize) {
         self.touched = true;
+        self.held = false;
         self.wish = None;
         let last = self.rows.len().saturating_sub(1);
         self.sel = self.sel.saturating_add_signed(by).min(last);
+    }
+
+    /// Keeps the selection at its row until a person moves on.
+    pub fn hold(&mut self) {
+        self.held = true;
     }
 
     /// Moves to the row of `key`, now or as soon as it is shown.
@@ -209,6 +217,22 @@ mod tests {
         list.step(isize::MIN);
         list.step(isize::MAX);
         assert_eq!(list.sel, 1);
+    }
+
+    #[test]
+    fn the_newest_row_is_followed_unless_the_selected_one_is_worked_on() {
+        let rows = |n: usize| (1..=n).map(|n| n.to_string()).collect::<Vec<_>>();
+        let mut list = List::default();
+        list.set(rows(2), 2, true);
+        list.step(isize::MAX);
+        list.set(rows(3), 3, true);
+        assert_eq!(list.key(), Some("3"));
+        list.hold();
+        list.set(rows(5), 5, true);
+        assert_eq!(list.key(), Some("3"));
+        list.step(isize::MAX);
+        list.set(rows(6), 6, true);
+        assert_eq!(list.key(), Some("6"));
     }
 
     #[test]

@@ -44,7 +44,10 @@ fn timeline(shop: &Cockpit, args: &[&str]) -> String {
 fn row(shop: &Cockpit, seq: &str, args: &[&str]) -> Value {
     let all = shop.run(&[&["timeline", "--json", "-n", "0"], args].concat()).ok().json();
     let all = all.as_array().unwrap();
-    all.iter().find(|r| r["seq"].to_string() == seq).unwrap_or_else(|| panic!("no row {seq}: {all:#?}")).clone()
+    all.iter()
+        .find(|r| r["seq"].as_u64() == seq.parse().ok())
+        .unwrap_or_else(|| panic!("no row {seq}: {all:#?}"))
+        .clone()
 }
 
 #[test]
@@ -179,7 +182,7 @@ fn a_note_from_a_pipe_keeps_what_fits_and_says_what_was_cut() {
     let (shop, _) = shop();
     let long: String = (0..20_000).map(|n| format!("line {n}\n")).collect();
     let ran = shop.run_with(&["note", "-"], long.as_bytes()).ok().says(&["were cut", "mayday evidence add -"]);
-    let entry = shop.entries().into_iter().find(|e| e["seq"].to_string() == ran.line()).unwrap();
+    let entry = shop.entries().into_iter().find(|e| e["seq"].as_u64() == ran.line().parse().ok()).unwrap();
     let text = entry["payload"]["text"].as_str().unwrap().to_owned();
     assert!(text.len() > 65_000 && text.len() <= 65_536, "{}", text.len());
     let (kept, said) = text.rsplit_once('\n').unwrap();
@@ -187,12 +190,12 @@ fn a_note_from_a_pipe_keeps_what_fits_and_says_what_was_cut() {
     // One that just fits is whole.
     let fits = "y".repeat(65_536);
     let seq = shop.run_with(&["note", "-"], fits.as_bytes()).ok().line();
-    let entry = shop.entries().into_iter().find(|e| e["seq"].to_string() == seq).unwrap();
+    let entry = shop.entries().into_iter().find(|e| e["seq"].as_u64() == seq.parse().ok()).unwrap();
     assert_eq!(entry["payload"]["text"].as_str().unwrap().len(), 65_536);
 }
 
 fn kept(shop: &Cockpit, id: &str, seq: &str) -> (Value, Vec<u8>) {
-    let entry = shop.entries().into_iter().find(|e| e["seq"].to_string() == seq).unwrap();
+    let entry = shop.entries().into_iter().find(|e| e["seq"].as_u64() == seq.parse().ok()).unwrap();
     let payload = entry["payload"].clone();
     let file = shop.state().join("incidents").join(id).join(payload["file"].as_str().unwrap());
     assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
@@ -230,12 +233,15 @@ fn evidence_is_kept_byte_for_byte_with_its_digest() {
     // Of the output of a run, all of it or lines.
     let run = shop.run(&["act", "says", "--yes", "--wait", "--json"]).ok().json();
     let run = run["run"].as_str().or_else(|| run["id"].as_str()).unwrap_or_else(|| panic!("{run:#}")).to_owned();
+    let whole = shop.run(&["evidence", "output", &run]).ok().line();
+    let all = String::from_utf8(kept(&shop, &id, &whole).1).unwrap();
+    assert!(all.contains("\n199\n200\n"), "{all}");
     let lines = shop.run(&["evidence", "output", &run, "--lines", "120-122"]).ok().line();
     let (payload, on_disk) = kept(&shop, &id, &lines);
-    assert_eq!((on_disk.as_slice(), payload["what"].as_str()), (&b"120\n121\n122\n"[..], Some("output")));
-    let whole = shop.run(&["evidence", "output", &run]).ok().line();
-    assert!(kept(&shop, &id, &whole).1.ends_with(b"199\n200\n"));
-    shop.run(&["evidence", "output", &run, "--lines", "500-600"]).expect(2).says(&["has 200 lines"]);
+    let wanted: String = all.split_inclusive('\n').skip(119).take(3).collect();
+    assert_eq!((on_disk.as_slice(), payload["what"].as_str()), (wanted.as_bytes(), Some("output")));
+    let has = format!("has {} lines", all.lines().count());
+    shop.run(&["evidence", "output", &run, "--lines", "500-600"]).expect(2).says(&[&has]);
     shop.run(&["evidence", "output", &run, "--lines", "x"]).expect(2).says(&["no lines"]);
     shop.run(&["evidence", "output", "nosuchrun"]).expect(2).says(&["no output of run"]);
 

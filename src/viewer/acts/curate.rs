@@ -88,6 +88,7 @@ pub fn mark(app: &mut App) {
 
 /// Asks for the whole note; its editor opens with the answer.
 pub fn correct(app: &mut App) {
+    app.list_mut(Pane::Timeline).hold();
     let Some(seq) = entry(app).map(|r| r.seq) else { return };
     match app.correction.take() {
         Some((of, text)) if of == seq => app.open_overlay(Overlay::Note(Box::new(Note::correcting(seq, &text, &text)))),
@@ -99,6 +100,7 @@ pub fn correct(app: &mut App) {
 }
 
 pub fn retime(app: &mut App) {
+    app.list_mut(Pane::Timeline).hold();
     let Some(row) = entry(app) else { return };
     let (entry, at) = (row.seq, row.happened());
     let help = format!(
@@ -111,6 +113,7 @@ pub fn retime(app: &mut App) {
 }
 
 pub fn pin(app: &mut App) {
+    app.list_mut(Pane::Timeline).hold();
     let entries = entries(app);
     let pinned = !entries.iter().all(|seq| app.timeline.get(*seq).is_some_and(|r| r.pinned));
     let said = if pinned { "pinned" } else { "unpinned" };
@@ -118,6 +121,7 @@ pub fn pin(app: &mut App) {
 }
 
 pub fn hide(app: &mut App) {
+    app.list_mut(Pane::Timeline).hold();
     let entries = entries(app);
     if entries.iter().all(|seq| app.timeline.get(*seq).is_some_and(|r| r.hidden)) {
         return amend(app, "shown again", entries, Amend::Hide { hidden: false });
@@ -128,6 +132,7 @@ pub fn hide(app: &mut App) {
 }
 
 pub fn join(app: &mut App) {
+    app.list_mut(Pane::Timeline).hold();
     let Some(row) = entry(app) else { return };
     let title = row.title.clone().unwrap_or_default();
     let mut entries = entries(app);
@@ -145,6 +150,7 @@ pub fn join(app: &mut App) {
 }
 
 pub fn attach(app: &mut App) {
+    app.list_mut(Pane::Timeline).hold();
     let Some(row) = entry(app) else { return };
     let (entry, incident) = (row.seq, row.incident.clone().or_else(|| app.incident().map(|i| i.incident.id.clone())));
     let help = "the file, and a word for what it shows, as in: /var/log/dmesg the disk errors. It is copied into the \
