@@ -54,7 +54,7 @@ fn entry(n: u64) -> Draft {
             draft(n, "note.added", json!({ "text": text }), true)
         }
         n => {
-            let (from, to) = if n / SERVICES % 2 == 0 { ("up", "down") } else { ("down", "up") };
+            let (from, to) = if (n / SERVICES).is_multiple_of(2) { ("up", "down") } else { ("down", "up") };
             let payload = json!({
                 "service": service(n), "from": from, "to": to, "check": "http", "detail": "503 Service Unavailable",
                 "happened_at": Time::from_ms(1_795_140_847_000 + n as i64 * 250),
