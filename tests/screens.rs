@@ -46,6 +46,11 @@ fn snapshot(name: &str, stage: &mut Stage, sizes: &[(u16, u16)]) {
     }
 }
 
+/// A screen that is not the stage's own.
+fn snapshot_of(name: &str, app: &App, (w, h): (u16, u16)) {
+    insta::assert_snapshot!(format!("{name}-{w}x{h}"), shown::screen(app, w, h));
+}
+
 #[test]
 fn an_empty_system() {
     snapshot("empty", &mut Stage::empty(), &SIZES);

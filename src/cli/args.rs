@@ -424,7 +424,7 @@ pub enum Cmd {
     Completions { shell: clap_complete::Shell },
     /// Print the man page.
     Man,
-    /// Longer explanations: keys, config, journal, restore, trouble.
+    /// Longer explanations: keys, config, journal, replay, restore, trouble.
     Help { topic: Option<String> },
     /// A service of the sandbox. Started by the demo's own configuration.
     #[command(hide = true)]

@@ -49,6 +49,19 @@ const TOPICS: &[(&str, &str, &str)] = &[
          mayday evidence output RUN --lines 120-160 keeps a part of a run's output; list and show look at what is kept.",
     ),
     (
+        "replay",
+        "the past as it was",
+        "mayday replay INC shows the cockpit as it was at any moment of an incident, from an hour before its declaration to\n\
+         its last entry: what was known then, and nothing that was learned later. t does the same from the cockpit, for the\n\
+         incident that is looked at. It reads the record only, needs no engine and works on a copy (--state-dir COPY);\n\
+         nothing can be started from it. Latencies and checks come from the samples sealed into the incident's folder;\n\
+         where none are, it says not sealed. Of an incident that goes on it ends with what was on record when it was\n\
+         opened. A long record is read in the background: what is read can be gone to at once.\n\n\
+         left right: entry by entry    [ ]: key events    pgup pgdn: minutes    { }: ten minutes    home end: the ends\n\
+         space: play or pause    + -: x1 x10 x60 x600    g: go to 02:14, T+12:43, an entry, +5m    c: as corrected since\n\n\
+         For scripts: --at TIME or --entry N, with --json (as mayday status prints it, with runs and timeline) or --plain.",
+    ),
+    (
         "restore",
         "restoring in two steps",
         "mayday restore BACKUP puts the copy beside the live data, verifies it and stops at ready to cut over: the live data\n\

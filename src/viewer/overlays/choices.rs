@@ -54,7 +54,10 @@ impl Picker {
     pub fn palette(app: &App) -> Picker {
         // What moves about in the past is looked for there.
         let here = |c: &&Command| app.past.is_some() || c.context != Context::Replay;
-        let items = commands::ALL.iter().filter(here).map(|c| command_item(app, c)).collect();
+        let mut items: Vec<Item> = commands::ALL.iter().filter(here).map(|c| command_item(app, c)).collect();
+        if app.past.is_some() {
+            items.sort_by_key(|i| i.off.is_some());
+        }
         Picker::of(Pick::Command, "commands", items)
     }
 

@@ -205,7 +205,7 @@ fn scrub(app: &App, bar: &Bar, area: Rect, c: &mut Canvas<'_>) {
         c.put(x, area.y, 1, sign, role);
     }
     if bar.seq > 0 {
-        c.put(here, area.y, 1, if c.g.ascii { "#" } else { "█" }, Role::Clock);
+        c.put(here, area.y, 1, if c.g.ascii { "@" } else { "█" }, Role::Clock);
     }
     let Some(span) = bar.span.as_ref().filter(|_| area.height > 1) else { return };
     let marks = [

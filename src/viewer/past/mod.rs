@@ -185,7 +185,7 @@ impl Replay {
         self.play(now);
         self.seen_ms = now.ms();
         if resized {
-            self.tick_anew(true);
+            self.tick_anew();
         }
         out.extend(self.settle(now));
         (out, leave)
@@ -241,7 +241,7 @@ impl Replay {
             }
             Reach::Open(span) => self.bar().span = Some(*span),
         }
-        self.tick_anew(false);
+        self.tick_anew();
         let (Some(wish), Some(span)) = (self.wish, self.span().cloned()) else { return };
         let entry = match wish {
             Wish::Start => span.declared.or(span.first).map(|p| p.seq),
@@ -406,13 +406,11 @@ impl Replay {
         self.allowed(effects, now).0
     }
 
-    /// What happened in each column of the bar, taken anew when more is read or the screen has another size.
-    fn tick_anew(&mut self, resized: bool) {
+    /// What happened in each column of the bar: taken anew when more is read, or the screen has another size.
+    fn tick_anew(&mut self) {
         let wide = columns(self.app.size.0);
         let Some((from, to)) = self.app.past.as_ref().and_then(Bar::stretch) else { return };
-        if resized || self.bar().ticks.len() != wide || self.span().is_some_and(|s| !s.whole) || self.wish.is_some() {
-            self.bar().ticks = self.tape.ticks(from, to, wide);
-        }
+        self.bar().ticks = self.tape.ticks(from, to, wide);
     }
 
     /// Looks what goes on in the present meanwhile. True when something new is to be told.
