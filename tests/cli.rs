@@ -8,6 +8,8 @@ mod again;
 mod backups;
 #[path = "cli/config.rs"]
 mod config;
+#[path = "cli/followups.rs"]
+mod followups;
 #[path = "cli/incident.rs"]
 mod incident;
 #[path = "cli/people.rs"]

@@ -6,6 +6,7 @@ mod export {
     pub mod incidents;
     pub mod kpi;
     pub mod property;
+    pub mod trends;
 }
 
 use export::incidents::{self, ID, Told};

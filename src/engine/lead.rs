@@ -162,6 +162,7 @@ impl Core {
             draft: draft.and_then(|d| d.view.clone()),
             next_level,
             say: if open { escalation::sentence(&self.state, incident) } else { String::new() },
+            review_due: crate::domain::review::due(&self.state, incident),
             review: self.state.reviews.get(&incident.id).cloned(),
             charged: open.then(|| outage::charged(&self.state, incident)),
         }

@@ -16,6 +16,7 @@ mod compose;
 mod confirm;
 mod contacts;
 mod declare;
+pub mod followups;
 mod info;
 mod leading;
 mod line;
