@@ -5,6 +5,8 @@
 mod copies;
 #[path = "screens/every.rs"]
 mod every;
+#[path = "screens/followups.rs"]
+mod followups;
 #[path = "screens/guard.rs"]
 mod guard;
 #[path = "screens/leading.rs"]
