@@ -12,6 +12,8 @@ mod config;
 mod export;
 #[path = "cli/import.rs"]
 mod import;
+#[path = "cli/followups.rs"]
+mod followups;
 #[path = "cli/incident.rs"]
 mod incident;
 #[path = "cli/people.rs"]

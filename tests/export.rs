@@ -10,6 +10,7 @@ mod export {
     pub mod kpi;
     pub mod more;
     pub mod property;
+    pub mod trends;
 }
 
 use export::incidents::{self, ID, Told};

@@ -7,6 +7,8 @@ mod copies;
 mod curate;
 #[path = "screens/every.rs"]
 mod every;
+#[path = "screens/followups.rs"]
+mod followups;
 #[path = "screens/guard.rs"]
 mod guard;
 #[path = "screens/leading.rs"]

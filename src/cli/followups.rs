@@ -9,6 +9,7 @@ use clap::Subcommand;
 use super::exit::{DONE, FAILED, Failure};
 use super::{Session, print, say};
 use crate::domain::Time;
+use crate::domain::cadence::{Due, Word};
 use crate::domain::command::Command;
 use crate::domain::followup::{Followup, FollowupAsk, Followups, day};
 use crate::report::items;
@@ -304,7 +305,7 @@ async fn show_review(session: &mut Session, incident: Option<String>) -> Result<
     let review = view.leading.review.clone().unwrap_or_default();
     let open = picture.head.followups.iter().filter(|f| f.incident == view.incident.id && f.standing.is_open()).count();
     if session.json {
-        let due = view.leading.due.as_ref().filter(|d| d.what == crate::domain::cadence::Word::Review).map(|d| d.at);
+        let due = view.leading.review_due;
         print(&serde_json::json!({
             "incident": view.incident.id, "status": review.status, "owner": review.owner, "meeting": review.meeting,
             "due": due, "followups_open": open,
@@ -314,8 +315,9 @@ async fn show_review(session: &mut Session, incident: Option<String>) -> Result<
     let said = review.said();
     let said = if said.is_empty() { "nobody has begun it" } else { &said };
     say(&format!("{} {}: the review: {}", view.incident.id, view.incident.status.word(), text::clean(said)));
-    if let Some(due) = &view.leading.due {
-        say(&super::leading::due(due, picture.at));
+    if let Some(at) = view.leading.review_due {
+        let due = Due { what: Word::Review, at, promised: at };
+        say(&super::leading::due(&due, picture.at));
     }
     say(&format!("{} not done", text::plural(open, "follow-up")));
     Ok(DONE)

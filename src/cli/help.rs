@@ -159,6 +159,20 @@ const TOPICS: &[(&str, &str, &str)] = &[
          mayday checklist show NAME, tick NAME ITEM, untick NAME ITEM: what is not ticked is named at resolve.",
     ),
     (
+        "afterwards",
+        "follow-ups, the review, past incidents",
+        "mayday followups lists what is to be done after incidents, what is due first on top; --incident, --owner, --overdue,\n\
+         --all, and --check for scripts: exit code 1 when something that is listed is overdue. add, done, drop, reopen and\n\
+         change ask the engine. `@bob 2026-12-01 #prevent: text` says owner, day and kind (mitigate, prevent, detect,\n\
+         process). A note that begins with TODO is a proposal, called after its entry (INC-2026-004.n61): add --from 61\n\
+         takes it up, drop dismisses it. import REVIEW.md reads the table or list below Action items.\n\n\
+         mayday review INC shows the review's state, and with --owner, --status, --meeting changes it.\n\
+         mayday incidents WORDS searches the record; mayday trends --by service, cause, weekday, severity or month counts\n\
+         and gives median, p90 and n, what came back within 30 days, and how long each service was down.\n\n\
+         mayday run -- COMMAND ends with the command's own exit code; 128 and the signal where one ended it, 6 after\n\
+         --timeout, 127 when there is no such command.",
+    ),
+    (
         "trouble",
         "when mayday itself is in trouble",
         "mayday doctor looks at everything mayday needs. mayday engine status tells where the engine is and whether it\n\

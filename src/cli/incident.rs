@@ -118,6 +118,7 @@ async fn list(session: &mut Session) -> Result<u8, Failure> {
 fn after(view: &crate::wire::IncidentView, picture: &crate::wire::Mirror) -> String {
     let mut parts = Vec::new();
     parts.extend(view.leading.due.as_ref().map(|d| super::leading::due(d, picture.at)));
+    parts.extend(super::leading::review_due(view, picture.at));
     let review = view.leading.review.as_ref().map(crate::domain::review::ReviewState::said);
     parts.extend(review.filter(|said| !said.is_empty()).map(|said| text::clean(&said).into_owned()));
     let of = picture.head.followups.iter().filter(|f| f.incident == view.incident.id && f.standing.is_open());

@@ -2,7 +2,7 @@
 
 use super::say;
 use crate::domain::Time;
-use crate::domain::cadence::Due;
+use crate::domain::cadence::{Due, Word};
 use crate::domain::escalation::Reached;
 use crate::domain::headstart::Standing;
 use crate::domain::phases::{self, PhaseState};
@@ -28,6 +28,13 @@ pub fn due(due: &Due, now: Time) -> String {
         let day = if due.at.date() == now.date() { String::new() } else { format!("{} ", due.at.date()) };
         format!("{what} due {day}{}Z{snoozed}", due.at.hm())
     }
+}
+
+/// The review's day, where something else is due before: `review due 2026-12-01 02:14Z`.
+pub fn review_due(view: &IncidentView, now: Time) -> Option<String> {
+    let at = view.leading.review_due?;
+    let first = view.leading.due.is_none_or(|d| d.what != Word::Review);
+    first.then(|| due(&Due { what: Word::Review, at, promised: at }, now))
 }
 
 /// How far the ladder was climbed; nothing once somebody acknowledged.
@@ -110,6 +117,9 @@ pub fn show(view: &IncidentView, picture: &Mirror) {
     }
     if let Some(due) = &view.leading.due {
         say(&self::due(due, picture.at));
+    }
+    if let Some(said) = review_due(view, picture.at) {
+        say(&said);
     }
     if let Some(said) = escalation(view) {
         say(&said);

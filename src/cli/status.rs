@@ -224,13 +224,15 @@ pub(super) fn as_text(
 
 /// What is still owed for incidents that are over, once it is late: the newest few, and how many more.
 fn owed(picture: &Mirror) -> Vec<String> {
-    let late = |v: &&crate::wire::IncidentView| v.leading.due.is_some_and(|d| d.at < picture.at);
+    let is_late = |at: Option<Time>| at.is_some_and(|at| at < picture.at);
+    let late = |v: &&crate::wire::IncidentView| is_late(v.leading.due.map(|d| d.at)) || is_late(v.leading.review_due);
     let mut all: Vec<_> = picture.incidents.values().filter(|v| !v.incident.status.is_open()).filter(late).collect();
     all.sort_by_key(|v| std::cmp::Reverse(v.incident.declared_seq));
     let line = |view: &&crate::wire::IncidentView| {
         let i = &view.incident;
-        let due = view.leading.due.as_ref().map(|d| super::leading::due(d, picture.at)).unwrap_or_default();
-        format!("{} {} {}  {due}", i.severity, i.id, i.status.word())
+        let due = view.leading.due.as_ref().map(|d| super::leading::due(d, picture.at));
+        let all: Vec<String> = due.into_iter().chain(super::leading::review_due(view, picture.at)).collect();
+        format!("{} {} {}  {}", i.severity, i.id, i.status.word(), all.join("; "))
     };
     let mut out: Vec<String> = all.iter().take(OWED).map(line).collect();
     if all.len() > OWED {

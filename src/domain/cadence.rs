@@ -107,11 +107,11 @@ pub fn due(state: &State, incident: &Incident) -> Option<Due> {
     let resolved = incident.resolved_at?;
     let (what, within) = match (incident.clock.told_resolved, facts.resolution_within_ms) {
         (false, Some(ms)) => (Word::Resolution, ms),
-        _ => (Word::Review, facts.review_within_ms?),
+        _ => {
+            let at = super::review::due(state, incident)?;
+            return Some(Due { what: Word::Review, at, promised: at });
+        }
     };
-    if what == Word::Review && state.reviews.get(&incident.id).is_some_and(super::review::ReviewState::is_reviewed) {
-        return None;
-    }
     let at = after(resolved, within);
     Some(Due { what, at, promised: at })
 }

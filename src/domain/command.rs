@@ -156,7 +156,7 @@ pub enum Command {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         incident: Option<String>,
         #[serde(flatten)]
-        ask: ShellAsk,
+        ask: Box<ShellAsk>,
     },
     /// Opens a follow-up, changes it, closes it.
     Followup(FollowupAsk),

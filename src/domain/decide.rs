@@ -156,7 +156,7 @@ pub fn decide(state: &State, command: Command, ctx: &Context) -> Outcome {
         Command::Review { incident, owner, status, meeting, reason } => {
             super::review::decide(state, incident, owner, status, meeting, &reason)
         }
-        Command::Shell { incident, ask } => super::shell::decide(state, incident, ask, ctx),
+        Command::Shell { incident, ask } => super::shell::decide(state, incident, *ask, ctx),
         Command::HandOver { incident, to, remark } => super::handoff::offer(state, incident, to, &remark, ctx),
         Command::TakeOver { incident } => super::handoff::take(state, incident, ctx),
         Command::KeepLead { incident, reason } => super::handoff::withdraw(state, incident, &reason, ctx),

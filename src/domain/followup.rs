@@ -142,12 +142,10 @@ impl Followups {
         match &entry.event {
             Event::NoteAdded(e) => self.propose(entry, entry.seq, &e.text),
             Event::NoteImported(e) => self.propose(entry, entry.seq, &e.text),
-            Event::NoteCorrected(e) => {
-                // One that was taken up stays as it was taken up.
-                if !self.items.values().any(|f| f.from == Some(e.entry)) {
-                    self.proposed.remove(&e.entry);
-                    self.propose(entry, e.entry, &e.text);
-                }
+            // One that was taken up stays as it was taken up.
+            Event::NoteCorrected(e) if !self.items.values().any(|f| f.from == Some(e.entry)) => {
+                self.proposed.remove(&e.entry);
+                self.propose(entry, e.entry, &e.text);
             }
             Event::EntryRedacted(e) => {
                 self.proposed.remove(&e.seq);

@@ -1,12 +1,14 @@
 //! The review of an incident: who writes it, how far it is, when it is talked over, until when it is due.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::command::Refusal;
 use super::decide::{Outcome, checked_reason, checked_text, find_incident, last_incident, one};
 use super::event::{Entry, Event, ReviewChanged};
+use super::incident::{Incident, Status};
 use super::state::State;
 use super::time::Time;
 
@@ -43,6 +45,16 @@ impl ReviewState {
         parts.extend(self.meeting.map(|at| format!("talked over {at}")));
         parts.join(", ")
     }
+}
+
+/// Until when the review of a resolved incident is due, by its severity; nothing once it is reviewed.
+pub fn due(state: &State, incident: &Incident) -> Option<Time> {
+    let reviewed = state.reviews.get(&incident.id).is_some_and(ReviewState::is_reviewed);
+    if reviewed || incident.status != Status::Resolved {
+        return None;
+    }
+    let within = state.catalog.severities.get(&incident.severity)?.review_within_ms?;
+    Some(incident.resolved_at?.plus(Duration::from_millis(within)))
 }
 
 /// Folds one entry in.

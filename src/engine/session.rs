@@ -261,7 +261,7 @@ async fn answer(
 /// The command in a shell that this connection says it runs.
 fn shell_of(ask: &Ask) -> Option<&str> {
     match ask {
-        Ask::Do(Command::Shell { ask: ask @ ShellAsk::Start { .. }, .. }) => Some(ask.id()),
+        Ask::Do(Command::Shell { ask, .. }) if matches!(**ask, ShellAsk::Start { .. }) => Some(ask.id()),
         Ask::ShellRuns { id } => Some(id),
         _ => None,
     }

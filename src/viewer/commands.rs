@@ -139,6 +139,9 @@ pub const ALL: &[Command] = &[
     look("incident.onset", &[], Global, "", ("set the onset", "Say when the trouble began, with a reason; the one before stays on record."), (why::any_incident, acts::leading::onset)),
     look("incident.merge", &[], Global, "", ("merge", "Close the incident into another open one, which goes on with its services."), (why::two_incidents, acts::leading::merge)),
     look("incident.false-alarm", &[], Global, "", ("false alarm", "Close the incident as one that was none, with a reason."), (why::any_incident, acts::leading::false_alarm)),
+    look("followup.open", &["F"], Context::Incident, "", ("follow-ups", "What is to be done after incidents: open one, close it, take up what TODO notes propose, see what is late."), (why::any_incident_known, acts::incident::followups)),
+    look("incident.review", &[], Global, "", ("review", "Say who writes the incident's review, how far it is, and when it is talked over."), (why::any_incident, acts::incident::review)),
+    look("incident.past", &[], Global, "", ("past incidents", "Search the incidents before; Enter shows all there is about one."), (why::any_incident_known, acts::incident::past)),
     destroy(act("incident.cut-over", &["C"], Context::Incident, "", ("cut over to the head start", "Put what was restored for the incident by itself in the live place; the name is typed."), (why::can_use_head_start, acts::runs::use_head_start))),
     // Runs.
     look("run.output", &["o"], Global, "output", ("run output", "Follow the output of the selected run, or of the newest."), (why::has_runs, acts::runs::output)),

@@ -174,7 +174,19 @@ pub fn draw(watched: &Watched, look: &Look, area: Rect, c: &mut Canvas<'_>) {
     } else {
         let down = watched.mirror.services.values().any(|s| s.state == Health::Down);
         let can = down && !watched.stopped && !watched.peer.read_only && !matches!(watched.link(), LinkState::Lost(..));
-        title = take(if can { "no incident: d declares" } else { "no incident" }.into(), 11);
+        let said = if can { "no incident: d declares" } else { "no incident" };
+        // What comes after incidents is said while nothing burns.
+        let now = watched.engine_now();
+        let late = head.followups.iter().filter(|f| f.is_overdue(now)).count();
+        let open = head.followups.iter().filter(|f| f.standing.is_open()).count();
+        title = take(
+            match (late, open) {
+                (0, 0) => said.to_owned(),
+                (0, n) => format!("{said}   {} to be done", text::plural(n, "follow-up")),
+                (late, _) => format!("{said}   {} OVERDUE", text::plural(late, "follow-up")),
+            },
+            11,
+        );
     }
     if system.is_empty() && must.is_none() {
         system = text::width::cut(&head.system, room.saturating_sub(2));

@@ -207,6 +207,7 @@ pub fn clock(state: &State, incident: &Incident, now: Time) -> ClockView {
         draft: None,
         next_level,
         say: if open { escalation::sentence(state, incident) } else { String::new() },
+        review_due: crate::domain::review::due(state, incident),
         review: state.reviews.get(&incident.id).cloned(),
         charged: open.then(|| outage::charged(state, incident)),
     }

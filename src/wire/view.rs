@@ -399,7 +399,9 @@ pub struct ClockView {
     /// What is said on the phone.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub say: String,
-    /// How far its review is.
+    /// Until when its review is due, and how far it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub review_due: Option<Time>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub review: Option<crate::domain::review::ReviewState>,
     /// The downtime it is charged for, while it is open.

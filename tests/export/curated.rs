@@ -128,7 +128,7 @@ fn corrections_of_another_incident_do_not_appear() {
         }),
         event::NoteAdded { text: "of the other one".into(), happened_at: None }.into(),
         event::EntryHidden { entry: before.1 + 1, hidden: true, reason: "secret reason".into() }.into(),
-        event::EntryRedacted { seq: before.1 + 1, why: "leaked there".into() }.into(),
+        event::EntryRedacted { seq: before.1 + 1, why: "leaked there".into(), left: false, files: Vec::new() }.into(),
     ]
     .into_iter()
     .enumerate()

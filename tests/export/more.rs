@@ -108,8 +108,17 @@ pub fn whole() -> Told {
         size: 2048,
         excerpt: excerpt.into(),
         file: "shell-1.log".into(),
+        title: String::new(),
+        happened_at: None,
     };
-    t.own("02:33:00", "otto", event::ShellStarted { id: "s1".into(), command: vec!["psql".into()], dir: "/".into() });
+    let started = event::ShellStarted {
+        id: "s1".into(),
+        command: vec!["psql".into()],
+        dir: "/".into(),
+        title: String::new(),
+        happened_at: None,
+    };
+    t.own("02:33:00", "otto", started);
     t.own("02:33:20", "otto", shell("s1", &["psql", "-c", "select count(*) from orders"], 0, 20_000, "42"));
     t.own("02:34:00", "otto", shell("s2", &["curl", "-f", "https://api/health"], 22, 1_200, "curl: (22) 503\n"));
     t.health("02:34:30", "postgres", Down, Up, "02:34:20");
@@ -160,6 +169,7 @@ pub fn whole() -> Told {
             size: 4096,
             excerpt: "02:02:11 deploy 4711 done\n".into(),
             file: "evidence/deploy.log".into(),
+            masked: false,
         },
     );
     let opened = |id: &str, text: &str, owner: &str, due, from| event::FollowupOpened {

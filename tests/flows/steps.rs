@@ -209,7 +209,7 @@ fn leading_an_incident_by_keys() {
     add(&["opened hold api", "= service.held"]);
     palette(&pty, "release all holds", "release all that is held");
     pty.send("go on\r");
-    pty.wait_gone("HELD");
+    pty.wait_for("released everything");
     add(&["opened release all that is held", "= service.released"]);
     pty.send("P");
     pty.wait_for("pause api");

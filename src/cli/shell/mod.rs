@@ -99,7 +99,7 @@ pub async fn run(place: Place, access: Access, json: bool, wanted: Wanted) -> Re
 
 impl Told {
     fn command(&self, ask: ShellAsk) -> Command {
-        Command::Shell { incident: self.incident.clone(), ask }
+        Command::Shell { incident: self.incident.clone(), ask: Box::new(ask) }
     }
 
     /// Puts the start on record. Errors: what makes no sense; an engine that is not there is none.
@@ -196,7 +196,7 @@ impl Told {
             at: None,
         };
         if let (Some(client), false) = (&mut self.client, waits) {
-            let told = Ask::Do(Command::Shell { incident: self.incident.clone(), ask: ask.clone() });
+            let told = Ask::Do(Command::Shell { incident: self.incident.clone(), ask: Box::new(ask.clone()) });
             if let Ok(Answer::Done { seq, recorded, incident, .. }) = client.ask("command", told, ANSWER).await {
                 super::incident::warn_unrecorded(recorded);
                 self.incident = incident.or(self.incident.take());

@@ -70,6 +70,28 @@ pub fn hypotheses(app: &mut App) {
     app.open_overlay(Overlay::Picker(picker));
 }
 
+pub fn followups(app: &mut App) {
+    let picker = Picker::followups(app);
+    app.open_overlay(Overlay::Picker(picker));
+}
+
+pub fn past(app: &mut App) {
+    let picker = Picker::past(app);
+    app.open_overlay(Overlay::Picker(picker));
+}
+
+pub fn review(app: &mut App) {
+    let Some(view) = app.incident() else { return };
+    let incident = view.incident.id.clone();
+    let is = view.leading.review.as_ref().map(crate::domain::review::ReviewState::said).filter(|said| !said.is_empty());
+    let is = is.unwrap_or_else(|| "nobody has begun it".into());
+    let help = format!(
+        "{is}. Who writes it, how far it is (draft, in-review, reviewed), when it is talked over (UTC), any of the three, as in: @ann in-review 2026-12-01T10:00:00Z"
+    );
+    let title = format!("the review of {incident}");
+    app.open_overlay(Overlay::Prompt(Prompt::new(Asked::Review { incident }, title, help, "")));
+}
+
 /// Asks how it stands; the answer opens the window. What the engine does not answer is read from the picture at hand.
 pub fn capsule(app: &mut App) {
     let incident = id(app);

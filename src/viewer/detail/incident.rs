@@ -1,6 +1,7 @@
 //! An incident: summary, roles, what stands against resolving it, services, messages and what each channel said.
 
 use super::{Lines, Page, leading, playbook, recovery};
+use crate::domain::cadence::Word;
 use crate::domain::clock::Ending;
 use crate::domain::hypothesis::Standing;
 use crate::domain::incident::Incident;
@@ -8,7 +9,7 @@ use crate::domain::message::Delivery;
 use crate::text;
 use crate::viewer::app::App;
 use crate::viewer::header;
-use crate::viewer::overlays::thinking;
+use crate::viewer::overlays::{followups, thinking};
 use crate::viewer::panes::services;
 use crate::viewer::theme::Role;
 use crate::wire::IncidentView;
@@ -74,6 +75,10 @@ fn head(app: &App, view: &IncidentView, columns: usize, whole: bool) -> Lines {
         page.push(vec![(Role::Unsure, format!("{} hands it over to {to}: H", offer.from))]);
     }
     page.lines.extend(leading::glance(app, view, columns, whole));
+    // While it burns nobody needs to see what comes after.
+    if whole || !i.status.is_open() {
+        after(app, view, &mut page);
+    }
     let mut line = Vec::new();
     if let Some(cost) = header::cost(&app.watched, view) {
         line.extend([(Role::Label, "cost so far ".into()), (Role::Cost, cost)]);
@@ -99,6 +104,48 @@ fn head(app: &App, view: &IncidentView, columns: usize, whole: bool) -> Lines {
         }
     }
     page.lines
+}
+
+/// How far its review is, and what is to be done.
+fn after(app: &App, view: &IncidentView, page: &mut Page) {
+    let mut line = Vec::new();
+    // Where nothing else is due its day stands above already.
+    if let Some(at) = view.leading.review_due.filter(|_| view.leading.due.is_none_or(|d| d.what != Word::Review)) {
+        let now = app.watched.engine_now();
+        line.push(if at > now {
+            (Role::Text, format!("review due {} (in {})", app.look.full(at), header::coarse(at.since(now))))
+        } else {
+            (Role::DueOver, format!(" review overdue since {} ", app.look.full(at)))
+        });
+    }
+    if let Some(review) = view.leading.review.as_ref().map(crate::domain::review::ReviewState::said) {
+        line.push((Role::Text, format!("{}{review}", if line.is_empty() { "review " } else { "  " })));
+    }
+    if !line.is_empty() {
+        page.push(line);
+    }
+    let (open, late) = followups::count(app, Some(&view.incident.id));
+    if open > 0 {
+        let mut line = vec![(Role::Text, format!("{} to be done", text::plural(open, "follow-up")))];
+        if late > 0 {
+            line.push((Role::DueOver, format!("  {late} OVERDUE ")));
+        }
+        line.push((Role::Key, "  F".into()));
+        page.push(line);
+    }
+}
+
+/// Each of them, in the whole view.
+fn all_followups(app: &App, i: &Incident, page: &mut Page) {
+    let own: Vec<_> = app.mirror().head.followups.iter().filter(|f| f.incident == i.id).collect();
+    if own.is_empty() {
+        return;
+    }
+    page.heading("follow-ups   (F opens and closes them)");
+    let now = app.watched.engine_now();
+    for f in own {
+        page.text(followups::role(f, now), 2, &format!("{}  {}  ({})", f.id, f.text, followups::said(f, now)));
+    }
 }
 
 /// What is thought to be wrong, with what speaks for it and against it.
@@ -144,6 +191,9 @@ pub fn lines(app: &App, view: &IncidentView, columns: usize) -> Lines {
         Some(Ending::Merged { into }) => page.field("ended", Role::Text, &format!("merged into {into}")),
         None => {}
     }
+    if !i.status.is_open() {
+        page.field("read again", Role::Dim, &format!("mayday export {}; mayday replay {}", i.id, i.id));
+    }
     if !i.clock.absorbed.is_empty() {
         page.field("merged", Role::Text, &i.clock.absorbed.join(", "));
     }
@@ -166,6 +216,7 @@ pub fn lines(app: &App, view: &IncidentView, columns: usize) -> Lines {
         page.field("written to", Role::Dim, &view.timeline_file);
     }
     hypotheses(app, i, &mut page);
+    all_followups(app, i, &mut page);
     leading::whole(app, view, &mut page);
     for list in &view.checklists {
         let left = list.unticked();

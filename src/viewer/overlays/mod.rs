@@ -17,6 +17,7 @@ mod confirm;
 mod contacts;
 mod curate;
 mod declare;
+pub mod followups;
 mod info;
 mod leading;
 mod line;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::picker::{Item, Pick};
 use super::restoring::Restoring;
-use super::{Asked, Overlay, Prompt, thinking};
+use super::{Asked, Overlay, Prompt, followups, thinking};
 use crate::domain::command::Command;
 use crate::domain::incident::Status;
 use crate::domain::message::Template;
@@ -84,6 +84,9 @@ pub fn one(app: &mut App, pick: &Pick, item: &Item, typed: &str) {
                 app.ask(Pending::Draft(template), Ask::Draft { template, incident });
             }
         }
+        Pick::Followups { incident } => followups::chosen(app, incident, &item.id, typed),
+        Pick::OfFollowup { id } => followups::about(app, id, &item.id),
+        Pick::Past => followups::go_to(app, &item.id),
         Pick::Hypothesis { incident } => thinking::chosen(app, incident, &item.id, typed),
         Pick::OfHypothesis { incident, hypothesis } => thinking::said(app, incident, hypothesis, &item.id),
         Pick::Affected { .. } => {}

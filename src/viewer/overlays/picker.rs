@@ -63,6 +63,16 @@ pub enum Pick {
         before: String,
     },
     Template,
+    /// A follow-up, or a new one for the incident.
+    Followups {
+        incident: String,
+    },
+    /// What is done about one.
+    OfFollowup {
+        id: String,
+    },
+    /// An incident of the past, to be looked at.
+    Past,
     /// A hypothesis of the incident, or a new one.
     Hypothesis {
         incident: String,
@@ -161,7 +171,9 @@ impl Pick {
     /// What choosing from it is called in the record; nothing for what is no step, or told elsewhere.
     pub fn noun(&self) -> Option<String> {
         Some(match self {
-            Pick::Command | Pick::Theme { .. } | Pick::Copy { .. } => return None,
+            Pick::Command | Pick::Theme { .. } | Pick::Copy { .. } | Pick::Past => return None,
+            Pick::Followups { .. } => "follow-ups".into(),
+            Pick::OfFollowup { id } => format!("follow-up {id}"),
             Pick::Severity { incident } => format!("severity of {incident}"),
             Pick::Status { incident } => format!("status of {incident}"),
             Pick::Service(verb) => format!("{} of a service", verb.word()),
@@ -357,7 +369,7 @@ impl Picker {
         if let Some(noun) = self.pick.noun() {
             // What is typed as a new one is not the record's before it is sent.
             let what = match (&self.pick, item.id.as_str()) {
-                (Pick::Hypothesis { .. }, super::thinking::NEW) => "a new one",
+                (Pick::Hypothesis { .. } | Pick::Followups { .. }, super::thinking::NEW) => "a new one",
                 (_, "") => item.label.trim(),
                 (_, id) => id,
             };

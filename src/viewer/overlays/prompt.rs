@@ -7,6 +7,7 @@ use super::restoring::Restoring;
 use super::{Curate, Leading, Line, Stay, curate, window};
 use crate::domain::catalog::Severity;
 use crate::domain::command::{Command, HypothesisAsk, RecoveryAnswer};
+use crate::domain::followup::FollowupAsk;
 use crate::domain::incident::Status;
 use crate::domain::playbook::Answer;
 use crate::viewer::app::{App, Pending};
@@ -59,6 +60,14 @@ pub enum Asked {
     Hypothesis {
         incident: String,
         ask: HypothesisAsk,
+    },
+    /// The words of a follow-up, or why it is closed.
+    Followup {
+        ask: FollowupAsk,
+    },
+    /// Owner, status and meeting of a review.
+    Review {
+        incident: String,
     },
     /// To whom the lead is offered, and a word for them; may stay empty.
     HandOver {
@@ -159,6 +168,9 @@ impl Prompt {
             Asked::Recovery { answer: RecoveryAnswer::Skip, .. } => "skip the step",
             Asked::Recovery { answer: RecoveryAnswer::Stop, .. } => "stop the recovery",
             Asked::Recovery { .. } | Asked::Hypothesis { .. } => "say so",
+            Asked::Followup { ask: FollowupAsk::Open { .. } } => "open it",
+            Asked::Followup { ask: FollowupAsk::Close { .. } } => "drop it",
+            Asked::Followup { .. } | Asked::Review { .. } => "change",
             Asked::HandOver { .. } => "offer the lead",
             Asked::Tag { over: false, .. } => "tag",
             Asked::Tag { .. } => "take it over",
@@ -270,6 +282,11 @@ impl Prompt {
                 let (said, ask) = super::thinking::with_words(ask, text);
                 (said, Command::Hypothesis { incident: Some(incident), ask })
             }
+            Asked::Followup { ask } => {
+                let (said, ask) = super::followups::with_words(ask, text)?;
+                (said, Command::Followup(ask))
+            }
+            Asked::Review { incident } => super::followups::review(incident, &text)?,
             Asked::HandOver { incident } => {
                 let (to, remark) = text.split_once(':').unwrap_or((text.as_str(), ""));
                 let to = Some(to.trim().to_owned()).filter(|to| !to.is_empty());

@@ -47,14 +47,16 @@ impl Picker {
 
     /// What is typed can be opened as it stands: below what matches it, in its own words.
     pub(super) fn offer_typed(&mut self) {
-        if !matches!(self.pick, Pick::Hypothesis { .. }) {
-            return;
-        }
+        let help = match self.pick {
+            Pick::Hypothesis { .. } => "what might be wrong? type it here",
+            Pick::Followups { .. } => "what is to be done? type it here, as in: @bob 2026-12-01: rotate the key",
+            _ => return,
+        };
         let Some(at) = self.items.iter().position(|i| i.id == NEW) else { return };
         let typed = self.query.text().trim();
         if let Some(item) = self.items.get_mut(at) {
             (item.label, item.detail) = match typed {
-                "" => ("+ a new one".into(), "what might be wrong? type it here".into()),
+                "" => ("+ a new one".into(), help.into()),
                 typed => ("+ open a new one:".into(), format!("\"{typed}\"")),
             };
         }
