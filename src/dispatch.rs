@@ -65,7 +65,9 @@ fn one_shot(global: Global, access: Access, command: Cmd) -> Result<u8, Failure>
                 let place = connect::place(&global)?;
                 match command {
                     Cmd::Contacts => crate::cli::contacts::contacts(place, global.json).await,
-                    Cmd::Export { incident, format, output } => record::export(&place, incident, format, output).await,
+                    Cmd::Export { incident, format, output, with } => {
+                        record::export(&place, incident, format, output, &with).await
+                    }
                     Cmd::Kpi { since, until } => record::kpi(&place.state_dir, since, until, global.json),
                     Cmd::Journal(command) if !matches!(command, JournalCmd::Redact { .. }) => {
                         record::journal(&place.state_dir, command, global.json).await

@@ -12,6 +12,8 @@ mod config;
 mod import;
 #[path = "cli/incident.rs"]
 mod incident;
+#[path = "cli/merged.rs"]
+mod merged;
 #[path = "cli/people.rs"]
 mod people;
 #[path = "cli/places.rs"]

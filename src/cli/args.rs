@@ -334,6 +334,8 @@ pub enum Cmd {
         /// Where to write; standard output by default.
         #[arg(short, long, value_name = "FILE")]
         output: Option<PathBuf>,
+        #[command(flatten)]
+        with: super::merged::With,
     },
     /// Figures over past incidents: how many, median, p90 and range; objectives kept. Needs no engine.
     Kpi {

@@ -15,6 +15,7 @@ pub mod import;
 pub mod incident;
 pub mod lead;
 pub mod leading;
+pub mod merged;
 pub mod playbook;
 pub mod record;
 pub mod recover;

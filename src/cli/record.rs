@@ -47,6 +47,7 @@ pub async fn export(
     incident: Option<String>,
     format: Format,
     output: Option<PathBuf>,
+    with: &super::merged::With,
 ) -> Result<u8, Failure> {
     let dir = place.state_dir.as_path();
     let reader = open(dir)?;
@@ -76,6 +77,8 @@ pub async fn export(
         Format::Md => report::markdown::render(&review),
         Format::Json => report::json::render(&review),
     };
+    let own = super::merged::Own { dir, entries, incident: &incident, head: head.as_deref() };
+    let text = super::merged::add(text, format, &own, with, &review.extra.mask)?;
     match output {
         None => {
             let _ = std::io::stdout().write_all(text.as_bytes());
