@@ -298,7 +298,7 @@ fn skew_said(skew: &Skew) -> String {
     let seconds = |ms: i64| format!("{}.{:03} s", ms.abs() / 1000, ms.abs() % 1000);
     let way = if skew.ms < 0 { "behind" } else { "ahead" };
     let within = skew.within_ms.map(|ms| format!(" ± {}", seconds(ms))).unwrap_or_default();
-    format!("{} {way}{within} ({})", seconds(skew.ms), skew.how)
+    format!("{way} by {}{within} ({})", seconds(skew.ms), skew.how)
 }
 
 /// The section of a Markdown review: the story of all hosts, and the records that it comes from.
@@ -475,7 +475,10 @@ mod tests {
             .collect();
         assert_eq!(notes, [("first", "6".into()), ("second", "b:6".into()), ("third", "7".into())]);
         let text = markdown(&merged, &Mask::default());
-        assert!(text.contains("[b:6]") && text.contains("91.000 s ahead ± 0.001 s") && text.contains("beta"), "{text}");
+        assert!(
+            text.contains("[b:6]") && text.contains("ahead by 91.000 s ± 0.001 s") && text.contains("beta"),
+            "{text}"
+        );
         assert_eq!(text, markdown(&merge(&a.record(), &[b.record()], &[]).unwrap(), &Mask::default()));
     }
 

@@ -22,7 +22,7 @@ fn two_records_make_one_story_and_each_chain_is_verified_for_itself() {
         "seen from alpha",
         "seen from beta",
         &format!("[b:{seq}]"),
-        "2.500 s ahead",
+        "ahead by 2.500 s",
         "whole",
     ] {
         assert!(md.contains(wanted), "{wanted} is not in {md}");
