@@ -16,6 +16,8 @@ mod import;
 mod followups;
 #[path = "cli/incident.rs"]
 mod incident;
+#[path = "cli/merged.rs"]
+mod merged;
 #[path = "cli/people.rs"]
 mod people;
 #[path = "cli/places.rs"]

@@ -11,6 +11,7 @@ use secrecy::ExposeSecret;
 
 use super::args::{ExportArgs, Format};
 use super::exit::{self, Failure};
+use super::merged::{Own, With};
 use super::record::{all, open};
 use super::{Place, print, say};
 use crate::config::SecretRef;
@@ -91,6 +92,17 @@ impl Record {
     }
 }
 
+impl Record {
+    /// The document with the story of the hosts that were named.
+    fn with_others(&self, text: String, format: Format, place: &Place, with: &With) -> Result<String, Failure> {
+        let last = self.review(None, |review| (review.story.last.seq, review.extra.head.map(str::to_owned)))?;
+        let end = self.entries.partition_point(|e| e.seq <= last.0);
+        let entries = self.entries.get(..end).unwrap_or_default();
+        let own = Own { dir: &place.state_dir, entries, incident: &self.incident, head: last.1.as_deref() };
+        super::merged::add(text, format, &own, with, &self.mask)
+    }
+}
+
 fn safe_id(id: &str) -> Option<&str> {
     id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-').then_some(id)
 }
@@ -110,12 +122,16 @@ pub async fn export(place: &Place, args: ExportArgs, json: bool) -> Result<u8, F
             "--from takes the hand-written parts of a Markdown review into HTML: add --format html",
         ));
     }
+    if !args.with.with.is_empty() && !matches!(format, Format::Md | Format::Json) {
+        return Err(Failure::usage("--with puts the story of all hosts into Markdown or JSON: add --format md or json"));
+    }
     let record = Record::read(place, args.incident.clone()).await?;
     let output = args.output.as_deref();
     let before = output.map(|path| read_before(path)).transpose()?.flatten();
     let text = match format {
         Format::Md => {
             let fresh = record.review(None, report::markdown::render)?;
+            let fresh = record.with_others(fresh, format, place, &args.with)?;
             match (&before, output) {
                 (Some(old), Some(path)) => refresh(&record, &fresh, old, path)?,
                 _ => fresh,
@@ -125,7 +141,10 @@ pub async fn export(place: &Place, args: ExportArgs, json: bool) -> Result<u8, F
             let markdown = written_parts(&record, args.from.as_deref(), output)?;
             record.review(None, |review| report::html::render(review, &markdown))?.map_err(Failure::failed)?
         }
-        Format::Json => record.review(None, report::json::render)?,
+        Format::Json => {
+            let document = record.review(None, report::json::render)?;
+            record.with_others(document, format, place, &args.with)?
+        }
         Format::Csv => record.review(None, report::csv::render)?,
         Format::Cast => record.review(None, report::cast::render)?,
     };

@@ -27,7 +27,8 @@ const TOPICS: &[(&str, &str, &str)] = &[
         "the record and how to prove it",
         "Everything stands in journal.jsonl in the state directory: one line of JSON per entry, each with the hash of the\n\
          one before. Nothing is started before its entry is on disk. mayday journal verify walks the whole chain;\n\
-         with --anchor HEX it proves that the head printed in a message is still part of it. incidents/<id>/timeline.md\n\
+         with --anchor HEX it proves that the head printed in a message is still part of it, and it lists the heads that went\n\
+         out, to compare with your mail and chat. mayday help redact: when a secret was written down. incidents/<id>/timeline.md\n\
          is the readable copy of an incident, written as it happens.\n\n\
          Disk full: entries go into space that was set aside. When that is gone the screen says so in red, entries are kept\n\
          in memory, and an action runs only with the typed word unlogged.",
@@ -60,6 +61,33 @@ const TOPICS: &[(&str, &str, &str)] = &[
          left right: entry by entry    [ ]: key events    pgup pgdn: minutes    { }: ten minutes    home end: the ends\n\
          space: play or pause    + -: x1 x10 x60 x600    g: go to 02:14, T+12:43, an entry, +5m    c: as corrected since\n\n\
          For scripts: --at TIME or --entry N, with --json (as mayday status prints it, with runs and timeline) or --plain.",
+    ),
+    (
+        "import",
+        "taking other records into the timeline",
+        "mayday import FILE (or -) takes lines of another record into an incident, also one that is closed: free lines with a\n\
+         time in front (15:38, 15:38:12, ISO with or without an offset, a day as a heading, yesterday 15:38), text copied\n\
+         from Slack, Teams or WhatsApp, a Slack export, Alertmanager's webhook, journalctl -o json, asciicast v2 and v3, and\n\
+         script with --timing FILE. A line without a time goes on with the one before. Of recordings only what was typed is\n\
+         taken, and of that nothing which did not appear on the screen.\n\n\
+         It shows how each line was read, in UTC, before anything is written: --dry-run shows only that. What is doubtful\n\
+         (two days or two halves of a day are possible, the future, long before the incident, out of order, a zone by name)\n\
+         is asked on a terminal; without one nothing is imported (exit 3) unless --skip-doubtful leaves those lines out, each\n\
+         by name. --date 2026-11-20 and --zone +02:00 say what the lines do not. Importing twice adds nothing.",
+    ),
+    (
+        "redact",
+        "destroying a secret that was written down",
+        "mayday journal redact --text - --reason WHY takes the secret from standard input, or asks for it without showing it,\n\
+         and destroys it wherever it stands in the state directory: entries of the journal, timelines, samples, run output,\n\
+         evidence, exports, logs; as it is, escaped, broken over lines, in base64. What stands around it stays, and reads\n\
+         [redacted]. mayday journal redact 61 --reason WHY takes everything that somebody wrote out of entry 61. --dry-run\n\
+         says what would go; --confirm WORD types what would be asked for.\n\n\
+         Who, when and why are entries of their own, and mayday journal verify tells them: the chain holds, because each\n\
+         entry keeps its digest. Cut short, it is finished by the next engine. The headers of entries (who, when, which\n\
+         incident) cannot be blanked. Beyond reach: what was sent, copies and exports elsewhere (those that mayday wrote are\n\
+         named), compressed files, backups. Renew the secret: it was read. What [authority] calls redact needs full control\n\
+         where nothing else is configured.",
     ),
     (
         "restore",

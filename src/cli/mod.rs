@@ -19,6 +19,7 @@ pub mod incident;
 pub mod incidents;
 pub mod lead;
 pub mod leading;
+pub mod merged;
 pub mod playbook;
 pub mod record;
 pub mod recover;

@@ -13,6 +13,7 @@
 //! | `lead` | phases against their plan, escalation, where the onset comes from |
 //! | `downtime`, `cadence` | intervals of a service being down; updates due against updates sent |
 //! | [`markdown`], [`json`] | the documents |
+//! | [`merge`] | records of several hosts in one story |
 //! | [`live`] | the readable line per entry, written as it happens |
 //! | [`timeline`] | which entries tell the story |
 //! | [`past`], [`trends`] | incidents of the past: searched, and put side by side |
@@ -40,6 +41,7 @@ pub mod live;
 pub mod markdown;
 mod markdown_parts;
 pub mod measure;
+pub mod merge;
 mod objectives;
 pub mod past;
 pub mod places;

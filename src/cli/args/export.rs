@@ -23,6 +23,8 @@ pub struct ExportArgs {
     /// Print the JSON Schema of the json format.
     #[arg(long, conflicts_with_all = ["format", "output", "from"])]
     pub schema: bool,
+    #[command(flatten)]
+    pub with: crate::cli::merged::With,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -27,7 +27,7 @@ pub fn looks_like(text: &str) -> bool {
     let lines: Vec<&str> = text.lines().collect();
     let mut begins = 0;
     for (i, line) in lines.iter().enumerate() {
-        let with_name = begin(line).is_some_and(|b| b.author.is_some());
+        let with_name = begin(line).is_some_and(|b| b.author.is_some_and(is_called));
         let below = lines.get(i + 1).is_some_and(|next| is_called(line) && is_lone_clock(next));
         begins += usize::from(with_name || below);
     }
@@ -93,7 +93,7 @@ fn begin(line: &str) -> Option<Begin<'_>> {
             return line.starts_with('[').then_some(Begin { author: None, stamp, text: "" });
         }
         let plain = !matches!(stamp.day, Day::Unsaid) || line.starts_with('[');
-        let named = |name: &str| is_called(name) || (plain && is_name(name));
+        let named = |name: &str| is_called(name) || (plain && is_name(name) && name.split_whitespace().count() <= 3);
         if let Some((name, text)) = rest.split_once(": ").filter(|(name, _)| named(name)) {
             return Some(Begin { author: Some(name), stamp, text });
         }
@@ -116,10 +116,17 @@ fn begin(line: &str) -> Option<Begin<'_>> {
 
 /// Could be what somebody is called: short, letters first, no sentence.
 fn is_name(text: &str) -> bool {
+    const LEVELS: [&str; 9] = ["error", "warn", "warning", "info", "debug", "fatal", "notice", "critical", "trace"];
     let text = text.trim();
+    // A log's line begins the same way.
+    let level = text.split_whitespace().next().is_some_and(|w| LEVELS.contains(&w.to_ascii_lowercase().as_str()));
     let short = !text.is_empty() && text.chars().count() <= NAME && text.split_whitespace().count() <= 5;
     let first = text.chars().next().is_some_and(|c| c.is_alphabetic() || matches!(c, '@' | '~' | '+'));
-    short && first && !text.contains([':', '/', '=', '{', '}', '"', '?', '!', ';', '\\']) && !text.ends_with(['.', ','])
+    short
+        && first
+        && !level
+        && !text.contains([':', '/', '=', '{', '}', '"', '?', '!', ';', '\\'])
+        && !text.ends_with(['.', ','])
 }
 
 /// Certainly what somebody is called, where nothing else tells it from a short sentence.

@@ -188,6 +188,17 @@ fn what_may_mean_two_things_is_doubtful() {
 }
 
 #[test]
+fn logs_and_mail_are_no_chats() {
+    for text in [
+        "2026-11-20 15:38:12 ERROR: the pool is exhausted\n2026-11-20 15:38:13 INFO Pool: tries again\n",
+        "Nov 20 15:38:12 db1 postgres[41]: could not accept SSL connection: expired\n",
+        "15:38 asked: who did it?\n15:40 answer: nobody\n",
+    ] {
+        assert_eq!(guess(text.as_bytes(), false), Format::Lines, "{text}");
+    }
+}
+
+#[test]
 fn a_key_tells_moment_author_and_text_apart() {
     let one = key(at("2026-11-20T15:38:00Z"), "a", "bc");
     assert_eq!(one, key(at("2026-11-20T15:38:00Z"), "a", "bc"));
