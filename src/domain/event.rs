@@ -23,19 +23,21 @@ use super::run::{Plan, RunState, Side, Verdict};
 use super::time::Time;
 
 macro_rules! events {
-    ($($(#[$doc:meta])* $kind:literal => $name:ident { $($(#[$fdoc:meta])* $field:ident : $ty:ty),* $(,)? })*) => {
+    // A variant that is large and rare is held apart, so that the many small ones stay small: a long incident has 100,000.
+    (@held $name:ident) => { $name };
+    (@held $name:ident $apart:ident) => { $apart<$name> };
+    ($($(#[$doc:meta])* $kind:literal => $([$apart:ident])? $name:ident { $($(#[$fdoc:meta])* $field:ident : $ty:ty),* $(,)? })*) => {
         $(
             $(#[$doc])*
             #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
             pub struct $name { $($(#[$fdoc])* pub $field: $ty),* }
-            impl From<$name> for Event { fn from(e: $name) -> Event { Event::$name(e) } }
+            impl From<$name> for Event { fn from(e: $name) -> Event { Event::$name(e.into()) } }
         )*
 
         /// One thing that happened.
         #[derive(Clone, Debug, PartialEq)]
-        #[allow(clippy::large_enum_variant, reason = "the large ones carry plans and catalogues, and are few")]
         pub enum Event {
-            $($(#[$doc])* $name($name),)*
+            $($(#[$doc])* $name(events!(@held $name $($apart)?)),)*
             /// A kind of another version, or a payload that was redacted or does not read.
             Unknown { kind: String, payload: Value },
         }
@@ -61,7 +63,7 @@ macro_rules! events {
             pub fn read(kind: &str, payload: Value) -> Event {
                 match kind {
                     $($kind => match serde_json::from_value::<$name>(payload.clone()) {
-                        Ok(e) => Event::$name(e),
+                        Ok(e) => Event::from(e),
                         Err(_) => Event::Unknown { kind: kind.to_owned(), payload },
                     },)*
                     _ => Event::Unknown { kind: kind.to_owned(), payload },
@@ -101,7 +103,7 @@ events! {
     "redaction.finished" => RedactionFinished { from: u64, entries: u64, files: u64, places: u64,
         #[serde(default, skip_serializing_if = "Vec::is_empty")] failed: Vec<String> }
     /// A configuration came into force.
-    "config.loaded" => ConfigLoaded { digest: String, source: String, catalog: Catalog }
+    "config.loaded" => [Box] ConfigLoaded { digest: String, source: String, catalog: Catalog }
     /// A configuration was refused; the one before stays in force.
     "config.rejected" => ConfigRejected { source: String, faults: Vec<String> }
 
@@ -134,10 +136,10 @@ events! {
     "maintenance.ended" => MaintenanceEnded { window: String, services: Vec<String> }
 
     /// A confirmed change of a backup set's state.
-    "backup.changed" => BackupChanged { backup: String, from: BackupState, to: BackupState, detail: String,
+    "backup.changed" => [Box] BackupChanged { backup: String, from: BackupState, to: BackupState, detail: String,
         #[serde(default, skip_serializing_if = "Option::is_none")] newest: Option<Copy> }
     /// A new good copy appeared.
-    "backup.arrived" => BackupArrived { backup: String, copy: Copy }
+    "backup.arrived" => [Box] BackupArrived { backup: String, copy: Copy }
 
     "incident.declared" => IncidentDeclared { title: String, severity: Severity, services: BTreeSet<String>,
         #[serde(default, skip_serializing_if = "Option::is_none")] onset: Option<Time>,
@@ -288,7 +290,7 @@ events! {
     "step.taken" => StepTaken { what: String,
         #[serde(default, skip_serializing_if = "Option::is_none")] about: Option<String> }
 
-    "run.requested" => RunRequested { plan: Plan,
+    "run.requested" => [Box] RunRequested { plan: Plan,
         #[serde(default, skip_serializing_if = "String::is_empty")] reason: String,
         #[serde(default)] unlogged: bool,
         /// The step of a recovery that it carries out.
@@ -300,7 +302,7 @@ events! {
     "run.phase" => RunPhase { run: String, phase: usize, name: String }
     "run.cancel-requested" => RunCancelRequested { run: String, reason: String }
     /// Left something beside the live data, or kept what was live; `gone` names what no longer exists.
-    "run.side" => RunSide { run: String,
+    "run.side" => [Box] RunSide { run: String,
         #[serde(default, skip_serializing_if = "Option::is_none")] side: Option<Side>,
         #[serde(default, skip_serializing_if = "Vec::is_empty")] gone: Vec<String> }
     "run.finished" => RunFinished { run: String, state: RunState,
@@ -316,7 +318,7 @@ events! {
     "headstart.withheld" => HeadStartWithheld { backup: String, why: String }
 
     /// A plan was confirmed and waits for a second person; one of `plan` and `recovery` is there.
-    "approval.requested" => ApprovalRequested { approval: String, title: String,
+    "approval.requested" => [Box] ApprovalRequested { approval: String, title: String,
         /// Of the plan's JSON, and the words that are said of it.
         digest: String, words: String,
         /// Why a second person is needed.
@@ -337,16 +339,16 @@ events! {
         #[serde(default, skip_serializing_if = "String::is_empty")] why: String }
 
     /// A recovery was confirmed as a whole; its steps follow.
-    "recovery.started" => RecoveryStarted { plan: RecoveryPlan,
+    "recovery.started" => [Box] RecoveryStarted { plan: RecoveryPlan,
         #[serde(default, skip_serializing_if = "String::is_empty")] reason: String }
     /// A step was begun, or is good: by what was seen, or by a person's word.
     "recovery.step" => RecoveryStep { recovery: String, step: usize, title: String, state: StepState,
         #[serde(default, skip_serializing_if = "String::is_empty")] detail: String }
     /// It stopped at a step and asks: resume, skip or stop.
-    "recovery.stopped" => RecoveryStopped { recovery: String, step: usize, title: String, why: Why, detail: String,
+    "recovery.stopped" => [Box] RecoveryStopped { recovery: String, step: usize, title: String, why: Why, detail: String,
         /// What would be executed now, where that is not what was confirmed.
         #[serde(default, skip_serializing_if = "Option::is_none")] now: Option<Shown> }
-    "recovery.resumed" => RecoveryResumed { recovery: String, step: usize, title: String,
+    "recovery.resumed" => [Box] RecoveryResumed { recovery: String, step: usize, title: String,
         /// The step is tried once more, from its beginning or from what `run` left.
         #[serde(default)] again: bool,
         /// The run that counts on: one under way, one that has ended well since.
@@ -364,7 +366,7 @@ events! {
         #[serde(default, skip_serializing_if = "String::is_empty")] reason: String }
 
     /// A playbook was started; its steps as they are meant are part of the record.
-    "playbook.started" => PlaybookStarted { id: String, text: Playbook,
+    "playbook.started" => [Box] PlaybookStarted { id: String, text: Playbook,
         #[serde(default, skip_serializing_if = "String::is_empty")] reason: String }
     /// The run, recovery or message that carries out a step; it stands before what it names.
     "playbook.began" => PlaybookBegan { playbook: String, step: String, title: String,
@@ -394,9 +396,9 @@ events! {
     "playbook.left" => PlaybookLeft { playbook: String, step: String, title: String,
         #[serde(default, skip_serializing_if = "String::is_empty")] reason: String }
     /// What is configured is not (or is again) what was started; a person says which one holds.
-    "playbook.changed" => PlaybookChanged { playbook: String, name: String, digest: String, difference: Vec<String>,
+    "playbook.changed" => [Box] PlaybookChanged { playbook: String, name: String, digest: String, difference: Vec<String>,
         #[serde(default, skip_serializing_if = "Option::is_none")] now: Option<Playbook> }
-    "playbook.resumed" => PlaybookResumed { playbook: String, step: String,
+    "playbook.resumed" => [Box] PlaybookResumed { playbook: String, step: String,
         /// The new text, from this step on; absent when the one that was started goes on.
         #[serde(default, skip_serializing_if = "Option::is_none")] taken: Option<Playbook>,
         #[serde(default, skip_serializing_if = "Option::is_none")] from: Option<String>,
@@ -404,7 +406,7 @@ events! {
     "playbook.finished" => PlaybookFinished { playbook: String, name: String, complete: bool, skipped: usize, failed: usize,
         #[serde(default, skip_serializing_if = "String::is_empty")] reason: String }
     /// A checklist is to be seen to; its items are part of the record.
-    "checklist.opened" => ChecklistOpened { checklist: Checklist }
+    "checklist.opened" => [Box] ChecklistOpened { checklist: Checklist }
     "checklist.ticked" => ChecklistTicked { checklist: String, item: String,
         /// False: the tick was taken back.
         ticked: bool,

@@ -23,10 +23,10 @@ use super::timekeeper::Timekeeper;
 use crate::backup::{BackupReport, Catalogue};
 use crate::config::Config;
 use crate::domain::command::Refusal;
-use crate::domain::event::{Entry, Event, RunFinished, RunRequested, RunSide};
+use crate::domain::event::{Entry, Event};
 use crate::domain::health::board::Board;
 use crate::domain::recovery::{OfStep, RecoveryPlan};
-use crate::domain::run::{Plan, Work};
+use crate::domain::run::Work;
 use crate::domain::state::State;
 use crate::domain::{Actor, Time};
 use crate::notify;
@@ -434,9 +434,13 @@ impl Core {
             | Event::ApprovalGiven(_)
             | Event::ApprovalEnded(_)
             | Event::GlassBroken(_) => dirty.head = true,
-            Event::RunRequested(RunRequested { plan: Plan { id: run, .. }, .. })
-            | Event::RunFinished(RunFinished { run, .. })
-            | Event::RunSide(RunSide { run, .. }) => {
+            of_run @ (Event::RunRequested(_) | Event::RunFinished(_) | Event::RunSide(_)) => {
+                let run = match of_run {
+                    Event::RunRequested(e) => e.plan.id.as_str(),
+                    Event::RunFinished(e) => &e.run,
+                    Event::RunSide(e) => &e.run,
+                    _ => "",
+                };
                 // What is superseded, and who left what, may have changed anywhere.
                 dirty.runs.extend(self.state.run_order.iter().cloned());
                 let run = self.state.runs.get(run);

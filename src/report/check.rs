@@ -87,7 +87,7 @@ fn is_apart(line: &str) -> bool {
     line.is_empty() || line.starts_with("| Journal |") || line.starts_with("| Written by |")
 }
 
-fn lines(document: &Document) -> Vec<Told<'_>> {
+fn lines<'t>(document: &Document<'t>) -> Vec<Told<'t>> {
     let mut section = "the head";
     let mut columns = None;
     let mut before = "";
@@ -236,8 +236,8 @@ fn named(text: &str) -> Vec<u64> {
 }
 
 /// The row that says up to which entry it was written, with the hash of that entry.
-fn head(out: &mut Checked, theirs: &Document, ours: &Document, then: Option<&Document>) {
-    let row = |d: &Document| {
+fn head(out: &mut Checked, theirs: &Document<'_>, ours: &Document<'_>, then: Option<&Document<'_>>) {
+    let row = |d: &Document<'_>| {
         d.measured().find(|(_, l)| l.trim_start().starts_with("| Journal")).map(|(n, l)| (n, normal(l).into_owned()))
     };
     let (Some((number, said)), Some((_, record))) = (row(theirs), row(then.unwrap_or(ours))) else { return };

@@ -50,19 +50,19 @@ fn said<'l>(line: &'l str, opening: &str) -> Option<&'l str> {
 
 /// A stretch of a review.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Piece {
+pub enum Piece<'t> {
     /// Written by mayday: its lines, and the number of the first, from 1.
-    Measured { from: usize, lines: Vec<String> },
+    Measured { from: usize, lines: Vec<&'t str> },
     /// Between the marks of a place.
     Place { marker: String, from: usize, text: String },
 }
 
 /// A review that was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Document {
+pub struct Document<'t> {
     pub incident: String,
     pub declared: String,
-    pub pieces: Vec<Piece>,
+    pub pieces: Vec<Piece<'t>>,
     seal: BTreeMap<String, String>,
 }
 
@@ -86,9 +86,9 @@ impl std::fmt::Display for Fault {
     }
 }
 
-impl Document {
+impl<'t> Document<'t> {
     /// Reads a review. Errors: it is none, or its marks do not fit together.
-    pub fn read(text: &str) -> Result<Document, Fault> {
+    pub fn read(text: &'t str) -> Result<Document<'t>, Fault> {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let (incident, declared) = text
             .lines()
@@ -103,7 +103,7 @@ impl Document {
             seal: BTreeMap::new(),
         };
         let mut open: Option<(String, usize, String)> = None;
-        let mut measured: (usize, Vec<String>) = (1, Vec::new());
+        let mut measured: (usize, Vec<&str>) = (1, Vec::new());
         let mut known = BTreeSet::new();
         for (index, line) in text.lines().enumerate() {
             let number = index + 1;
@@ -153,7 +153,7 @@ impl Document {
                     .map(|(a, b)| (a.to_owned(), b.to_owned()))
                     .collect();
             } else {
-                measured.1.push(line.to_owned());
+                measured.1.push(line);
             }
         }
         if let Some((marker, at, _)) = open {
@@ -182,13 +182,13 @@ impl Document {
     }
 
     /// The lines outside of the places, with their numbers.
-    pub fn measured(&self) -> impl Iterator<Item = (usize, &str)> {
+    pub fn measured(&self) -> impl Iterator<Item = (usize, &'t str)> + '_ {
         self.pieces.iter().flat_map(|p| {
             let (from, lines) = match p {
                 Piece::Measured { from, lines } => (*from, lines.as_slice()),
                 Piece::Place { .. } => (0, Default::default()),
             };
-            lines.iter().enumerate().map(move |(n, line)| (from + n, line.as_str()))
+            lines.iter().enumerate().map(move |(n, line)| (from + n, *line))
         })
     }
 
@@ -322,11 +322,12 @@ fn push_kept(out: &mut String, before: &str, homeless: &str) {
 }
 
 /// Lines outside of the places that mayday did not write.
-fn outside(new: &Document, before: &Document, as_of: &dyn Fn(u64) -> Option<String>) -> Vec<(usize, String)> {
+fn outside(new: &Document<'_>, before: &Document<'_>, as_of: &dyn Fn(u64) -> Option<String>) -> Vec<(usize, String)> {
     if before.seal.get("measured").is_some_and(|seal| *seal == before.measured_digest()) {
         return Vec::new();
     }
-    let wrote = before.up_to().and_then(as_of).and_then(|text| Document::read(&text).ok());
+    let then = before.up_to().and_then(as_of);
+    let wrote = then.as_deref().and_then(|text| Document::read(text).ok());
     let wrote: Vec<String> =
         wrote.as_ref().unwrap_or(new).measured().map(|(_, l)| difference::normal(l).into_owned()).collect();
     let known: BTreeSet<String> = new.measured().map(|(_, l)| difference::normal(l).into_owned()).collect();
@@ -343,7 +344,7 @@ fn outside(new: &Document, before: &Document, as_of: &dyn Fn(u64) -> Option<Stri
 }
 
 /// The heading above a line of the document.
-fn heading(document: &Document, number: usize) -> &str {
+fn heading<'t>(document: &Document<'t>, number: usize) -> &'t str {
     let above = document.measured().take_while(|(n, _)| *n <= number);
     above.filter_map(|(_, l)| l.strip_prefix("## ")).last().unwrap_or("the head")
 }

@@ -17,7 +17,7 @@ const OF_THE_SYSTEM: [&str; 8] = ["engine", "clock", "host", "journal", "config"
 /// One row of the story.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Line {
-    /// As it reads now, with what was made of it.
+    /// As it reads now, with what was made of it; its text is [`Line::text`].
     pub row: Row,
     /// When it happened, as far as known.
     pub at: Time,
@@ -99,7 +99,7 @@ impl Around<'_, '_> {
         let mut text = match &entry.event {
             Event::NoteAdded(note) => note.text.clone(),
             Event::NoteImported(note) => note.text.clone(),
-            _ => row.text.clone(),
+            _ => std::mem::take(&mut row.text),
         };
         let (author, source) = match &entry.event {
             Event::NoteImported(e) => {
@@ -109,6 +109,8 @@ impl Around<'_, '_> {
             _ => (None, None),
         };
         story.curation.amend(&mut row);
+        // The text stands once: a long incident has very many rows.
+        row.text = String::new();
         let mut original = None;
         if let Some(corrected) = story.curation.entries.get(&entry.seq).and_then(|a| a.text.as_ref()) {
             original = Some(std::mem::replace(&mut text, corrected.clone()));

@@ -10,7 +10,7 @@ use super::{escape, escape_to};
 use crate::report::cite::{self, Part};
 
 /// Rows of a table until the next part of it begins, so that a browser lays out only what is seen.
-const CHUNK: usize = 250;
+const CHUNK: usize = 100;
 /// Marks a citation among the links.
 const CITE: &str = "cite:";
 
