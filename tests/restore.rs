@@ -22,6 +22,8 @@ mod pg_disk;
 mod pg_faults;
 #[path = "restore/pg_lost.rs"]
 mod pg_lost;
+#[path = "restore/pg_odd.rs"]
+mod pg_odd;
 #[path = "restore/pg_plan.rs"]
 mod pg_plan;
 #[path = "restore/pg_restore.rs"]
