@@ -1,8 +1,8 @@
 //! What is in some dumps and not in others: views that hold data, names that need quoting, tablespaces.
 
-use mayday::domain::run::Work;
+use mayday::domain::run::{Checked, Work};
 
-use crate::kit::{Desk, restore_of};
+use crate::kit::{Desk, check, restore_of};
 use crate::pg_restore::{dump, psql};
 use crate::support::Postgres;
 
@@ -73,5 +73,41 @@ fn a_dump_that_makes_its_database_restores_whatever_that_is_called() {
             assert_eq!(psql(&server, name, "select count(*) from users"), "9", "the live one is as it was");
             desk.run(&Work::CutOver { of: restored.id.clone() }).verified();
         }
+    }
+}
+
+#[test]
+fn a_tablespace_that_the_server_lacks_is_no_reason_not_to_restore() {
+    let server = Postgres::start();
+    let space = server.data_dir().parent().unwrap().join("space");
+    std::fs::create_dir(&space).unwrap();
+    let own = std::os::unix::fs::MetadataExt::uid(&server.data_dir().metadata().unwrap());
+    std::os::unix::fs::chown(&space, Some(own), None).unwrap();
+    server.psql("postgres", &format!("create tablespace \"Fast disk\" location '{}'", space.display()));
+    server.create_db("app");
+    server.psql(
+        "app",
+        "create table users (id int primary key) tablespace \"Fast disk\"; insert into users values (1), (2)",
+    );
+    server.psql("app", "create index on users (id) tablespace \"Fast disk\"");
+    let apart =
+        "select count(*) from pg_class c join pg_tablespace s on s.oid = c.reltablespace where spcname = 'Fast disk'";
+    for form in ["custom", "directory", "sql", "sql.gz"] {
+        let mut desk = Desk::postgres(&server, "app", &["select count(*) = 2 from users"]);
+        let copy = dump(&server, &mut desk, "app", form);
+        // Where it is there, it is used.
+        let plan = desk.plan(&restore_of(&copy)).plan;
+        assert!(plan.preconditions.iter().all(|p| p.name != "tablespaces"), "{form}: {:?}", plan.preconditions);
+        let restored = desk.run(&restore_of(&copy));
+        assert_eq!(server.psql(&restored.side().name, apart), "2", "{form}");
+        desk.run(&Work::Drop { of: restored.id.clone() }).verified();
+
+        server.psql("postgres", "alter tablespace \"Fast disk\" rename to elsewhere");
+        let planned = desk.plan(&restore_of(&copy));
+        let (result, detail) = check(&planned.plan, "tablespaces");
+        assert!(result == Checked::Warned && detail.contains("does not have Fast disk"), "{form}: {detail}");
+        let said = desk.execute(planned).verified();
+        assert!(said.contains("2 rows") && said.contains("because the server lacks Fast disk"), "{form}: {said}");
+        server.psql("postgres", "alter tablespace elsewhere rename to \"Fast disk\"");
     }
 }

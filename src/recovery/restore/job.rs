@@ -60,6 +60,9 @@ pub struct PgRestore {
     /// What the archive says of the database that was dumped; of a plain dump it is known when it was read to its end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lost: Option<Described>,
+    /// A tablespace of the copy is missing on the server: everything comes into the database's own.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub no_tablespaces: bool,
     /// Folders whose file systems are watched while it loads.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub watch: Vec<PathBuf>,

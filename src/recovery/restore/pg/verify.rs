@@ -30,6 +30,13 @@ pub async fn run(job: &PgRestore, ctx: &OpContext) -> Result<Done, OpError> {
         Ok(live) => said.push_str(&format!("; {} has {}", job.live, live.said())),
         Err(e) => ctx.sink.line(&format!("{} cannot be compared with: {e}", job.live)),
     }
+    let no_spaces = Facts::read(ctx).no_spaces;
+    if !no_spaces.is_empty() {
+        said.push_str(&format!(
+            "; everything lies in the tablespace of the database, because the server lacks {}",
+            text::clean(&no_spaces.join(", "))
+        ));
+    }
     if let Amcheck::Without(why) = &job.amcheck {
         said.push_str(&format!("; pages and indexes were not checked: {why}"));
     }

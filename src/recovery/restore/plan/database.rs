@@ -68,6 +68,7 @@ pub async fn plan(
         tables: None,
         create_as: None,
         lost: None,
+        no_tablespaces: false,
         watch: Vec::new(),
     };
     if let Ok(shape) = &shape {
@@ -104,7 +105,7 @@ pub async fn plan(
     if let Some(facts) = &facts {
         server(&mut draft, facts, &job);
         if let (Some(session), Ok(shape)) = (&session, &shape) {
-            needs::check(&mut draft, session, shape, read.found.as_ref(), &job, facts).await;
+            needs::check(&mut draft, session, shape, read.found.as_ref(), &mut job, facts).await;
         }
         let counted = read.found.as_ref().filter(|f| f.inserts == 0).map(|f| f.rows);
         let size = disk::Size {

@@ -229,6 +229,7 @@ async fn tables(
         tables: None,
         create_as: None,
         lost: None,
+        no_tablespaces: false,
         watch: Vec::new(),
     };
     let looked = match secrets::resolve(&from).await.and_then(|values| load.reach.target(&values)) {

@@ -33,6 +33,8 @@ pub struct Findings {
     /// Roles that own something in it, or are granted something.
     pub owners: BTreeSet<String>,
     pub extensions: BTreeSet<String>,
+    /// Tablespaces that something in it is to be put into.
+    pub tablespaces: BTreeSet<String>,
     /// Tables made.
     pub tables: u64,
     /// Rows in COPY data.
@@ -88,6 +90,8 @@ impl Findings {
 pub struct Rules {
     /// `SET transaction_timeout`, which `pg_dump` 17 writes and servers before 17 do not know.
     pub no_transaction_timeout: bool,
+    /// `SET default_tablespace`, where a tablespace is missing: everything comes into the database's own.
+    pub no_tablespaces: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -141,7 +141,7 @@ fn strings_with_backslashes_end_where_the_server_ends_them() {
 #[test]
 fn settings_of_newer_dumps_are_left_out_where_the_server_does_not_know_them() {
     let text = "SET transaction_timeout = 0;\nSET lock_timeout = 0;\n";
-    let (_, out) = scan_in(text.as_bytes(), 5, Rules { no_transaction_timeout: true });
+    let (_, out) = scan_in(text.as_bytes(), 5, Rules { no_transaction_timeout: true, ..Rules::default() });
     assert_eq!(out, "\nSET lock_timeout = 0;\n");
     assert_eq!(scan(text).1, text);
 }
@@ -157,4 +157,14 @@ proptest::proptest! {
         proptest::prop_assert_eq!(&scan_in(text.as_bytes(), size, Rules::default()), &whole);
         proptest::prop_assert!(whole.1.len() <= text.len());
     }
+}
+
+#[test]
+fn tablespaces_are_named_and_left_out_where_asked_for() {
+    let text = "SET default_tablespace = '';\nSET default_tablespace = fast;\nCREATE TABLE t (id int);\n\
+                SET default_tablespace = \"Other Disk\";\nCREATE INDEX i ON t (id);\n";
+    let (found, out) = scan(text);
+    assert_eq!((found.tablespaces, out.as_str()), (["Other Disk", "fast"].map(String::from).into(), text));
+    let (_, out) = scan_in(text.as_bytes(), 3, Rules { no_tablespaces: true, ..Rules::default() });
+    assert_eq!(out, "\n\nCREATE TABLE t (id int);\n\nCREATE INDEX i ON t (id);\n");
 }
