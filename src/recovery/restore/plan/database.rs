@@ -333,7 +333,7 @@ fn phases(draft: &mut Draft<'_>, job: &PgRestore, target: Option<&PgTarget>, fac
     };
     draft.native("load", 60, pg::LOAD, &args, vec![load]);
     let mut settle = match (live, &job.lost) {
-        (None, Some(lost)) => lost.shown(&job.side, true),
+        (None, Some(lost)) => lost.shown(&job.side, facts.map_or("", |f| f.role.as_str()), true),
         _ => {
             vec![format!("owner, privileges, connection limit and settings of {} are given to {}", job.live, job.side)]
         }

@@ -105,7 +105,8 @@ pub async fn plan(
         draft.after_checks(found.set);
     }
     let phase = if undo { "put back" } else { "cut over" };
-    draft.native(phase, 1, pg::SWAP, &job::write(&job), shown(&job));
+    let enter = facts.as_ref().and_then(|f| f.others.iter().find(|d| d.name == job.enter.name));
+    draft.native(phase, 1, pg::SWAP, &job::write(&job), shown(&job, enter.map(|d| d.owner.as_str())));
     Ok(draft.done(STEP_TIMEOUT_MS))
 }
 
@@ -346,13 +347,15 @@ fn describe_drop(draft: &mut Draft<'_>, ctx: &PlanContext, found: &Found<'_>, pl
     draft.effect(format!("it is {what}{size}"));
 }
 
-/// The statements of a swap, for people.
-fn shown(job: &PgSwap) -> Vec<String> {
+/// The statements of a swap, for people. `owner` is whose the entering database is.
+fn shown(job: &PgSwap, owner: Option<&str>) -> Vec<String> {
     let (live, enter) = (quote_ident(&job.live), quote_ident(&job.enter.name));
     let mut shown = Vec::new();
     if job.leave.is_none() && !job.undo {
         let lost = job.lost.clone().unwrap_or_else(pg::told::nothing);
-        shown.extend(lost.shown(&job.enter.name, false));
+        if let Some(owner) = owner {
+            shown.extend(lost.shown(&job.enter.name, owner, false));
+        }
         shown.push(pg::carry::comment_on(&job.enter.name, lost.like.comment.as_deref()));
     }
     if job.leave.is_some() {
