@@ -384,6 +384,7 @@ fn sentence(event: &Event) -> (Level, String) {
                     super::run::SideRole::Ready => "is ready to cut over to",
                     super::run::SideRole::Before => "is kept from before the cut-over of",
                     super::run::SideRole::Abandoned => "is kept, undone, beside",
+                    super::run::SideRole::Beside if side.kind == "database" => "holds tables to be moved by hand into",
                     super::run::SideRole::Beside => "is put beside the live tables of",
                     super::run::SideRole::Serving => "was promoted and handed over for",
                 };

@@ -165,6 +165,7 @@ pub(super) fn left_behind(page: &mut Page<'_, '_>) {
             SideRole::Ready => "restored beside",
             SideRole::Before => "kept from before the cut-over of",
             SideRole::Abandoned => "undone, beside",
+            SideRole::Beside if side.kind == "database" => "tables to be moved by hand into",
             SideRole::Beside => "put beside the live ones of",
             SideRole::Serving => "promoted for",
         };

@@ -101,12 +101,19 @@ fn chosen_tables_come_back_beside_the_live_database() {
     taken.verified();
     let beside = taken.side();
     assert!(beside.kind == "database" && beside.name.starts_with("app__restore_"), "{}", beside.name);
+    assert_eq!((beside.role, beside.said().as_str()), (SideRole::Beside, "only public.notes: to be moved by hand"));
+    assert!(!taken.verified().contains("cut over"), "{}", taken.verified());
+    // What can be cut over is the cluster, as before.
+    let plan = scene.desk.plan(&Work::CutOver { of: restored.id.clone() }).plan;
+    assert!(plan.title.contains(&side), "{}", plan.title);
     assert_eq!(scene.server.psql(&beside.name, "select string_agg(id::text, ',' order by id) from notes"), "1,2");
     assert_eq!(scene.server.psql("app", "select string_agg(id::text, ',') from notes"), "3");
     assert_eq!(scene.ask(&side, "select pg_is_in_recovery()"), "t", "the side cluster stays paused");
     // It holds one table of many: it must not take the live place.
     let refusal = scene.desk.try_plan(&Work::CutOver { of: taken.id.clone() }).unwrap_err();
-    assert!(refusal.reason.contains("holds chosen tables only"), "{refusal}");
+    assert!(refusal.reason.contains("left nothing that is ready to cut over"), "{refusal}");
+    let refusal = scene.desk.try_plan(&Work::Undo { of: taken.id.clone() }).unwrap_err();
+    assert!(refusal.reason.contains("which it did not change") && refusal.instead.contains("--drop"), "{refusal}");
     scene.desk.run(&Work::Drop { of: taken.id.clone() }).verified();
     assert_eq!(
         scene.server.psql("postgres", &format!("select count(*) from pg_database where datname = '{}'", beside.name)),

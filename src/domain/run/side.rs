@@ -35,7 +35,8 @@ pub enum SideRole {
     /// Was live between a cut-over and its undo; or a restore did not finish and could not take it away
     /// ([`Side::is_incomplete`]).
     Abandoned,
-    /// Restored tables put beside the live ones, under names of their own.
+    /// Restored tables put beside the live ones, under names of their own; or in a database of their own, to be moved by
+    /// hand.
     Beside,
     /// A side cluster that was promoted and handed over: clients may use it.
     Serving,
@@ -82,6 +83,9 @@ impl Side {
             },
             SideRole::Before => "kept from before the cut-over",
             SideRole::Abandoned => "kept, undone",
+            SideRole::Beside if self.kind == "database" => {
+                return format!("{}: to be moved by hand", self.only().unwrap_or_else(|| "chosen tables".into()));
+            }
             SideRole::Beside => "put beside the live tables",
             SideRole::Serving => "promoted and handed over",
         };
@@ -107,6 +111,8 @@ mod tests {
         is("database", SideRole::Ready, one, "only public.b: ready to be put beside the live tables");
         let names = serde_json::json!({ "only": ["a/**", "b", "c", "d"] });
         is("folder", SideRole::Ready, names, "only a/**, b, c and 1 more: ready to be copied in");
+        let by_hand = serde_json::json!({ "only": ["public.notes"] });
+        is("database", SideRole::Beside, by_hand, "only public.notes: to be moved by hand");
         is("database", SideRole::Abandoned, none, "kept, undone");
         let cut_short = serde_json::json!({ "incomplete": true });
         is("database", SideRole::Abandoned, cut_short, "incomplete: the next restore removes it");

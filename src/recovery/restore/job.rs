@@ -42,6 +42,9 @@ pub struct PgRestore {
     /// The tables meant by `only`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub chosen: Vec<Relation>,
+    /// Patterns of the tables that it is made of, where these are moved by hand and it never takes the live place.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub by_hand: Vec<String>,
     /// Whether `pg_amcheck` looks at it.
     #[serde(default)]
     pub amcheck: Amcheck,
@@ -347,7 +350,7 @@ pub struct SideArgs {
     /// Of a folder.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub folder: Option<PinnedFolder>,
-    /// Of a folder that holds chosen names only: their patterns.
+    /// Of a folder that holds chosen names only, or of a database with tables to be moved by hand: their patterns.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub only: Vec<String>,
     /// Of what was kept when names were copied in one by one.

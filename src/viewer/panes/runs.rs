@@ -66,6 +66,11 @@ pub fn side_said(side: &Side) -> (String, &'static str) {
         },
         SideRole::Before => ("was live before the cut-over, kept", "U puts it back   D drops it"),
         SideRole::Abandoned => ("was live between a cut-over and its undo, kept", "D drops it"),
+        SideRole::Beside if side.kind == "database" => {
+            let only = side.only().unwrap_or_else(|| "chosen tables".to_owned());
+            let of = format!("{only}: restored, to be moved by hand into {}", text::clean(&side.live));
+            return (of, "D drops it");
+        }
         SideRole::Beside => ("restored, put beside the live tables", "D drops it"),
         SideRole::Serving => ("promoted and handed over: clients may use it", "D ends and drops it"),
     };

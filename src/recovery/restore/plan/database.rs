@@ -62,6 +62,7 @@ pub async fn plan(
         test,
         only: if only.is_empty() { how.only.clone() } else { only.to_vec() },
         chosen: Vec::new(),
+        by_hand: Vec::new(),
         amcheck: Amcheck::default(),
         leftovers: Vec::new(),
         entries: None,

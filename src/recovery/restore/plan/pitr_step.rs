@@ -223,6 +223,7 @@ async fn tables(
         test: false,
         only: Vec::new(),
         chosen: Vec::new(),
+        by_hand: job.tables.clone(),
         amcheck: Amcheck::default(),
         leftovers: Vec::new(),
         entries: None,
@@ -300,6 +301,12 @@ async fn of_tables(ctx: &PlanContext, work: &Work, found: &Found<'_>, how: &Pitr
     let Some(live) = &how.live else {
         return Err(Refusal::new("the server with these tables is no longer configured", "set `dsn` of the restore"));
     };
+    if matches!(work, Work::Undo { .. }) {
+        return Err(Refusal::new(
+            format!("{} was made beside {}, which it did not change", found.side.name, found.side.live),
+            format!("mayday restore {} --drop takes it away", text::shell_word(&found.set.name)),
+        ));
+    }
     if !matches!(work, Work::Drop { .. }) {
         return Err(Refusal::new(
             format!("{} holds chosen tables only and cannot take the place of {}", found.side.name, found.side.live),

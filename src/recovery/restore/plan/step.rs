@@ -33,7 +33,9 @@ pub async fn plan(
         ));
     }
     let drop = matches!(work, Work::Drop { .. });
-    let risk = if drop && side.role == SideRole::Ready { Risk::Disruptive } else { Risk::Destructive };
+    // What was made from a copy can be made again.
+    let is_copy = matches!(side.role, SideRole::Ready | SideRole::Beside);
+    let risk = if drop && is_copy { Risk::Disruptive } else { Risk::Destructive };
     let mut draft = begin(ctx, work, found.set, risk);
     let (reach, from) = secrets::reach(&ctx.config, &found.set.name, how);
     draft.hand_over(from.clone());
