@@ -5,7 +5,7 @@ use std::path::Path;
 use mayday::config::{MaybeSecret, PostgresRestore, SecretRef};
 use mayday::domain::run::{Checked, Risk, SideRole, Work};
 
-use crate::kit::check;
+use crate::kit::{check, killed_at};
 use crate::pitr::{Scene, cluster, work};
 use crate::support::postgres::PASSWORD;
 
@@ -176,4 +176,22 @@ fn the_live_configuration_is_not_taken_over() {
     let kept = std::fs::read_to_string(Path::new(&side).join("postgresql.auto.conf.base")).unwrap();
     assert!(kept.contains("no_such_library"));
     assert_eq!(check(&ended.plan, "window").0, Checked::Passed);
+}
+
+#[test]
+fn a_promotion_whose_run_did_not_get_to_its_end_is_carried_on() {
+    let (mut scene, second) = scene();
+    let restored = scene.restore(Some(&second));
+    let side = restored.side().name;
+    let planned = scene.desk.plan(&Work::CutOver { of: restored.id.clone() });
+    // It serves, and its run is killed before that is written down.
+    killed_at(&scene.desk, &planned, "promoted: it takes writes");
+    assert_eq!(scene.ask(&side, "select pg_is_in_recovery()"), "f");
+    let planned = scene.desk.plan(&Work::CutOver { of: restored.id.clone() });
+    let (result, said) = check(&planned.plan, "side cluster");
+    assert!(result == Checked::Warned && said.contains("promoted already"), "{said}");
+    let handed = scene.desk.execute(planned);
+    assert!(handed.verified().contains("promoted: it takes writes at"), "{}", handed.verified());
+    assert_eq!(handed.side().role, SideRole::Serving);
+    assert!(scene.desk.try_plan(&Work::CutOver { of: restored.id }).is_err(), "it is ready no more");
 }

@@ -60,7 +60,7 @@ pub async fn plan(ctx: &PlanContext, work: &Work, found: &Found<'_>, how: &PitrR
         draft.native("drop", 1, pitr::DROP, &job::write(&job), vec![shown]);
         return Ok(draft.done(STEP_TIMEOUT_MS));
     }
-    let Some(cluster) = cluster.filter(|c| c.stage == Stage::Ready) else {
+    let Some(cluster) = cluster.filter(|c| matches!(c.stage, Stage::Ready | Stage::HandedOver)) else {
         draft.fail("side cluster", format!("{} is not complete: restore again", side.name));
         return Ok(draft.done(STEP_TIMEOUT_MS));
     };
@@ -69,7 +69,14 @@ pub async fn plan(ctx: &PlanContext, work: &Work, found: &Found<'_>, how: &PitrR
         None => "its server is down and is started again".to_owned(),
     };
     let moment = cluster.moment.map_or_else(|| "an unknown moment".into(), target::shown);
-    draft.pass("side cluster", format!("paused at {moment}; {up}"));
+    match cluster.stage {
+        // Its run ended before it could say so: the rest of it can be done.
+        Stage::HandedOver => draft.warn(
+            "side cluster",
+            format!("promoted already, by a run that did not get to its end; it was paused at {moment}; {up}"),
+        ),
+        _ => draft.pass("side cluster", format!("paused at {moment}; {up}")),
+    }
     let job = Hand {
         backup: found.set.name.clone(),
         run: ctx.run_id.clone(),
