@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use mayday::domain::run::{Checked, Work};
+use mayday::domain::run::{Checked, Risk, SideRole, Work};
 use mayday::recovery::op::OpError;
 use tokio_util::sync::CancellationToken;
 
@@ -382,4 +382,54 @@ fn a_ready_cluster_survives_its_maker_and_is_started_again_when_it_ended() {
     scene.desk.run(&Work::CutOver { of: ended.id.clone() }).verified();
     wait_until("it serves", PATIENCE, || scene.ask(&side, "select pg_is_in_recovery()") == "f");
     assert_eq!(scene.notes(&side), "1,2");
+}
+
+#[test]
+fn a_cluster_whose_verification_fails_stays_paused_to_be_looked_into() {
+    let mut scene = Scene::start();
+    scene.note(1);
+    scene.base("base", &[]);
+    let second = scene.note(2);
+    let third = scene.note(3);
+    scene.note(4);
+    scene.archived();
+    scene.configure(|how| how.verify = vec!["select count(*) < 3 from notes".into()]);
+    let ready = scene.restore(Some(&second));
+    ready.verified();
+    let side = ready.side().name;
+
+    // Another try that is not true: what was replayed is not thrown away, and not called ready.
+    let planned = scene.desk.plan(&work(Some(&third)));
+    assert!(planned.plan.effects.iter().any(|e| e.contains("stays paused and is not ready")), "{:?}", planned.plan);
+    let tried = scene.desk.execute(planned);
+    let why = tried.error();
+    assert!(why.contains("gives \"f\" and not true") && why.contains("NOT verified"), "{why}");
+    assert!(why.contains("psql \"host=") && why.contains(&format!("--drop --run {}", tried.id)), "{why}");
+    assert_eq!(scene.notes(&side), "1,2,3", "it can be looked into");
+    let listed = tried.side();
+    assert_eq!((listed.name.as_str(), listed.role), (side.as_str(), SideRole::Abandoned));
+    assert!(listed.said().contains("NOT verified"), "{}", listed.said());
+    assert!(tried.open().is_none());
+    for of in [&ready.id, &tried.id] {
+        let refusal = scene.desk.try_plan(&Work::CutOver { of: of.clone() }).unwrap_err();
+        assert!(refusal.reason.contains("nothing that is ready"), "{refusal}");
+        assert!(scene.desk.try_plan(&Work::Undo { of: of.clone() }).is_err());
+    }
+    assert!(scene.desk.plan(&work(Some(&second))).plan.preconditions.iter().all(|p| p.name != "leftovers"));
+
+    // It goes on from there once it is known what was wrong, or it goes.
+    scene.configure(|how| how.verify = vec!["select count(*) > 0 from notes".into()]);
+    let again = scene.restore(Some("newest"));
+    again.verified();
+    assert_eq!((again.side().name, scene.notes(&side)), (side.clone(), "1,2,3,4".into()));
+    scene.configure(|how| how.verify = vec!["select false".into()]);
+    let planned = scene.desk.plan(&work(Some(&second)));
+    let first = scene.desk.execute(planned);
+    assert!(first.error().contains("NOT verified"), "{}", first.error());
+    let plan = scene.desk.plan(&Work::Drop { of: first.id.clone() }).plan;
+    assert_eq!(plan.risk, Risk::Disruptive);
+    scene.desk.run(&Work::Drop { of: first.id.clone() }).verified();
+    scene.desk.run(&Work::Drop { of: again.id.clone() }).verified();
+    assert!(scene.side_folders().is_empty());
+    untouched(&scene, "1,2,3,4");
 }

@@ -51,6 +51,11 @@ impl Side {
         self.args.get("incomplete").and_then(serde_json::Value::as_bool).unwrap_or(false)
     }
 
+    /// It is at the moment that was asked for, and its verification failed: it may be looked into, and dropped.
+    pub fn is_unverified(&self) -> bool {
+        self.args.get("unverified").and_then(serde_json::Value::as_bool).unwrap_or(false)
+    }
+
     /// The tables, or the patterns of names, that it holds instead of the whole copy; none when it is whole.
     pub fn parts(&self) -> Vec<String> {
         let list = |key: &str| self.args.get(key).and_then(serde_json::Value::as_array).into_iter().flatten();
@@ -76,6 +81,7 @@ impl Side {
     pub fn said(&self) -> String {
         let whole = match self.role {
             _ if self.is_incomplete() => "incomplete: the next restore removes it",
+            _ if self.is_unverified() => "paused, NOT verified: look into it, or drop it",
             SideRole::Ready => match (self.only(), self.kind.as_str()) {
                 (None, _) => "ready to cut over",
                 (Some(only), "database") => return format!("{only}: ready to be put beside the live tables"),
@@ -115,6 +121,8 @@ mod tests {
         is("database", SideRole::Beside, by_hand, "only public.notes: to be moved by hand");
         is("database", SideRole::Abandoned, none, "kept, undone");
         let cut_short = serde_json::json!({ "incomplete": true });
+        let unverified = serde_json::json!({ "unverified": true });
+        is("cluster", SideRole::Abandoned, unverified, "paused, NOT verified: look into it, or drop it");
         is("database", SideRole::Abandoned, cut_short, "incomplete: the next restore removes it");
     }
 }

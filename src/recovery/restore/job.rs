@@ -365,6 +365,9 @@ pub struct SideArgs {
     /// The restore did not finish: it may be dropped and nothing else.
     #[serde(default)]
     pub incomplete: bool,
+    /// Of a cluster: it is paused at its target, and its verification failed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unverified: bool,
 }
 
 /// Reads an operation's arguments.

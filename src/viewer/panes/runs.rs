@@ -54,6 +54,7 @@ pub fn took(app: &App, run: &RunView) -> Option<Duration> {
 pub fn side_said(side: &Side) -> (String, &'static str) {
     let (said, keys) = match side.role {
         _ if side.is_incomplete() => ("incomplete: its restore did not finish; the next one removes it", "D drops it"),
+        _ if side.is_unverified() => ("paused at its moment, NOT verified: look into it", "D drops it"),
         SideRole::Ready => match (side.only(), side.kind.as_str()) {
             (None, _) => ("restored and verified, waits for the cut-over", "C cuts over   D drops it"),
             (Some(only), kind) => {

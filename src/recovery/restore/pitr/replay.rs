@@ -87,8 +87,8 @@ pub async fn further(job: &Job, ctx: &OpContext) -> Result<Done, OpError> {
         let failed = |why: String| OpError::Failed(format!("{again}: {why}"));
         let mut cluster =
             Cluster::read(&own.side).ok_or_else(|| failed("its cluster.json is gone: restore anew".into()))?;
-        if cluster.stage != Stage::Ready {
-            return Err(failed("it is no longer paused and ready: plan anew".into()));
+        if !matches!(cluster.stage, Stage::Ready | Stage::Unverified) {
+            return Err(failed("it is no longer paused: plan anew".into()));
         }
         (cluster.stage, cluster.run, cluster.target) = (Stage::Incomplete, own.run.clone(), own.target.to_string());
         cluster.write(&own.side).map_err(|e| failed(e.to_string()))?;

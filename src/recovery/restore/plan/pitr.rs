@@ -34,6 +34,7 @@ pub async fn plan(
     to: Option<&str>,
 ) -> Result<Planned, Refusal> {
     let asked = target::parse(to.unwrap_or("newest")).map_err(|why| Refusal::usage(why, ""))?;
+    let named = to.is_some();
     let (backup, to) = (set.name.clone(), to.map(str::to_owned));
     let work = Work::Restore { backup, copy: asked_copy.map(str::to_owned), test, to, only: Vec::new() };
     let first = copy::choose(ctx, set, asked_copy)?.clone();
@@ -61,27 +62,41 @@ pub async fn plan(
             return Ok(draft.done(timeout_ms(how.timeout)));
         }
     };
-    // A cluster that is paused already goes on from where it is.
+    // A cluster that is paused already goes on from where it is, when a moment was named: what is ready is not used up by
+    // somebody who did not say so.
     let mut further = None;
-    let standing: Vec<String> =
-        going_on.iter().map(|(path, c)| format!("{} is paused at {}", path.display(), at(c))).collect();
+    let mut standing = Vec::new();
     for (path, cluster) in going_on {
         let own: Vec<_> = wanted.copies.iter().filter(|c| c.id == cluster.copy).cloned().collect();
-        if own.is_empty() {
+        let said = format!("{} is paused at {}", path.display(), at(&cluster));
+        if own.is_empty() || !named {
+            standing.push(said);
             continue;
         }
-        let again = look(how, &user, &tools, Wanted { copies: own, ..wanted.clone() }).await;
-        if let Ok(same) = again
-            && is_later(&same, &cluster)
-        {
-            found = same;
-            further = Some((path, cluster));
-            break;
+        match look(how, &user, &tools, Wanted { copies: own, ..wanted.clone() }).await {
+            // That it is ready is said for itself.
+            Ok(same) if stands_there(&same, &cluster) => {}
+            Ok(same) if is_later(&same, &cluster) => {
+                found = same;
+                further = Some((path, cluster));
+                break;
+            }
+            _ => standing.push(said),
         }
     }
     if further.is_none() && !standing.is_empty() {
-        let said =
-            format!("{} and cannot be replayed to this target: this starts over, beside it", standing.join("; "));
+        let standing = standing.join("; ");
+        let said = match &asked.target {
+            _ if !named => format!(
+                "{standing} and stays as it is: this starts over, beside it; --to newest replays what is paused further \
+                 instead, where there is log for that"
+            ),
+            Target::Xid(_) | Target::Name(_) => format!(
+                "{standing}; whether {} lies behind that is known only by replaying: this starts over, beside it",
+                text::clean(&asked.target.to_string())
+            ),
+            _ => format!("{standing} and cannot be replayed to this target: this starts over, beside it"),
+        };
         draft.warn("side cluster", said);
     }
     copy::judge(&mut draft, ctx, set, &found.copy, asked_copy.is_some() || found.copy.id != first.id);
@@ -142,6 +157,7 @@ pub async fn plan(
                 settings: how.settings.clone(),
                 verify: how.verify.clone(),
                 test,
+                further: further.is_some(),
                 leftovers,
             })
         }
@@ -169,15 +185,17 @@ async fn look(how: &PitrRestore, user: &User, tools: &Tools, wanted: Wanted) -> 
 /// The side clusters of this backup that are paused and ready, newest first.
 fn paused(ctx: &PlanContext, set: &Backup) -> Vec<(PathBuf, Cluster)> {
     let sides = ctx.runs.iter().rev().flat_map(|r| r.sides.iter());
-    let mine = sides.filter(|s| s.kind == "cluster" && s.role == SideRole::Ready);
+    let mine = sides.filter(|s| s.kind == "cluster" && (s.role == SideRole::Ready || s.is_unverified()));
     let ready = mine.map(|s| PathBuf::from(&s.name)).filter_map(|path| {
         let cluster = Cluster::read(&path)?;
-        (cluster.stage == Stage::Ready && cluster.backup == set.name).then_some((path, cluster))
+        let is_paused = matches!(cluster.stage, Stage::Ready | Stage::Unverified);
+        (is_paused && cluster.backup == set.name).then_some((path, cluster))
     });
     ready.take(PAUSED).collect()
 }
 
-fn at(cluster: &Cluster) -> String {
+/// The moment, or the position, that a cluster is paused at.
+pub fn at(cluster: &Cluster) -> String {
     let position = cluster.replayed.map(|l| l.to_string()).unwrap_or_default();
     cluster.moment.map_or(position, target::shown)
 }
@@ -192,6 +210,12 @@ fn is_later(found: &Found, cluster: &Cluster) -> bool {
         _ => false,
     };
     later && window.way.timeline() == cluster.timeline
+}
+
+/// Whether a ready cluster is at this very target: there is nothing to replay, only to cut over.
+fn stands_there(found: &Found, cluster: &Cluster) -> bool {
+    let same = found.chosen.as_ref().is_ok_and(|chosen| chosen.target.to_string() == cluster.target);
+    same && cluster.stage == Stage::Ready
 }
 
 /// The base backup, the archive, the window and the target.
@@ -266,7 +290,10 @@ fn describe(draft: &mut Draft<'_>, set: &Backup, how: &PitrRestore, job: Option<
         None => draft.effects(&format!("makes a cluster in {}", job.side.display())),
         Some(cluster) => {
             draft.effects(&format!("replays the side cluster {} further, from {}", job.side.display(), at(cluster)));
-            draft.effect("what it is now is gone then; when this fails it is removed");
+            draft.effect(
+                "what it is now is gone then; when the replay fails it is removed, and when only the verification does it \
+                 stays paused and is not ready",
+            );
         }
     }
     draft.effect("the live cluster is not touched or connected to; the side cluster archives nothing and listens on this host only");

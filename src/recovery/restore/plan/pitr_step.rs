@@ -34,7 +34,11 @@ pub async fn plan(ctx: &PlanContext, work: &Work, found: &Found<'_>, how: &PitrR
         ));
     }
     let drop = matches!(work, Work::Drop { .. });
-    let risk = if drop && side.role == SideRole::Ready { Risk::Disruptive } else { Risk::Destructive };
+    let risk = if drop && (side.role == SideRole::Ready || side.is_unverified()) {
+        Risk::Disruptive
+    } else {
+        Risk::Destructive
+    };
     let mut draft = begin(ctx, work, found.set, risk);
     draft.plan.holds.push(format!("side clusters of {}", found.set.name));
     let pinned = pinned(&mut draft, found).await;
