@@ -10,6 +10,7 @@
 //! | file | does |
 //! | --- | --- |
 //! | `base` `window` `target` `pick` | what there is, and which moments can be reached |
+//! | `damage` | log that cannot be read on, as a replay found |
 //! | `state` `conf` `server` | the side cluster: what it is, how it is set, whether it runs |
 //! | `unpack` `fetch` `check` `replay` `finish` `hand` | the phases |
 //!
@@ -18,6 +19,7 @@
 pub mod base;
 mod check;
 pub mod conf;
+pub mod damage;
 mod fetch;
 mod finish;
 pub mod hand;

@@ -11,7 +11,7 @@ use super::server::{self, Stop};
 use super::state::{Cluster, Server, Stage};
 use super::target::{self, Target};
 use super::wal::{self, Lsn};
-use super::{Job, blocking, data, recorded, removal, unpack};
+use super::{Job, blocking, damage, data, recorded, removal, unpack};
 use crate::recovery::op::{Done, OpContext, OpError};
 use crate::sys::pg::{PgError, PgTarget};
 use crate::text;
@@ -173,7 +173,19 @@ async fn wait(job: &Job, ctx: &OpContext, server: &Server) -> Result<Done, OpErr
             return Err(OpError::Cancelled);
         }
         if !server.is_alive() {
-            return Err(OpError::Failed(format!("{what}: the server ended: {}", server::explain(&job.side))));
+            let (own, context) = (job.clone(), ctx.clone());
+            let why = blocking(&what, ctx, move |_| {
+                let why = server::explain(&own.side);
+                // A port that was taken, a setting that is wrong: the log has nothing to do with that.
+                let short = why.contains("before configured recovery target").then(|| damage::explain(&own, &context));
+                Ok(match short {
+                    Some(Some(nearest)) => format!("{why}: {nearest}"),
+                    Some(None) => format!("{why}: plan anew to see what can be reached now"),
+                    None => why,
+                })
+            })
+            .await?;
+            return Err(OpError::Failed(format!("{what}: the server ended: {why}")));
         }
         if session.is_none() {
             let tried = sql::beside(&address, &[], "mayday point in time");

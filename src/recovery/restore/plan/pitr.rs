@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::super::job;
 use super::super::pitr::base::Layout;
+use super::super::pitr::damage::{self, Damage};
 use super::super::pitr::state::{self, Cluster, Stage};
 use super::super::pitr::target::{self, Target};
 use super::super::pitr::user::User;
@@ -16,12 +17,14 @@ use super::{Draft, Say, begin, copy, timeout_ms};
 use crate::config::{Backup, PitrRestore};
 use crate::domain::Time;
 use crate::domain::command::Refusal;
-use crate::domain::run::{Risk, SideRole, Work};
+use crate::domain::run::{Risk, RunState, SideRole, Work};
 use crate::recovery::plan::expect::expect as expect_runs;
 use crate::recovery::plan::look::Tools;
 use crate::recovery::plan::{PlanContext, Planned};
 use crate::text;
 
+/// Failed runs looked at for what they found damaged.
+const FAILED: usize = 50;
 /// Side clusters looked at for one that can go on.
 const PAUSED: usize = 3;
 
@@ -51,7 +54,8 @@ pub async fn plan(
         let all = ctx.copies.get(&set.name).map(Vec::as_slice).unwrap_or_default();
         copies = all.iter().filter(|c| c.suspect.is_none()).cloned().collect();
     }
-    let wanted = Wanted { copies, asked: asked.clone(), now: ctx.now.ms().saturating_mul(1000) };
+    let now = ctx.now.ms().saturating_mul(1000);
+    let wanted = Wanted { copies, asked: asked.clone(), now, damaged: damaged(ctx, set) };
     let tools = Tools::of(ctx);
     let found = look(how, &user, &tools, wanted.clone()).await;
     let mut found = match found {
@@ -182,7 +186,16 @@ async fn look(how: &PitrRestore, user: &User, tools: &Tools, wanted: Wanted) -> 
     }
 }
 
-/// The side clusters of this backup that are paused and ready, newest first.
+/// What replays of this set found of its log that cannot be read on, newest first.
+fn damaged(ctx: &PlanContext, set: &Backup) -> Vec<Damage> {
+    let failed = ctx.runs.iter().rev().filter(|r| {
+        r.state == RunState::Failed && matches!(&r.plan.work, Work::Restore { backup, .. } if *backup == set.name)
+    });
+    let folders = failed.take(FAILED).map(|r| ctx.state_dir.join("runs").join(r.id()));
+    folders.filter_map(|folder| damage::found_by(&folder)).collect()
+}
+
+/// The side clusters of this backup that are paused, verified or not, newest first.
 fn paused(ctx: &PlanContext, set: &Backup) -> Vec<(PathBuf, Cluster)> {
     let sides = ctx.runs.iter().rev().flat_map(|r| r.sides.iter());
     let mine = sides.filter(|s| s.kind == "cluster" && (s.role == SideRole::Ready || s.is_unverified()));
@@ -258,7 +271,7 @@ fn window(draft: &mut Draft<'_>, found: &Found) {
         Err(why) => return draft.fail("wal archive", format!("{archive}; {why}")),
         Ok(window) => window,
     };
-    match window.gap() {
+    match window.damaged.clone().or_else(|| window.gap()) {
         Some(gap) => draft.warn("wal archive", format!("{archive}; {gap}")),
         None => draft.pass("wal archive", archive),
     }
