@@ -30,6 +30,8 @@ mod pg_plan;
 mod pg_restore;
 #[path = "restore/pg_tables.rs"]
 mod pg_tables;
+#[path = "restore/pg_whole.rs"]
+mod pg_whole;
 #[path = "restore/pitr.rs"]
 mod pitr;
 #[path = "restore/pitr_faults.rs"]

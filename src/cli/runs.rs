@@ -354,12 +354,13 @@ pub async fn restore_run(
 /// Why an undo that names no run does nothing: what was done last kept nothing to put back. It must not fall through to
 /// what was done before that.
 fn newest_is_not_to_undo(backup: &str, newest_first: &[&RunView]) -> Option<String> {
+    let kept = |r: &RunView| r.sides.iter().any(|s| s.role == SideRole::Before);
+    // What has kept something was done, also where its runner did not live to say so.
     let changed = |r: &&&RunView| {
         matches!(r.work, Work::CutOver { .. } | Work::CopyIn { .. } | Work::Undo { .. })
-            && r.state == RunState::Succeeded
+            && (r.state == RunState::Succeeded || kept(r))
     };
     let last = newest_first.iter().find(changed)?;
-    let kept = |r: &RunView| r.sides.iter().any(|s| s.role == SideRole::Before);
     if kept(last) && !matches!(last.work, Work::Undo { .. }) {
         return None;
     }
