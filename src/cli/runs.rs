@@ -366,8 +366,17 @@ fn newest_is_not_to_undo(backup: &str, newest_first: &[&RunView]) -> Option<Stri
     }
     let mut why =
         format!("the last change of {backup} is run {} ({}, {})", last.id, last.title, last.requested_at.hms());
+    let serves = last.sides.iter().any(|s| s.role == SideRole::Serving);
     why.push_str(&match &last.work {
         Work::Undo { .. } => format!(", which undid one already: --run {} puts back what that took out", last.id),
+        _ if last.sides.is_empty() => {
+            ", and nothing is kept of what was live before it, if there was any: what is live now is all there is".to_owned()
+        }
+        _ if serves => format!(
+            ", which changed nothing on the live server: point the clients at that again; --drop --run {} then ends and \
+             removes what was promoted",
+            last.id
+        ),
         _ => format!(", which kept nothing to put back: --drop --run {} takes away what it put beside", last.id),
     });
     if let Some(before) = newest_first.iter().find(|r| r.id != last.id && kept(r)) {

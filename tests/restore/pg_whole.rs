@@ -75,3 +75,15 @@ fn a_cut_over_that_was_done_when_its_runner_was_killed_leaves_nothing_ready() {
     assert_eq!(server.psql("live", "select source from t limit 1"), "spoiled");
     shop.verify();
 }
+
+#[test]
+fn an_undo_where_nothing_was_kept_says_that_what_is_live_is_all_there_is() {
+    let (server, shop) = shop();
+    server.psql("postgres", "drop database live");
+    shop.run(&["restore", "full", "--yes", "--wait"]).ok();
+    shop.run(&["restore", "full", "--cut-over", "--confirm", "live", "--wait"]).ok();
+    let refused = shop.run(&["restore", "full", "--undo", "--confirm", "live"]).expect(3);
+    let refused = refused.says(&["nothing is kept of what was live before it", "what is live now is all there is"]);
+    assert!(!refused.err.contains("--drop"), "{}", refused.err);
+    assert_eq!(server.psql("live", "select source from t limit 1"), "copy");
+}
