@@ -22,12 +22,16 @@ mod pg_disk;
 mod pg_faults;
 #[path = "restore/pg_lost.rs"]
 mod pg_lost;
+#[path = "restore/pg_odd.rs"]
+mod pg_odd;
 #[path = "restore/pg_plan.rs"]
 mod pg_plan;
 #[path = "restore/pg_restore.rs"]
 mod pg_restore;
 #[path = "restore/pg_tables.rs"]
 mod pg_tables;
+#[path = "restore/pg_whole.rs"]
+mod pg_whole;
 #[path = "restore/pitr.rs"]
 mod pitr;
 #[path = "restore/pitr_faults.rs"]

@@ -99,8 +99,11 @@ const TOPICS: &[(&str, &str, &str)] = &[
          Base backups with an archived log (postgres_pitr) reach any moment: --to 2026-11-20T02:14:07Z, --to 02:14, also\n\
          lsn:0/16B3748, xid:1234 or name:POINT, with @2 behind it for another timeline. --plan shows the window; a moment\n\
          outside of it is refused with the nearest one. The side cluster is paused there: look into it, take a later\n\
-         moment with another --to (it goes on where it stands), then --cut-over, or --drop. Such a set is as old as the\n\
-         last log that continues its newest base backup; a gap is named, and log behind it counts for nothing.\n\n\
+         moment with another --to, newest among them (it goes on where it stands; without --to one that is ready stays\n\
+         and another is made beside it), then --cut-over, or --drop. One whose verify queries are not true stays paused to\n\
+         be looked into and is never ready. Such a set is as old as the last log that continues its newest base backup;\n\
+         a gap is named, and log behind it counts for nothing; so is a segment that a replay found damaged, until another\n\
+         copy of it is there.\n\n\
          With head_start in the configuration of a backup the first step begins by itself as soon as an incident names the\n\
          service: the newest good copy, one job, the lowest priority of CPU and disk (of what mayday starts: a database\n\
          server works for it as for anybody). It is withheld, with the reason, when the disk is not known to suffice, a tag\n\

@@ -354,19 +354,29 @@ pub async fn restore_run(
 /// Why an undo that names no run does nothing: what was done last kept nothing to put back. It must not fall through to
 /// what was done before that.
 fn newest_is_not_to_undo(backup: &str, newest_first: &[&RunView]) -> Option<String> {
+    let kept = |r: &RunView| r.sides.iter().any(|s| s.role == SideRole::Before);
+    // What has kept something was done, also where its runner did not live to say so.
     let changed = |r: &&&RunView| {
         matches!(r.work, Work::CutOver { .. } | Work::CopyIn { .. } | Work::Undo { .. })
-            && r.state == RunState::Succeeded
+            && (r.state == RunState::Succeeded || kept(r))
     };
     let last = newest_first.iter().find(changed)?;
-    let kept = |r: &RunView| r.sides.iter().any(|s| s.role == SideRole::Before);
     if kept(last) && !matches!(last.work, Work::Undo { .. }) {
         return None;
     }
     let mut why =
         format!("the last change of {backup} is run {} ({}, {})", last.id, last.title, last.requested_at.hms());
+    let serves = last.sides.iter().any(|s| s.role == SideRole::Serving);
     why.push_str(&match &last.work {
         Work::Undo { .. } => format!(", which undid one already: --run {} puts back what that took out", last.id),
+        _ if last.sides.is_empty() => {
+            ", and nothing is kept of what was live before it, if there was any: what is live now is all there is".to_owned()
+        }
+        _ if serves => format!(
+            ", which changed nothing on the live server: point the clients at that again; --drop --run {} then ends and \
+             removes what was promoted",
+            last.id
+        ),
         _ => format!(", which kept nothing to put back: --drop --run {} takes away what it put beside", last.id),
     });
     if let Some(before) = newest_first.iter().find(|r| r.id != last.id && kept(r)) {

@@ -310,7 +310,7 @@ pub async fn objectives(session: &mut Session) -> Result<u8, Failure> {
             .backups
             .values()
             .map(|b| {
-                let age_s = b.newest.as_ref().map(|c| now.since(c.taken_at).as_secs());
+                let age_s = b.newest.as_ref().map(|c| now.since(c.as_of()).as_secs());
                 serde_json::json!({ "name": b.name, "service": b.service, "rpo_ms": b.rpo_ms, "age_s": age_s, "state": b.state })
             })
             .collect();

@@ -14,7 +14,7 @@ use super::event::*;
 use super::guard;
 use super::health::Health;
 use super::incident::{Incident, Status};
-use super::run::{Checked, Risk, RunState, Work};
+use super::run::{Checked, Risk, RunState, SideRole, Work};
 use super::state::State;
 
 /// Longest note, title, reason and message body, in bytes.
@@ -475,8 +475,14 @@ pub(super) fn start_run(
     if let Work::CutOver { of } | Work::CopyIn { of, .. } | Work::Undo { of } | Work::Drop { of } = &plan.work {
         let run = state.runs.get(of).ok_or_else(|| unknown_run(of))?;
         if run.state != RunState::Succeeded {
-            let drop = matches!(plan.work, Work::Drop { .. });
-            if !drop {
+            // That it has kept what was live shows that it was done, whoever did not live to say so.
+            let kept = run.sides.iter().any(|s| s.role == SideRole::Before);
+            let may = match plan.work {
+                Work::Drop { .. } => true,
+                Work::Undo { .. } => kept,
+                _ => false,
+            };
+            if !may {
                 return Err(Refusal::new(format!("run {of} has not succeeded: it is {}", run.state.word()), ""));
             }
         }

@@ -536,10 +536,12 @@ fn sentence(event: &Event) -> (Level, String) {
                 let only = side.only();
                 let role = match side.role {
                     _ if side.is_incomplete() => "is left incomplete beside",
+                    _ if side.is_unverified() => "is paused, NOT verified, beside",
                     super::run::SideRole::Ready if only.is_some() => "is ready to be put into",
                     super::run::SideRole::Ready => "is ready to cut over to",
                     super::run::SideRole::Before => "is kept from before the cut-over of",
                     super::run::SideRole::Abandoned => "is kept, undone, beside",
+                    super::run::SideRole::Beside if side.kind == "database" => "holds tables to be moved by hand into",
                     super::run::SideRole::Beside => "is put beside the live tables of",
                     super::run::SideRole::Serving => "was promoted and handed over for",
                 };

@@ -222,13 +222,17 @@ async fn follow(run: String, dir: PathBuf, place: Place, inbox: mpsc::Sender<Mes
             Ok::<_, std::io::Error>((seen, lines))
         });
         match look.await {
-            Ok(Ok((seen, (lines, next)))) => {
+            Ok(Ok((seen, (mut lines, next)))) => {
                 offset = next;
                 let over = matches!(seen, Seen::Finished(_) | Seen::Lost { .. } | Seen::Expired);
                 if let Seen::Lost { .. } = &seen {
                     finish_off(&dir, &place).await;
                 }
                 let seen = if over { relook(&dir).await.unwrap_or(seen) } else { seen };
+                if over {
+                    // Taking back says what is kept and what is gone, as the run itself would have.
+                    lines.extend(rest(&dir, &mut offset).await);
+                }
                 if over || !lines.is_empty() || told.as_ref() != Some(&seen) {
                     silent = 0;
                     told = Some(seen.clone());
@@ -255,6 +259,21 @@ async fn follow(run: String, dir: PathBuf, place: Place, inbox: mpsc::Sender<Mes
             }
             Some(Seen::Unclaimed) if begun.elapsed() < STARTS_WITHIN => tokio::time::sleep(LOOK_FOR_START).await,
             _ => tokio::time::sleep(LOOK).await,
+        }
+    }
+}
+
+/// What was written since `offset`, to its end.
+async fn rest(dir: &Path, offset: &mut u64) -> Vec<ProgressLine> {
+    let mut all = Vec::new();
+    loop {
+        let (path, at) = (dir.to_owned(), *offset);
+        match tokio::task::spawn_blocking(move || runner::progress_since(&path, at)).await {
+            Ok(Ok((lines, next))) if next > at => {
+                *offset = next;
+                all.extend(lines);
+            }
+            _ => return all,
         }
     }
 }

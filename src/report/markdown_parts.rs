@@ -190,10 +190,12 @@ pub(super) fn left_behind(page: &mut Page<'_, '_>) {
     for (name, (side, seq)) in sides {
         let role = match side.role {
             _ if side.is_incomplete() => "incomplete, beside",
+            _ if side.is_unverified() => "paused, not verified, beside",
             SideRole::Ready if side.only().is_some() => "parts restored beside",
             SideRole::Ready => "restored beside",
             SideRole::Before => "kept from before the cut-over of",
             SideRole::Abandoned => "undone, beside",
+            SideRole::Beside if side.kind == "database" => "tables to be moved by hand into",
             SideRole::Beside => "put beside the live ones of",
             SideRole::Serving => "promoted for",
         };

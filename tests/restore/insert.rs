@@ -46,7 +46,7 @@ fn the_comparison_names_every_difference_and_the_cut_over_repeats_it() {
     assert!(said.contains("(by content)") && said.contains("30 added, 2 changed, 3 gone"), "{said}");
     let named = restored.output().lines().filter(|l| l.starts_with("added: ") || l.starts_with("gone: ")).count();
     assert!(named < 30, "the output names the first ones only: {named}");
-    let list = desk.dir.path().join("runs").join(&restored.id).join("differences.txt");
+    let list = desk.ctx.state_dir.join("runs").join(&restored.id).join("differences.txt");
     assert!(said.contains(&list.display().to_string()), "{said}");
     let text = fs::read_to_string(&list).unwrap();
     assert_eq!(text.lines().count(), 35, "{text}");

@@ -290,7 +290,7 @@ impl Desk {
 
     /// The context of a run's operations, and its sink.
     pub fn op_context(&self, planned: &Planned) -> (OpContext, Arc<TestSink>) {
-        let run_dir = self.dir.path().join("runs").join(&planned.plan.id);
+        let run_dir = self.ctx.state_dir.join("runs").join(&planned.plan.id);
         std::fs::create_dir_all(&run_dir).unwrap();
         let sink = Arc::new(TestSink::default());
         let secrets: BTreeMap<String, SecretString> = planned

@@ -393,3 +393,40 @@ fn two_cut_overs_of_one_database_do_not_meet() {
     desk.execute(planned).verified();
     assert_eq!(users(&server, "app"), "500");
 }
+
+#[test]
+fn an_undo_of_what_is_no_longer_live_has_no_price_and_says_whose_that_is() {
+    let server = Postgres::start();
+    make_app(&server, "app");
+    let mut desk = Desk::postgres(&server, "app", &[]);
+    let first = dump(&server, &mut desk, "app", "custom");
+    let second = dump(&server, &mut desk, "app", "sql.gz");
+    let cut = |desk: &mut Desk, copy: &str| {
+        let restored = desk.run(&restore_of(copy));
+        desk.run(&Work::CutOver { of: restored.id.clone() })
+    };
+    let first = cut(&mut desk, &first);
+    let known = desk.plan(&Work::Undo { of: first.id.clone() }).plan;
+    assert!(known.data_lost_ms.is_some(), "{:?}", known.effects);
+    assert_eq!(check(&known, "live database").0, Checked::Passed);
+    let second = cut(&mut desk, &second);
+    // Live is what the second put there: the first can be undone, but not for a known price.
+    let plan = desk.plan(&Work::Undo { of: first.id.clone() }).plan;
+    let (result, said) = check(&plan, "live database");
+    assert!(result == Checked::Warned && said.contains(&format!("run {} (cut app over", second.id)), "{said}");
+    assert_eq!((plan.data_lost_ms, plan.blockers().count()), (None, 0));
+    assert!(plan.effects.iter().any(|e| e.contains("nobody knows")), "{:?}", plan.effects);
+    let undone = desk.run(&Work::Undo { of: first.id.clone() });
+    undone.verified();
+    // The original is live again; the undo of the second would put the first copy there.
+    let plan = desk.plan(&Work::Undo { of: second.id.clone() }).plan;
+    let (result, said) = check(&plan, "live database");
+    assert!(result == Checked::Warned && said.contains(&format!("undo run {} instead", undone.id)), "{said}");
+    assert_eq!(plan.data_lost_ms, None);
+    // By somebody else.
+    server.psql("postgres", "alter database app rename to app_away");
+    server.create_db("app");
+    let plan = desk.plan(&Work::Undo { of: undone.id.clone() }).plan;
+    let (_, said) = check(&plan, "live database");
+    assert!(said.contains("no run of mayday put it there"), "{said}");
+}

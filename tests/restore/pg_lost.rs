@@ -73,6 +73,8 @@ fn what_a_plain_dump_does_not_say_is_named_before_and_after_and_others_get_in() 
     let (result, detail) = check(&planned.plan, "properties");
     assert!(result == Checked::Warned && detail.contains("nothing says its owner"), "{detail}");
     assert!(planned.plan.effects.iter().any(|e| e.contains("will lack")), "{:?}", planned.plan.effects);
+    let shown: Vec<String> = planned.plan.phases.iter().flat_map(|p| p.step.shown()).collect();
+    assert!(shown.iter().any(|s| s.ends_with("TO \"postgres\"")) && !shown.join(";").contains("\"\""), "{shown:#?}");
     let said = desk.execute(planned).verified();
     assert!(said.starts_with("app is NOT as it was: nothing says its owner"), "{said}");
     assert_eq!(enters(&server, "guest", "app").as_deref(), Ok("guest"), "as PostgreSQL's default");

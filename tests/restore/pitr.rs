@@ -228,7 +228,26 @@ fn a_folder_and_plain_log_to_moments_between_transactions() {
     // A later moment goes on where it stands; an earlier one begins anew, beside.
     let plan = scene.desk.plan(&work(Some(&fifth))).plan;
     refused(&plan, "target", &["later than the last transaction", "the nearest is"]);
-    let ended = scene.restore(None);
+    // Nobody has said that what is ready is to be used up: it stays, and which moment it is of is said.
+    let plan = scene.desk.plan(&work(None)).plan;
+    let (result, said) = check(&plan, "side cluster");
+    assert!(result == Checked::Warned && said.contains("stays as it is"), "{said}");
+    assert!(said.contains("--to newest replays what is paused further"), "{said}");
+    assert!(!plan.effects.iter().any(|e| e.contains("further")), "{:?}", plan.effects);
+    let (result, said) = check(&plan, "another moment");
+    assert!(result == Checked::Warned && said.starts_with("not the moment that is asked for"), "{said}");
+    assert!(said.contains("paused at 20") && said.contains(&side.name), "{said}");
+    let plan = scene.desk.plan(&work(Some(&third))).plan;
+    assert!(check(&plan, "restored already").1.contains("paused at 20"), "{:?}", plan.preconditions);
+    for unknown in ["name:before", "xid:4711"] {
+        let plan = scene.desk.plan(&work(Some(unknown))).plan;
+        let (_, said) = check(&plan, "side cluster");
+        assert!(said.contains("is known only by replaying") && !said.contains("cannot be"), "{said}");
+    }
+    let plan = scene.desk.plan(&work(Some("newest"))).plan;
+    assert!(plan.effects.iter().any(|e| e.contains("replays the side cluster")), "{:?}", plan.effects);
+    assert!(plan.preconditions.iter().all(|p| p.name != "another moment"), "{:?}", plan.preconditions);
+    let ended = scene.restore(Some("newest"));
     assert_eq!(ended.side().name, side.name, "{}", ended.output());
     assert_eq!(scene.notes(&side.name), "1,2,3,4,5");
     let ended = scene.restore(Some(&second));

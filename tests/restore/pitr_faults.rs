@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use mayday::domain::run::{Checked, Work};
+use mayday::domain::run::{Checked, Risk, SideRole, Work};
 use mayday::recovery::op::OpError;
 use tokio_util::sync::CancellationToken;
 
@@ -382,4 +382,112 @@ fn a_ready_cluster_survives_its_maker_and_is_started_again_when_it_ended() {
     scene.desk.run(&Work::CutOver { of: ended.id.clone() }).verified();
     wait_until("it serves", PATIENCE, || scene.ask(&side, "select pg_is_in_recovery()") == "f");
     assert_eq!(scene.notes(&side), "1,2");
+}
+
+#[test]
+fn a_cluster_whose_verification_fails_stays_paused_to_be_looked_into() {
+    let mut scene = Scene::start();
+    scene.note(1);
+    scene.base("base", &[]);
+    let second = scene.note(2);
+    let third = scene.note(3);
+    scene.note(4);
+    scene.archived();
+    scene.configure(|how| how.verify = vec!["select count(*) < 3 from notes".into()]);
+    let ready = scene.restore(Some(&second));
+    ready.verified();
+    let side = ready.side().name;
+
+    // Another try that is not true: what was replayed is not thrown away, and not called ready.
+    let planned = scene.desk.plan(&work(Some(&third)));
+    assert!(planned.plan.effects.iter().any(|e| e.contains("stays paused and is not ready")), "{:?}", planned.plan);
+    let tried = scene.desk.execute(planned);
+    let why = tried.error();
+    assert!(why.contains("gives \"f\" and not true") && why.contains("NOT verified"), "{why}");
+    assert!(why.contains("psql \"host=") && why.contains(&format!("--drop --run {}", tried.id)), "{why}");
+    assert_eq!(scene.notes(&side), "1,2,3", "it can be looked into");
+    let listed = tried.side();
+    assert_eq!((listed.name.as_str(), listed.role), (side.as_str(), SideRole::Abandoned));
+    assert!(listed.said().contains("NOT verified"), "{}", listed.said());
+    assert!(tried.open().is_none());
+    for of in [&ready.id, &tried.id] {
+        let refusal = scene.desk.try_plan(&Work::CutOver { of: of.clone() }).unwrap_err();
+        assert!(refusal.reason.contains("nothing that is ready"), "{refusal}");
+        assert!(scene.desk.try_plan(&Work::Undo { of: of.clone() }).is_err());
+    }
+    assert!(scene.desk.plan(&work(Some(&second))).plan.preconditions.iter().all(|p| p.name != "leftovers"));
+
+    // It goes on from there once it is known what was wrong, or it goes.
+    scene.configure(|how| how.verify = vec!["select count(*) > 0 from notes".into()]);
+    let again = scene.restore(Some("newest"));
+    again.verified();
+    assert_eq!((again.side().name, scene.notes(&side)), (side.clone(), "1,2,3,4".into()));
+    scene.configure(|how| how.verify = vec!["select false".into()]);
+    let planned = scene.desk.plan(&work(Some(&second)));
+    let first = scene.desk.execute(planned);
+    assert!(first.error().contains("NOT verified"), "{}", first.error());
+    let plan = scene.desk.plan(&Work::Drop { of: first.id.clone() }).plan;
+    assert_eq!(plan.risk, Risk::Disruptive);
+    scene.desk.run(&Work::Drop { of: first.id.clone() }).verified();
+    scene.desk.run(&Work::Drop { of: again.id.clone() }).verified();
+    assert!(scene.side_folders().is_empty());
+    untouched(&scene, "1,2,3,4");
+}
+
+#[test]
+fn a_segment_that_is_damaged_within_is_remembered_and_the_nearest_target_is_told() {
+    let mut scene = Scene::start();
+    scene.note(1);
+    scene.base("base", &[]);
+    scene.note(2);
+    scene.archived();
+    scene.note(3);
+    // Enough behind it that the damage is in the middle of the segment.
+    scene.server.psql("app", "insert into notes select n, repeat('x', 500) from generate_series(100, 2000) n");
+    let broken = scene.archived();
+    scene.note(5000);
+    scene.archived();
+    let file = scene.wal().join(&broken);
+    let whole = std::fs::read(&file).unwrap();
+    let mut bad = whole.clone();
+    for byte in &mut bad[0x4_0000..0x4_0100] {
+        *byte ^= 0xFF;
+    }
+    std::fs::write(&file, &bad).unwrap();
+    // As far as the plan itself reads, it sees that.
+    let plan = scene.desk.plan(&work(Some(&scene.now()))).plan;
+    refused(&plan, "target", &["the nearest is", "cannot be read on behind", &broken]);
+    // Further back only the replay does.
+    scene.note(5001);
+    scene.archived();
+    let last = scene.note(5002);
+    scene.note(5003);
+    scene.archived();
+    let planned = scene.desk.plan(&work(Some(&last)));
+    assert_eq!(planned.plan.blockers().count(), 0, "{:?}", planned.plan.preconditions);
+    let why = scene.desk.execute(planned).error();
+    assert!(why.contains(&broken) && why.contains("is damaged") && why.contains("the nearest target is lsn:"), "{why}");
+    assert!(why.contains("look for another copy of") && !why.contains("plan anew"), "{why}");
+    let position = why.split("the nearest target is ").nth(1).and_then(|r| r.split(',').next()).unwrap().to_owned();
+
+    // The next plan knows, and what is offered can be reached.
+    let plan = scene.desk.plan(&work(Some(&last))).plan;
+    refused(&plan, "target", &["later than the last transaction in the log", &broken, "is damaged behind"]);
+    let (result, said) = check(&plan, "wal archive");
+    assert!(result == Checked::Warned && said.contains(&broken), "{said}");
+    let nearest = check(&plan, "target").1.split("the nearest is ").nth(1).and_then(|r| r.split(',').next()).unwrap();
+    for to in [nearest.to_owned(), position, "newest".into()] {
+        let ended = scene.restore(Some(&to));
+        ended.verified();
+        assert_eq!(scene.notes(&ended.side().name), "1,2,3", "{to}");
+        scene.desk.run(&Work::Drop { of: ended.id.clone() }).verified();
+    }
+    // A good copy of the segment is all that was missing, also one with the same size and time.
+    let modified = std::fs::metadata(&file).unwrap().modified().unwrap();
+    std::fs::write(&file, &whole).unwrap();
+    std::fs::File::options().write(true).open(&file).unwrap().set_modified(modified).unwrap();
+    let ended = scene.restore(Some(&last));
+    ended.verified();
+    assert!(scene.notes(&ended.side().name).ends_with(",5000,5001,5002"));
+    untouched(&scene, &scene.server.psql("app", "select string_agg(id::text, ',' order by id) from notes"));
 }

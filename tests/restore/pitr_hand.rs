@@ -5,7 +5,7 @@ use std::path::Path;
 use mayday::config::{MaybeSecret, PostgresRestore, SecretRef};
 use mayday::domain::run::{Checked, Risk, SideRole, Work};
 
-use crate::kit::check;
+use crate::kit::{check, killed_at};
 use crate::pitr::{Scene, cluster, work};
 use crate::support::postgres::PASSWORD;
 
@@ -101,12 +101,19 @@ fn chosen_tables_come_back_beside_the_live_database() {
     taken.verified();
     let beside = taken.side();
     assert!(beside.kind == "database" && beside.name.starts_with("app__restore_"), "{}", beside.name);
+    assert_eq!((beside.role, beside.said().as_str()), (SideRole::Beside, "only public.notes: to be moved by hand"));
+    assert!(!taken.verified().contains("cut over"), "{}", taken.verified());
+    // What can be cut over is the cluster, as before.
+    let plan = scene.desk.plan(&Work::CutOver { of: restored.id.clone() }).plan;
+    assert!(plan.title.contains(&side), "{}", plan.title);
     assert_eq!(scene.server.psql(&beside.name, "select string_agg(id::text, ',' order by id) from notes"), "1,2");
     assert_eq!(scene.server.psql("app", "select string_agg(id::text, ',') from notes"), "3");
     assert_eq!(scene.ask(&side, "select pg_is_in_recovery()"), "t", "the side cluster stays paused");
     // It holds one table of many: it must not take the live place.
     let refusal = scene.desk.try_plan(&Work::CutOver { of: taken.id.clone() }).unwrap_err();
-    assert!(refusal.reason.contains("holds chosen tables only"), "{refusal}");
+    assert!(refusal.reason.contains("left nothing that is ready to cut over"), "{refusal}");
+    let refusal = scene.desk.try_plan(&Work::Undo { of: taken.id.clone() }).unwrap_err();
+    assert!(refusal.reason.contains("which it did not change") && refusal.instead.contains("--drop"), "{refusal}");
     scene.desk.run(&Work::Drop { of: taken.id.clone() }).verified();
     assert_eq!(
         scene.server.psql("postgres", &format!("select count(*) from pg_database where datname = '{}'", beside.name)),
@@ -169,4 +176,22 @@ fn the_live_configuration_is_not_taken_over() {
     let kept = std::fs::read_to_string(Path::new(&side).join("postgresql.auto.conf.base")).unwrap();
     assert!(kept.contains("no_such_library"));
     assert_eq!(check(&ended.plan, "window").0, Checked::Passed);
+}
+
+#[test]
+fn a_promotion_whose_run_did_not_get_to_its_end_is_carried_on() {
+    let (mut scene, second) = scene();
+    let restored = scene.restore(Some(&second));
+    let side = restored.side().name;
+    let planned = scene.desk.plan(&Work::CutOver { of: restored.id.clone() });
+    // It serves, and its run is killed before that is written down.
+    killed_at(&scene.desk, &planned, "promoted: it takes writes");
+    assert_eq!(scene.ask(&side, "select pg_is_in_recovery()"), "f");
+    let planned = scene.desk.plan(&Work::CutOver { of: restored.id.clone() });
+    let (result, said) = check(&planned.plan, "side cluster");
+    assert!(result == Checked::Warned && said.contains("promoted already"), "{said}");
+    let handed = scene.desk.execute(planned);
+    assert!(handed.verified().contains("promoted: it takes writes at"), "{}", handed.verified());
+    assert_eq!(handed.side().role, SideRole::Serving);
+    assert!(scene.desk.try_plan(&Work::CutOver { of: restored.id }).is_err(), "it is ready no more");
 }

@@ -53,8 +53,11 @@ fn from_the_command_line_to_ready_and_beyond_the_engine() {
     assert_eq!(running(&PathBuf::from(&side)), Some(pid));
     shop.start();
     assert!(shop.run(&["runs"]).ok().out.contains(&side));
-    // Nothing named: the newest, which lies further on in the same cluster.
-    let run = shop.run(&["restore", "moments", "--yes", "--wait", "--json"]).ok().json();
+    // Nothing named: what is ready is not used up.
+    let plan = shop.run(&["restore", "moments", "--plan"]).ok().out;
+    assert!(plan.contains("stays as it is") && plan.contains("makes a cluster in"), "{plan}");
+    // The newest, which lies further on in the same cluster.
+    let run = shop.run(&["restore", "moments", "--to", "newest", "--yes", "--wait", "--json"]).ok().json();
     assert_eq!(run["sides"][0]["name"].as_str(), Some(side.as_str()), "{run:#}");
     assert_eq!(scene.notes(&side), "1,2,3");
     let handed = shop.run(&["restore", "moments", "--cut-over", "--confirm", "app", "--wait", "--json"]).ok().json();

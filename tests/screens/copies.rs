@@ -127,3 +127,24 @@ fn what_a_plan_warns_of_is_read_without_scrolling() {
     assert!(text.contains("manifest: the copy is older than its manifest says"), "{text}");
     assert!(text.contains("Do it?"), "{text}");
 }
+
+#[test]
+fn a_base_backup_loses_what_its_log_does_not_reach() {
+    let mut stage = Stage::burning();
+    stage.keys("2R");
+    let copy = |id: &str, taken: i64, reaches: Option<i64>| mayday::domain::backup::Copy {
+        id: id.into(),
+        taken_at: at(taken),
+        size: 400_000_000,
+        reaches: reaches.map(at),
+        ..Default::default()
+    };
+    let copies = vec![copy("base-2", -86_400, Some(-60)), copy("base-1", -172_800, None)];
+    stage.answer(|p| matches!(p, Pending::Copies { .. }), Answer::Copies { copies });
+    let text = shown::text(&stage.app, 200, 60);
+    let line = |id: &str| text.lines().find(|l| l.contains(id) && l.contains("DATA LOST")).unwrap().to_owned();
+    let reaching = line("base-2");
+    assert!(!reaching.contains("over RPO") && !reaching.contains("DATA LOST 1d"), "{reaching}");
+    assert!(reaching.contains("base-2  log to 2026-11-20"), "{reaching}");
+    assert!(line("base-1").contains("(over RPO)"), "{}", line("base-1"));
+}

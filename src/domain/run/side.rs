@@ -35,7 +35,8 @@ pub enum SideRole {
     /// Was live between a cut-over and its undo; or a restore did not finish and could not take it away
     /// ([`Side::is_incomplete`]).
     Abandoned,
-    /// Restored tables put beside the live ones, under names of their own.
+    /// Restored tables put beside the live ones, under names of their own; or in a database of their own, to be moved by
+    /// hand.
     Beside,
     /// A side cluster that was promoted and handed over: clients may use it.
     Serving,
@@ -48,6 +49,11 @@ impl Side {
     /// Its restore did not finish: it may be dropped and nothing else.
     pub fn is_incomplete(&self) -> bool {
         self.args.get("incomplete").and_then(serde_json::Value::as_bool).unwrap_or(false)
+    }
+
+    /// It is at the moment that was asked for, and its verification failed: it may be looked into, and dropped.
+    pub fn is_unverified(&self) -> bool {
+        self.args.get("unverified").and_then(serde_json::Value::as_bool).unwrap_or(false)
     }
 
     /// The tables, or the patterns of names, that it holds instead of the whole copy; none when it is whole.
@@ -75,6 +81,7 @@ impl Side {
     pub fn said(&self) -> String {
         let whole = match self.role {
             _ if self.is_incomplete() => "incomplete: the next restore removes it",
+            _ if self.is_unverified() => "paused, NOT verified: look into it, or drop it",
             SideRole::Ready => match (self.only(), self.kind.as_str()) {
                 (None, _) => "ready to cut over",
                 (Some(only), "database") => return format!("{only}: ready to be put beside the live tables"),
@@ -82,6 +89,9 @@ impl Side {
             },
             SideRole::Before => "kept from before the cut-over",
             SideRole::Abandoned => "kept, undone",
+            SideRole::Beside if self.kind == "database" => {
+                return format!("{}: to be moved by hand", self.only().unwrap_or_else(|| "chosen tables".into()));
+            }
             SideRole::Beside => "put beside the live tables",
             SideRole::Serving => "promoted and handed over",
         };
@@ -107,8 +117,12 @@ mod tests {
         is("database", SideRole::Ready, one, "only public.b: ready to be put beside the live tables");
         let names = serde_json::json!({ "only": ["a/**", "b", "c", "d"] });
         is("folder", SideRole::Ready, names, "only a/**, b, c and 1 more: ready to be copied in");
+        let by_hand = serde_json::json!({ "only": ["public.notes"] });
+        is("database", SideRole::Beside, by_hand, "only public.notes: to be moved by hand");
         is("database", SideRole::Abandoned, none, "kept, undone");
         let cut_short = serde_json::json!({ "incomplete": true });
+        let unverified = serde_json::json!({ "unverified": true });
+        is("cluster", SideRole::Abandoned, unverified, "paused, NOT verified: look into it, or drop it");
         is("database", SideRole::Abandoned, cut_short, "incomplete: the next restore removes it");
     }
 }

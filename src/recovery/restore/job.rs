@@ -42,6 +42,9 @@ pub struct PgRestore {
     /// The tables meant by `only`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub chosen: Vec<Relation>,
+    /// Patterns of the tables that it is made of, where these are moved by hand and it never takes the live place.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub by_hand: Vec<String>,
     /// Whether `pg_amcheck` looks at it.
     #[serde(default)]
     pub amcheck: Amcheck,
@@ -60,6 +63,9 @@ pub struct PgRestore {
     /// What the archive says of the database that was dumped; of a plain dump it is known when it was read to its end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lost: Option<Described>,
+    /// A tablespace of the copy is missing on the server: everything comes into the database's own.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub no_tablespaces: bool,
     /// Folders whose file systems are watched while it loads.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub watch: Vec<PathBuf>,
@@ -347,7 +353,7 @@ pub struct SideArgs {
     /// Of a folder.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub folder: Option<PinnedFolder>,
-    /// Of a folder that holds chosen names only: their patterns.
+    /// Of a folder that holds chosen names only, or of a database with tables to be moved by hand: their patterns.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub only: Vec<String>,
     /// Of what was kept when names were copied in one by one.
@@ -362,6 +368,9 @@ pub struct SideArgs {
     /// The restore did not finish: it may be dropped and nothing else.
     #[serde(default)]
     pub incomplete: bool,
+    /// Of a cluster: it is paused at its target, and its verification failed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unverified: bool,
 }
 
 /// Reads an operation's arguments.

@@ -322,6 +322,7 @@ mod tests {
             tag: tag.into(),
             namespace,
             owner: "o".into(),
+            tablespace: String::new(),
             needs: needs.to_vec(),
             grants: BTreeSet::new(),
         }

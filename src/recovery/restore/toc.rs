@@ -51,6 +51,8 @@ pub struct Toc {
     /// Roles that own something in it, or are granted something.
     pub owners: BTreeSet<String>,
     pub extensions: BTreeSet<String>,
+    /// Tablespaces that something in it is to be put into.
+    pub tablespaces: BTreeSet<String>,
     /// The statement that made the database: its encoding and locale.
     pub create_database: Option<String>,
     /// Who owned the database.
@@ -66,7 +68,7 @@ impl Toc {
     }
 
     fn add(&mut self, entry: Entry, definition: Option<String>) {
-        let Entry { desc, tag, owner, grants, .. } = entry;
+        let Entry { desc, tag, owner, grants, tablespace, .. } = entry;
         // _tocEntryRequired in pg_backup_archiver.c tells them by the same words.
         let about_database = match desc.as_str() {
             "DATABASE" | "DATABASE PROPERTIES" => true,
@@ -90,6 +92,7 @@ impl Toc {
         }
         if !about_database {
             self.owners.extend(grants);
+            self.tablespaces.extend(Some(tablespace).filter(|t| !t.is_empty()));
         }
         *self.kinds.entry(desc).or_default() += 1;
     }
@@ -154,6 +157,8 @@ pub struct Entry {
     /// Its schema; empty for what is in none.
     pub namespace: String,
     pub owner: String,
+    /// Where it is to be put; empty for the database's own.
+    pub tablespace: String,
     /// Entries that it needs.
     pub needs: Vec<i64>,
     /// Roles that it grants something to, or takes it from.
@@ -300,7 +305,7 @@ impl<R: Read> Reader<R> {
         let _drop = self.string()?;
         let _copy = self.string()?;
         let namespace = self.string()?.unwrap_or_default();
-        let _tablespace = self.string()?;
+        let tablespace = self.string()?.unwrap_or_default();
         if minor >= 14 {
             let _access_method = self.string()?;
         }
@@ -328,7 +333,7 @@ impl<R: Read> Reader<R> {
             ("ACL" | "DEFAULT ACL" | "POLICY", Some(text)) => granted(text),
             _ => BTreeSet::new(),
         };
-        Ok((Entry { id, desc, tag, namespace, owner, needs, grants }, definition))
+        Ok((Entry { id, desc, tag, namespace, owner, tablespace, needs, grants }, definition))
     }
 }
 

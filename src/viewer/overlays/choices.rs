@@ -296,7 +296,8 @@ impl Picker {
         let items = copies
             .iter()
             .map(|copy| {
-                let age = app.watched.ago(copy.taken_at);
+                // A base backup loses only what its log does not reach.
+                let age = app.watched.ago(copy.as_of());
                 let over = rpo.is_some_and(|rpo| age > rpo);
                 let good = if over { Role::Unsure } else { Role::Text };
                 let role = if copy.suspect.is_some() { Role::Bad } else { good };
@@ -306,10 +307,14 @@ impl Picker {
                     None => format!("  {}", copy.note),
                 };
                 let label = format!("{}  {:>8}", app.look.full(copy.taken_at), copy.size_said());
+                let log = match copy.reaches {
+                    Some(_) => format!("  log to {}", app.look.full(copy.as_of())),
+                    None => String::new(),
+                };
                 let proof = Proof::of_copy(tests, &copy.id).said(|at| header::ago(app.watched.ago(at)));
                 let proof = if proof.is_empty() { proof } else { format!("  {proof}") };
                 let detail = format!(
-                    "DATA LOST {}{}  {}{proof}{suspect}",
+                    "DATA LOST {}{}  {}{log}{proof}{suspect}",
                     text::duration(age),
                     if over { " (over RPO)" } else { "" },
                     copy.id

@@ -54,6 +54,7 @@ pub fn took(app: &App, run: &RunView) -> Option<Duration> {
 pub fn side_said(side: &Side) -> (String, &'static str) {
     let (said, keys) = match side.role {
         _ if side.is_incomplete() => ("incomplete: its restore did not finish; the next one removes it", "D drops it"),
+        _ if side.is_unverified() => ("paused at its moment, NOT verified: look into it", "D drops it"),
         SideRole::Ready => match (side.only(), side.kind.as_str()) {
             (None, _) => ("restored and verified, waits for the cut-over", "C cuts over   D drops it"),
             (Some(only), kind) => {
@@ -66,6 +67,11 @@ pub fn side_said(side: &Side) -> (String, &'static str) {
         },
         SideRole::Before => ("was live before the cut-over, kept", "U puts it back   D drops it"),
         SideRole::Abandoned => ("was live between a cut-over and its undo, kept", "D drops it"),
+        SideRole::Beside if side.kind == "database" => {
+            let only = side.only().unwrap_or_else(|| "chosen tables".to_owned());
+            let of = format!("{only}: restored, to be moved by hand into {}", text::clean(&side.live));
+            return (of, "D drops it");
+        }
         SideRole::Beside => ("restored, put beside the live tables", "D drops it"),
         SideRole::Serving => ("promoted and handed over: clients may use it", "D ends and drops it"),
     };

@@ -3,6 +3,7 @@
 //! `pg_restore --list` passes archives that were cut off, `gzip -t` passes dumps cut at a line's end. So an archive is
 //! decoded whole (`pg_restore -f /dev/null`), and a plain dump is read by the scanner, last line included.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read, Seek};
@@ -45,7 +46,11 @@ pub async fn run(job: &PgRestore, ctx: &OpContext) -> Result<Done, OpError> {
     }
     let manifest = manifest::check(&job.copy, ctx, &what).await?;
     let compared = manifest.as_ref().and_then(|m| m.sha256.as_ref()).map_or("", |_| ", its checksum is its manifest's");
-    let mut facts = Facts { tables: job.tables, rows: None, manifest, lost: job.lost.clone() };
+    let mut facts = Facts { tables: job.tables, rows: None, manifest, lost: job.lost.clone(), no_spaces: Vec::new() };
+    let mut spaces = match &shape.toc {
+        Some(Ok(toc)) => toc.tablespaces.clone(),
+        _ => BTreeSet::new(),
+    };
     let unpacked;
     let said = if job.kind == Kind::Sql {
         let found = scan(job, ctx).await?;
@@ -56,12 +61,20 @@ pub async fn run(job: &PgRestore, ctx: &OpContext) -> Result<Done, OpError> {
         facts.tables = Some(found.tables);
         facts.lost = Some(told::plain(&found.about_database, &found.pg_dump));
         unpacked = found.bytes;
+        spaces.clone_from(&found.tablespaces);
         let rows = text::plural(usize::try_from(found.rows).unwrap_or(usize::MAX), "row");
         format!("read to its end: {} lines, {rows} in table data", found.lines)
     } else {
         unpacked = archive_to_end(job, ctx).await?;
         "read to its end".to_owned()
     };
+    if !spaces.is_empty() {
+        let target = job.reach.target_for(ctx)?;
+        let what = format!("look for the tablespaces of {} on {}", job.copy.id, target.label());
+        let session = server::beside(&target, &[&job.live, &job.side], "mayday check").await;
+        let session = session.map_err(server::failed(&what))?;
+        facts.no_spaces = missing_spaces(&session, &spaces).await.map_err(server::failed(&what))?;
+    }
     facts.write(ctx)?;
     if unpacked > 0 {
         let rows = facts.rows.or_else(|| facts.manifest.as_ref().and_then(Manifest::rows));
@@ -126,6 +139,18 @@ pub async fn lacking(
         ));
     }
     Ok(Some(said.join("; ")).filter(|s| !s.is_empty()))
+}
+
+/// Tablespaces that the server lacks. Data is worth more than the place it lies in: nothing is refused for them.
+pub async fn missing_spaces(
+    session: &server::Session,
+    named: &BTreeSet<String>,
+) -> Result<Vec<String>, crate::sys::pg::PgError> {
+    let sql =
+        "select n from unnest($1::text[]) n where not exists (select from pg_tablespace where spcname = n) order by 1";
+    let named: Vec<&str> = named.iter().map(String::as_str).collect();
+    let rows = session.rows(sql, &[&named]).await?;
+    rows.iter().map(|r| Ok(r.try_get(0)?)).collect()
 }
 
 /// A decoded stream of a file, and the file itself to ask how far it was read.

@@ -42,6 +42,12 @@ fn hint(said: &str) -> String {
     if said.contains("is not available") && said.contains("extension \"") {
         return "install the package of the extension on the server and start again".into();
     }
+    if let Some(space) = quoted_after("tablespace \"")
+        && said.contains(&format!("tablespace \"{space}\" does not exist"))
+    {
+        let (space, at) = (crate::sys::pg::quote_ident(&space), "a folder that its server owns");
+        return format!("make it on the server (CREATE TABLESPACE {space} LOCATION '…', {at}) and start again");
+    }
     for (mark, advice) in [
         ("permission denied to create extension", "use a superuser in the `dsn` of the restore"),
         ("must be superuser", "use a superuser in the `dsn` of the restore"),

@@ -20,7 +20,7 @@ use super::super::job::PgRestore;
 use super::super::only;
 use super::super::sql::{Rules, Scanner};
 use super::check::{self, Position};
-use super::{explain, room, server};
+use super::{Facts, explain, room, server};
 use crate::recovery::op::{Done, OpContext, OpError};
 use crate::sys::disk;
 use crate::sys::pg::{PgError, PgTarget, SslMode, env_for_tools};
@@ -28,6 +28,9 @@ use crate::text;
 
 pub async fn run(job: &PgRestore, ctx: &OpContext) -> Result<Done, OpError> {
     let began = Instant::now();
+    // Of some copies it is known only since they were read to their end.
+    let no_tablespaces = job.no_tablespaces || !Facts::read(ctx).no_spaces.is_empty();
+    let job = &PgRestore { no_tablespaces, ..job.clone() };
     let what = format!("load {} into {}", text::clean(&job.copy.id), job.side);
     let target = job.reach.target_for(ctx)?.with_database(&job.side);
     let stop = ctx.cancel.child_token();
@@ -175,6 +178,9 @@ pub fn args(job: &PgRestore, list: Option<&Path>) -> Vec<OsString> {
     }
     let mut args = own(&["--no-password", "--exit-on-error", "--verbose"]);
     args.push(database.into());
+    if job.no_tablespaces {
+        args.push("--no-tablespaces".into());
+    }
     // Only an archive that can be read from several places at once takes several jobs.
     let several = job.wrap == Wrap::Plain && matches!(job.kind, Kind::PgCustom | Kind::PgDirectory);
     if several && job.jobs > 1 {
@@ -210,7 +216,7 @@ fn plain(
     major: u32,
     settings: &str,
 ) -> Result<Ready, String> {
-    let rules = Rules { no_transaction_timeout: major < 17 };
+    let rules = Rules { no_transaction_timeout: major < 17, no_tablespaces: job.no_tablespaces };
     let (mut from, position) = check::open(&format::path_of(&job.copy)).map_err(|e| check::decode_error(&e))?;
     let feed: Feed = Box::new(move |to| {
         let mut scanner = Scanner::new(rules);

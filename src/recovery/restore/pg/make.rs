@@ -197,6 +197,7 @@ pub async fn ready(job: &PgRestore, ctx: &OpContext) -> Result<Side, OpError> {
         folder: None,
         lost: Facts::read(ctx).lost,
         incomplete: false,
+        only: job.by_hand.clone(),
         ..SideArgs::default()
     };
     let side = Side {
@@ -205,7 +206,8 @@ pub async fn ready(job: &PgRestore, ctx: &OpContext) -> Result<Side, OpError> {
         live: job.live.clone(),
         created_at: Time::from_ms(clock::now_ms()),
         size: session.size(&job.side).await.unwrap_or(0),
-        role: SideRole::Ready,
+        // Some tables of many: it must never be offered for the live place.
+        role: if job.by_hand.is_empty() { SideRole::Ready } else { SideRole::Beside },
         args: SideTables { chosen: job.chosen.clone(), put: Vec::new() }.add_to(&args),
     };
     ctx.sink.side(&side).map_err(recorded(&what))?;

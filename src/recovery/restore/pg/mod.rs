@@ -23,7 +23,7 @@ mod verify;
 use super::recorded;
 use serde::{Deserialize, Serialize};
 
-pub use check::{archive_args, archive_within, lacking, scan_file, tar_file};
+pub use check::{archive_args, archive_within, lacking, missing_spaces, scan_file, tar_file};
 pub use explain::tool as explain;
 pub use load::{USE_LIST, args as load_args};
 pub use make::{MARK as SIDE_MARK, create_as, is_incomplete};
@@ -115,6 +115,9 @@ struct Facts {
     /// What the copy's manifest said when the copy was checked.
     #[serde(default)]
     manifest: Option<Manifest>,
+    /// Tablespaces of the copy that the server does not have.
+    #[serde(default)]
+    no_spaces: Vec<String>,
     /// What the live database is like, or was by what the copy says.
     #[serde(default)]
     lost: Option<Described>,

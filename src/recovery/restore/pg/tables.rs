@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::super::job::PgRestore;
 use super::server::{self, Session, failed};
+use crate::domain::backup::manifest;
 use crate::recovery::op::{OpContext, OpError};
 use crate::sys::pg::{PgError, PgTarget, quote_ident};
 use crate::text;
@@ -27,6 +28,9 @@ struct Table {
     plain: String,
     bytes: i64,
     estimate: f64,
+    is_view: bool,
+    /// A materialized view made or left `WITH NO DATA` cannot be read.
+    filled: bool,
 }
 
 impl Table {
@@ -67,11 +71,41 @@ impl Counted {
 /// Rows by table; `None` of one that was not counted: partitioned, or there was no time for it.
 pub type ByTable = BTreeMap<String, Option<u64>>;
 
+/// What is in a side database.
+pub struct Content {
+    /// Rows of tables only, as dumps and estimates count them: those of a materialized view are made of others.
+    pub counted: Counted,
+    pub by_table: ByTable,
+    /// Materialized views that were read.
+    pub views: usize,
+    /// Materialized views without data.
+    pub unfilled: Vec<String>,
+}
+
+impl Content {
+    /// `3 tables, 2500 rows, 1 materialized view read; public.totals is without data`
+    pub fn said(&self) -> String {
+        let mut said = self.counted.said();
+        if self.views > 0 {
+            said.push_str(&format!(", {} read", text::plural(self.views, "materialized view")));
+        }
+        if !self.unfilled.is_empty() {
+            said.push_str(&format!(
+                " ({} without data, as in the copy: {}; REFRESH MATERIALIZED VIEW fills it)",
+                text::plural(self.unfilled.len(), "materialized view"),
+                text::clean(&manifest::few(&self.unfilled))
+            ));
+        }
+        said
+    }
+}
+
 /// Tables of a database by kind (pg_class.relkind), largest first; the system's own and temporary ones are not among them.
 async fn list(session: &Session, kinds: &str) -> Result<Vec<Table>, PgError> {
     let rows = session
         .rows(
-            "select n.nspname::text, c.relname::text, pg_table_size(c.oid), c.reltuples::float8
+            "select n.nspname::text, c.relname::text, pg_table_size(c.oid), c.reltuples::float8,
+                    c.relkind = 'm', c.relispopulated
                from pg_class c join pg_namespace n on n.oid = c.relnamespace
               where c.relkind::text = any(string_to_array($1, ',')) and c.relpersistence <> 't'
                 and n.nspname <> 'information_schema' and n.nspname !~ '^pg_'
@@ -84,7 +118,8 @@ async fn list(session: &Session, kinds: &str) -> Result<Vec<Table>, PgError> {
         let (schema, name): (String, String) = (row.try_get(0)?, row.try_get(1)?);
         let plain = format!("{schema}.{name}");
         let name = format!("{}.{}", quote_ident(&schema), quote_ident(&name));
-        tables.push(Table { name, plain, bytes: row.try_get(2)?, estimate: row.try_get(3)? });
+        let (bytes, estimate) = (row.try_get(2)?, row.try_get(3)?);
+        tables.push(Table { name, plain, bytes, estimate, is_view: row.try_get(4)?, filled: row.try_get(5)? });
     }
     Ok(tables)
 }
@@ -104,23 +139,26 @@ pub async fn analyze(job: &PgRestore, ctx: &OpContext, target: &PgTarget) -> Res
     Ok(count)
 }
 
-/// Counts the rows of every table.
-pub async fn count(job: &PgRestore, ctx: &OpContext, target: &PgTarget) -> Result<(Counted, ByTable), OpError> {
+/// Counts the rows of every table, and reads every materialized view that can be.
+pub async fn count(job: &PgRestore, ctx: &OpContext, target: &PgTarget) -> Result<Content, OpError> {
     let what = format!("count the rows of {}", job.side);
     let session = server::within(target, &job.side, "mayday count").await.map_err(failed(&what))?;
-    let tables = list(&session, "r,m").await.map_err(failed(&what))?;
+    let (filled, unfilled): (Vec<_>, Vec<_>) =
+        list(&session, "r,m").await.map_err(failed(&what))?.into_iter().partition(|t| t.filled);
     let only_tables = list(&session, "r,p").await.map_err(failed(&what))?;
     drop(session);
-    let results = each(job, ctx, target, tables, &what, Work::Count).await?;
+    let results = each(job, ctx, target, filled, &what, Work::Count).await?;
     let mut counted = Counted { tables: only_tables.len() as u64, ..Counted::default() };
     let mut by_table: ByTable = only_tables.into_iter().map(|t| (t.plain, None)).collect();
+    let mut views = 0;
     for (table, rows) in results {
         by_table.insert(table.plain.clone(), rows);
+        if let Some(rows) = rows {
+            ctx.sink.line(&format!("{} {rows}", table.name));
+        }
         match rows {
-            Some(rows) => {
-                ctx.sink.line(&format!("{} {rows}", table.name));
-                counted.rows += rows;
-            }
+            _ if table.is_view => views += usize::from(rows.is_some()),
+            Some(rows) => counted.rows += rows,
             None => match table.estimated() {
                 Some(rows) => {
                     counted.about = true;
@@ -130,7 +168,9 @@ pub async fn count(job: &PgRestore, ctx: &OpContext, target: &PgTarget) -> Resul
             },
         }
     }
-    Ok((counted, by_table))
+    let unfilled = unfilled.into_iter().map(|t| t.plain);
+    by_table.extend(unfilled.clone().map(|name| (name, None)));
+    Ok(Content { counted, by_table, views, unfilled: unfilled.collect() })
 }
 
 /// What a database has, by the server's own estimate: large tables are not read. Small ones without an estimate are

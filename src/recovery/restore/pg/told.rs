@@ -83,9 +83,9 @@ impl Described {
         wanted
     }
 
-    /// The statements for a database that is new.
-    pub fn shown(&self, name: &str, stays_closed: bool) -> Vec<String> {
-        let owner = self.like.owner.clone();
+    /// The statements for a database that is new. `owner` is whose it is where nobody says whose it was.
+    pub fn shown(&self, name: &str, owner: &str, stays_closed: bool) -> Vec<String> {
+        let owner = Some(&self.like.owner).filter(|o| !o.is_empty()).map_or_else(|| owner.to_owned(), Clone::clone);
         let new = Properties { owner, limit: -1, ..Properties::default() };
         self.wanted(&new, stays_closed).statements(name, &new)
     }

@@ -19,16 +19,23 @@ const QUERY_LIMIT: Duration = Duration::from_secs(600);
 
 pub async fn run(job: &PgRestore, ctx: &OpContext) -> Result<Done, OpError> {
     let target = job.reach.target_for(ctx)?;
-    let (counted, by_table) = tables::count(job, ctx, &target).await?;
-    against_the_copy(job, ctx, counted)?;
-    let manifest = against_the_manifest(job, ctx, &by_table)?;
+    let content = tables::count(job, ctx, &target).await?;
+    against_the_copy(job, ctx, content.counted)?;
+    let manifest = against_the_manifest(job, ctx, &content.by_table)?;
     let asked = queries(&target, &job.side, &job.verify, !job.only.is_empty(), ctx).await?;
-    let mut said = format!("{}: {}{asked}{manifest}", job.side, counted.said());
+    let mut said = format!("{}: {}{asked}{manifest}", job.side, content.said());
     match tables::estimate(&target, &job.live).await {
         // A part of the copy says nothing beside the whole of the live one.
         _ if !job.only.is_empty() => {}
         Ok(live) => said.push_str(&format!("; {} has {}", job.live, live.said())),
         Err(e) => ctx.sink.line(&format!("{} cannot be compared with: {e}", job.live)),
+    }
+    let no_spaces = Facts::read(ctx).no_spaces;
+    if !no_spaces.is_empty() {
+        said.push_str(&format!(
+            "; everything lies in the tablespace of the database, because the server lacks {}",
+            text::clean(&no_spaces.join(", "))
+        ));
     }
     if let Amcheck::Without(why) = &job.amcheck {
         said.push_str(&format!("; pages and indexes were not checked: {why}"));

@@ -87,7 +87,7 @@ pub async fn verify(job: &Job, ctx: &OpContext) -> Result<Done, OpError> {
     cluster.stage = Stage::Ready;
     cluster.write(&job.side).map_err(|e| failed(e.to_string()))?;
     let pinned = folder::pin(&job.side).map_err(|e| failed(e.to_string()))?;
-    let side = side(job, pinned, SideRole::Ready, size, false);
+    let side = side(job, pinned, SideRole::Ready, size, SideArgs::default());
     ctx.sink.side(&side).map_err(recorded(&what))?;
     ctx.sink.compensation(None).map_err(recorded(&what))?;
     let address = cluster.dsn(&job.side);
@@ -96,14 +96,8 @@ pub async fn verify(job: &Job, ctx: &OpContext) -> Result<Done, OpError> {
     Ok(Done { verified: Some(said) })
 }
 
-fn side(job: &Job, pinned: PinnedFolder, role: SideRole, size: u64, incomplete: bool) -> Side {
-    let args = SideArgs {
-        backup: job.backup.clone(),
-        copy: job.copy.clone(),
-        folder: Some(pinned),
-        incomplete,
-        ..SideArgs::default()
-    };
+fn side(job: &Job, pinned: PinnedFolder, role: SideRole, size: u64, state: SideArgs) -> Side {
+    let args = SideArgs { backup: job.backup.clone(), copy: job.copy.clone(), folder: Some(pinned), ..state };
     Side {
         kind: "cluster".into(),
         name: job.side.display().to_string(),
@@ -158,7 +152,8 @@ pub async fn give_up(job: &Job, ctx: &OpContext, error: OpError) -> OpError {
             Ok(()) => "the live cluster is untouched and the side cluster was removed".to_owned(),
             Err(why) => {
                 let pinned = folder::pin(&job.side).unwrap_or(PinnedFolder { path: job.side.clone(), inode: 0 });
-                let listed = ctx.sink.side(&side(job, pinned, SideRole::Abandoned, 0, true));
+                let state = SideArgs { incomplete: true, ..SideArgs::default() };
+                let listed = ctx.sink.side(&side(job, pinned, SideRole::Abandoned, 0, state));
                 let listed = if listed.is_ok() { "it is listed as incomplete" } else { "it could not be listed" };
                 format!(
                     "the live cluster is untouched; {} could not be removed ({why}): {listed}, and is removed by the next \
@@ -168,6 +163,52 @@ pub async fn give_up(job: &Job, ctx: &OpContext, error: OpError) -> OpError {
             }
         }
     };
+    match error {
+        OpError::Failed(why) => OpError::Failed(format!("{why}; {add}")),
+        OpError::Contradicted(why) => OpError::Contradicted(format!("{why}; {add}")),
+        OpError::Cancelled => {
+            ctx.sink.line(&add);
+            OpError::Cancelled
+        }
+    }
+}
+
+/// After a verification that failed: the side cluster is at the moment that was asked for, and whoever asked has to see
+/// what is in it. It stays paused, is never offered for a cut-over, and is listed as what it is.
+pub async fn keep(job: &Job, ctx: &OpContext, error: OpError) -> OpError {
+    let (own, context) = (job.clone(), ctx.clone());
+    let kept = blocking("keep the side cluster", ctx, move |_| {
+        let failed = |why: String| OpError::Failed(why);
+        let mut cluster = Cluster::read(&own.side).ok_or_else(|| failed("its cluster.json is gone".into()))?;
+        if cluster.run != own.run || server::find(&own.side).is_none() {
+            return Err(failed("its server has ended".into()));
+        }
+        let size = super::super::format::folder_size(&own.side).unwrap_or(0);
+        cluster.stage = Stage::Unverified;
+        cluster.write(&own.side).map_err(|e| failed(e.to_string()))?;
+        let pinned = folder::pin(&own.side).map_err(|e| failed(e.to_string()))?;
+        let state = SideArgs { unverified: true, ..SideArgs::default() };
+        let side = side(&own, pinned, SideRole::Abandoned, size, state);
+        context.sink.side(&side).map_err(recorded("the side cluster"))?;
+        context.sink.compensation(None).map_err(recorded("the side cluster"))?;
+        Ok(cluster.dsn(&own.side))
+    })
+    .await;
+    let address = match kept {
+        Ok(address) => address,
+        Err(why) => {
+            ctx.sink.line(&format!("{} is not kept: {why}", job.side.display()));
+            return give_up(job, ctx, error).await;
+        }
+    };
+    let set = text::shell_word(&job.backup);
+    let add = format!(
+        "the live cluster is untouched; {} stays paused, NOT verified and not to be cut over to: look into it: psql \
+         \"{address}\"; to another moment, onwards: mayday restore {set} --to MOMENT; to remove it: mayday restore {set} \
+         --drop --run {}",
+        job.side.display(),
+        job.run
+    );
     match error {
         OpError::Failed(why) => OpError::Failed(format!("{why}; {add}")),
         OpError::Contradicted(why) => OpError::Contradicted(format!("{why}; {add}")),

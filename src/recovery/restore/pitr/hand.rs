@@ -41,6 +41,7 @@ fn word(stage: Stage) -> &'static str {
     match stage {
         Stage::Incomplete => "incomplete",
         Stage::Ready => "paused",
+        Stage::Unverified => "not verified",
         Stage::HandedOver => "promoted",
     }
 }

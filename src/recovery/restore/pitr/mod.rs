@@ -10,6 +10,7 @@
 //! | file | does |
 //! | --- | --- |
 //! | `base` `window` `target` `pick` | what there is, and which moments can be reached |
+//! | `damage` | log that cannot be read on, as a replay found |
 //! | `state` `conf` `server` | the side cluster: what it is, how it is set, whether it runs |
 //! | `unpack` `fetch` `check` `replay` `finish` `hand` | the phases |
 //!
@@ -18,6 +19,7 @@
 pub mod base;
 mod check;
 pub mod conf;
+pub mod damage;
 mod fetch;
 mod finish;
 pub mod hand;
@@ -97,6 +99,9 @@ pub struct Job {
     pub settings: BTreeMap<String, String>,
     pub verify: Vec<String>,
     pub test: bool,
+    /// A cluster that is paused is replayed further.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub further: bool,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub leftovers: Vec<PathBuf>,
 }
@@ -160,6 +165,10 @@ async fn restore(op: &str, job: Job, ctx: &OpContext) -> Result<Done, OpError> {
         _ => Err(super::unknown(op)),
     };
     match result {
+        // It is what was asked for: only that it holds what it should is not true, or was not asked.
+        Err(error) if op == VERIFY && !job.test && (job.further || !matches!(error, OpError::Cancelled)) => {
+            Err(finish::keep(&job, ctx, error).await)
+        }
         Err(error) if op != CLEAN => Err(finish::give_up(&job, ctx, error).await),
         other => other,
     }

@@ -23,9 +23,10 @@ impl Window {
             (_, Latest::Read(time)) => (Target::Lsn(self.last_record), Some(time)),
             (_, Latest::Estimated(_)) => (Target::Lsn(self.last_record), None),
         };
-        let why_end = || match self.gap() {
-            Some(gap) => format!("the log ends at a gap ({gap})"),
-            None => "later log is not in the archive".to_owned(),
+        let why_end = || match (&self.damaged, self.gap()) {
+            (Some(damaged), _) => damaged.clone(),
+            (None, Some(gap)) => format!("the log ends at a gap ({gap})"),
+            (None, None) => "later log is not in the archive".to_owned(),
         };
         let sure = |target: Target, moment: Option<i64>, said: String| Chosen { target, moment, said, unsure: false };
         match &asked.target {

@@ -11,7 +11,7 @@ use super::server::{self, Stop};
 use super::state::{Cluster, Server, Stage};
 use super::target::{self, Target};
 use super::wal::{self, Lsn};
-use super::{Job, blocking, data, recorded, removal, unpack};
+use super::{Job, blocking, damage, data, recorded, removal, unpack};
 use crate::recovery::op::{Done, OpContext, OpError};
 use crate::sys::pg::{PgError, PgTarget};
 use crate::text;
@@ -87,8 +87,8 @@ pub async fn further(job: &Job, ctx: &OpContext) -> Result<Done, OpError> {
         let failed = |why: String| OpError::Failed(format!("{again}: {why}"));
         let mut cluster =
             Cluster::read(&own.side).ok_or_else(|| failed("its cluster.json is gone: restore anew".into()))?;
-        if cluster.stage != Stage::Ready {
-            return Err(failed("it is no longer paused and ready: plan anew".into()));
+        if !matches!(cluster.stage, Stage::Ready | Stage::Unverified) {
+            return Err(failed("it is no longer paused: plan anew".into()));
         }
         (cluster.stage, cluster.run, cluster.target) = (Stage::Incomplete, own.run.clone(), own.target.to_string());
         cluster.write(&own.side).map_err(|e| failed(e.to_string()))?;
@@ -173,7 +173,19 @@ async fn wait(job: &Job, ctx: &OpContext, server: &Server) -> Result<Done, OpErr
             return Err(OpError::Cancelled);
         }
         if !server.is_alive() {
-            return Err(OpError::Failed(format!("{what}: the server ended: {}", server::explain(&job.side))));
+            let (own, context) = (job.clone(), ctx.clone());
+            let why = blocking(&what, ctx, move |_| {
+                let why = server::explain(&own.side);
+                // A port that was taken, a setting that is wrong: the log has nothing to do with that.
+                let short = why.contains("before configured recovery target").then(|| damage::explain(&own, &context));
+                Ok(match short {
+                    Some(Some(nearest)) => format!("{why}: {nearest}"),
+                    Some(None) => format!("{why}: plan anew to see what can be reached now"),
+                    None => why,
+                })
+            })
+            .await?;
+            return Err(OpError::Failed(format!("{what}: the server ended: {why}")));
         }
         if session.is_none() {
             let tried = sql::beside(&address, &[], "mayday point in time");

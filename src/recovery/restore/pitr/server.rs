@@ -164,7 +164,7 @@ pub fn explain(side: &Path) -> String {
         return "it said nothing".to_owned();
     };
     let advice = if fatal.contains("recovery ended before configured recovery target") {
-        ": the log ends before the target: plan anew to see what can be reached now"
+        ": the log cannot be read as far as the target"
     } else if fatal.contains("before consistent recovery point") {
         ": the target is before the base backup is consistent: choose a later one, or an earlier copy"
     } else if fatal.contains("No space left")

@@ -19,6 +19,8 @@ pub enum Stage {
     Incomplete,
     /// Paused at its target and verified.
     Ready,
+    /// Paused at its target, and what it holds was not found to be what it should: never handed over.
+    Unverified,
     /// Promoted: clients may use it.
     HandedOver,
 }

@@ -34,6 +34,8 @@ pub struct Window {
     /// What is missing, with log behind it, and the newest that is there.
     pub chain: Chain,
     pub newest: String,
+    /// Where log that is there cannot be read on, in a sentence.
+    pub damaged: Option<String>,
     /// What is odd about the archive, in sentences.
     pub remarks: Vec<String>,
 }
@@ -126,6 +128,15 @@ pub fn find(log: &Log<'_>, base: &Base, timeline: Option<u32>, until: Instant) -
     };
     let (tail, whole) = tail(log, (&way, size), (first, last), until)?;
     let modified = log.find(&way, last, size).map_or(0, |s| s.modified).saturating_mul(1_000_000);
+    // Log that is there, and in which the reader could not go on to the last segment.
+    let stuck = tail.end.segment(size);
+    let damaged = (tail.last_record.is_some() && stuck < last).then(|| {
+        format!(
+            "the log cannot be read on behind {} in {}: it is damaged there, or what continues it is not archived yet",
+            tail.end,
+            name(stuck)
+        )
+    });
     let earliest = earliest.or(tail.first.map(|e| e.time)).unwrap_or(modified);
     let latest = match tail.latest {
         Some(time) => Latest::Read(time.max(earliest)),
@@ -147,6 +158,7 @@ pub fn find(log: &Log<'_>, base: &Base, timeline: Option<u32>, until: Instant) -
         log_end: tail.end,
         newest: name(chain.newest),
         chain,
+        damaged,
         remarks,
         way,
     })

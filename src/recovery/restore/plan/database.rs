@@ -62,12 +62,14 @@ pub async fn plan(
         test,
         only: if only.is_empty() { how.only.clone() } else { only.to_vec() },
         chosen: Vec::new(),
+        by_hand: Vec::new(),
         amcheck: Amcheck::default(),
         leftovers: Vec::new(),
         entries: None,
         tables: None,
         create_as: None,
         lost: None,
+        no_tablespaces: false,
         watch: Vec::new(),
     };
     if let Ok(shape) = &shape {
@@ -104,7 +106,7 @@ pub async fn plan(
     if let Some(facts) = &facts {
         server(&mut draft, facts, &job);
         if let (Some(session), Ok(shape)) = (&session, &shape) {
-            needs::check(&mut draft, session, shape, read.found.as_ref(), &job, facts).await;
+            needs::check(&mut draft, session, shape, read.found.as_ref(), &mut job, facts).await;
         }
         let counted = read.found.as_ref().filter(|f| f.inserts == 0).map(|f| f.rows);
         let size = disk::Size {
@@ -332,7 +334,7 @@ fn phases(draft: &mut Draft<'_>, job: &PgRestore, target: Option<&PgTarget>, fac
     };
     draft.native("load", 60, pg::LOAD, &args, vec![load]);
     let mut settle = match (live, &job.lost) {
-        (None, Some(lost)) => lost.shown(&job.side, true),
+        (None, Some(lost)) => lost.shown(&job.side, facts.map_or("", |f| f.role.as_str()), true),
         _ => {
             vec![format!("owner, privileges, connection limit and settings of {} are given to {}", job.live, job.side)]
         }

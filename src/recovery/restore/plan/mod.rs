@@ -53,7 +53,8 @@ pub async fn plan(ctx: &PlanContext, work: &Work) -> Result<Planned, Refusal> {
     let mut planned = plan_of(ctx, work).await?;
     match work {
         Work::Restore { backup, test: false, only, .. } => {
-            planned.plan.preconditions.extend(already::restored(ctx, backup_of(ctx, backup)?, only).await);
+            let known = already::restored(ctx, backup_of(ctx, backup)?, only, &planned.plan).await;
+            planned.plan.preconditions.extend(known);
         }
         Work::CutOver { of } | Work::CopyIn { of, .. } => afterwards(ctx, of, &mut planned.plan),
         _ => {}
@@ -209,7 +210,7 @@ struct Left<'a> {
 fn left_by<'a>(ctx: &'a PlanContext, work: &Work, of: &str) -> Result<Left<'a>, Refusal> {
     let wanted = |side: &Side| match work {
         Work::CutOver { .. } | Work::CopyIn { .. } => side.role == SideRole::Ready,
-        Work::Undo { .. } => side.role != SideRole::Ready && !side.is_incomplete(),
+        Work::Undo { .. } => side.role != SideRole::Ready && !side.is_incomplete() && !side.is_unverified(),
         _ => true,
     };
     let run = ctx.runs.iter().find(|r| r.id() == of);

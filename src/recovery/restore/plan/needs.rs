@@ -14,12 +14,12 @@ pub async fn check(
     session: &pg::server::Session,
     shape: &Shape,
     found: Option<&Findings>,
-    job: &PgRestore,
+    job: &mut PgRestore,
     facts: &Facts,
 ) {
-    let (server, pg_dump, owners, extensions) = match (&shape.toc, found) {
-        (Some(Ok(toc)), _) => (&toc.head.server, &toc.head.pg_dump, &toc.owners, &toc.extensions),
-        (_, Some(found)) => (&found.server, &found.pg_dump, &found.owners, &found.extensions),
+    let (server, pg_dump, owners, extensions, spaces) = match (&shape.toc, found) {
+        (Some(Ok(toc)), _) => (&toc.head.server, &toc.head.pg_dump, &toc.owners, &toc.extensions, &toc.tablespaces),
+        (_, Some(found)) => (&found.server, &found.pg_dump, &found.owners, &found.extensions, &found.tablespaces),
         _ if shape.kind == Kind::Sql => {
             let later = "what the dump says of them is read as the first phase, before anything is made";
             draft.pass("versions", later);
@@ -47,6 +47,21 @@ pub async fn check(
         Ok(None) => draft.pass("roles and extensions", "the server has all that the copy needs"),
         Ok(Some(why)) => draft.fail("roles and extensions", why),
         Err(e) => draft.warn("roles and extensions", format!("could not be compared: {e}")),
+    }
+    match pg::missing_spaces(session, spaces).await {
+        Ok(missing) if missing.is_empty() => {}
+        Ok(missing) => {
+            job.no_tablespaces = true;
+            draft.warn(
+                "tablespaces",
+                format!(
+                    "the server does not have {}: everything comes into the tablespace of the database instead; to have it \
+                     apart again, make them first (CREATE TABLESPACE) and plan anew",
+                    missing.join(", ")
+                ),
+            );
+        }
+        Err(e) => draft.warn("tablespaces", format!("could not be compared: {e}")),
     }
 }
 

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::super::job;
 use super::super::pitr::base::Layout;
+use super::super::pitr::damage::{self, Damage};
 use super::super::pitr::state::{self, Cluster, Stage};
 use super::super::pitr::target::{self, Target};
 use super::super::pitr::user::User;
@@ -16,12 +17,14 @@ use super::{Draft, Say, begin, copy, timeout_ms};
 use crate::config::{Backup, PitrRestore};
 use crate::domain::Time;
 use crate::domain::command::Refusal;
-use crate::domain::run::{Risk, SideRole, Work};
+use crate::domain::run::{Risk, RunState, SideRole, Work};
 use crate::recovery::plan::expect::expect as expect_runs;
 use crate::recovery::plan::look::Tools;
 use crate::recovery::plan::{PlanContext, Planned};
 use crate::text;
 
+/// Failed runs looked at for what they found damaged.
+const FAILED: usize = 50;
 /// Side clusters looked at for one that can go on.
 const PAUSED: usize = 3;
 
@@ -34,6 +37,7 @@ pub async fn plan(
     to: Option<&str>,
 ) -> Result<Planned, Refusal> {
     let asked = target::parse(to.unwrap_or("newest")).map_err(|why| Refusal::usage(why, ""))?;
+    let named = to.is_some();
     let (backup, to) = (set.name.clone(), to.map(str::to_owned));
     let work = Work::Restore { backup, copy: asked_copy.map(str::to_owned), test, to, only: Vec::new() };
     let first = copy::choose(ctx, set, asked_copy)?.clone();
@@ -50,7 +54,8 @@ pub async fn plan(
         let all = ctx.copies.get(&set.name).map(Vec::as_slice).unwrap_or_default();
         copies = all.iter().filter(|c| c.suspect.is_none()).cloned().collect();
     }
-    let wanted = Wanted { copies, asked: asked.clone(), now: ctx.now.ms().saturating_mul(1000) };
+    let now = ctx.now.ms().saturating_mul(1000);
+    let wanted = Wanted { copies, asked: asked.clone(), now, damaged: damaged(ctx, set) };
     let tools = Tools::of(ctx);
     let found = look(how, &user, &tools, wanted.clone()).await;
     let mut found = match found {
@@ -61,27 +66,41 @@ pub async fn plan(
             return Ok(draft.done(timeout_ms(how.timeout)));
         }
     };
-    // A cluster that is paused already goes on from where it is.
+    // A cluster that is paused already goes on from where it is, when a moment was named: what is ready is not used up by
+    // somebody who did not say so.
     let mut further = None;
-    let standing: Vec<String> =
-        going_on.iter().map(|(path, c)| format!("{} is paused at {}", path.display(), at(c))).collect();
+    let mut standing = Vec::new();
     for (path, cluster) in going_on {
         let own: Vec<_> = wanted.copies.iter().filter(|c| c.id == cluster.copy).cloned().collect();
-        if own.is_empty() {
+        let said = format!("{} is paused at {}", path.display(), at(&cluster));
+        if own.is_empty() || !named {
+            standing.push(said);
             continue;
         }
-        let again = look(how, &user, &tools, Wanted { copies: own, ..wanted.clone() }).await;
-        if let Ok(same) = again
-            && is_later(&same, &cluster)
-        {
-            found = same;
-            further = Some((path, cluster));
-            break;
+        match look(how, &user, &tools, Wanted { copies: own, ..wanted.clone() }).await {
+            // That it is ready is said for itself.
+            Ok(same) if stands_there(&same, &cluster) => {}
+            Ok(same) if is_later(&same, &cluster) => {
+                found = same;
+                further = Some((path, cluster));
+                break;
+            }
+            _ => standing.push(said),
         }
     }
     if further.is_none() && !standing.is_empty() {
-        let said =
-            format!("{} and cannot be replayed to this target: this starts over, beside it", standing.join("; "));
+        let standing = standing.join("; ");
+        let said = match &asked.target {
+            _ if !named => format!(
+                "{standing} and stays as it is: this starts over, beside it; --to newest replays what is paused further \
+                 instead, where there is log for that"
+            ),
+            Target::Xid(_) | Target::Name(_) => format!(
+                "{standing}; whether {} lies behind that is known only by replaying: this starts over, beside it",
+                text::clean(&asked.target.to_string())
+            ),
+            _ => format!("{standing} and cannot be replayed to this target: this starts over, beside it"),
+        };
         draft.warn("side cluster", said);
     }
     copy::judge(&mut draft, ctx, set, &found.copy, asked_copy.is_some() || found.copy.id != first.id);
@@ -142,6 +161,7 @@ pub async fn plan(
                 settings: how.settings.clone(),
                 verify: how.verify.clone(),
                 test,
+                further: further.is_some(),
                 leftovers,
             })
         }
@@ -166,18 +186,29 @@ async fn look(how: &PitrRestore, user: &User, tools: &Tools, wanted: Wanted) -> 
     }
 }
 
-/// The side clusters of this backup that are paused and ready, newest first.
+/// What replays of this set found of its log that cannot be read on, newest first.
+fn damaged(ctx: &PlanContext, set: &Backup) -> Vec<Damage> {
+    let failed = ctx.runs.iter().rev().filter(|r| {
+        r.state == RunState::Failed && matches!(&r.plan.work, Work::Restore { backup, .. } if *backup == set.name)
+    });
+    let folders = failed.take(FAILED).map(|r| ctx.state_dir.join("runs").join(r.id()));
+    folders.filter_map(|folder| damage::found_by(&folder)).collect()
+}
+
+/// The side clusters of this backup that are paused, verified or not, newest first.
 fn paused(ctx: &PlanContext, set: &Backup) -> Vec<(PathBuf, Cluster)> {
     let sides = ctx.runs.iter().rev().flat_map(|r| r.sides.iter());
-    let mine = sides.filter(|s| s.kind == "cluster" && s.role == SideRole::Ready);
+    let mine = sides.filter(|s| s.kind == "cluster" && (s.role == SideRole::Ready || s.is_unverified()));
     let ready = mine.map(|s| PathBuf::from(&s.name)).filter_map(|path| {
         let cluster = Cluster::read(&path)?;
-        (cluster.stage == Stage::Ready && cluster.backup == set.name).then_some((path, cluster))
+        let is_paused = matches!(cluster.stage, Stage::Ready | Stage::Unverified);
+        (is_paused && cluster.backup == set.name).then_some((path, cluster))
     });
     ready.take(PAUSED).collect()
 }
 
-fn at(cluster: &Cluster) -> String {
+/// The moment, or the position, that a cluster is paused at.
+pub fn at(cluster: &Cluster) -> String {
     let position = cluster.replayed.map(|l| l.to_string()).unwrap_or_default();
     cluster.moment.map_or(position, target::shown)
 }
@@ -192,6 +223,12 @@ fn is_later(found: &Found, cluster: &Cluster) -> bool {
         _ => false,
     };
     later && window.way.timeline() == cluster.timeline
+}
+
+/// Whether a ready cluster is at this very target: there is nothing to replay, only to cut over.
+fn stands_there(found: &Found, cluster: &Cluster) -> bool {
+    let same = found.chosen.as_ref().is_ok_and(|chosen| chosen.target.to_string() == cluster.target);
+    same && cluster.stage == Stage::Ready
 }
 
 /// The base backup, the archive, the window and the target.
@@ -234,7 +271,7 @@ fn window(draft: &mut Draft<'_>, found: &Found) {
         Err(why) => return draft.fail("wal archive", format!("{archive}; {why}")),
         Ok(window) => window,
     };
-    match window.gap() {
+    match window.damaged.clone().or_else(|| window.gap()) {
         Some(gap) => draft.warn("wal archive", format!("{archive}; {gap}")),
         None => draft.pass("wal archive", archive),
     }
@@ -266,7 +303,10 @@ fn describe(draft: &mut Draft<'_>, set: &Backup, how: &PitrRestore, job: Option<
         None => draft.effects(&format!("makes a cluster in {}", job.side.display())),
         Some(cluster) => {
             draft.effects(&format!("replays the side cluster {} further, from {}", job.side.display(), at(cluster)));
-            draft.effect("what it is now is gone then; when this fails it is removed");
+            draft.effect(
+                "what it is now is gone then; when the replay fails it is removed, and when only the verification does it \
+                 stays paused and is not ready",
+            );
         }
     }
     draft.effect("the live cluster is not touched or connected to; the side cluster archives nothing and listens on this host only");

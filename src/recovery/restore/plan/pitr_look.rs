@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use super::super::format;
 use super::super::pitr::archive::{self, Listing, Source};
 use super::super::pitr::base::{self, Base, Layout};
+use super::super::pitr::damage::Damage;
 use super::super::pitr::pick::Chosen;
 use super::super::pitr::repo::Repo;
 use super::super::pitr::target::{Asked, Target};
@@ -44,6 +45,8 @@ pub struct Wanted {
     pub asked: Asked,
     /// Microseconds since 1970.
     pub now: i64,
+    /// What earlier replays found that cannot be read on.
+    pub damaged: Vec<Damage>,
 }
 
 /// Where the log is, as far as it can be told without asking.
@@ -163,6 +166,7 @@ fn one(
             let own = own_log(base, until);
             let log = Log { source: &source, archive: listing, own: &own };
             window::find(&log, base, wanted.asked.timeline, until)
+                .and_then(|window| window.without(&wanted.damaged, &source, listing))
         }
     };
     let chosen = window.as_ref().map_err(Clone::clone).and_then(|w| w.choose(&wanted.asked, wanted.now));

@@ -34,7 +34,11 @@ pub async fn plan(ctx: &PlanContext, work: &Work, found: &Found<'_>, how: &PitrR
         ));
     }
     let drop = matches!(work, Work::Drop { .. });
-    let risk = if drop && side.role == SideRole::Ready { Risk::Disruptive } else { Risk::Destructive };
+    let risk = if drop && (side.role == SideRole::Ready || side.is_unverified()) {
+        Risk::Disruptive
+    } else {
+        Risk::Destructive
+    };
     let mut draft = begin(ctx, work, found.set, risk);
     draft.plan.holds.push(format!("side clusters of {}", found.set.name));
     let pinned = pinned(&mut draft, found).await;
@@ -60,7 +64,7 @@ pub async fn plan(ctx: &PlanContext, work: &Work, found: &Found<'_>, how: &PitrR
         draft.native("drop", 1, pitr::DROP, &job::write(&job), vec![shown]);
         return Ok(draft.done(STEP_TIMEOUT_MS));
     }
-    let Some(cluster) = cluster.filter(|c| c.stage == Stage::Ready) else {
+    let Some(cluster) = cluster.filter(|c| matches!(c.stage, Stage::Ready | Stage::HandedOver)) else {
         draft.fail("side cluster", format!("{} is not complete: restore again", side.name));
         return Ok(draft.done(STEP_TIMEOUT_MS));
     };
@@ -69,7 +73,14 @@ pub async fn plan(ctx: &PlanContext, work: &Work, found: &Found<'_>, how: &PitrR
         None => "its server is down and is started again".to_owned(),
     };
     let moment = cluster.moment.map_or_else(|| "an unknown moment".into(), target::shown);
-    draft.pass("side cluster", format!("paused at {moment}; {up}"));
+    match cluster.stage {
+        // Its run ended before it could say so: the rest of it can be done.
+        Stage::HandedOver => draft.warn(
+            "side cluster",
+            format!("promoted already, by a run that did not get to its end; it was paused at {moment}; {up}"),
+        ),
+        _ => draft.pass("side cluster", format!("paused at {moment}; {up}")),
+    }
     let job = Hand {
         backup: found.set.name.clone(),
         run: ctx.run_id.clone(),
@@ -223,12 +234,14 @@ async fn tables(
         test: false,
         only: Vec::new(),
         chosen: Vec::new(),
+        by_hand: job.tables.clone(),
         amcheck: Amcheck::default(),
         leftovers: Vec::new(),
         entries: None,
         tables: None,
         create_as: None,
         lost: None,
+        no_tablespaces: false,
         watch: Vec::new(),
     };
     let looked = match secrets::resolve(&from).await.and_then(|values| load.reach.target(&values)) {
@@ -299,6 +312,12 @@ async fn of_tables(ctx: &PlanContext, work: &Work, found: &Found<'_>, how: &Pitr
     let Some(live) = &how.live else {
         return Err(Refusal::new("the server with these tables is no longer configured", "set `dsn` of the restore"));
     };
+    if matches!(work, Work::Undo { .. }) {
+        return Err(Refusal::new(
+            format!("{} was made beside {}, which it did not change", found.side.name, found.side.live),
+            format!("mayday restore {} --drop takes it away", text::shell_word(&found.set.name)),
+        ));
+    }
     if !matches!(work, Work::Drop { .. }) {
         return Err(Refusal::new(
             format!("{} holds chosen tables only and cannot take the place of {}", found.side.name, found.side.live),

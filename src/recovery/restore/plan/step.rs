@@ -8,7 +8,7 @@ use super::facts::{self, Facts};
 use super::{Draft, Found, STEP_TIMEOUT_MS, Say, begin, expect};
 use crate::config::PostgresRestore;
 use crate::domain::command::Refusal;
-use crate::domain::run::{Risk, SideRole, Work};
+use crate::domain::run::{Risk, Run, SideRole, Step, Work};
 use crate::recovery::plan::{PlanContext, Planned};
 use crate::sys::pg::{PgTarget, quote_ident};
 use crate::text;
@@ -33,7 +33,9 @@ pub async fn plan(
         ));
     }
     let drop = matches!(work, Work::Drop { .. });
-    let risk = if drop && side.role == SideRole::Ready { Risk::Disruptive } else { Risk::Destructive };
+    // What was made from a copy can be made again.
+    let is_copy = matches!(side.role, SideRole::Ready | SideRole::Beside);
+    let risk = if drop && is_copy { Risk::Disruptive } else { Risk::Destructive };
     let mut draft = begin(ctx, work, found.set, risk);
     let (reach, from) = secrets::reach(&ctx.config, &found.set.name, how);
     draft.hand_over(from.clone());
@@ -105,7 +107,8 @@ pub async fn plan(
         draft.after_checks(found.set);
     }
     let phase = if undo { "put back" } else { "cut over" };
-    draft.native(phase, 1, pg::SWAP, &job::write(&job), shown(&job));
+    let enter = facts.as_ref().and_then(|f| f.others.iter().find(|d| d.name == job.enter.name));
+    draft.native(phase, 1, pg::SWAP, &job::write(&job), shown(&job, enter.map(|d| d.owner.as_str())));
     Ok(draft.done(STEP_TIMEOUT_MS))
 }
 
@@ -244,8 +247,16 @@ fn describe_swap(
         draft.plan.title = format!("undo the cut-over of {}", job.live);
         let since = found.side.created_at;
         let lost = text::duration(ctx.now.since(since));
-        draft.plan.data_lost_ms = Some(ctx.now.ms_since(since).max(0));
-        draft.effect(format!("writes since {since} ({lost}) are no longer served; they stay in {}", job.kept_as));
+        if is_of(draft, ctx, found, job) {
+            draft.plan.data_lost_ms = Some(ctx.now.ms_since(since).max(0));
+            draft.effect(format!("writes since {since} ({lost}) are no longer served; they stay in {}", job.kept_as));
+        } else {
+            draft.effect(format!(
+                "what comes back was live until {since} ({lost} ago), and what it lacks of what is live now nobody knows; \
+                 that stays in {}",
+                job.kept_as
+            ));
+        }
         draft.plan.undo = super::undo_again(ctx, found.set, &job.kept_as);
     } else {
         draft.plan.title = format!("cut {} over to {}", job.live, job.enter.name);
@@ -256,6 +267,42 @@ fn describe_swap(
             String::new()
         };
     }
+}
+
+/// Whether what is live now is what the run that is undone put there. Only then is it known what the undo costs.
+fn is_of(draft: &mut Draft<'_>, ctx: &PlanContext, found: &Found<'_>, job: &PgSwap) -> bool {
+    let live = &job.live;
+    let (Some(now), Some(put)) = (&job.leave, entered(found.run)) else { return true };
+    let run = found.run.id();
+    if put.oid == now.oid {
+        draft.pass("live database", format!("{live} is what run {run} put there"));
+        return true;
+    }
+    let since = ctx.runs.iter().rev().find(|r| r.id() != run && entered(r).is_some_and(|p| p.oid == now.oid));
+    let (whose, instead) = match since {
+        Some(since) => (
+            format!("run {} ({}) put it there", since.id(), text::clean(&since.plan.title)),
+            format!("to take that back, undo run {} instead", since.id()),
+        ),
+        None => ("no run of mayday put it there".to_owned(), "look into both before you go on".to_owned()),
+    };
+    draft.warn(
+        "live database",
+        format!(
+            "{live} is not what run {run} put there: {whose}; this puts {} in its place all the same, which was live until \
+             {}; how much is lost by that is not known; {instead}",
+            found.side.name, found.side.created_at
+        ),
+    );
+    false
+}
+
+/// The database that a cut-over, or its undo, makes the live one.
+fn entered(run: &Run) -> Option<Pinned> {
+    run.plan.phases.iter().find_map(|phase| match &phase.step {
+        Step::Native { op, args, .. } if op == pg::SWAP => job::read::<PgSwap>(op, args).ok().map(|swap| swap.enter),
+        _ => None,
+    })
 }
 
 /// A logical replication slot belongs to a database and goes with it, unless it is in use.
@@ -302,13 +349,15 @@ fn describe_drop(draft: &mut Draft<'_>, ctx: &PlanContext, found: &Found<'_>, pl
     draft.effect(format!("it is {what}{size}"));
 }
 
-/// The statements of a swap, for people.
-fn shown(job: &PgSwap) -> Vec<String> {
+/// The statements of a swap, for people. `owner` is whose the entering database is.
+fn shown(job: &PgSwap, owner: Option<&str>) -> Vec<String> {
     let (live, enter) = (quote_ident(&job.live), quote_ident(&job.enter.name));
     let mut shown = Vec::new();
     if job.leave.is_none() && !job.undo {
         let lost = job.lost.clone().unwrap_or_else(pg::told::nothing);
-        shown.extend(lost.shown(&job.enter.name, false));
+        if let Some(owner) = owner {
+            shown.extend(lost.shown(&job.enter.name, owner, false));
+        }
         shown.push(pg::carry::comment_on(&job.enter.name, lost.like.comment.as_deref()));
     }
     if job.leave.is_some() {

@@ -33,6 +33,8 @@ pub struct Findings {
     /// Roles that own something in it, or are granted something.
     pub owners: BTreeSet<String>,
     pub extensions: BTreeSet<String>,
+    /// Tablespaces that something in it is to be put into.
+    pub tablespaces: BTreeSet<String>,
     /// Tables made.
     pub tables: u64,
     /// Rows in COPY data.
@@ -88,6 +90,8 @@ impl Findings {
 pub struct Rules {
     /// `SET transaction_timeout`, which `pg_dump` 17 writes and servers before 17 do not know.
     pub no_transaction_timeout: bool,
+    /// `SET default_tablespace`, where a tablespace is missing: everything comes into the database's own.
+    pub no_tablespaces: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -190,7 +194,7 @@ impl Scanner {
     pub fn finish(mut self, out: &mut Vec<u8>) -> Findings {
         match self.mode {
             Mode::Comment => self.comment_ends(),
-            Mode::Meta => self.meta_ends(),
+            Mode::Meta => drop(self.meta_ends()),
             _ => {}
         }
         self.statement.word_ends(&mut self.found);
@@ -285,7 +289,9 @@ impl Scanner {
             }
             Mode::Meta => {
                 if b == b'\n' {
-                    self.meta_ends();
+                    if let Some(instead) = self.meta_ends() {
+                        self.statement.emit(instead.as_bytes(), out);
+                    }
                     self.statement.emit(b"\n", out);
                 } else if self.text.len() < TEXT_MAX {
                     self.text.push(b);
@@ -386,15 +392,22 @@ impl Scanner {
         }
     }
 
-    fn meta_ends(&mut self) {
+    /// Returns the statement that says the same, where there is one that may be given on.
+    fn meta_ends(&mut self) -> Option<String> {
         self.mode = Mode::Plain;
         let text = String::from_utf8_lossy(&self.text).trim().to_owned();
         let (word, value) = text.split_once(char::is_whitespace).unwrap_or((&text, ""));
         match word {
             // What pg_dump writes since 2025 against dumps that smuggle meta-commands; older psql do not know it.
             "restrict" | "unrestrict" => {}
+            // pg_dump writes `-reuse-previous=on "dbname='…'"` for a name that is not letters, digits, `_` and `.` alone.
             "connect" | "c" => {
                 self.found.connects.insert(value.trim().to_owned());
+            }
+            // Before such a connect, so that psql takes the name as it is; the encoding of the data is set again behind it.
+            "encoding" if value.trim() == "SQL_ASCII" => {}
+            "encoding" if is_encoding(value.trim()) && !self.statement.begun() => {
+                return Some(format!("SET client_encoding = '{}';", value.trim()));
             }
             // The end of COPY data that the server had refused.
             "." => {}
@@ -403,7 +416,12 @@ impl Scanner {
                 self.found.refused.get_or_insert((line, format!("\\{text}")));
             }
         }
+        None
     }
+}
+
+fn is_encoding(name: &str) -> bool {
+    !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'))
 }
 
 fn is_word(b: u8) -> bool {

@@ -208,6 +208,9 @@ impl Statement {
                 found.extensions.insert(bare(name).to_owned());
             }
             ["insert", ..] => found.inserts += 1,
+            ["set", "default_tablespace", name] if *name != "default" => {
+                found.tablespaces.insert(bare(name).to_owned());
+            }
             ["create" | "alter" | "comment" | "grant" | "revoke" | "security", ..]
                 if self.verdict == Verdict::Leave && found.about_database.len() < LEFT_STATEMENTS =>
             {
@@ -246,6 +249,7 @@ fn judge(words: &[&str], rules: Rules) -> Judged {
         ["create" | "drop" | "alter", "role" | "user" | "group" | "tablespace", ..] | ["alter", "system", ..] => {
             Judged::Refuse
         }
+        ["set", "default_tablespace", ..] if rules.no_tablespaces => Judged::Leave,
         ["set", "transaction_timeout", ..] if rules.no_transaction_timeout => Judged::Leave,
         ["security", "label", rest @ ..] => match rest.iter().position(|w| *w == "on").map(|i| rest.get(i + 1)) {
             Some(Some(&"database")) => Judged::Leave,

@@ -67,6 +67,9 @@ fn what_would_reach_the_live_database_is_left_out_and_the_lines_stay() {
         ("\\restrict abc\nSELECT 1;\n\\unrestrict abc\n", "\nSELECT 1;\n\n"),
         ("CREATE DATABASE app WITH TEMPLATE = template0\n ENCODING = 'UTF8';\nSELECT 1;\n", "\n\nSELECT 1;\n"),
         ("\\connect app\n\nSELECT 1;\n", "\n\nSELECT 1;\n"),
+        // As pg_dump connects to a database whose name has a blank in it.
+        ("\\encoding SQL_ASCII\n\\connect -reuse-previous=on \"dbname='My Shop'\"\n\nSELECT 1;\n", "\n\n\nSELECT 1;\n"),
+        ("\\encoding LATIN1\nSELECT 1;\n", "SET client_encoding = 'LATIN1';\nSELECT 1;\n"),
         ("ALTER DATABASE app OWNER TO boss;\n", "\n"),
         ("alter role app_rw in database app set work_mem to '64MB';\n", "\n"),
         ("COMMENT ON DATABASE app IS 'x; y';\n", "\n"),
@@ -89,6 +92,8 @@ fn what_reaches_beyond_a_database_is_refused_and_never_given_on() {
     for (text, line) in [
         ("SELECT 1;\n\\! rm -rf /\n", 2),
         ("\\i /etc/passwd\n", 1),
+        ("\\encoding 'x'; DROP TABLE t\n", 1),
+        ("SELECT 1\n\\encoding LATIN1\n", 2),
         ("SELECT 'x' \\gexec\n", 1),
         ("CREATE ROLE root SUPERUSER;\n", 1),
         ("\n\nALTER ROLE postgres WITH PASSWORD 'md5…';\n", 3),
@@ -136,7 +141,7 @@ fn strings_with_backslashes_end_where_the_server_ends_them() {
 #[test]
 fn settings_of_newer_dumps_are_left_out_where_the_server_does_not_know_them() {
     let text = "SET transaction_timeout = 0;\nSET lock_timeout = 0;\n";
-    let (_, out) = scan_in(text.as_bytes(), 5, Rules { no_transaction_timeout: true });
+    let (_, out) = scan_in(text.as_bytes(), 5, Rules { no_transaction_timeout: true, ..Rules::default() });
     assert_eq!(out, "\nSET lock_timeout = 0;\n");
     assert_eq!(scan(text).1, text);
 }
@@ -152,4 +157,14 @@ proptest::proptest! {
         proptest::prop_assert_eq!(&scan_in(text.as_bytes(), size, Rules::default()), &whole);
         proptest::prop_assert!(whole.1.len() <= text.len());
     }
+}
+
+#[test]
+fn tablespaces_are_named_and_left_out_where_asked_for() {
+    let text = "SET default_tablespace = '';\nSET default_tablespace = fast;\nCREATE TABLE t (id int);\n\
+                SET default_tablespace = \"Other Disk\";\nCREATE INDEX i ON t (id);\n";
+    let (found, out) = scan(text);
+    assert_eq!((found.tablespaces, out.as_str()), (["Other Disk", "fast"].map(String::from).into(), text));
+    let (_, out) = scan_in(text.as_bytes(), 3, Rules { no_tablespaces: true, ..Rules::default() });
+    assert_eq!(out, "\n\nCREATE TABLE t (id int);\n\nCREATE INDEX i ON t (id);\n");
 }

@@ -29,7 +29,7 @@ fn all_that_pg_dump_writes_is_taken_apart() {
     assert_eq!(told.like.comment.as_deref(), Some("it's prod; yes"));
     assert_eq!(told.create.encoding.as_deref(), Some("UTF8"));
     assert_eq!(told.create.collate.as_deref(), Some("C.UTF-8"));
-    let shown = told.shown("side", false);
+    let shown = told.shown("side", "me", false);
     for wanted in [
         "ALTER DATABASE \"side\" CONNECTION LIMIT 77",
         "REVOKE ALL ON DATABASE \"side\" FROM PUBLIC",
@@ -65,7 +65,7 @@ fn a_hostile_dump_gets_nothing_executed() {
     ] {
         let told = of(&[MADE, bad]);
         assert!(!told.unsaid.is_empty(), "{bad}: passed over without a word");
-        for sql in told.shown("side", false) {
+        for sql in told.shown("side", "me", false) {
             let known = ["ALTER DATABASE \"side\" ", "GRANT ", "REVOKE ALL ON DATABASE \"side\" FROM "];
             assert!(known.iter().any(|k| sql.starts_with(k)) && !sql.contains("DROP"), "{bad}: {sql}");
             assert!(sql.starts_with("ALTER") || sql.contains(" ON DATABASE \"side\" "), "{bad}: {sql}");
@@ -105,7 +105,7 @@ proptest::proptest! {
     #[test]
     fn any_text_is_read_without_a_panic(text in "[A-Za-z'\"\\\\;=, .0-9eE$-]{0,200}") {
         let told = of(&[MADE, &text]);
-        for sql in told.shown("side", false) {
+        for sql in told.shown("side", "me", false) {
             proptest::prop_assert!(sql.contains("\"side\""), "{}", sql);
         }
     }
