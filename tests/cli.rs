@@ -10,10 +10,10 @@ mod backups;
 mod config;
 #[path = "cli/export.rs"]
 mod export;
-#[path = "cli/import.rs"]
-mod import;
 #[path = "cli/followups.rs"]
 mod followups;
+#[path = "cli/import.rs"]
+mod import;
 #[path = "cli/incident.rs"]
 mod incident;
 #[path = "cli/merged.rs"]

@@ -123,11 +123,13 @@ pub async fn export(place: &Place, args: ExportArgs, json: bool) -> Result<u8, F
         ));
     }
     if !args.with.with.is_empty() && !matches!(format, Format::Md | Format::Json) {
-        return Err(Failure::usage("--with puts the story of all hosts into Markdown or JSON: add --format md or json"));
+        return Err(Failure::usage(
+            "--with puts the story of all hosts into Markdown or JSON: add --format md or json",
+        ));
     }
     let record = Record::read(place, args.incident.clone()).await?;
     let output = args.output.as_deref();
-    let before = output.map(|path| read_before(path)).transpose()?.flatten();
+    let before = output.map(read_before).transpose()?.flatten();
     let text = match format {
         Format::Md => {
             let fresh = record.review(None, report::markdown::render)?;

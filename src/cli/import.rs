@@ -309,7 +309,7 @@ fn preview(incident: &str, format: Format, about: &About, reading: &Reading) -> 
         let at = line.at.map_or_else(|| "no time            ".into(), |at| format!("{} {}", at.date(), at.hms()));
         let author = width::fit(&line.author, 14);
         let text = line.text.replace('\n', " ⏎ ");
-        out.push(width::cut(&format!("{mark} {at}  {author}  {text}"), columns).into());
+        out.push(width::cut(&format!("{mark} {at}  {author}  {text}"), columns));
         if !line.doubts.is_empty() {
             out.push(format!("    line {}: {}", line.place, line.doubts.join("; ")));
         }
