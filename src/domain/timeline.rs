@@ -237,7 +237,7 @@ pub fn row(entry: &Entry) -> Row {
         level,
         incident: entry.incident.clone(),
         service: service_of(&entry.event),
-        run: run_of(&entry.event),
+        run: run_of(&entry.event).map(str::to_owned),
         pinned: false,
         hidden: false,
         title: None,
@@ -286,16 +286,17 @@ fn service_of(event: &Event) -> Option<String> {
     }
 }
 
-fn run_of(event: &Event) -> Option<String> {
+/// The run that an entry is about.
+pub fn run_of(event: &Event) -> Option<&str> {
     match event {
-        Event::RunRequested(e) => Some(e.plan.id.clone()),
-        Event::ApprovalRequested(e) => e.plan.as_ref().map(|p| p.id.clone()),
-        Event::RunClaimed(e) => Some(e.run.clone()),
-        Event::RunStarted(e) => Some(e.run.clone()),
-        Event::RunPhase(e) => Some(e.run.clone()),
-        Event::RunCancelRequested(e) => Some(e.run.clone()),
-        Event::RunSide(e) => Some(e.run.clone()),
-        Event::RunFinished(e) => Some(e.run.clone()),
+        Event::RunRequested(e) => Some(&e.plan.id),
+        Event::ApprovalRequested(e) => e.plan.as_ref().map(|p| p.id.as_str()),
+        Event::RunClaimed(e) => Some(&e.run),
+        Event::RunStarted(e) => Some(&e.run),
+        Event::RunPhase(e) => Some(&e.run),
+        Event::RunCancelRequested(e) => Some(&e.run),
+        Event::RunSide(e) => Some(&e.run),
+        Event::RunFinished(e) => Some(&e.run),
         _ => None,
     }
 }

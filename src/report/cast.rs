@@ -23,9 +23,8 @@ const BEFORE: usize = 9 + 13 + 13;
 /// The recording, one JSON value a line.
 pub fn render(review: &Review<'_>) -> String {
     let lines = review.lines();
-    let told: Vec<&Line> = lines.iter().filter(|l| l.is_told()).collect();
     let story = &review.story;
-    let begin = told.first().map_or(story.declared.at, |l| l.level);
+    let begin = lines.slots().iter().find(|s| s.told).map_or(story.declared.at, |s| s.level);
     let say = |text: &str| escape::plain(text, &review.extra.mask).replace('\n', " ");
     let header = json!({
         "version": 3,
@@ -37,7 +36,8 @@ pub fn render(review: &Review<'_>) -> String {
     let mut cast = Cast { out: format!("{header}\n"), told_ms: 0, begin_ms: begin.ms() };
     cast.event(begin.ms(), "o", &format!("\u{1b}[2J\u{1b}[{};{ROWS}r\u{1b}[{ROWS};1H", HEAD + 1));
     let mut stand = Stand { severity: String::new(), status: "before".into(), down: Vec::new() };
-    for line in told {
+    for line in lines.iter().filter(Line::is_told) {
+        let line = &line;
         let at = line.level.ms();
         if let Some(entry) = story.entry(line.row.seq) {
             stand.take(&entry.event, entry.incident.as_deref() == Some(&story.id));

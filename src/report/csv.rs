@@ -34,8 +34,8 @@ pub fn render(review: &Review<'_>) -> String {
     let lines = review.lines();
     let mut out = String::with_capacity(lines.len() * 160 + 256);
     record(&mut out, COLUMNS.iter().map(|c| (*c).to_owned()));
-    for line in &lines {
-        record(&mut out, cells(review, line).into_iter());
+    for line in lines.iter() {
+        record(&mut out, cells(review, &line).into_iter());
     }
     out
 }

@@ -39,7 +39,7 @@ fn rows(out: &mut String, review: &Review<'_>) {
     out.push('[');
     for (n, line) in lines.iter().enumerate() {
         out.push_str(if n == 0 { "\n    " } else { ",\n    " });
-        let mut row = row(review, line);
+        let mut row = row(review, &line);
         harmless(&mut row, &review.extra.mask);
         indented(out, &row, "    ");
     }

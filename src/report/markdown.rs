@@ -13,7 +13,7 @@ use super::cite::{self, cite};
 use super::measure::{Measure, Value, Verdict};
 use super::prompts::{self, Prompts};
 use super::sections::{self, DEFINITIONS, Place};
-use super::timeline::{Line, relative, utc};
+use super::timeline::{Line, Lines, Slot, relative, utc};
 use super::{Review, aftermath, escape, markdown_parts as parts, places};
 use crate::domain::Time;
 use crate::text::{duration_long, money, plural};
@@ -223,30 +223,30 @@ impl Page<'_, '_> {
         super::lead::phases_markdown(self);
     }
 
-    fn lead_up(&mut self, lines: &[Line]) {
+    fn lead_up(&mut self, lines: &Lines<'_, '_>) {
         let start = self.review.start();
-        let before: Vec<&Line> = lines.iter().filter(|l| l.level < start && l.is_told()).collect();
+        let before: Vec<&Slot> = lines.slots().iter().filter(|s| s.level < start && s.told).collect();
         let span = duration_long(super::story::LEAD_UP);
         if before.is_empty() {
             self.line(&format!("Nothing is on record for the {span} before."));
             return;
         }
         self.line(&format!("What happened in the {span} before, as far as it is on record:\n"));
-        self.told(&before);
+        self.told(lines, &before);
     }
 
-    fn timeline(&mut self, lines: &[Line]) {
+    fn timeline(&mut self, lines: &Lines<'_, '_>) {
         let start = self.review.start();
-        let (told, beside): (Vec<&Line>, Vec<&Line>) =
-            lines.iter().filter(|l| l.level >= start).partition(|l| l.is_told());
-        self.told(&told);
-        let only_record = beside.iter().filter(|l| !l.row.hidden && !l.row.is_correction()).count();
+        let (told, beside): (Vec<&Slot>, Vec<&Slot>) =
+            lines.slots().iter().filter(|s| s.level >= start).partition(|s| s.told);
+        self.told(lines, &told);
+        let only_record = beside.iter().filter(|s| !s.hidden && !s.is_correction).count();
         if only_record > 0 {
             let n = plural(only_record, "entry").replace("entrys", "entries");
             let verb = if only_record == 1 { "is" } else { "are" };
             self.line(&format!("\n{n} only for the record {verb} left out; the journal has them."));
         }
-        let hidden: Vec<&Line> = lines.iter().filter(|l| l.row.hidden).collect();
+        let hidden: Vec<Line> = lines.slots().iter().filter(|s| s.hidden).filter_map(|s| lines.line(s)).collect();
         if hidden.is_empty() {
             return;
         }
@@ -262,46 +262,47 @@ impl Page<'_, '_> {
     }
 
     /// Rows in their order; those that stand under one title together, at the place of the first.
-    fn told(&mut self, lines: &[&Line]) {
-        let mut plain: Vec<&Line> = Vec::new();
+    fn told(&mut self, lines: &Lines<'_, '_>, slots: &[&Slot]) {
+        let curation = &self.review.story.curation.entries;
+        let title_of = |slot: &Slot| curation.get(&slot.seq).and_then(|a| a.title.as_deref());
+        let mut plain: Vec<&Slot> = Vec::new();
         let mut titled: BTreeSet<&str> = BTreeSet::new();
         let mut went_on = false;
-        for line in lines {
-            let Some(title) = line.row.title.as_deref() else {
-                plain.push(line);
+        for slot in slots {
+            let Some(title) = title_of(slot) else {
+                plain.push(slot);
                 continue;
             };
             if !titled.insert(title) {
                 continue;
             }
             let had_plain = !plain.is_empty();
-            self.plain(&mut plain, went_on);
+            self.plain(lines, &mut plain, went_on);
             went_on |= had_plain;
             let heading = format!("{}### {}\n", if went_on { "\n" } else { "" }, self.say(title));
             self.line(&heading);
-            let together: Vec<&Line> =
-                lines.iter().copied().filter(|l| l.row.title.as_deref() == Some(title)).collect();
-            self.rows(&together);
+            let together: Vec<&Slot> = slots.iter().copied().filter(|s| title_of(s) == Some(title)).collect();
+            self.rows(lines, &together);
             went_on = true;
         }
-        self.plain(&mut plain, went_on);
+        self.plain(lines, &mut plain, went_on);
     }
 
-    fn plain(&mut self, plain: &mut Vec<&Line>, went_on: bool) {
+    fn plain(&mut self, lines: &Lines<'_, '_>, plain: &mut Vec<&Slot>, went_on: bool) {
         let Some(first) = plain.first() else { return };
         if went_on {
             let heading = format!("\n### From {} on\n", utc(first.at));
             self.line(&heading);
         }
-        self.rows(plain);
+        self.rows(lines, plain);
         plain.clear();
     }
 
-    fn rows(&mut self, lines: &[&Line]) {
+    fn rows(&mut self, lines: &Lines<'_, '_>, slots: &[&Slot]) {
         self.table(&["Time (UTC)", "T", "Who", "What", "Entry"]);
         let declared = self.review.story.t_zero;
-        for line in lines {
-            let (who, text) = (self.who(line), self.what(line));
+        for line in slots.iter().filter_map(|slot| lines.line(slot)) {
+            let (who, text) = (self.who(&line), self.what(&line));
             self.row(&[&utc(line.at), &relative(declared, line.level), &who, &text, &cite(&[line.row.seq])]);
             self.shown.insert(line.row.seq);
         }
@@ -342,22 +343,22 @@ impl Page<'_, '_> {
     }
 
     /// Entries that a number or a sentence cites and that have no row so far, so that every citation leads somewhere.
-    fn cited_beside(&mut self, lines: &[Line]) {
+    fn cited_beside(&mut self, lines: &Lines<'_, '_>) {
         let review = self.review;
         let declared = review.story.t_zero;
         let mut open: BTreeSet<u64> = cited_in(&self.out).difference(&self.shown).copied().collect();
         let mut rows: BTreeMap<u64, [String; 5]> = BTreeMap::new();
-        let by_seq: BTreeMap<u64, &Line> = lines.iter().map(|l| (l.row.seq, l)).collect();
+        let by_seq: BTreeMap<u64, &Slot> = lines.slots().iter().map(|s| (s.seq, s)).collect();
         // A row may cite another one, which set its time.
         while let Some(seq) = open.pop_first() {
             let Some(entry) = review.story.entry(seq) else { continue };
-            let (at, level, who, text) = match by_seq.get(&seq).copied() {
+            let (at, level, who, text) = match by_seq.get(&seq).and_then(|slot| lines.line(slot)) {
                 // What people left out is not told here either, only that it is there.
                 Some(line) if line.row.hidden => {
                     let by = line.last("hidden").map(|by| format!(" by {} {}", self.say(&by.by), cite(&[by.seq])));
-                    (line.at, line.level, self.who(line), format!("_hidden{}_", by.unwrap_or_default()))
+                    (line.at, line.level, self.who(&line), format!("_hidden{}_", by.unwrap_or_default()))
                 }
-                Some(line) => (line.at, line.level, self.who(line), self.what(line)),
+                Some(line) => (line.at, line.level, self.who(&line), self.what(&line)),
                 None => {
                     let (at, row) = (review.story.when(entry), crate::domain::timeline::row(entry));
                     (at, review.story.steps.level(at, seq), self.say(&row.actor), self.say(&row.text))

@@ -8,7 +8,7 @@ use super::markdown::{Page, ms, span, value, verdict};
 use super::measure::Verdict;
 use super::sections;
 use super::story::LEAD_UP;
-use super::timeline::{Line, utc};
+use super::timeline::{Lines, utc};
 use crate::domain::event::Event;
 use crate::domain::message::Delivery;
 use crate::domain::run::{Side, SideRole, Verdict as RunVerdict};
@@ -323,7 +323,7 @@ pub(super) fn earlier(page: &mut Page<'_, '_>) {
     }
 }
 
-pub(super) fn appendix(page: &mut Page<'_, '_>, lines: &[Line]) {
+pub(super) fn appendix(page: &mut Page<'_, '_>, lines: &Lines<'_, '_>) {
     let review = page.review;
     let start = review.start().minus(LEAD_UP);
     page.line("### Record\n");
@@ -348,13 +348,16 @@ pub(super) fn appendix(page: &mut Page<'_, '_>, lines: &[Line]) {
         );
         page.line(&line);
     }
-    if lines.iter().any(|l| l.row.kind == "clock.stepped") {
+    let of_system =
+        |l: &super::timeline::Line| ["clock.", "host.", "journal."].iter().any(|p| l.row.kind.starts_with(p));
+    let of_system: Vec<_> = lines.iter().filter(of_system).collect();
+    if of_system.iter().any(|l| l.row.kind == "clock.stepped") {
         page.line(
             "- The clock was stepped. Durations and T+ leave the steps out, and the moments of the numbers are by the \
              clock as it read at the declaration; all others are as recorded.",
         );
     }
-    for l in lines.iter().filter(|l| ["clock.", "host.", "journal."].iter().any(|p| l.row.kind.starts_with(p))) {
+    for l in of_system {
         let line = format!("- {} {} {}", utc(l.at), page.say(&l.text), cite(&[l.row.seq]));
         page.line(&line);
     }

@@ -108,7 +108,7 @@ impl<'a> Review<'a> {
     }
 
     /// The rows of its timeline, lead-up included.
-    pub fn lines(&self) -> Vec<timeline::Line> {
+    pub fn lines(&self) -> timeline::Lines<'_, 'a> {
         timeline::lines(&self.story, self.recorded_start)
     }
 

@@ -8,7 +8,7 @@ use super::cite::cite;
 use super::markdown::{Page, ms, value, verdict};
 use super::measure::{Value, Verdict};
 use super::sections::{CAUSE, DETECTION, FACTORS, HYPOTHESES, IMPACT, ITEMS, LUCKY, QUESTIONS, WENT_BADLY, WENT_WELL};
-use super::timeline::Line;
+use super::timeline::{Line, Lines};
 use super::{aftermath, approvals, thinking};
 use crate::domain::event::Event;
 use crate::domain::hypothesis::Standing;
@@ -44,14 +44,25 @@ impl Prompts {
 }
 
 /// All of them.
-pub(super) fn gather(page: &Page<'_, '_>, lines: &[Line]) -> Prompts {
+pub(super) fn gather(page: &Page<'_, '_>, lines: &Lines<'_, '_>) -> Prompts {
     let mut out = Prompts::default();
     objectives(page, &mut out);
     people(page, &mut out);
     runs(page, &mut out);
     thoughts(page, &mut out);
-    surroundings(page, lines, &mut out);
-    after(page, lines, &mut out);
+    // Of very many rows few are looked at.
+    let start = page.review.start();
+    let lines: Vec<Line> = lines
+        .iter()
+        .filter(|l| {
+            l.level < start
+                || l.row.pinned
+                || matches!(l.row.kind.as_str(), "backup.changed" | "command.refused")
+                || (l.row.is_note() && is_todo(&l.text))
+        })
+        .collect();
+    surroundings(page, &lines, &mut out);
+    after(page, &lines, &mut out);
     out
 }
 
@@ -262,6 +273,11 @@ fn thoughts(page: &Page<'_, '_>, out: &mut Prompts) {
     }
 }
 
+/// A note that begins so is something to be done.
+fn is_todo(text: &str) -> bool {
+    text.trim_start().get(..4).is_some_and(|begin| begin.eq_ignore_ascii_case("todo"))
+}
+
 fn surroundings(page: &Page<'_, '_>, lines: &[Line], out: &mut Prompts) {
     let review = page.review;
     let start = review.start();
@@ -301,7 +317,7 @@ fn after(page: &Page<'_, '_>, lines: &[Line], out: &mut Prompts) {
     let items = aftermath::followups(story);
     let taken: BTreeSet<u64> = items.iter().filter_map(|f| f.from).collect();
     for l in lines.iter().filter(|l| l.own && l.row.is_note() && !l.row.hidden && !taken.contains(&l.row.seq)) {
-        if l.text.trim_start().to_ascii_uppercase().starts_with("TODO") {
+        if is_todo(&l.text) {
             out.add(&ITEMS, format!("{} {}: who, until when?", page.say(&l.text), cite(&[l.row.seq])));
         }
     }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::story::{LEAD_UP, Mark, Story, corrected};
 use crate::domain::Time;
 use crate::domain::event::{Entry, Event};
-use crate::domain::timeline::{Row, row};
+use crate::domain::timeline::{Row, row, run_of};
 
 /// Families of kinds that happen to the system, whichever incident is open.
 const OF_THE_SYSTEM: [&str; 8] = ["engine", "clock", "host", "journal", "config", "health", "service", "backup"];
@@ -52,10 +52,54 @@ impl Line {
     }
 }
 
+/// A row's place in the story; the row itself is made when it is wanted: a long incident has very many.
+#[derive(Clone, Copy, Debug)]
+pub struct Slot {
+    index: usize,
+    pub seq: u64,
+    /// When it happened, as far as known; `level` by the clock as it read at the declaration.
+    pub at: Time,
+    pub level: Time,
+    pub told: bool,
+    pub hidden: bool,
+    pub is_correction: bool,
+    own: bool,
+}
+
+/// The rows of a story, in the order in which things happened.
+pub struct Lines<'s, 'a> {
+    around: Around<'s, 'a>,
+    slots: Vec<Slot>,
+}
+
+impl Lines<'_, '_> {
+    pub fn slots(&self) -> &[Slot] {
+        &self.slots
+    }
+
+    pub fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.slots.is_empty()
+    }
+
+    /// The row of a place.
+    pub fn line(&self, slot: &Slot) -> Option<Line> {
+        Some(self.around.line(self.around.story.entries.get(slot.index)?, slot.own))
+    }
+
+    /// Every row, made one after the other.
+    pub fn iter(&self) -> impl Iterator<Item = Line> + '_ {
+        self.slots.iter().filter_map(|slot| self.line(slot))
+    }
+}
+
 /// All rows from an hour before `start` to the incident's last entry: its own, and what happened to the system around it.
 ///
 /// A correction changes only the rows that it names: where the onset was said to be later, the lead-up stays as long.
-pub fn lines(story: &Story<'_>, start: Time) -> Vec<Line> {
+pub fn lines<'s, 'a>(story: &'s Story<'a>, start: Time) -> Lines<'s, 'a> {
     let mut around = Around {
         story,
         from: start.minus(LEAD_UP),
@@ -64,15 +108,25 @@ pub fn lines(story: &Story<'_>, start: Time) -> Vec<Line> {
         messages: story.messages.iter().map(|m| m.id).collect(),
         told: BTreeSet::new(),
     };
-    let mut out: Vec<Line> = Vec::new();
-    for entry in story.entries {
-        if let Some(line) = around.line(entry) {
-            around.told.insert(entry.seq);
-            out.push(line);
-        }
+    let mut slots: Vec<Slot> = Vec::new();
+    for (index, entry) in story.entries.iter().enumerate() {
+        let Some(own) = around.belongs(entry) else { continue };
+        around.told.insert(entry.seq);
+        let line = around.line(entry, own);
+        slots.push(Slot {
+            index,
+            seq: entry.seq,
+            at: line.at,
+            level: line.level,
+            told: line.is_told(),
+            hidden: line.row.hidden,
+            is_correction: line.row.is_correction(),
+            own,
+        });
     }
-    out.sort_by_key(|l| (l.level, l.row.seq));
-    out
+    slots.sort_by_key(|s| (s.level, s.seq));
+    around.told.clear();
+    Lines { around, slots }
 }
 
 /// What decides whether an entry belongs.
@@ -87,15 +141,17 @@ struct Around<'s, 'a> {
 }
 
 impl Around<'_, '_> {
-    fn line(&self, entry: &Entry) -> Option<Line> {
+    /// Whether an entry is part of the story, and if so whether it is the incident's own.
+    fn belongs(&self, entry: &Entry) -> Option<bool> {
+        let own = entry.incident.as_deref() == Some(self.story.id.as_str())
+            || run_of(&entry.event).is_some_and(|id| self.runs.contains(id))
+            || matches!(&entry.event, Event::MessageAttempted(e) if self.messages.contains(e.message.as_str()));
+        (own || self.is_around(entry)).then_some(own)
+    }
+
+    fn line(&self, entry: &Entry, own: bool) -> Line {
         let story = self.story;
         let mut row = row(entry);
-        let own = entry.incident.as_deref() == Some(story.id.as_str())
-            || row.run.as_ref().is_some_and(|id| self.runs.contains(id.as_str()))
-            || matches!(&entry.event, Event::MessageAttempted(e) if self.messages.contains(e.message.as_str()));
-        if !own && !self.is_around(entry) {
-            return None;
-        }
         let mut text = match &entry.event {
             Event::NoteAdded(note) => note.text.clone(),
             Event::NoteImported(note) => note.text.clone(),
@@ -109,7 +165,7 @@ impl Around<'_, '_> {
             _ => (None, None),
         };
         story.curation.amend(&mut row);
-        // The text stands once: a long incident has very many rows.
+        // The text stands once.
         row.text = String::new();
         let mut original = None;
         if let Some(corrected) = story.curation.entries.get(&entry.seq).and_then(|a| a.text.as_ref()) {
@@ -117,7 +173,7 @@ impl Around<'_, '_> {
         }
         let at = row.happened_at.unwrap_or(row.at);
         let level = story.steps.level(at, entry.seq);
-        Some(Line { row, at, level, text, author, source, original, own })
+        Line { row, at, level, text, author, source, original, own }
     }
 
     /// What people did for another incident is told there.
