@@ -98,7 +98,7 @@ fn take_words(value: &mut Value, words: bool, taken: &mut Vec<String>) {
                 // A field named so that holds more than words (a plan's "shown") has words further in.
                 let own = WORDS.contains(&name.as_str());
                 let into = matches!(value, Value::Object(_));
-                take_words(value, own && !into || words && !into, taken);
+                take_words(value, (own || words) && !into, taken);
             }
         }
         _ => {}

@@ -177,8 +177,8 @@ mod tests {
     fn tokens_of_many_kinds_vanish() {
         let long = "aB3dE5fG7hI9jK1lM3nO5pQ7rS9tU1vW3xY5z";
         for (text, secret) in [
-            (format!("key AKIAIOSFODNN7EXAMPLE in use"), "IOSFODNN7"),
-            (format!("sts ASIAIOSFODNN7EXAMPLE"), "IOSFODNN7"),
+            ("key AKIAIOSFODNN7EXAMPLE in use".to_owned(), "IOSFODNN7"),
+            ("sts ASIAIOSFODNN7EXAMPLE".to_owned(), "IOSFODNN7"),
             (format!("aws_secret_access_key = {long}"), long),
             (format!("pushed with ghp_{long}"), long),
             (format!("and github_pat_{long}"), long),

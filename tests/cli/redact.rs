@@ -135,7 +135,7 @@ fn an_entry_goes_by_its_number_with_its_line_and_its_words() {
     shop.run(&["journal", "redact", &seq, "--reason", "names", "--confirm", &seq]).ok();
     assert!(files_containing(&shop.state(), "Berg").is_empty(), "{:?}", files_containing(&shop.state(), "Berg"));
     let timeline = std::fs::read_to_string(shop.state().join("incidents").join(&inc).join("timeline.md")).unwrap();
-    assert!(timeline.contains(&format!("[redacted]")) && timeline.contains("the customers were told"), "{timeline}");
+    assert!(timeline.contains("[redacted]") && timeline.contains("the customers were told"), "{timeline}");
     let note = shop.entries().into_iter().find(|e| e["seq"].to_string() == seq).unwrap();
     assert_eq!(note["payload"]["text"], "[redacted]");
     shop.run(&["journal", "redact", &seq, "--reason", "names", "--confirm", &seq]).expect(2).says(&["already"]);

@@ -261,7 +261,7 @@ pub fn script(bytes: &[u8], timing: Option<&[u8]>, about: &About) -> Result<Read
         return Err("the recording does not say when it was made: give --began 2026-11-20T15:38:00Z".into());
     };
     // Both streams stand in one file only where `script` was told so (--log-io); else this is the output.
-    let both = streams.0 && (streams.1 && (input_log == output_log || input_log.is_empty()) || !streams.1);
+    let both = streams.0 && (!streams.1 || input_log == output_log || input_log.is_empty());
     let mut typing = Typing::new(begun);
     let mut at = 0usize;
     let mut take = |n: usize| {
