@@ -154,6 +154,7 @@ fn event(n: u64) -> (Event, bool, &'static str) {
                 result: Delivery::Accepted,
                 answer: "ok".into(),
                 next_at: None,
+                head: String::new(),
             }
             .into(),
             true,

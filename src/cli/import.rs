@@ -104,11 +104,20 @@ pub async fn run(session: &mut Session, args: ImportArgs) -> Result<u8, Failure>
         )));
     }
     let (mut decided, mut skipped) = (Vec::new(), Vec::new());
+    // Doubts that were answered once for all lines that have them.
+    let mut granted: Vec<&[String]> = Vec::new();
     for line in &reading.lines {
         let at = match (line.doubts.is_empty(), args.skip_doubtful) {
             (true, _) => line.at,
             (false, true) => None,
-            (false, false) => ask_about(line, &about)?,
+            (false, false) if granted.contains(&line.doubts.as_slice()) && line.at.is_some() => line.at,
+            (false, false) => {
+                let (at, all) = ask_about(line, &about)?;
+                if all {
+                    granted.push(&line.doubts);
+                }
+                at
+            }
         };
         match at {
             Some(at) => decided.push(Decided { at, author: line.author.clone(), text: line.text.clone() }),
@@ -253,28 +262,34 @@ async fn send(
     Ok((new, known))
 }
 
-/// Asks which moment is meant. `None`: the line is left out.
-fn ask_about(line: &Line, about: &About) -> Result<Option<Time>, Failure> {
+/// Asks which moment is meant; `None`: the line is left out. True: the same goes for all lines with the same doubts.
+fn ask_about(line: &Line, about: &About) -> Result<(Option<Time>, bool), Failure> {
     eprintln!("\n{}", doubt_of(line));
     let in_time = |at: &Time| *at <= about.now;
     let mut ways: Vec<Time> = line.at.into_iter().chain(line.or.iter().copied()).filter(in_time).collect();
     ways.dedup();
+    // Where only one moment comes into question, the answer may be the same for many.
+    let alike = line.or.is_empty() && line.at.is_some_and(|at| at <= about.now);
     for (i, at) in ways.iter().enumerate() {
         eprintln!("  {}  {} {}Z", i + 1, at.date(), at.hms());
     }
     loop {
-        let numbers = if ways.is_empty() { String::new() } else { "the number, or ".to_owned() };
-        let typed = ask_line(&format!("{numbers}a time (2026-11-20T15:38:12Z), or s to leave it out: "))?;
+        let numbers = if ways.is_empty() { String::new() } else { "the number, ".to_owned() };
+        let all = if alike { "a for it and all with the same doubt, " } else { "" };
+        let typed = ask_line(&format!("{numbers}{all}a time (2026-11-20T15:38:12Z), or s to leave it out: "))?;
         let typed = typed.trim();
         if matches!(typed, "s" | "S") {
-            return Ok(None);
+            return Ok((None, false));
+        }
+        if alike && matches!(typed, "a" | "A") {
+            return Ok((line.at, true));
         }
         if let Some(at) = typed.parse::<usize>().ok().and_then(|n| ways.get(n.checked_sub(1)?)) {
-            return Ok(Some(*at));
+            return Ok((Some(*at), false));
         }
         match Time::parse(typed) {
             Ok(at) if at > about.now => eprintln!("that lies in the future"),
-            Ok(at) => return Ok(Some(at)),
+            Ok(at) => return Ok((Some(at), false)),
             // The end of the input is no answer.
             Err(_) if typed.is_empty() => return Err(Failure::refused("not answered: nothing was imported")),
             Err(why) => eprintln!("{why}"),

@@ -212,7 +212,10 @@ fn doubt(reading: &mut Reading, about: &About) {
         if at.ms_since(about.now) > AHEAD_MS {
             why("it lies in the future".into());
         } else if about.start.ms_since(at) > LONG_BEFORE_MS {
-            why(format!("it lies more than a day before the incident began ({}Z)", said(about.start)));
+            why(format!(
+                "it lies more than a day before the incident began ({}Z; mayday incident onset says otherwise)",
+                said(about.start)
+            ));
         }
     }
 }

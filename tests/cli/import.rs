@@ -97,7 +97,7 @@ fn on_a_terminal_each_doubtful_line_is_asked() {
     pty.wait_for("line 1");
     pty.wait_for("s to leave it out");
     pty.send("1\r");
-    pty.wait_for("line 2: it lies more than a day before the incident began");
+    pty.wait_for("line 2: it lies more than a day before");
     pty.send("s\r");
     pty.wait_for("import 2 lines");
     pty.send("y\r");
@@ -105,4 +105,19 @@ fn on_a_terminal_each_doubtful_line_is_asked() {
     let entries = imported(&shop);
     assert_eq!(entries.len(), 2);
     assert!(entries.iter().any(|e| e["payload"]["happened_at"] == "2020-01-01T10:00:00.000Z"), "{entries:?}");
+}
+
+#[test]
+fn one_answer_does_for_all_lines_with_the_same_doubt() {
+    let (shop, _) = declared();
+    let text: String = (0..5).map(|n| format!("2020-01-01 10:0{n} line {n}\n")).collect();
+    std::fs::write(shop.path("n.txt"), text).unwrap();
+    let file = shop.path("n.txt").display().to_string();
+    let pty = Pty::mayday(&shop.home, &["import", &file], 100, 40);
+    pty.wait_for("a for it and all with the same doubt");
+    pty.send("a\r");
+    pty.wait_for("import 5 lines");
+    pty.send("y\r");
+    pty.wait_for("5 new, 0 were there");
+    assert_eq!(imported(&shop).len(), 5);
 }
