@@ -123,7 +123,7 @@ fn a_repository_of_pgbackrest() {
     assert!(place.starts_with(&side), "{place}");
     assert_eq!(scene.ask(&side, "show archive_mode"), "off");
     // On to the newest, in the same cluster.
-    let further = scene.restore(None);
+    let further = scene.restore(Some("newest"));
     assert_eq!(further.side().name, side);
     assert_eq!(scene.notes(&side), "1,2,3,4,5");
     scene.desk.run(&Work::Drop { of: further.id }).verified();
@@ -228,7 +228,7 @@ fn the_folders_of_barman() {
     let ended = scene.restore(Some(&second));
     ended.verified();
     assert_eq!(scene.notes(&ended.side().name), "1,2");
-    let further = scene.restore(None);
+    let further = scene.restore(Some("newest"));
     assert_eq!(further.side().name, ended.side().name);
     assert_eq!(scene.notes(&further.side().name), "1,2,3,4");
     scene.desk.run(&Work::Drop { of: further.id }).verified();

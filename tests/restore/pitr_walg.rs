@@ -198,7 +198,7 @@ fn base_backup_and_log_out_of_a_repository() {
         assert!(known.iter().any(|k| rest.starts_with(k)), "{call}");
     }
     // Replayed further in the same cluster, and to the newest.
-    let further = walg.scene.restore(None);
+    let further = walg.scene.restore(Some("newest"));
     assert_eq!((further.side().name.as_str(), walg.scene.notes(&side).as_str()), (side.as_str(), "1,2,3"));
     walg.scene.desk.run(&Work::Drop { of: further.id }).verified();
     assert_eq!(walg.scene.server.psql("app", "select count(*) from notes"), "3");
