@@ -3,7 +3,7 @@
 //! Nothing that a person wrote is lost: what stands in an earlier document is kept (see [`report::places`]), what cannot be
 //! told apart from other people's files is refused, and the file before is left beside the new one.
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -127,35 +127,49 @@ pub async fn export(place: &Place, args: ExportArgs, json: bool) -> Result<u8, F
             "--with puts the story of all hosts into Markdown or JSON: add --format md or json",
         ));
     }
-    let record = Record::read(place, args.incident.clone()).await?;
+    let mut record = Record::read(place, args.incident.clone()).await?;
     let output = args.output.as_deref();
-    let before = output.map(read_before).transpose()?.flatten();
-    let text = match format {
+    let before = output.map(|path| read_before(path, format)).transpose()?.flatten();
+    if let (Some(before), Some(path)) = (&before, output)
+        && !is_ours(format, &record.incident, before)
+    {
+        return Err(foreign(path, &format!("it is no earlier export of {} in this format", record.incident)));
+    }
+    match format {
         Format::Md => {
             let fresh = record.review(None, report::markdown::render)?;
             let fresh = record.with_others(fresh, format, place, &args.with)?;
-            match (&before, output) {
+            let text = match (&before, output) {
                 (Some(old), Some(path)) => refresh(&record, &fresh, old, path)?,
                 _ => fresh,
-            }
+            };
+            put(output, before.as_deref() == Some(&text), true, &mut |sink| sink(&text))?;
         }
         Format::Html => {
             let markdown = written_parts(&record, args.from.as_deref(), output)?;
-            record.review(None, |review| report::html::render(review, &markdown))?.map_err(Failure::failed)?
+            let prepared = record.review(None, report::html::prepare)?;
+            // The page is made of these two: a long record need not stay in memory.
+            record.entries = Vec::new();
+            let page = prepared.page(&markdown).map_err(Failure::failed)?;
+            let same = output.is_some_and(|path| std::fs::read(path).is_ok_and(|old| old == page.as_bytes()));
+            put(output, same, true, &mut |sink| sink(&page))?;
         }
-        Format::Json => {
+        Format::Json if !args.with.with.is_empty() => {
             let document = record.review(None, report::json::render)?;
-            record.with_others(document, format, place, &args.with)?
+            let document = record.with_others(document, format, place, &args.with)?;
+            put(output, false, false, &mut |sink| sink(&document))?;
         }
-        Format::Csv => record.review(None, report::csv::render)?,
-        Format::Cast => record.review(None, report::cast::render)?,
-    };
-    match output {
-        None => drop(std::io::stdout().write_all(text.as_bytes())),
-        Some(path) => {
-            put(path, format, &record.incident, before.as_deref(), &text)?;
-            super::redact::remember_export(&place.state_dir, &record.incident, path);
+        Format::Json | Format::Csv | Format::Cast => {
+            let render = match format {
+                Format::Json => report::json::render_to,
+                Format::Csv => report::csv::render_to,
+                _ => report::cast::render_to,
+            };
+            record.review(None, |review| put(output, false, false, &mut |sink| render(review, sink)))??;
         }
+    }
+    if let Some(path) = output {
+        super::redact::remember_export(&place.state_dir, &record.incident, path);
     }
     if record.damaged > 0 {
         eprintln!("mayday: {} damaged places were left out: mayday journal verify", record.damaged);
@@ -176,8 +190,9 @@ fn of_name(path: &Path) -> Option<Format> {
     }
 }
 
-/// What the file holds already; nothing for one that is not there, is empty, or is no file (a pipe, a terminal).
-fn read_before(path: &Path) -> Result<Option<String>, Failure> {
+/// What the file holds already, of other formats than Markdown its beginning; nothing for one that is not there, is empty,
+/// or is no file (a pipe, a terminal).
+fn read_before(path: &Path, format: Format) -> Result<Option<String>, Failure> {
     match std::fs::metadata(path) {
         Ok(meta) if meta.is_file() => {}
         Ok(meta) if meta.is_dir() => {
@@ -185,12 +200,18 @@ fn read_before(path: &Path) -> Result<Option<String>, Failure> {
         }
         _ => return Ok(None),
     }
-    let bytes = std::fs::read(path).map_err(|e| Failure::failed(format!("read {}: {e}", path.display())))?;
-    match String::from_utf8(bytes) {
-        Ok(text) if text.trim().is_empty() => Ok(None),
-        Ok(text) => Ok(Some(text)),
-        Err(_) => Err(foreign(path, "it is no text")),
-    }
+    let failed = |e: std::io::Error| Failure::failed(format!("read {}: {e}", path.display()));
+    let mut bytes = Vec::new();
+    let file = std::fs::File::open(path).map_err(failed)?;
+    let most = if format == Format::Md { u64::MAX } else { 16 * 1024 };
+    file.take(most).read_to_end(&mut bytes).map_err(failed)?;
+    let text = match (String::from_utf8(bytes), format) {
+        (Ok(text), _) => text,
+        (Err(_), Format::Md) => return Err(foreign(path, "it is no text")),
+        // A beginning may end within a character.
+        (Err(e), _) => String::from_utf8_lossy(e.as_bytes()).into_owned(),
+    };
+    Ok(Some(text).filter(|text| !text.trim().is_empty()))
 }
 
 fn foreign(path: &Path, why: &str) -> Failure {
@@ -244,31 +265,46 @@ fn written_parts(record: &Record, from: Option<&Path>, output: Option<&Path>) ->
     }
 }
 
-/// Writes the file whole or not at all, over nothing that is not ours.
-fn put(path: &Path, format: Format, incident: &str, before: Option<&str>, text: &str) -> Result<(), Failure> {
+/// Writes what `make` gives, to standard output or whole into a file. `same`: that is what the file holds already; `keep`:
+/// people may have written into the one that is there, so it is left beside.
+fn put(
+    path: Option<&Path>,
+    same: bool,
+    keep: bool,
+    make: &mut dyn FnMut(&mut report::Sink<'_>),
+) -> Result<(), Failure> {
+    let Some(path) = path else {
+        let mut out = std::io::stdout().lock();
+        // Whoever reads may have seen enough.
+        make(&mut |piece| drop(out.write_all(piece.as_bytes())));
+        return Ok(());
+    };
+    let mut fill = |file: &mut std::fs::File| {
+        let mut done = Ok(());
+        make(&mut |piece| {
+            if done.is_ok() {
+                done = file.write_all(piece.as_bytes());
+            }
+        });
+        done
+    };
     let failed = |e: std::io::Error| Failure::failed(format!("write {}: {e}", path.display()));
-    if std::fs::metadata(path).is_ok_and(|meta| !meta.is_file()) {
+    let meta = std::fs::metadata(path);
+    if meta.as_ref().is_ok_and(|meta| !meta.is_file()) {
         let mut file = std::fs::OpenOptions::new().write(true).open(path).map_err(failed)?;
-        return file.write_all(text.as_bytes()).map_err(failed);
+        return fill(&mut file).map_err(failed);
     }
-    if let Some(before) = before {
-        if !is_ours(format, incident, before) {
-            return Err(foreign(path, &format!("it is no earlier export of {incident} in this format")));
-        }
-        if before == text {
-            return Ok(());
-        }
-        // People may have written into these.
-        if matches!(format, Format::Md | Format::Html) {
-            let mut name = path.as_os_str().to_owned();
-            name.push(".bak");
-            let backup = PathBuf::from(name);
-            crate::sys::disk::write_atomic(&backup, before.as_bytes(), 0o640).map_err(|e| {
-                Failure::failed(format!("write {}: {e}; the review was left as it is", backup.display()))
-            })?;
-        }
+    if same {
+        return Ok(());
     }
-    crate::sys::disk::write_atomic(path, text.as_bytes(), 0o640).map_err(failed)
+    if keep && meta.is_ok_and(|meta| meta.len() > 0) {
+        let mut name = path.as_os_str().to_owned();
+        name.push(".bak");
+        let backup = PathBuf::from(name);
+        let copy = std::fs::read(path).and_then(|old| crate::sys::disk::write_atomic(&backup, &old, 0o640));
+        copy.map_err(|e| Failure::failed(format!("write {}: {e}; the review was left as it is", backup.display())))?;
+    }
+    crate::sys::disk::write_atomic_with(path, 0o640, &mut fill).map_err(failed)
 }
 
 fn is_ours(format: Format, incident: &str, before: &str) -> bool {

@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use serde_json::json;
 
 use super::timeline::{Line, relative};
-use super::{Review, escape};
+use super::{Review, Sink, escape};
 use crate::domain::event::Event;
 use crate::domain::timeline::Level;
 use crate::text::{clock, width};
@@ -22,6 +22,11 @@ const BEFORE: usize = 9 + 13 + 13;
 
 /// The recording, one JSON value a line.
 pub fn render(review: &Review<'_>) -> String {
+    super::collected(|sink| render_to(review, sink))
+}
+
+/// As [`render`], piece by piece.
+pub fn render_to(review: &Review<'_>, sink: &mut Sink<'_>) {
     let lines = review.lines();
     let story = &review.story;
     let begin = lines.slots().iter().find(|s| s.told).map_or(story.declared.at, |s| s.level);
@@ -46,10 +51,11 @@ pub fn render(review: &Review<'_>) -> String {
         let mut text = row(line, &relative(story.t_zero, line.level), &say);
         text.push_str(&head(review, line, &stand, &say));
         cast.event(at, "o", &text);
+        super::pass_on(&mut cast.out, sink);
     }
     let end = cast.begin_ms + cast.told_ms + 2000;
     cast.event(end, "x", "0");
-    cast.out
+    sink(&cast.out);
 }
 
 /// A recording being written. Intervals add up: each is rounded by what was told so far, so that no drift gathers.

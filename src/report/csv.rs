@@ -3,7 +3,7 @@
 //! A text that a spreadsheet would take for a formula is led by an apostrophe. Columns are only ever added, at the end.
 
 use super::timeline::{Line, relative};
-use super::{Review, escape};
+use super::{Review, Sink, escape};
 
 /// The columns, in order.
 pub const COLUMNS: [&str; 20] = [
@@ -31,13 +31,19 @@ pub const COLUMNS: [&str; 20] = [
 
 /// The document: a head and a line per entry, each ended by CR LF.
 pub fn render(review: &Review<'_>) -> String {
+    super::collected(|sink| render_to(review, sink))
+}
+
+/// As [`render`], piece by piece.
+pub fn render_to(review: &Review<'_>, sink: &mut Sink<'_>) {
     let lines = review.lines();
-    let mut out = String::with_capacity(lines.len() * 160 + 256);
+    let mut out = String::new();
     record(&mut out, COLUMNS.iter().map(|c| (*c).to_owned()));
     for line in lines.iter() {
         record(&mut out, cells(review, &line).into_iter());
+        super::pass_on(&mut out, sink);
     }
-    out
+    sink(&out);
 }
 
 fn cells(review: &Review<'_>, l: &Line) -> [String; 20] {

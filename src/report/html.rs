@@ -24,29 +24,56 @@ const STYLE: &str = include_str!("html/review.css");
 /// The page for a review in Markdown, as [`super::markdown::render`] or [`super::places::refresh`] gave it. Errors: the
 /// text is no review.
 pub fn render(review: &Review<'_>, markdown: &str) -> Result<String, String> {
+    prepare(review).page(markdown)
+}
+
+/// What a page needs of a review beside its text.
+#[derive(Debug)]
+pub struct Prepared {
+    charts: charts::Charts,
+    incident: String,
+    title: String,
+}
+
+/// Draws the charts; the record is not needed any more then.
+pub fn prepare(review: &Review<'_>) -> Prepared {
+    let say = |text: &str| escape(&clean(&review.extra.mask.apply(text)));
+    let incident = say(&review.story.id);
+    Prepared { charts: charts::of(review), title: format!("{incident}: {}", say(&review.story.title)), incident }
+}
+
+impl Prepared {
+    /// The page. Errors: the text is no review.
+    pub fn page(self, markdown: &str) -> Result<String, String> {
+        page(self, markdown)
+    }
+}
+
+fn page(of: Prepared, markdown: &str) -> Result<String, String> {
     let document = Document::read(markdown).map_err(|e| e.to_string())?;
-    let charts = charts::of(review);
-    let mut writer = Writer::new(charts);
+    let mut out = String::with_capacity(markdown.len() * 2 + STYLE.len() + 64 * 1024);
+    head(&mut out, &of, &document);
+    let mut writer = Writer::new(out, of.charts);
     for piece in &document.pieces {
         match piece {
-            Piece::Measured { lines, .. } => {
-                let lines = lines.iter().filter(|l| !l.trim_start().starts_with("<!-- mayday:"));
-                let mut text = String::new();
-                for line in lines {
-                    text.push_str(line);
-                    text.push('\n');
-                }
-                writer.measured(&text);
-            }
+            Piece::Measured { lines, .. } => writer.measured(stretch(markdown, lines)),
             Piece::Place { marker, text, .. } if document.is_untouched(marker) => writer.prompt(text),
             Piece::Place { text, .. } => writer.written(text),
         }
     }
-    let (body, contents) = writer.done();
-    let story = &review.story;
-    let say = |text: &str| escape(&clean(&review.extra.mask.apply(text)));
-    let title = format!("{}: {}", say(&story.id), say(&story.title));
-    let mut out = String::with_capacity(body.len() + STYLE.len() + 4096);
+    let mut out = writer.done();
+    out.push_str("</main>\n</body>\n</html>\n");
+    Ok(out)
+}
+
+/// The part of `text` that these lines of it are.
+fn stretch<'t>(text: &'t str, lines: &[&'t str]) -> &'t str {
+    let (Some(first), Some(last)) = (lines.first(), lines.last()) else { return "" };
+    let at = |part: &str| (part.as_ptr() as usize).saturating_sub(text.as_ptr() as usize);
+    text.get(at(first)..at(last) + last.len()).unwrap_or_default()
+}
+
+fn head(out: &mut String, of: &Prepared, document: &Document<'_>) {
     let _ = write!(
         out,
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
@@ -55,20 +82,18 @@ pub fn render(review: &Review<'_>, markdown: &str) -> Result<String, String> {
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
          <meta name=\"color-scheme\" content=\"light dark\">\n<meta name=\"referrer\" content=\"no-referrer\">\n\
          <meta name=\"generator\" content=\"{GENERATOR} {}\">\n<meta name=\"mayday-incident\" content=\"{}\">\n\
-         <title>{title}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n",
+         <title>{}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n",
         base64(&Sha256::digest(STYLE.as_bytes())),
         env!("CARGO_PKG_VERSION"),
-        say(&story.id),
+        of.incident,
+        of.title,
     );
     out.push_str("<a class=\"skip\" href=\"#content\">Skip the list of sections</a>\n");
     out.push_str("<nav aria-label=\"Sections\"><ol>\n");
-    for (id, title) in contents {
-        let _ = writeln!(out, "<li><a href=\"#{id}\">{title}</a></li>");
+    for title in document.measured().filter_map(|(_, line)| line.strip_prefix("## ")) {
+        let _ = writeln!(out, "<li><a href=\"#{}\">{}</a></li>", write::anchor(title), escape(title));
     }
     out.push_str("</ol></nav>\n<main id=\"content\">\n");
-    out.push_str(&body);
-    out.push_str("</main>\n</body>\n</html>\n");
-    Ok(out)
 }
 
 /// What an earlier page of ours is known by.

@@ -7,34 +7,39 @@ use serde_json::{Map, Value as Json, json};
 use super::measure::{Measure, ServiceDowntime, Value, Verdict};
 use super::sections::DEFINITIONS;
 use super::story::{MessageStory, RunStory};
-use super::{Review, timeline};
+use super::{Review, Sink, timeline};
 use crate::text::Mask;
 use crate::text::clean_lines;
 
 /// The document, with a line end at its end.
 pub fn render(review: &Review<'_>) -> String {
+    super::collected(|sink| render_to(review, sink))
+}
+
+/// As [`render`], piece by piece.
+pub fn render_to(review: &Review<'_>, sink: &mut Sink<'_>) {
     let mut document = document(review);
     super::lead::json(&review.story, &mut document);
     super::aftermath::json(&review.story, &mut document);
     harmless(&mut document, &review.extra.mask);
     let mut out = String::from("{");
-    let Json::Object(fields) = &document else { return out };
+    let Json::Object(fields) = &document else { return };
     for (n, (name, value)) in fields.iter().enumerate() {
         out.push_str(if n == 0 { "\n  " } else { ",\n  " });
         out.push_str(&Json::from(name.as_str()).to_string());
         out.push_str(": ");
         if name == "timeline" {
-            rows(&mut out, review);
+            rows(&mut out, review, sink);
         } else {
             indented(&mut out, value, "  ");
         }
     }
     out.push_str("\n}\n");
-    out
+    sink(&out);
 }
 
 /// Row by row: a long incident has very many.
-fn rows(out: &mut String, review: &Review<'_>) {
+fn rows(out: &mut String, review: &Review<'_>, sink: &mut Sink<'_>) {
     let lines = review.lines();
     out.push('[');
     for (n, line) in lines.iter().enumerate() {
@@ -42,6 +47,7 @@ fn rows(out: &mut String, review: &Review<'_>) {
         let mut row = row(review, &line);
         harmless(&mut row, &review.extra.mask);
         indented(out, &row, "    ");
+        super::pass_on(out, sink);
     }
     out.push_str(if lines.is_empty() { "]" } else { "\n  ]" });
 }

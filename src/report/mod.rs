@@ -69,6 +69,27 @@ pub use story::Story;
 /// Where documents that were written outside of the state directory are noted down, one JSON object a line.
 pub const WRITTEN: &str = "exports.jsonl";
 
+/// Where a document goes, piece by piece: a long one is never held as a whole.
+pub type Sink<'s> = dyn FnMut(&str) + 's;
+
+/// Bytes of a document that are gathered before they go on.
+const PIECE: usize = 256 * 1024;
+
+/// Hands on what has gathered, when it is enough.
+fn pass_on(out: &mut String, sink: &mut Sink<'_>) {
+    if out.len() >= PIECE {
+        sink(out);
+        out.clear();
+    }
+}
+
+/// The whole of a document that is made piece by piece.
+fn collected(make: impl FnOnce(&mut Sink<'_>)) -> String {
+    let mut out = String::new();
+    make(&mut |piece| out.push_str(piece));
+    out
+}
+
 /// What a document needs beside the entries.
 #[derive(Clone, Debug, Default)]
 pub struct Extra<'a> {

@@ -100,6 +100,15 @@ fn parent(path: &Path) -> &Path {
 /// Replaces `path` by `bytes` so that a reader, or a machine coming back from a power cut, sees the old content or the
 /// new one, never a part: written beside under a temporary name with `mode`, synced, renamed, folder synced.
 pub fn write_atomic(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+    write_atomic_with(path, mode, &mut |file| file.write_all(bytes))
+}
+
+/// As [`write_atomic`], with the content given piece by piece by `fill`.
+pub fn write_atomic_with(
+    path: &Path,
+    mode: u32,
+    fill: &mut dyn FnMut(&mut std::fs::File) -> io::Result<()>,
+) -> io::Result<()> {
     static COUNTER: AtomicU64 = AtomicU64::new(0);
     let name = path.file_name().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "no file name"))?;
     let dir = parent(path);
@@ -109,7 +118,7 @@ pub fn write_atomic(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     let beside = dir.join(beside);
     // A left-over of a process that had the same pid is nobody's.
     let _ = std::fs::remove_file(&beside);
-    let written = write_synced(&beside, bytes, mode).and_then(|()| std::fs::rename(&beside, path));
+    let written = write_synced(&beside, mode, fill).and_then(|()| std::fs::rename(&beside, path));
     if written.is_err() {
         let _ = std::fs::remove_file(&beside);
     }
@@ -117,12 +126,12 @@ pub fn write_atomic(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     fsync_dir(dir)
 }
 
-fn write_synced(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+fn write_synced(path: &Path, mode: u32, fill: &mut dyn FnMut(&mut std::fs::File) -> io::Result<()>) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt;
     let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path)?;
     // The umask may have taken bits that a shared state folder needs.
     file.set_permissions(std::fs::Permissions::from_mode(mode))?;
-    file.write_all(bytes)?;
+    fill(&mut file)?;
     file.sync_all()
 }
 

@@ -18,10 +18,8 @@ const CITE: &str = "cite:";
 pub struct Writer {
     out: String,
     charts: Charts,
-    /// Anchors and titles of the sections.
-    contents: Vec<(String, String)>,
-    /// The title of the section that is open.
-    section: Option<String>,
+    /// A section is open.
+    section: bool,
     /// Entries that have their row.
     anchored: BTreeSet<u64>,
     table: Option<Table>,
@@ -54,12 +52,12 @@ struct Open {
 }
 
 impl Writer {
-    pub fn new(charts: Charts) -> Self {
+    /// Goes on behind `out`.
+    pub fn new(out: String, charts: Charts) -> Self {
         Writer {
-            out: String::with_capacity(64 * 1024),
+            out,
             charts,
-            contents: Vec::new(),
-            section: None,
+            section: false,
             anchored: BTreeSet::new(),
             table: None,
             by_people: false,
@@ -95,12 +93,12 @@ impl Writer {
         self.by_people = false;
     }
 
-    /// The page's inside, and its sections.
-    pub fn done(mut self) -> (String, Vec<(String, String)>) {
-        if self.section.is_some() {
+    /// What was written.
+    pub fn done(mut self) -> String {
+        if self.section {
             self.out.push_str("</section>\n");
         }
-        (self.out, self.contents)
+        self.out
     }
 
     fn read(&mut self, text: &str) {
@@ -250,15 +248,13 @@ impl Writer {
                 let _ = writeln!(self.out, "<h1>{text}</h1>");
             }
             2 => {
-                if self.section.is_some() {
+                if self.section {
                     self.out.push_str("</section>\n");
                 }
-                let bare = text.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.').trim();
-                let id = format!("s-{}", slug(bare));
+                let id = anchor(text);
                 let _ = writeln!(self.out, "<section aria-labelledby=\"{id}\">\n<h2 id=\"{id}\">{text}</h2>");
-                self.contents.push((id, text.to_owned()));
-                self.section = Some(bare.to_owned());
-                let chart = self.charts.under(bare);
+                self.section = true;
+                let chart = self.charts.under(bare(text));
                 self.out.push_str(chart);
             }
             level => {
@@ -363,6 +359,16 @@ fn verdict(cell: &str) -> &'static str {
 fn leads_somewhere(url: &str) -> bool {
     let url = url.trim().to_ascii_lowercase();
     ["http://", "https://", "mailto:", "#"].iter().any(|p| url.starts_with(p))
+}
+
+/// A heading without its number.
+fn bare(heading: &str) -> &str {
+    heading.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.').trim()
+}
+
+/// Where a link to a section leads.
+pub fn anchor(heading: &str) -> String {
+    format!("s-{}", slug(bare(heading)))
 }
 
 fn slug(text: &str) -> String {
