@@ -152,7 +152,7 @@ fn leading_an_incident_by_keys() {
     add(&["opened assign a role", "left assign a role without an answer"]);
 
     pty.send("x");
-    pty.wait_for("affected");
+    pty.wait_for("services that INC");
     pty.send("\x1b[F \r");
     pty.wait_for("affected services changed");
     add(&["opened affected services of INC", "chose api, web-2 for affected services of INC", "= incident.services"]);

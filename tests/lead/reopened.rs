@@ -69,7 +69,7 @@ fn what_was_reached_before_a_reopening_stands() {
     let md = markdown::render(&review);
     assert!(!md.contains("it was never set to monitoring") && !md.contains("passed over"), "{md}");
     assert!(md.contains("| recovery | services up | 1h00m00s | 40m00s, again | in time |"), "{md}");
-    assert!(md.contains("Reopened at T+30m00s (e") && md.contains("resolved since T+20m00s (e"), "{md}");
+    assert!(md.contains("Reopened at T+30m00s [") && md.contains("resolved since T+20m00s ["), "{md}");
     let document: serde_json::Value = serde_json::from_str(&json::render(&review)).unwrap();
     assert_eq!(document["reopened"][0]["t_ms"], 30 * MINUTE);
     assert_eq!(document["reopened"][0]["status_before"], "resolved");

@@ -297,7 +297,7 @@ fn a_merged_incident_goes_on_in_the_other_one() {
     assert!(matches!(&m.get("resolve").unwrap().value, Value::NotRecorded(why) if why.contains("merged into")));
     assert_eq!(m.get("severity.P0").unwrap().ms(), Some(5 * MINUTE));
     let md = markdown::render(&Review::new(&w.entries, &two, Extra::default()).unwrap());
-    assert!(md.contains(&format!("{one} was merged into it (e")), "{md}");
+    assert!(md.contains(&format!("{one} was merged into it [")), "{md}");
     // It can be opened again, and is then one of its own.
     w.ask(Command::Reopen { incident: Some(one.clone()), reason: "another cause after all".into() }).unwrap();
     assert_eq!(w.incident(&one).clock.ending, None);
@@ -353,7 +353,7 @@ fn an_onset_by_hand_takes_the_place_of_the_probes_and_says_so() {
     let m = measure::measure(&w.entries, &id).unwrap();
     let onset = m.get("onset").unwrap();
     assert_eq!(onset.entries, [w.entries.len() as u64]);
-    assert!(onset.note.contains("set by ann: first complaint") && onset.note.contains("(e3)"), "{}", onset.note);
+    assert!(onset.note.contains("set by ann: first complaint") && onset.note.contains("(entry 3)"), "{}", onset.note);
     let review = Review::new(&w.entries, &id, Extra::default()).unwrap();
     let document: serde_json::Value = serde_json::from_str(&json::render(&review)).unwrap();
     assert_eq!(document["onsets"][0]["superseded"], true);
