@@ -49,7 +49,7 @@ fn the_past_looks_like_nothing_else() {
     stage.keys("]]]]]");
     for (w, h) in [(120, 36), (80, 24), (60, 15)] {
         stage.resize(w, h);
-        super::snapshot_of("past", past(&stage), (w, h));
+        super::snapshot_of("replay", past(&stage), (w, h));
     }
     for (w, h) in [(200, 60), (100, 30), (60, 15), (20, 5), (8, 2), (1, 1)] {
         stage.resize(w, h);
