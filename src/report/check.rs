@@ -300,13 +300,13 @@ fn all(found: &Found<'_>) -> Vec<u64> {
     found
         .parts
         .iter()
-        .flat_map(|p| match p {
-            Part::One(n) => *n..=*n,
-            Part::Span(a, b) if b.saturating_sub(*a) < 1000 => *a..=*b,
-            Part::Span(a, _) => *a..=*a,
-            // An empty range.
-            Part::More(_) => 1..=0,
+        .filter_map(|p| match p {
+            Part::One(n) => Some(*n..=*n),
+            Part::Span(a, b) if b.saturating_sub(*a) < 1000 => Some(*a..=*b),
+            Part::Span(a, _) => Some(*a..=*a),
+            Part::More(_) => None,
         })
+        .flatten()
         .collect()
 }
 

@@ -181,13 +181,13 @@ pub(super) fn restores(out: &mut Vec<Measure>, story: &Story<'_>, onset: Option<
 /// The cut-over that took the place of what `live` had put there, and stayed.
 fn replaced_by<'s, 'a>(story: &'s Story<'a>, live: &RunStory<'a>) -> Option<&'s RunStory<'a>> {
     let done = |r: &&RunStory<'_>| r.finished.as_ref().is_some_and(|f| f.state == RunState::Succeeded);
-    let later = story.runs.iter().filter(done).filter(|r| {
+    let mut later = story.runs.iter().filter(done).filter(|r| {
         matches!(r.plan.work, Work::CutOver { .. })
             && r.requested.seq > live.requested.seq
             && r.plan.target == live.plan.target
             && !story.runs.iter().filter(done).any(|u| matches!(&u.plan.work, Work::Undo { of } if *of == r.plan.id))
     });
-    later.last()
+    later.next_back()
 }
 
 pub(super) fn updates(out: &mut Vec<Measure>, dues: Option<&[Due]>) {

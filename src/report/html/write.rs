@@ -152,8 +152,8 @@ impl Writer {
                 let _ = kind == CodeBlockKind::Indented;
                 self.out.push_str("<pre tabindex=\"0\"><code>");
             }
-            Tag::List(Some(1) | None) => self.out.push_str("<ul>\n"),
-            Tag::List(Some(n)) => drop(write!(self.out, "<ol start=\"{n}\">\n")),
+            Tag::List(None) => self.out.push_str("<ul>\n"),
+            Tag::List(Some(n)) => drop(writeln!(self.out, "<ol start=\"{n}\">")),
             Tag::Item => self.out.push_str("<li>"),
             Tag::Table(_) => self.table = Some(Table::default()),
             Tag::TableHead => self.in_head(true),
@@ -289,7 +289,7 @@ impl Writer {
         };
         self.head_done = true;
         let Some(table) = &self.table else { return };
-        let _ = write!(self.out, "<div class=\"wide{around}\"><table{class}>\n");
+        let _ = writeln!(self.out, "<div class=\"wide{around}\"><table{class}>");
         if table.columns.iter().any(|c| !c.is_empty()) {
             self.out.push_str("<thead><tr>");
             for column in &table.columns {
