@@ -153,7 +153,7 @@ fn what_people_write_is_shown_and_nothing_of_it_is_active() {
     let fresh = markdown::render(&review);
     let begin = "<!-- mayday:write summary -->\n";
     let at = fresh.find(begin).unwrap() + begin.len();
-    let text = "# Our words\n\n**bold** and [61] and [4] and `code`\n\n- a list\n\n```\nopen fence <b>\n\
+    let text = "# Our words\n\n**bold** and [61] and [4] and `code`\n\n- a list\n\n1. one\n2. two\n\n4. four\n\n```\nopen fence <b>\n\
                 [x](javascript:alert(1)) ![p](https://evil.example/p.png) <script>alert(2)</script>\n";
     let edited = format!("{}{text}{}", &fresh[..at], &fresh[at..]);
     let page = html::render(&review, &edited).unwrap();

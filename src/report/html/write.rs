@@ -9,7 +9,8 @@ use super::charts::Charts;
 use super::{escape, escape_to};
 use crate::report::cite::{self, Part};
 
-/// Rows of a table until the next part of it begins, so that a browser lays out only what is seen.
+/// Rows of a table until the next part of it begins, so that a browser lays out only what is seen. The style sheet guesses
+/// the height of a whole part from it; one with fewer rows is laid out at once, or a jump to an entry would miss it.
 const CHUNK: usize = 100;
 /// Marks a citation among the links.
 const CITE: &str = "cite:";
@@ -33,6 +34,8 @@ struct Table {
     columns: Vec<String>,
     cells: Vec<String>,
     cell_from: usize,
+    /// Where the class of what is around it ends.
+    class_at: usize,
     rows: usize,
     /// The only entry that the last cell cites.
     row_entry: Option<u64>,
@@ -152,7 +155,7 @@ impl Writer {
                 let _ = kind == CodeBlockKind::Indented;
                 self.out.push_str("<pre tabindex=\"0\"><code>");
             }
-            Tag::List(Some(1) | None) => self.out.push_str("<ul>\n"),
+            Tag::List(None) => self.out.push_str("<ul>\n"),
             Tag::List(Some(n)) => drop(writeln!(self.out, "<ol start=\"{n}\">")),
             Tag::Item => self.out.push_str("<li>"),
             Tag::Table(_) => self.table = Some(Table::default()),
@@ -288,8 +291,10 @@ impl Writer {
             (false, true) => ("", ""),
         };
         self.head_done = true;
-        let Some(table) = &self.table else { return };
-        let _ = writeln!(self.out, "<div class=\"wide{around}\"><table{class}>");
+        let Some(table) = &mut self.table else { return };
+        let _ = write!(self.out, "<div class=\"wide{around}");
+        table.class_at = self.out.len();
+        let _ = writeln!(self.out, "\"><table{class}>");
         if table.columns.iter().any(|c| !c.is_empty()) {
             self.out.push_str("<thead><tr>");
             for column in &table.columns {
@@ -310,6 +315,9 @@ impl Writer {
         table.rows += 1;
         let next = table.rows > 1 && table.rows % CHUNK == 1;
         if next {
+            if of_entries {
+                self.out.insert_str(table.class_at, " whole");
+            }
             self.out.push_str("</tbody></table></div>\n");
             self.begin_table();
         }
