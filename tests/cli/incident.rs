@@ -160,11 +160,12 @@ fn a_note_is_kept_when_no_engine_answers() {
 }
 
 #[test]
-fn a_note_too_long_is_refused_and_a_long_one_kept() {
+fn of_a_note_too_long_what_fits_is_kept_and_a_long_one_is_whole() {
     let shop = shop();
     let long = "x".repeat(64 * 1024);
     shop.run_with(&["note", "-"], long.as_bytes()).ok();
-    shop.run_with(&["note", "-"], format!("{long}y").as_bytes()).expect(2);
+    shop.run_with(&["note", "-"], format!("{long}y").as_bytes()).ok().says(&["were cut"]);
+    shop.run(&["note", &format!("{long}y")]).expect(2).says(&["65537 bytes"]);
     shop.run_with(&["note", "-"], b"").expect(2);
     assert!(shop.entries().iter().any(|e| e["payload"]["text"] == long.as_str()));
 }
