@@ -70,6 +70,7 @@ impl Drafting {
         let curated = super::find::Curated { upto: state.seq, curation: state.curation.clone().into() };
         if let Answer::Timeline { rows, .. } = super::records::timeline(record, &query, &curated) {
             live.happened = rows.into_iter().filter(|r| r.at >= since && !r.hidden && !r.is_correction()).collect();
+            live.happened.sort_by_key(|r| (r.happened(), r.seq));
         }
         self.measure_so_far(incident, &mut live);
         live

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::support::{Cockpit, Home, in_small_disk};
+use super::support::{Cockpit, Home, PATIENCE, in_small_disk, wait_until};
 
 const CONFIG: &str = r#"
 [system]
@@ -17,6 +17,9 @@ run = ["true"]
 every = "1s"
 timeout = "900ms"
 env = { TOKEN = { env = "API_TOKEN" } }
+[[channel]]
+name = "hook"
+webhook = { url = "http://127.0.0.1:9/hook" }
 [[action]]
 name = "says"
 risk = "observe"
@@ -127,6 +130,28 @@ fn every_correction_is_an_entry_and_the_first_wording_stays() {
         assert!(file.contains(words), "{words}: {file}");
     }
     shop.verify();
+}
+
+/// A message tells neither what was hidden nor a time that was corrected.
+#[test]
+fn drafts_of_messages_tell_the_corrected_timeline() {
+    let (shop, _) = shop();
+    let draft = || shop.run(&["notify", "update", "--preview"]).ok().out;
+    wait_until("the service was seen", PATIENCE, || draft().contains("api unknown"));
+    shop.run(&["incident", "ack"]).ok();
+    shop.run(&["incident", "status", "identified"]).ok();
+    let seq = |kind: &str| {
+        let entries = shop.entries();
+        entries.iter().rfind(|e| e["kind"] == kind).unwrap_or_else(|| panic!("no {kind}"))["seq"].to_string()
+    };
+    shop.run(&["amend", "hide", &seq("health.changed"), "--reason", "wrong window"]).ok();
+    shop.run(&["amend", "retime", &seq("incident.status"), "2026-01-02T03:04:05Z", "--reason", "by phone"]).ok();
+    let after = draft();
+    let told: Vec<&str> = after.lines().filter(|l| l.starts_with("- ")).collect();
+    assert!(told[0].contains("03:04:05") && told[0].contains("identified"), "in the order of events: {after}");
+    for gone in ["api unknown", "wrong window", "hid entry", "by phone"] {
+        assert!(!after.contains(gone), "{gone}: {after}");
+    }
 }
 
 #[test]
