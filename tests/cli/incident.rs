@@ -92,7 +92,8 @@ fn export(shop: &super::support::Cockpit, id: &str) {
         let found = all.iter().filter(|e| e["kind"] == kind && e["payload"].to_string().contains(what));
         found.filter_map(|e| e["seq"].as_u64()).max()
     };
-    let resolved = newest("incident.status", "resolved");
+    // Not the closing, which comes from there.
+    let resolved = newest("incident.status", "\"to\":\"resolved\"");
     assert!(resolved.is_some());
     wait_until("the samples are sealed", PATIENCE, || newest("incident.sealed", "") > resolved);
     let md = shop.run(&["export", id]).ok();
