@@ -133,7 +133,7 @@ fn event(n: u64) -> (Event, bool, &'static str) {
             true,
             "ann",
         ),
-        7 if round % 10 == 0 => (
+        7 if round.is_multiple_of(10) => (
             event::MessageQueued {
                 id: format!("m-{round}"),
                 template: Template::Update,
@@ -146,7 +146,7 @@ fn event(n: u64) -> (Event, bool, &'static str) {
             true,
             "otto",
         ),
-        8 if round % 10 == 0 => (
+        8 if round.is_multiple_of(10) => (
             event::MessageAttempted {
                 message: format!("m-{round}"),
                 channel: "incidents".into(),
@@ -159,7 +159,7 @@ fn event(n: u64) -> (Event, bool, &'static str) {
             true,
             "engine",
         ),
-        9 if round % 50 == 0 => (
+        9 if round.is_multiple_of(50) => (
             event::EntryRetimed {
                 entry: n.saturating_sub(3).max(3),
                 happened_at: at(n.saturating_sub(30)),
@@ -246,6 +246,7 @@ fn export(dir: &Path, format: &str, output: &Path) -> (f64, f64) {
         .env_remove("MAYDAY_CONFIG")
         .spawn()
         .expect("start mayday");
+    // SAFETY: numbers only, for which zero is a value.
     let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
     let mut status = 0;
     // SAFETY: both are valid for writing, and the child is ours and not yet waited for.
