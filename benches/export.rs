@@ -247,6 +247,7 @@ fn export(dir: &Path, format: &str, output: &Path) -> (f64, f64) {
         .env_remove("MAYDAY_CONFIG")
         .spawn()
         .expect("start mayday");
+    // SAFETY: numbers only, for which zero is a value.
     let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
     let mut status = 0;
     // SAFETY: both are valid for writing, and the child is ours and not yet waited for.

@@ -204,6 +204,19 @@ const TOPICS: &[(&str, &str, &str)] = &[
          --timeout, 127 when there is no such command.",
     ),
     (
+        "review",
+        "the review of an incident: export, write, check",
+        "mayday export -o review.md writes it from the record, without an engine. What only people can say has a place\n\
+         between <!-- mayday:write NAME --> and <!-- mayday:end NAME -->, with facts for a start. Export to the same file\n\
+         again: the numbers are refreshed, your text stays; what stands elsewhere is moved to the end, never dropped, and\n\
+         the file as it was is left as review.md.bak. A file that is no review of this incident is refused.\n\n\
+         mayday export --check review.md compares every number with the record and follows the citations in your text:\n\
+         exit 0 the same, 1 differences, 2 no review.\n\n\
+         -o review.html is one page with charts and your text, to read and to print; .json has a schema (--schema); .csv\n\
+         is the timeline for spreadsheets; .cast plays in asciinema, each entry a marker. The same record gives the same\n\
+         bytes. A number names its entries, [61]; of a retimed entry it counts the time that was said, and cites both.",
+    ),
+    (
         "trouble",
         "when mayday itself is in trouble",
         "mayday doctor looks at everything mayday needs. mayday engine status tells where the engine is and whether it\n\
