@@ -193,13 +193,13 @@ fn leading_an_incident_by_keys() {
 
     // Tags, holds and pauses of the selected service.
     pty.send("1gg");
-    pty.send("t");
+    pty.send("#");
     pty.wait_for("tag api");
     pty.send("mine\r");
     pty.wait_for("tagged api");
     add(&["opened tag api", "= service.tagged"]);
     // What is tagged is not restarted: the screen says so.
-    pty.send("t");
+    pty.send("#");
     pty.wait_for("took the tag off");
     add(&["= service.untagged"]);
     pty.send("K");
@@ -271,11 +271,18 @@ fn a_restore_from_the_copy_to_the_undo() {
     assert_eq!(std::fs::read_to_string(shop.path("documents/a.txt")).unwrap(), "copy");
     press_until(&pty, "U", "to go on:");
     back(&pty);
-    super::leave(pty);
+    // And now in earnest.
+    press_until(&pty, "U", "to go on:");
+    pty.wait_calm(Duration::from_millis(200));
+    pty.send(format!("{name}\r"));
+    pty.wait_gone("to go on:");
+    wait_until("undone", PATIENCE, || {
+        std::fs::read_to_string(shop.path("documents/a.txt")).is_ok_and(|text| text == "live")
+    });
     let cut = format!("typed something else than {name}: nothing was started");
     let done = told(&shop).split_off(before);
     let titles: Vec<&str> = done.iter().filter_map(|d| d.strip_prefix("opened the plan: ")).collect();
-    let [restore, over, undo] = titles.as_slice() else { panic!("{done:#?}") };
+    let [restore, over, undo, again] = titles.as_slice() else { panic!("{done:#?}") };
     let wanted = [
         "opened restore of documents".to_owned(),
         "left restore of documents without choosing a copy".to_owned(),
@@ -290,6 +297,61 @@ fn a_restore_from_the_copy_to_the_undo() {
         "= run.requested".to_owned(),
         format!("opened the plan: {undo}"),
         format!("left without starting: {undo}"),
+        format!("opened the plan: {again}"),
+        format!("confirmed with {name}: {again}"),
+        "= run.requested".to_owned(),
     ];
     assert_eq!(done, wanted);
+    assert_eq!(undo, again);
+    super::leave(pty);
+}
+
+#[test]
+fn an_action_that_is_left_come_back_to_and_cancelled() {
+    let shop = shop(
+        "[[action]]\nname = \"long\"\nservice = \"web-1\"\nrisk = \"disruptive\"\nrun = [\"sleep\", \"600\"]\ntimeout = \"20m\"\n",
+    );
+    let mut pty = open(&shop, "DOWN     api");
+    pty.send("e");
+    pty.wait_for("actions ·");
+    back(&pty);
+    pty.send("e");
+    pty.wait_for("actions ·");
+    pty.send("long\r");
+    pty.wait_for("Do it?");
+    press_until_gone(&pty, "y", "Do it?");
+    wait_until("it runs", PATIENCE, || shop.entries().iter().any(|e| e["kind"] == "run.started"));
+    pty.send("q");
+    pty.wait_exit(PATIENCE);
+    pty = open(&shop, "DOWN     api");
+    pty.send("4");
+    press_until(&pty, "c", "Ask run");
+    back(&pty);
+    press_until(&pty, "c", "Ask run");
+    press_until_gone(&pty, "y", "Ask run");
+    wait_until("it is cancelled", PATIENCE, || {
+        shop.entries().iter().any(|e| e["kind"] == "run.finished" && e["payload"]["state"] == "cancelled")
+    });
+    let run = super::payloads(&shop, "run.requested")[0]["plan"]["id"].as_str().unwrap().to_owned();
+    let asked = format!("opened the question whether to cancel run {run}");
+    expect(
+        &shop,
+        &[
+            "opened actions",
+            "left actions without choosing",
+            "opened actions",
+            "chose long for actions",
+            "opened the plan: long",
+            "confirmed with y: long",
+            "= run.requested",
+            "left the cockpit",
+            "opened the cockpit",
+            &asked,
+            "left without cancelling: cancel: long",
+            &asked,
+            "confirmed with y: cancel: long",
+            "= run.cancel-requested",
+        ],
+    );
+    super::leave(pty);
 }
