@@ -181,6 +181,8 @@ pub struct App {
     pub quit_armed: Option<u64>,
     /// The first picture was there, and the record knows that somebody looks.
     pub entered: bool,
+    /// A step of this sitting stands on record.
+    pub stepped: bool,
     /// What the screen refused last, for the record.
     pub refused_last: Option<String>,
     /// Counts overlays, so that a confirmation knows when its own first frame was drawn.
@@ -232,6 +234,7 @@ impl App {
             only_past: false,
             quit_armed: None,
             entered: false,
+            stepped: false,
             refused_last: None,
             overlay_count: 0,
             fx: Vec::new(),
@@ -378,6 +381,7 @@ impl App {
     /// A step towards an action, for the record.
     pub fn record_step(&mut self, what: impl Into<String>, about: Option<String>) {
         if super::why::may_act(self).is_none() {
+            self.stepped = true;
             self.ask(Pending::Step, Ask::Do(Command::Step { what: what.into(), about }));
         }
     }

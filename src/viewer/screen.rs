@@ -314,6 +314,7 @@ impl<'a, F: Face> Loop<'a, F> {
                 _ = term.recv() => {
                     terminal::leave();
                     self.tell(Input::Ending);
+                    self.last_answers().await;
                     return Ok(std::mem::take(&mut self.spool));
                 }
                 _ = int.recv() => {}

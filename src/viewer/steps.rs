@@ -66,8 +66,9 @@ impl App {
         }
     }
 
+    /// Whoever took a step also leaves: what that step began may not have come back as a picture yet.
     pub(super) fn step_quit(&mut self) {
-        if self.something_goes_on() {
+        if self.stepped || self.something_goes_on() {
             self.record_step("left the cockpit", None);
         }
     }
