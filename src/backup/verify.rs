@@ -18,6 +18,7 @@ use super::whole::{self, Not};
 use super::{Beat, look};
 use crate::domain::backup::{Copy, place};
 use crate::sys::manifest;
+use crate::sys::pg::programs;
 use crate::sys::proc::{self, Cmd, End, Outcome};
 use crate::text;
 
@@ -274,10 +275,16 @@ async fn in_thread<T: Send + 'static>(
 
 /// What `pg_restore` says to a copy: question, answer, words.
 async fn ask_pg_restore(path: &Path, options: &Options) -> Vec<(String, Option<bool>, String)> {
+    // The newest there is reads them all. Debian's in PATH chooses by a server, which a file does not have.
+    let newest = match options.path {
+        Some(_) => None,
+        None => programs::find("pg_restore", None).await.pop(),
+    };
+    let program = newest.map_or_else(|| OsString::from("pg_restore"), |tool| tool.path.into_os_string());
     // A name that begins with a dash would be an option.
     let argument = if path.is_absolute() { path.to_owned() } else { Path::new(".").join(path) };
     let cmd = |args: &[&str]| {
-        let cmd = Cmd::new("pg_restore").args(args.iter().copied()).arg(argument.as_os_str()).timeout(options.limit);
+        let cmd = Cmd::new(&program).args(args.iter().copied()).arg(argument.as_os_str()).timeout(options.limit);
         match &options.path {
             Some(path) => cmd.env("PATH", path),
             None => cmd,

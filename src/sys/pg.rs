@@ -7,6 +7,7 @@
 
 mod dsn;
 mod error;
+pub mod programs;
 mod split;
 mod tools;
 

@@ -7,9 +7,10 @@ use std::process::{Command, Stdio};
 
 use super::format::{self, Kind, Wrap};
 use super::sql::{Findings, Rules, Scanner};
-use super::{folder, pg, tools};
+use super::{folder, pg};
 use crate::domain::backup::{Copy, Manifest};
 use crate::recovery::op::{OpContext, OpError};
+use crate::sys::pg::programs;
 use crate::sys::{archive, digest, manifest};
 use crate::text;
 
@@ -69,7 +70,7 @@ pub async fn make(copy: &Copy) -> Result<Manifest, String> {
     if !path.is_absolute() {
         return Err(format!("{} lies in a repository, which keeps its own checksums", text::clean(&copy.id)));
     }
-    let restore = tools::find("pg_restore", None).await.into_iter().max_by_key(|t| t.major).map(|t| t.path);
+    let restore = programs::find("pg_restore", None).await.into_iter().max_by_key(|t| t.major).map(|t| t.path);
     let taken_at = copy.taken_at;
     let made = tokio::task::spawn_blocking(move || {
         let mut manifest = contents(&path, restore.as_deref())?;

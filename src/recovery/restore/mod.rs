@@ -20,7 +20,6 @@ mod redis;
 mod secrets;
 mod sql;
 mod toc;
-mod tools;
 
 use super::op::{Done, OpContext, OpError};
 

@@ -12,8 +12,8 @@ use lex::{Cursor, Token, statements};
 
 use super::super::job::{CreateAs, Described};
 use super::super::toc::Toc;
-use super::super::tools;
 use super::carry::Properties;
+use crate::sys::pg::programs;
 use crate::text;
 
 /// Since this version the dump of one database says what belongs to it; before, only `pg_dumpall` did.
@@ -36,7 +36,7 @@ const ALL: [&str; 3] = ["CONNECT", "CREATE", "TEMPORARY"];
 /// What an archive says.
 pub fn archive(toc: &Toc) -> Described {
     let create = toc.create_database.as_deref();
-    let whole = create.is_some() && tools::major(&toc.head.pg_dump).is_some_and(|major| major >= SINCE);
+    let whole = create.is_some() && programs::major(&toc.head.pg_dump).is_some_and(|major| major >= SINCE);
     let statements = create.into_iter().chain(toc.about_database.iter().map(String::as_str));
     let owner = toc.database_owner.clone();
     read(Some(toc.head.database.clone()), owner, statements, whole)
@@ -44,7 +44,7 @@ pub fn archive(toc: &Toc) -> Described {
 
 /// What the statements about a database in a plain dump say.
 pub fn plain(statements: &[String], pg_dump: &str) -> Described {
-    let whole = tools::major(pg_dump).is_none_or(|major| major >= SINCE);
+    let whole = programs::major(pg_dump).is_none_or(|major| major >= SINCE);
     let made = statements.iter().any(|s| s.trim_start().to_ascii_lowercase().starts_with("create database"));
     read(None, None, statements.iter().map(String::as_str), whole && made)
 }

@@ -10,7 +10,6 @@ use super::super::names::{self, Beside};
 use super::super::pg;
 use super::super::pg::amcheck::Amcheck;
 use super::super::secrets;
-use super::super::tools;
 use super::facts::{self, Facts};
 use super::{Draft, Say, begin, copy, disk, expect, needs, source, timeout_ms};
 use crate::config::{Backup, PostgresRestore};
@@ -19,6 +18,7 @@ use crate::domain::command::Refusal;
 use crate::domain::run::{Risk, Work};
 use crate::recovery::plan::expect::expect as expect_runs;
 use crate::recovery::plan::{PlanContext, Planned};
+use crate::sys::pg::programs;
 use crate::sys::pg::{PgTarget, env_for_tools, quote_ident};
 use crate::text;
 
@@ -225,9 +225,9 @@ async fn amcheck(
         return Amcheck::Without("`amcheck = false`".into());
     }
     let (Some(session), Some(facts)) = (session, facts) else { return Amcheck::Unasked };
-    let found = tools::find("pg_amcheck", ctx.tool_path.as_deref()).await;
+    let found = programs::find("pg_amcheck", ctx.tool_path.as_deref()).await;
     let there = session.rows("select from pg_available_extensions where name = 'amcheck'", &[]).await;
-    let why = match (tools::choose(&found, pg::amcheck::SINCE, Some(facts.major)), there) {
+    let why = match (programs::choose(&found, pg::amcheck::SINCE, Some(facts.major)), there) {
         _ if facts.major < pg::amcheck::SINCE => {
             format!("PostgreSQL {} cannot look into tables, {} can", facts.version, pg::amcheck::SINCE)
         }

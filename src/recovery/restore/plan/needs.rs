@@ -4,7 +4,6 @@ use super::super::format::{Kind, Shape};
 use super::super::job::PgRestore;
 use super::super::pg;
 use super::super::sql::Findings;
-use super::super::tools;
 use super::facts::Facts;
 use super::{Draft, Say};
 
@@ -27,7 +26,7 @@ pub async fn check(
         }
         _ => return,
     };
-    match tools::major(server) {
+    match programs::major(server) {
         Some(from) if from > session.major => draft.warn(
             "versions",
             format!(
@@ -86,3 +85,4 @@ pub fn lost(draft: &mut Draft<'_>, job: &PgRestore) {
     };
     draft.warn("live database", format!("{gone}{taken}{missing}"));
 }
+use crate::sys::pg::programs;

@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 use super::super::pitr::archive::Source;
 use super::super::pitr::user::User;
 use super::super::pitr::{conf, state};
-use super::super::tools;
 use super::pitr_look::Found;
 use super::{Draft, Say, disk};
 use crate::config::{Backup, PitrRestore};
 use crate::recovery::plan::PlanContext;
 use crate::recovery::plan::look::Tools;
+use crate::sys::pg::programs;
 use crate::sys::pg::{Endpoint, PgTarget};
 use crate::text;
 
@@ -34,7 +34,7 @@ pub fn of_magic(magic: u16) -> Option<u32> {
 
 /// The server's programs, of exactly the version that wrote the files.
 pub async fn programs(draft: &mut Draft<'_>, ctx: &PlanContext, major: u32) -> PathBuf {
-    let found = tools::find("postgres", ctx.tool_path.as_deref()).await;
+    let found = programs::find("postgres", ctx.tool_path.as_deref()).await;
     let name = "server programs";
     let there: Vec<String> = found.iter().map(|t| t.major.to_string()).collect();
     let there = if there.is_empty() { "none at all".into() } else { there.join(", ") };

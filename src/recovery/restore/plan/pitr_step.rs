@@ -11,7 +11,6 @@ use super::super::pg::amcheck::Amcheck;
 use super::super::pitr::state::{Cluster, Stage};
 use super::super::pitr::{self, Hand, hand, server, target};
 use super::super::secrets;
-use super::super::tools;
 use super::folder::blocking;
 use super::{Draft, Found, STEP_TIMEOUT_MS, Say, begin, database, expect, facts, timeout_ms};
 use crate::config::{PitrRestore, PostgresRestore};
@@ -20,6 +19,7 @@ use crate::domain::command::Refusal;
 use crate::domain::run::{Risk, SideRole, Work};
 use crate::recovery::plan::look::Tools;
 use crate::recovery::plan::{PlanContext, Planned};
+use crate::sys::pg::programs;
 use crate::text;
 
 pub async fn plan(ctx: &PlanContext, work: &Work, found: &Found<'_>, how: &PitrRestore) -> Result<Planned, Refusal> {
@@ -258,10 +258,10 @@ async fn tables(
             place = facts::place(&target);
             load.leftovers = facts.leftovers.clone();
             database::server(draft, &facts, &load);
-            let all = tools::find("pg_restore", ctx.tool_path.as_deref()).await;
+            let all = programs::find("pg_restore", ctx.tool_path.as_deref()).await;
             let version = std::fs::read_to_string(pitr::data(&job.side.path).join("PG_VERSION")).unwrap_or_default();
-            let dumped_by = tools::major(&version).unwrap_or(0);
-            match tools::choose(&all, dumped_by, Some(facts.major)) {
+            let dumped_by = programs::major(&version).unwrap_or(0);
+            match programs::choose(&all, dumped_by, Some(facts.major)) {
                 Some(tool) => {
                     load.tool = tool.path.clone();
                     draft.pass("tool pg_restore", tool.said.clone());

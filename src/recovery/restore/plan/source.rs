@@ -9,11 +9,11 @@ use super::super::only;
 use super::super::pg;
 use super::super::sql::Findings;
 use super::super::toc::{self, TocError};
-use super::super::tools::{self, Tool};
 use super::facts::Facts;
 use super::{Draft, Say};
 use crate::domain::command::Refusal;
 use crate::recovery::plan::PlanContext;
+use crate::sys::pg::programs::{self, Tool};
 use crate::text;
 
 /// Copies up to this size are read to their end while planning; larger ones as the first phase.
@@ -31,12 +31,12 @@ pub async fn tool(
     let Ok(shape) = shape else { return };
     let name = if shape.kind.is_pg_archive() { "pg_restore" } else { "psql" };
     let check = format!("tool {name}");
-    let found = tools::find(name, ctx.tool_path.as_deref()).await;
+    let found = programs::find(name, ctx.tool_path.as_deref()).await;
     let server = facts.map(|f| f.major);
     let minor = shape.minor;
     let reads = |t: &Tool| minor.is_none_or(|m| toc::newest_read_by(t.major) >= m);
     let fitting: Vec<Tool> = found.iter().filter(|t| reads(t)).cloned().collect();
-    if let Some(tool) = tools::choose(&fitting, 0, server) {
+    if let Some(tool) = programs::choose(&fitting, 0, server) {
         job.tool = tool.path.clone();
         draft.pass(&check, tool.said.clone());
     } else if found.is_empty() {
