@@ -4,6 +4,8 @@ mod support;
 
 #[path = "flows/again.rs"]
 mod again;
+#[path = "flows/led.rs"]
+mod led;
 #[path = "flows/steps.rs"]
 mod steps;
 

@@ -62,6 +62,7 @@ const HIDDEN: &str = "hidden";
 const SHOWN: &str = "shown again";
 const JOINED_UNDER: &str = "joined";
 const TAKEN_OUT: &str = "taken from its title";
+const REDACTED: &str = "redacted";
 
 impl Amended {
     /// What all that was done to it comes to.
@@ -137,14 +138,14 @@ impl Curation {
                 }
             }
             // Of a text in files alone it names no entry.
-            Event::EntryRedacted(e) if e.seq > 0 => self.redact(e.seq, entry.seq),
+            Event::EntryRedacted(e) if e.seq > 0 => self.redact(e.seq, said(REDACTED, &e.why)),
             _ => {}
         }
     }
 
     /// The fields of the entry `seq` are destroyed: what it said counts no more, as when the record is read anew; and
     /// what its text was corrected to is not shown either.
-    fn redact(&mut self, seq: u64, by: u64) {
+    fn redact(&mut self, seq: u64, by: Amendment) {
         self.entries.retain(|_, amended| {
             let (had, evidence) = (amended.amendments.len(), amended.evidence.len());
             amended.amendments.retain(|a| a.seq != seq);
@@ -156,8 +157,9 @@ impl Curation {
             (amended.amendments.len(), amended.evidence.len()) == (had, evidence) || !amended.is_empty()
         });
         let amended = self.entries.entry(seq).or_default();
-        amended.redacted = Some(by);
+        amended.redacted = Some(by.seq);
         amended.amendments.retain(|a| a.what != CORRECTED);
+        amended.amendments.push(by);
         amended.settle();
     }
 

@@ -93,7 +93,8 @@ pub struct Amendment {
     pub seq: u64,
     pub at: Time,
     pub by: String,
-    /// `corrected`, `retimed`, `pinned`, `unpinned`, `hidden`, `shown again`, `joined`, `taken from its title`.
+    /// `corrected`, `retimed`, `pinned`, `unpinned`, `hidden`, `shown again`, `joined`, `taken from its title`,
+    /// `redacted`.
     pub what: String,
     #[serde(skip_serializing_if = "String::is_empty")]
     pub reason: String,

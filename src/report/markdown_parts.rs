@@ -56,6 +56,7 @@ pub(super) fn impact(page: &mut Page<'_, '_>) {
     for s in &review.measures.services {
         let name = if s.named { page.say(&s.service) } else { format!("{} (not named)", page.say(&s.service)) };
         let mut down = match s.total_ms {
+            Some(0) if s.intervals.is_empty() => format!("{} (never seen down)", ms(0)),
             Some(total) => ms(total),
             None => "not recorded".into(),
         };

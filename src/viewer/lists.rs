@@ -172,9 +172,11 @@ impl App {
                     .values()
                     .filter(|i| wanted(&filter, &[&i.incident.id, &i.incident.title, i.incident.status.word()]))
                     .collect();
+                // The first is the one that the header names: what keys are for is what stands there. What is over comes
+                // behind, newest first.
                 found.sort_by_key(|i| {
-                    let open = i.incident.status.is_open();
-                    (!open, open.then_some(i.incident.severity), std::cmp::Reverse(i.incident.declared_seq))
+                    let (open, seq) = (i.incident.status.is_open(), i.incident.declared_seq);
+                    (!open, open.then_some((i.incident.severity, seq)), std::cmp::Reverse(seq))
                 });
                 (found.into_iter().map(|i| i.incident.id.clone()).collect(), mirror.incidents.len())
             }

@@ -22,7 +22,7 @@ fn told(shop: &Cockpit) -> Vec<String> {
 }
 
 #[track_caller]
-fn expect(shop: &Cockpit, wanted: &[&str]) {
+pub fn expect(shop: &Cockpit, wanted: &[&str]) {
     let mut last = Vec::new();
     let begun = std::time::Instant::now();
     while begun.elapsed() < PATIENCE {
@@ -36,7 +36,7 @@ fn expect(shop: &Cockpit, wanted: &[&str]) {
 }
 
 /// Runs a command of the palette by its name.
-fn palette(pty: &Pty, name: &str, shows: &str) {
+pub fn palette(pty: &Pty, name: &str, shows: &str) {
     pty.send(":");
     pty.wait_for("commands");
     pty.send(format!("{name}\r"));
@@ -44,7 +44,7 @@ fn palette(pty: &Pty, name: &str, shows: &str) {
 }
 
 /// Leaves what is open. Its own words may stand in the timeline below it, so that its keys have to be gone.
-fn back(pty: &Pty) {
+pub fn back(pty: &Pty) {
     pty.wait_for("esc back");
     escape(pty);
     pty.wait_gone("esc back");

@@ -200,8 +200,10 @@ fn health(review: &Review<'_>, span: Span) -> String {
             }
         }
         if let Some(s) = review.measures.services.iter().find(|s| s.service == *name) {
-            let total = s.total_ms.map_or_else(|| "not recorded".to_owned(), ms);
-            said.push(format!("{} was down for {total}", say(name)));
+            said.push(match s.total_ms {
+                Some(0) if s.intervals.is_empty() => format!("{} was never seen down", say(name)),
+                total => format!("{} was down for {}", say(name), total.map_or_else(|| "not recorded".to_owned(), ms)),
+            });
         }
     }
     for b in &story.blind {

@@ -57,6 +57,8 @@ fn empty(app: &App, pane: Pane, area: Rect, c: &mut Canvas<'_>) {
     let text = match pane {
         Pane::Timeline if filtered && app.timeline.looking => "nothing yet; the whole record is being looked through",
         _ if filtered => "nothing matches; esc clears the filter",
+        Pane::Services if app.past.is_some() => "no service at this moment",
+        Pane::Backups if app.past.is_some() => "no backup set at this moment",
         Pane::Services => "no service is configured: add a [[service]] to mayday.toml, or run mayday init",
         Pane::Backups => "no backup set is configured: add a [[backup]] to mayday.toml",
         Pane::Timeline if !app.timeline.filled => "reading the record",
@@ -64,6 +66,7 @@ fn empty(app: &App, pane: Pane, area: Rect, c: &mut Canvas<'_>) {
             "nothing is told of an incident yet; i shows everything"
         }
         Pane::Timeline => "nothing to tell is on record yet; i shows everything",
+        _ if app.past.is_some() => "no run at this moment",
         _ => "no run yet: r restarts a service, R restores a backup, e runs an action",
     };
     for (i, line) in super::canvas::wrap(text, usize::from(area.width.saturating_sub(2))).iter().enumerate() {
